@@ -1,0 +1,88 @@
+"""What was decided, by whom, and what was changed on the way."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from core.sight import Sight
+from core.site import Phases
+
+
+class Authority(Enum):
+    """Who should act. Modes and operators choose it; it is an argument of a decision and journalled."""
+
+    POLICY = "policy"
+    FALLBACK = "fallback"
+    REST = "rest"
+
+
+class State(Enum):
+    """Who may act. A state can only lower authority."""
+
+    INIT = "init"
+    HOLD = "hold"
+    PI_FALLBACK = "pi_fallback"
+    RL_ACTIVE = "rl_active"
+    SAFE_STOP = "safe_stop"
+
+
+class Source(Enum):
+    """Who the setpoints came from."""
+
+    POLICY = "policy"
+    FALLBACK = "fallback"
+    HOLD = "hold"
+    REST = "rest"
+
+
+class Send(Enum):
+    """Whether a frame goes on air this tick, and why."""
+
+    NOTHING = "nothing"
+    CHANGE = "change"
+    KEEP_ALIVE = "keep_alive"
+    SAFE = "safe"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the supervisor lets happen this tick, with every active cause."""
+
+    state: State
+    source: Source
+    causes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Anomaly:
+    """What the detector saw: features beyond their threshold, and whether the tripping tier fired."""
+
+    flags: tuple[str, ...] = ()
+    trip: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Intervention:
+    """One change the gate made: the rule that asked for it, before and after."""
+
+    rule: str
+    before_w: Phases
+    after_w: Phases
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The full account of one tick: enough to replay it, plot it and learn from it."""
+
+    tick: int
+    authority: Authority
+    verdict: Verdict
+    sight: Sight
+    wished_w: Phases | None
+    steady_w: Phases
+    asked_w: Phases
+    allowed_w: Phases
+    setpoints_w: tuple[int, ...]
+    send: Send
+    anomaly: Anomaly
+    violations: tuple[str, ...]
+    interventions: tuple[Intervention, ...]

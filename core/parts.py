@@ -1,0 +1,148 @@
+"""The parts a decision is made of. Plain values in, plain values out; nothing here performs input or output."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from core.airtime import Bucket
+from core.decision import Anomaly, Authority, Intervention, Source, Verdict
+from core.sight import Belief, Sight
+from core.site import Phases, Site
+from core.snapshot import Snapshot
+
+ObservedT = TypeVar("ObservedT")
+"""What the observer carries from tick to tick."""
+PolicyT = TypeVar("PolicyT")
+"""What the policy carries: its recurrent state."""
+FallbackT = TypeVar("FallbackT")
+"""What the fallback carries: its integrator."""
+SeenT = TypeVar("SeenT")
+"""What the detector carries."""
+WatchT = TypeVar("WatchT")
+"""What the supervisor carries: state and timers."""
+
+
+class Observer(Protocol[ObservedT]):
+    """Turns sight into the features a policy was trained on."""
+
+    @property
+    def cold(self) -> ObservedT: ...
+    def observe(
+        self, snapshot: Snapshot, sight: Sight, memory: ObservedT
+    ) -> tuple[Sequence[float], ObservedT]: ...
+
+
+class Policy(Protocol[PolicyT]):
+    """Wishes an action; None when it has nothing trustworthy to say."""
+
+    @property
+    def cold(self) -> PolicyT: ...
+    def propose(
+        self, observation: Sequence[float], memory: PolicyT
+    ) -> tuple[Phases | None, PolicyT]: ...
+
+
+class Fallback(Protocol[FallbackT]):
+    """A controller that always has an answer, and is told what was done instead."""
+
+    @property
+    def cold(self) -> FallbackT: ...
+    def propose(self, sight: Sight, memory: FallbackT) -> tuple[Phases, FallbackT]: ...
+    def track(self, memory: FallbackT, sight: Sight, allowed_w: Phases) -> FallbackT: ...
+
+
+class Detector(Protocol[SeenT]):
+    """Names what looks unlike the data the policy was trained on."""
+
+    @property
+    def cold(self) -> SeenT: ...
+    def inspect(
+        self,
+        snapshot: Snapshot,
+        observation: Sequence[float],
+        wished_w: Phases | None,
+        memory: SeenT,
+    ) -> tuple[Anomaly, SeenT]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What this tick showed about the policy, before anybody acts."""
+
+    policy_answered: bool
+    violations: tuple[str, ...]
+    anomaly: Anomaly
+
+
+class Supervisor(Protocol[WatchT]):
+    """Lets a source act, or a lesser one. Can only lower authority."""
+
+    @property
+    def cold(self) -> WatchT: ...
+    def step(
+        self,
+        snapshot: Snapshot,
+        sight: Sight,
+        authority: Authority,
+        findings: Findings,
+        memory: WatchT,
+    ) -> tuple[Verdict, WatchT]: ...
+
+
+class Gate(Protocol):
+    """Has the last word: returns only actions that are allowed."""
+
+    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+        """Rules that an action would break; empty when it is allowed as it stands."""
+        ...
+
+    def check(
+        self, asked_w: Phases, source: Source, snapshot: Snapshot
+    ) -> tuple[Phases, tuple[Intervention, ...]]:
+        """The allowed action nearest to the asked one on the way from what is on air."""
+        ...
+
+    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
+        """Whether whole-watt totals may go on air."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
+    """One of each, chosen at start-up by ``daemon.assembly`` and replaced only between ticks."""
+
+    site: Site
+    observer: Observer[ObservedT]
+    policy: Policy[PolicyT]
+    fallback: Fallback[FallbackT]
+    detector: Detector[SeenT]
+    supervisor: Supervisor[WatchT]
+    gate: Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
+    """All that is carried from one tick to the next."""
+
+    belief: Belief
+    observed: ObservedT
+    policy: PolicyT
+    fallback: FallbackT
+    seen: SeenT
+    watch: WatchT
+    bucket: Bucket
+
+
+def cold_start(
+    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+) -> Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT]:
+    """Memory of a controller that has never acted."""
+    return Memory(
+        belief=Belief(),
+        observed=parts.observer.cold,
+        policy=parts.policy.cold,
+        fallback=parts.fallback.cold,
+        seen=parts.detector.cold,
+        watch=parts.supervisor.cold,
+        bucket=Bucket(parts.site.airtime.burst_frames),
+    )

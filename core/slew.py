@@ -1,0 +1,81 @@
+"""The mapping every proposal passes before safety sees it: from what is wished to what can be asked.
+
+Safety checks the result with code of its own (`safety.gate`); a proposal that still breaks a rule after
+this mapping is a fault of the policy.
+"""
+
+from math import isfinite, sqrt
+
+from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
+from core.sight import Sight
+from core.site import Phases, per_phase
+
+_HALVINGS = 20
+"""Bisection to a millionth of the step."""
+
+
+def spread_w(values_w: Phases) -> float:
+    """Population standard deviation over the phases."""
+    a, b, c = values_w
+    mean = (a + b + c) / 3.0
+    return sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 3.0)
+
+
+def distance_w(one_w: Phases, other_w: Phases) -> float:
+    """L2 norm of the difference."""
+    return sqrt(sum((x - y) ** 2 for x, y in zip(one_w, other_w, strict=True)))
+
+
+def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:
+    """The point at `share` of the way from start to end."""
+    return per_phase([s + share * (e - s) for s, e in zip(start_w, end_w, strict=True)])
+
+
+def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> Phases:
+    """Bring a wish into reach: box, then balance (keeping the sum), then the step.
+
+    Args:
+        wished_w: what a controller wants; returned unchanged when not finite, for safety to refuse.
+        sight: gives what is on air, the capacity and the credit of the step.
+        grid_power_w: the newest reading, for limits that judge the grid.
+        limits: limits in force.
+
+    Returns:
+        The nearest action on the straight way from what is on air that keeps every limit.
+    """
+    if not all(map(isfinite, wished_w)):
+        return wished_w
+    bounds = [min(limits.phase_max_w, c) for c in sight.capacity_w]
+    target = per_phase([min(max(0.0, w), b) for w, b in zip(wished_w, bounds, strict=True)])
+    spread = spread_w(target)
+    limit_w = limits.imbalance_max_w - ROUNDING_W
+    if limits.imbalance_of is ImbalanceOf.ACTION and spread > limit_w:
+        mean = sum(target) / 3.0
+        target = per_phase(
+            [min(mean + (t - mean) * limit_w / spread, b) for t, b in zip(target, bounds, strict=True)]
+        )
+    credit_s = min(sight.credit_s, CREDIT_MAX_S)
+    reach_w = max(0.0, limits.step_max_w_per_s * credit_s - ROUNDING_W)
+    step_w = distance_w(target, sight.command_w)
+    if step_w > reach_w:
+        target = between_w(sight.command_w, target, reach_w / step_w)
+    if balanced(target, sight, grid_power_w, limits):
+        return target
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if balanced(between_w(sight.command_w, target, middle), sight, grid_power_w, limits):
+            low = middle
+        else:
+            high = middle
+    return between_w(sight.command_w, target, low)
+
+
+def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
+    """Whether an action keeps the imbalance rule. Judged on the grid, it may stay as bad as it is, never worse."""
+    limit_w = limits.imbalance_max_w - ROUNDING_W
+    if limits.imbalance_of is ImbalanceOf.ACTION:
+        return spread_w(action_w) <= max(limit_w, spread_w(sight.command_w))
+    changes = zip(grid_power_w, action_w, sight.command_w, strict=True)
+    after_w = per_phase([g + sight.sign * (a - c) for g, a, c in changes])
+    return spread_w(after_w) <= max(limit_w, spread_w(grid_power_w))

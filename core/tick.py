@@ -1,0 +1,110 @@
+"""The decision: one snapshot in, one decision out."""
+
+from dataclasses import replace
+
+from core.airtime import choose_send
+from core.allocation import allocate, totals_w
+from core.decision import Authority, Decision, Source
+from core.parts import (
+    FallbackT,
+    Findings,
+    Memory,
+    ObservedT,
+    Parts,
+    PolicyT,
+    SeenT,
+    WatchT,
+)
+from core.sight import Sight, look
+from core.site import ZERO, Phases, Site
+from core.slew import slew
+from core.snapshot import Snapshot
+
+
+def decide(
+    snapshot: Snapshot,
+    authority: Authority,
+    memory: Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+) -> tuple[Decision, Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT]]:
+    """Decide what every slave should do now.
+
+    Pure: equal arguments give an equal result. The daemon (live and shadow), the replay tool, the
+    simulation and the training environment all call this function and no other. `authority` says who
+    should act; the policy is asked even when it may not, so that a shadow run records what it would
+    have done. Raises nothing.
+    """
+    site = parts.site
+    sight, belief = look(site, snapshot, memory.belief)
+    steady_w, fallback = parts.fallback.propose(sight, memory.fallback)
+    observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
+    recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
+    wished_w, recurrent = parts.policy.propose(observation, recurrent)
+    anomaly, seen = parts.detector.inspect(snapshot, observation, wished_w, memory.seen)
+
+    reach_w = None if wished_w is None else slew(wished_w, sight, snapshot.grid_power_w, site.limits)
+    violations = () if reach_w is None else parts.gate.violations(reach_w, snapshot)
+    findings = Findings(wished_w is not None, violations, anomaly)
+    verdict, watch = parts.supervisor.step(snapshot, sight, authority, findings, memory.watch)
+
+    asked_w = _asked(verdict.source, reach_w, steady_w, sight, snapshot, site)
+    allowed_w, interventions = parts.gate.check(asked_w, verdict.source, snapshot)
+    setpoints_w = _setpoints(allowed_w, verdict.source, snapshot, site, parts)
+    action_w = totals_w(setpoints_w, site)
+    send, bucket = choose_send(
+        action_w, verdict.source, snapshot.on_air, snapshot.at_s, memory.bucket, site.airtime
+    )
+    fallback = parts.fallback.track(fallback, sight, allowed_w)  # bumpless hand-over
+
+    decision = Decision(
+        tick=snapshot.tick,
+        authority=authority,
+        verdict=verdict,
+        sight=sight,
+        wished_w=wished_w,
+        steady_w=steady_w,
+        asked_w=asked_w,
+        allowed_w=allowed_w,
+        setpoints_w=setpoints_w,
+        send=send,
+        anomaly=anomaly,
+        violations=violations,
+        interventions=interventions,
+    )
+    return decision, replace(
+        memory,
+        belief=belief,
+        observed=observed,
+        policy=recurrent,
+        fallback=fallback,
+        seen=seen,
+        watch=watch,
+        bucket=bucket,
+    )
+
+
+def _asked(
+    source: Source, reach_w: Phases | None, steady_w: Phases, sight: Sight, snapshot: Snapshot, site: Site
+) -> Phases:
+    """The action of whoever may act."""
+    if source is Source.POLICY and reach_w is not None:
+        return reach_w
+    if source is Source.FALLBACK:
+        return slew(steady_w, sight, snapshot.grid_power_w, site.limits)
+    return sight.command_w if source is Source.HOLD else ZERO
+
+
+def _setpoints(
+    allowed_w: Phases,
+    source: Source,
+    snapshot: Snapshot,
+    site: Site,
+    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+) -> tuple[int, ...]:
+    """Per-slave setpoints that the gate accepts: the new ones, else those on air, else safe."""
+    on_air = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
+    setpoints_w = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
+    for candidate in (setpoints_w, on_air):
+        if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
+            return candidate
+    return (0,) * len(site.slaves)

@@ -1,0 +1,1 @@
+"""The imperative shell: assembly, loop, settings, journal, metrics. No arithmetic on watts."""

@@ -1,0 +1,24 @@
+"""Errors of the wires, split by what the caller does about them."""
+
+
+class DriverError(Exception):
+    """Base of everything a driver raises."""
+
+
+class Transient(DriverError):
+    """This try failed; the sample grows old, the next tick tries again."""
+
+
+class Broken(DriverError):
+    """What the other end says cannot be right or has changed; rest and alert.
+
+    `cause` is the name of the supervisor's cause, for example ``meter_identity``.
+    """
+
+    def __init__(self, cause: str, message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+class ConfigError(DriverError):
+    """Does not fit the configuration; do not start. The message says what to do."""

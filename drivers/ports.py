@@ -1,0 +1,78 @@
+"""The two doors of the house: `Meter` in, `Radio` out. Shapes only; a driver satisfies them by itself."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.clearance import Cleared
+from core.site import Phases
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One valid sample of the meter.
+
+    `grid_power_w` + import, - export; `raw` the registers as read, for the journal.
+    """
+
+    grid_power_w: Phases
+    total_power_w: float
+    voltage_v: Phases | None
+    current_a: Phases | None
+    frequency_hz: float | None
+    raw: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a slave last said about itself. `heard_at_s` is the monotonic instant of arrival."""
+
+    slot: int
+    counter: int
+    applied_w: int
+    power_w: float | None
+    resting: bool
+    heard_at_s: float
+
+
+class Meter(Protocol):
+    """Reads the grid connection point."""
+
+    async def start(self) -> None:
+        """Connect and check identity. Raises Transient, Broken or ConfigError."""
+        ...
+
+    async def read(self) -> Reading:
+        """One sample, at most one retry, within the tick. Raises Transient or Broken."""
+        ...
+
+    async def stop(self) -> None: ...
+
+
+class Radio(Protocol):
+    """Puts cleared frames on air and collects what the slaves report."""
+
+    async def start(self) -> None:
+        """Begin to keep the radio up, in the background; never blocks on a missing coordinator."""
+        ...
+
+    @property
+    def up(self) -> bool: ...
+
+    @property
+    def network_id(self) -> bytes | None:
+        """Extended PAN id (8 bytes), part of what a frame's tag covers; None until the radio was up."""
+        ...
+
+    async def send(self, frame: Cleared) -> None:
+        """Broadcast one frame. Returns when the coordinator accepted it.
+
+        Raises Transient when the frame was not accepted (busy, down, late): it is stale then, and the
+        next tick's frame follows.
+        """
+        ...
+
+    def reports(self) -> dict[int, Report]:
+        """Newest report of every slot heard so far."""
+        ...
+
+    async def stop(self) -> None: ...

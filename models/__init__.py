@@ -1,0 +1,1 @@
+"""What the policy needs on the Pi: features, inference, the verified bundle."""

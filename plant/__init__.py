@@ -1,0 +1,1 @@
+"""The simulated site: pure physics, and the far ends of the real wires."""
