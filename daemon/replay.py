@@ -1,0 +1,65 @@
+"""Replays a journal through the same `decide()` and compares every decision, to the last bit."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from core.decision import Decision
+from core.parts import Memory, Parts
+from core.tick import decide
+from daemon.records import Event, JournalError, Start, Tick
+
+AnyParts = Parts[Any, Any, Any, Any, Any]
+AnyMemory = Memory[Any, Any, Any, Any, Any]
+_DECISION = TypeAdapter(Decision)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One replayed tick: what the journal holds and what came out now."""
+
+    tick: int
+    recorded: Decision
+    replayed: Decision
+
+    @property
+    def equal(self) -> bool:
+        """Whether both are the same in every bit (compared as text, so that a NaN equals itself)."""
+        return _DECISION.dump_json(self.recorded) == _DECISION.dump_json(self.replayed)
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """Fields that differ: name to (recorded, replayed)."""
+        one, other = _DECISION.dump_python(self.recorded), _DECISION.dump_python(self.replayed)
+        return {name: (one[name], other[name]) for name in one if repr(one[name]) != repr(other[name])}
+
+
+def replay(
+    records: Iterable[Start | Tick | Event], begin: Callable[[Start], tuple[AnyParts, AnyMemory]]
+) -> Iterator[Compared]:
+    """Decide again what was decided then.
+
+    Args:
+        records: of a journal, in order, beginning with a start.
+        begin: parts and first memory for a start record.
+
+    Raises:
+        JournalError: ticks before any start, or a tick missing in between.
+    """
+    parts: AnyParts | None = None
+    memory: AnyMemory | None = None
+    expected: int | None = None
+    for record in records:
+        if isinstance(record, Start):
+            parts, memory = begin(record)
+            expected = None
+        elif isinstance(record, Tick):
+            if parts is None or memory is None:
+                raise JournalError("the journal has no start before its first tick: give the whole directory")
+            tick = record.snapshot.tick
+            if expected is not None and tick != expected:
+                raise JournalError(f"tick {expected} is missing before tick {tick}: lines were dropped then")
+            expected = tick + 1
+            decision, memory = decide(record.snapshot, record.authority, memory, parts)
+            yield Compared(tick, record.decision, decision)
