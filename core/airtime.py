@@ -16,7 +16,13 @@ class Bucket:
 
 
 def choose_send(
-    action_w: Phases, source: Source, on_air: Air, at_s: float, bucket: Bucket, airtime: Airtime
+    action_w: Phases,
+    source: Source,
+    on_air: Air,
+    at_s: float,
+    bucket: Bucket,
+    airtime: Airtime,
+    period_s: float = 1.0,
 ) -> tuple[Send, Bucket]:
     """Decide whether this tick's setpoints are transmitted.
 
@@ -28,10 +34,11 @@ def choose_send(
         action_w: per-phase totals of the setpoints that would be sent.
         on_air: what was last transmitted.
         at_s: monotonic instant of the tick.
+        period_s: of the ticks; a keep-alive goes out on the tick nearest to its due time.
     """
     elapsed_s = max(0.0, at_s - bucket.at_s)
     tokens = min(airtime.burst_frames, bucket.tokens + airtime.frames_per_s * elapsed_s)
-    send = _wanted(action_w, source, on_air, airtime)
+    send = _wanted(action_w, source, on_air, airtime, period_s)
     if send is Send.SAFE:
         first = any(on_air.action_w)
         send = Send.SAFE if tokens >= (0.0 if first else 1.0) else Send.NOTHING
@@ -41,14 +48,12 @@ def choose_send(
     return send, Bucket(tokens - spent, at_s)
 
 
-def _wanted(action_w: Phases, source: Source, on_air: Air, airtime: Airtime) -> Send:
+def _wanted(action_w: Phases, source: Source, on_air: Air, airtime: Airtime, period_s: float) -> Send:
     if source is Source.REST:
         return Send.SAFE
     moved = any(
-        abs(new - old) > airtime.deadband_w
-        for new, old in zip(action_w, on_air.action_w, strict=True)
+        abs(new - old) > airtime.deadband_w for new, old in zip(action_w, on_air.action_w, strict=True)
     )
     if moved and source is not Source.HOLD:
         return Send.CHANGE
-    # half a millisecond: a keep-alive due exactly on a tick must not slip to the next one
-    return Send.KEEP_ALIVE if on_air.age_s >= airtime.keep_alive_s - 0.0005 else Send.NOTHING
+    return Send.KEEP_ALIVE if on_air.age_s >= airtime.keep_alive_s - 0.5 * period_s else Send.NOTHING

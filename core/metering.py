@@ -32,9 +32,7 @@ def _shift_to_sum(surplus_w: Phases, capacity_w: Phases, total_w: float) -> Phas
     shift = 0.0
     placed = ZERO
     for _ in range(_ROUNDS):
-        placed = per_phase(
-            [min(max(0.0, s + shift), c) for s, c in zip(surplus_w, capacity_w, strict=True)]
-        )
+        placed = per_phase([min(max(0.0, s + shift), c) for s, c in zip(surplus_w, capacity_w, strict=True)])
         error = total_w - sum(placed)
         if abs(error) < 1e-6:
             break

@@ -37,9 +37,7 @@ class Policy(Protocol[PolicyT]):
 
     @property
     def cold(self) -> PolicyT: ...
-    def propose(
-        self, observation: Sequence[float], memory: PolicyT
-    ) -> tuple[Phases | None, PolicyT]: ...
+    def propose(self, observation: Sequence[float], memory: PolicyT) -> tuple[Phases | None, PolicyT]: ...
 
 
 class Fallback(Protocol[FallbackT]):

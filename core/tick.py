@@ -52,7 +52,13 @@ def decide(
     setpoints_w = _setpoints(allowed_w, verdict.source, snapshot, site, parts)
     action_w = totals_w(setpoints_w, site)
     send, bucket = choose_send(
-        action_w, verdict.source, snapshot.on_air, snapshot.at_s, memory.bucket, site.airtime
+        action_w,
+        verdict.source,
+        snapshot.on_air,
+        snapshot.at_s,
+        memory.bucket,
+        site.airtime,
+        site.period_s,
     )
     fallback = parts.fallback.track(fallback, sight, allowed_w)  # bumpless hand-over
 
