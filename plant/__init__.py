@@ -1,1 +1,1 @@
-"""The simulated site: pure physics, and the far ends of the real wires."""
+"""The simulated site: physics, measured days, and at the far end of the real wires a meter and a radio."""
