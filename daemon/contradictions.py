@@ -1,0 +1,150 @@
+"""Sections that are right one by one and wrong together."""
+
+from collections.abc import Iterator, Sequence
+
+from core.roles import Role
+from daemon.sections import (
+    LimitsSection,
+    MeterSection,
+    ModeSection,
+    RadioSection,
+    SiteSection,
+    SlaveSection,
+    minute_of_day,
+)
+from daemon.toml_lines import Location
+
+Contradiction = tuple[Location, str, str]
+"""Where, why, and what to do."""
+
+KEEP_ALIVES_PER_TTL = 3
+"""A slave must be able to miss two frames in a row before it rests."""
+BROADCASTS_MAX = 8
+"""Broadcasts that a network carries in 9 s (Silicon Labs, AN1138)."""
+BROADCAST_WINDOW_S = 9.0
+FRAME_SLOTS = 30
+"""Setpoints of one frame (setpoint protocol)."""
+METER_TRIES = 2
+METER_SHARE = 0.8
+"""The meter may take this share of a period; the rest is for the decision and the radio."""
+
+
+def meter_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
+    """Two tries must fit the period."""
+    if meter.timeout_s is None:
+        return
+    longest_s = METER_SHARE * site.period_s / METER_TRIES
+    if not meter.timeout_s <= longest_s:
+        yield (
+            ("meter", "timeout_s"),
+            f"{meter.timeout_s:g} s, tried {METER_TRIES} times, does not fit a period of {site.period_s:g} s",
+            f"Write at most {longest_s:g}, or leave it out",
+        )
+
+
+def air_fits(
+    site: SiteSection, radio: RadioSection, slaves: Sequence[SlaveSection]
+) -> Iterator[Contradiction]:
+    """Keep-alives must reach the slaves in time, and the air must carry them."""
+    air = radio.airtime
+    silence_s = max(air.keep_alive_s, site.period_s)
+    if not radio.ttl_s >= KEEP_ALIVES_PER_TTL * silence_s:
+        yield (
+            ("radio", "ttl_s"),
+            f"{radio.ttl_s} s is less than {KEEP_ALIVES_PER_TTL} keep-alives of {silence_s:g} s: "
+            "slaves would rest after two lost frames",
+            f"Write at least {KEEP_ALIVES_PER_TTL * silence_s:g}, or shorten keep_alive_s",
+        )
+    if not air.keep_alive_s * air.frames_per_s >= 1.0:
+        yield (
+            ("radio", "airtime", "keep_alive_s"),
+            f"{air.keep_alive_s:g} s is more often than the {air.frames_per_s:g} frames per second allowed",
+            f"Write at least {1.0 / air.frames_per_s:g}",
+        )
+    frames = frames_for([slave.slot for slave in slaves])
+    broadcasts = frames * (air.burst_frames + BROADCAST_WINDOW_S * air.frames_per_s)
+    if not broadcasts < BROADCASTS_MAX:
+        each = f" of {frames} frames each" if frames > 1 else ""
+        yield (
+            ("radio", "airtime", "burst_frames"),
+            f"{air.burst_frames:g} at once and {air.frames_per_s:g} per second{each} are more than the "
+            f"{BROADCASTS_MAX} broadcasts in {BROADCAST_WINDOW_S:g} s that a Zigbee network carries",
+            "Lower burst_frames or frames_per_s",
+        )
+
+
+def frames_for(slots: Sequence[int]) -> int:
+    """How many frames carry setpoints for these slots."""
+    frames, end = 0, -1
+    for slot in sorted(slots):
+        if slot > end:
+            frames, end = frames + 1, slot + FRAME_SLOTS - 1
+    return frames
+
+
+def slaves_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
+    """Every slave has a name and a slot of its own."""
+    if not slaves:
+        yield ("slaves",), "there is none", "Add a section [[slaves]] for each controllable device"
+    names: dict[str, int] = {}
+    slots: dict[int, int] = {}
+    for index, slave in enumerate(slaves):
+        first = names.setdefault(slave.name, index)
+        if first != index:
+            yield (
+                ("slaves", index, "name"),
+                f'"{slave.name}" is taken by another slave',
+                "Choose another name",
+            )
+        first = slots.setdefault(slave.slot, index)
+        if first != index:
+            yield (
+                ("slaves", index, "slot"),
+                f'slot {slave.slot} is taken by "{slaves[first].name}"',
+                "Give every slave the slot it was commissioned with",
+            )
+        if slave.min_w > slave.max_w:
+            yield (
+                ("slaves", index, "min_w"),
+                f"{slave.min_w} W is more than max_w, {slave.max_w} W",
+                "Lower min_w or raise max_w",
+            )
+
+
+def slaves_obey_limits(limits: LimitsSection, slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
+    """A slave whose minimum lies above the phase limit could never work."""
+    for index, slave in enumerate(slaves):
+        if slave.min_w > limits.phase_max_w:
+            yield (
+                ("slaves", index, "min_w"),
+                f"{slave.min_w} W is more than limits.phase_max_w, {limits.phase_max_w:g} W",
+                "Such a slave could never work; lower min_w or raise phase_max_w",
+            )
+
+
+def export_cap_fits(site: SiteSection) -> Iterator[Contradiction]:
+    """Only a generator can be curtailed; a load that is full cannot hold an export limit."""
+    if site.export_cap_required and site.role is not Role.GENERATE:
+        yield (
+            ("site", "export_cap_required"),
+            'an export limit cannot be held by slaves with role "absorb"',
+            'Set role = "generate" for slaves that feed in, or export_cap_required = false',
+        )
+
+
+def windows_fit(mode: ModeSection) -> Iterator[Contradiction]:
+    """A window has a length, and starts on the day it names."""
+    for index, window in enumerate(mode.schedule):
+        location: Location = ("mode", "schedule", index)
+        if minute_of_day(window.start) == minute_of_day(window.end):
+            yield (
+                (*location, "end"),
+                "the window ends when it starts",
+                'For a whole day write "00:00" to "24:00"',
+            )
+        if window.start == "24:00":
+            yield (*location, "start"), "a window cannot start at 24:00", 'Write "00:00" and the next weekday'
+        if not window.weekdays:
+            yield (*location, "weekdays"), "names no day", "Name one, or leave it out for every day"
+        if len(set(window.weekdays)) != len(window.weekdays):
+            yield (*location, "weekdays"), "names a day twice", "Name each day once"
