@@ -1,0 +1,100 @@
+"""What a policy bundle says about itself. Keys without a default are required, unknown keys refused."""
+
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+"""A plain name: no folder, no hidden file."""
+Version = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+){0,3}$")]
+Positive = Annotated[int, Field(gt=0, le=65536)]
+Features = Annotated[tuple[FiniteFloat, ...], Field(min_length=30, max_length=30)]
+Watts = Annotated[tuple[FiniteFloat, ...], Field(min_length=3, max_length=3)]
+
+MANIFEST_FILE = "manifest.json"
+POLICY_FILE = "policy.onnx"
+NORMALIZATION_FILE = "normalization_params.json"
+GOLDEN_FILE = "golden.json"
+TOLERANCE_W = 0.05
+"""Largest deviation from a golden vector between machines (measured x86-64 to aarch64: 0.0015 W)."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Tensor(_Strict):
+    """Name and shape of one float32 input or output of the graph."""
+
+    name: str
+    shape: tuple[Positive, ...]
+
+
+class MemoryTensor(_Strict):
+    """One recurrent state: zero at start and after any gap, the output of a tick is the input of the next."""
+
+    name_in: str
+    name_out: str
+    shape: tuple[Positive, ...]
+
+
+class Range(_Strict):
+    """Lowest and highest value of a feature in the training data, in the feature's unit."""
+
+    low: float
+    high: float
+
+
+class Manifest(_Strict):
+    """`manifest.json`.
+
+    `files` maps every other file of the bundle to its SHA-256. `bundle_version` grows with every bundle made
+    for a site. `period_s` is the tick the features' histories were learnt with. `training_commit` and
+    `training_data_sha256` say from which source and which data the policy comes.
+    """
+
+    schema_version: Literal[1]
+    name: str
+    bundle_version: Annotated[int, Field(ge=1)]
+    created_at_utc: AwareDatetime
+    files: dict[FileName, Sha256]
+    input: Tensor
+    output: Tensor
+    memory: tuple[MemoryTensor, ...] = ()
+    feature_names: tuple[str, ...]
+    role: Literal["absorb", "generate"]
+    metering: Literal["net", "per_phase"]
+    period_s: Annotated[float, Field(gt=0.0, le=10.0)]
+    training_range: dict[str, Range]
+    golden_tolerance_w: Annotated[float, Field(gt=0.0, le=TOLERANCE_W)] = TOLERANCE_W
+    training_commit: str
+    training_data_sha256: Sha256
+    minimum_daemon_version: Version
+
+
+class GoldenVector(_Strict):
+    """One observation and the action the policy must answer with, in W."""
+
+    state: Features
+    action_w: Watts
+
+
+class Golden(_Strict):
+    """`golden.json`: observations and answers. With memory, the vectors follow each other from cold."""
+
+    vectors: Annotated[tuple[GoldenVector, ...], Field(min_length=32)]
+
+
+class Statistics(_Strict):
+    """Mean and standard deviation over the training data, in the unit of the quantity."""
+
+    mean: float
+    std: Annotated[float, Field(ge=0.0)]
+
+
+class Normalization(_Strict):
+    """`normalization_params.json`: every feature by name, and the action of phase a, b and c in W."""
+
+    features: dict[str, Statistics]
+    action_w: dict[Literal["a", "b", "c"], Statistics]

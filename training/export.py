@@ -1,0 +1,180 @@
+"""From a trained network to a bundle: one directory with everything the daemon verifies."""
+
+import hashlib
+import json
+import logging
+import subprocess
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import nn
+
+from core.site import PHASE_NAMES
+from models.bundle import Bundle, load_bundle
+from models.features import FEATURE_NAMES
+from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
+
+GOLDEN_VECTORS = 64
+PARITY_W = 0.01
+"""Largest allowed difference between torch and ONNX Runtime on the machine that exports."""
+OPSET = 20
+
+Floats = npt.NDArray[np.float32]
+
+
+class ExportError(Exception):
+    """The exported graph does not answer like the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a policy comes from."""
+
+    name: str
+    bundle_version: int
+    created_at_utc: datetime
+    role: str
+    metering: str
+    training_commit: str
+    training_data_sha256: str
+    minimum_daemon_version: str
+    period_s: float = 1.0
+
+
+def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Lineage, out: Path) -> Bundle:
+    """Write a bundle and verify it as the daemon will.
+
+    Args:
+        net: [batch, 30] raw features to [batch, 3] W, without memory.
+        states: training features, [n, 30], n >= 64; statistics, ranges and golden vectors come from them.
+        actions_w: the actions that go with them, [n, 3].
+        lineage: goes into the manifest.
+        out: directory; the bundle's files in it are replaced.
+
+    Raises:
+        ExportError: the graph deviates from the network by more than 0.01 W.
+        BundleError: the bundle does not verify.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    net = net.eval()
+    golden_states = states[np.linspace(0, len(states) - 1, GOLDEN_VECTORS).astype(int)]
+    with torch.no_grad():
+        answers = np.concatenate([net(torch.from_numpy(row[None])).numpy() for row in golden_states])
+    contents = {
+        POLICY_FILE: graph_bytes(net),
+        NORMALIZATION_FILE: _json(_normalization(states, actions_w)),
+        GOLDEN_FILE: _json({"vectors": _golden(golden_states, answers)}),
+    }
+    manifest = _manifest(states, lineage, {n: hashlib.sha256(c).hexdigest() for n, c in contents.items()})
+    contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1) + "\n").encode()
+    for name, content in contents.items():
+        (out / name).write_bytes(content)
+    bundle = load_bundle(out, lineage.minimum_daemon_version)
+    if not bundle.golden_error_w <= PARITY_W:
+        raise ExportError(f"graph and network differ by {bundle.golden_error_w:.4f} W")
+    return bundle
+
+
+def graph_bytes(net: nn.Module) -> bytes:
+    """The network as ONNX, weights inside, without the exporter's notes on source files.
+
+    The same weights give the same bytes on one machine and one set of library versions.
+    """
+    example = torch.zeros(1, len(FEATURE_NAMES))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # notes on torchvision being absent
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the exporter about itself
+        program = torch.onnx.export(
+            net,
+            (example,),
+            input_names=["state"],
+            output_names=["action_w"],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise ExportError("the exporter returned no graph")
+    model = program.model_proto
+    _strip(model)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def current_commit() -> str:
+    """The commit of the source that trains, with ``+`` when files differ from it; ``unknown`` outside git."""
+    folder = Path(__file__).parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+
+def _strip(model: Any) -> None:
+    """Drop metadata (it holds stack traces and paths of the exporting machine)."""
+    del model.metadata_props[:]
+    model.doc_string = ""
+    graph = model.graph
+    graph.doc_string = ""
+    parts = (graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+    for part in parts:
+        del part.metadata_props[:]
+        part.doc_string = ""
+
+
+def _normalization(states: Floats, actions_w: Floats) -> dict[str, Any]:
+    return {
+        "features": _statistics(FEATURE_NAMES, states),
+        "action_w": _statistics(PHASE_NAMES, actions_w),
+    }
+
+
+def _statistics(names: tuple[str, ...], values: Floats) -> dict[str, dict[str, float]]:
+    exact = values.astype(np.float64)
+    columns = zip(names, exact.mean(axis=0).tolist(), exact.std(axis=0).tolist(), strict=True)
+    return {name: {"mean": mean, "std": std} for name, mean, std in columns}
+
+
+def _golden(states: Floats, answers: Floats) -> list[dict[str, list[float]]]:
+    pairs = zip(states.tolist(), answers.tolist(), strict=True)
+    return [{"state": state, "action_w": action_w} for state, action_w in pairs]
+
+
+def _manifest(states: Floats, lineage: Lineage, hashes: dict[str, str]) -> Manifest:
+    columns = zip(FEATURE_NAMES, states.min(axis=0).tolist(), states.max(axis=0).tolist(), strict=True)
+    content = {
+        "schema_version": 1,
+        "name": lineage.name,
+        "bundle_version": lineage.bundle_version,
+        "created_at_utc": lineage.created_at_utc.isoformat(),
+        "files": hashes,
+        "input": {"name": "state", "shape": [1, len(FEATURE_NAMES)]},
+        "output": {"name": "action_w", "shape": [1, 3]},
+        "feature_names": list(FEATURE_NAMES),
+        "role": lineage.role,
+        "metering": lineage.metering,
+        "period_s": lineage.period_s,
+        "training_range": {name: {"low": low, "high": high} for name, low, high in columns},
+        "training_commit": lineage.training_commit,
+        "training_data_sha256": lineage.training_data_sha256,
+        "minimum_daemon_version": lineage.minimum_daemon_version,
+    }
+    return Manifest.model_validate_json(json.dumps(content))
+
+
+def _json(content: Any) -> bytes:
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
