@@ -6,7 +6,7 @@ tag; the radio adds the header.
 
 import hmac
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -86,6 +86,11 @@ class SlaveReport:
     state: SlaveState
 
 
+def frames_needed(slots: Iterable[int]) -> int:
+    """How many frames, and so counters, `encode` makes of these slots. Raises FrameError."""
+    return len(_stretches(sorted(slots)))
+
+
 def encode(
     setpoints_w: Mapping[int, int],
     *,
@@ -110,8 +115,6 @@ def encode(
         FrameError: a value that the protocol does not allow. Nothing is clipped here.
     """
     _check_secrets(key, network_id)
-    if not setpoints_w:
-        raise FrameError("a frame needs at least one setpoint")
     stretches = _stretches(sorted(setpoints_w))
     if not 1 <= ttl_s <= TTL_MAX_S:
         raise FrameError(f"time to live {ttl_s} s is not in 1..{TTL_MAX_S} s")
@@ -215,6 +218,8 @@ def _split_report(attributes: bytes) -> tuple[dict[int, int], bytes]:
 
 def _stretches(slots: list[int]) -> list[tuple[int, int]]:
     """Cover sorted slots with as few (base, n) as possible, n <= 30."""
+    if not slots:
+        raise FrameError("a frame needs at least one setpoint")
     if not (slots[0] >= 0 and slots[-1] < SLOTS):
         raise FrameError(f"a slot is not in 0..{SLOTS - 1}: {slots}")
     stretches: list[tuple[int, int]] = []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.frame import FrameError, decode, decode_report, encode
+from drivers.frame import FrameError, decode, decode_report, encode, frames_needed
 from tests.drivers import setpoint_vectors
 
 VECTORS: dict[str, Any] = json.loads(setpoint_vectors.PATH.read_text())
@@ -79,6 +79,7 @@ def test_what_is_encoded_is_what_is_decoded(
         key=key,
         network_id=network_id,
     )
+    assert len(payloads) == frames_needed(watts)
     heard: dict[int, int] = {}
     for number, payload in enumerate(payloads):
         assert ZCL_HEADER_BYTES + len(payload) <= APS_PAYLOAD_MAX_BYTES

@@ -1,0 +1,145 @@
+"""A counter is never given out twice, whatever happens to the process or to its file."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.counter import BLOCK, COUNTER_MAX, Counter
+from drivers.errors import ConfigError
+
+SECOND_COPY_AT = 4096
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "counter"
+
+
+def test_it_begins_at_one_and_counts(path: Path) -> None:
+    counter = Counter.create(path)
+    assert [counter.take() for _ in range(3)] == [1, 2, 3]
+    assert counter.take(5) == 4
+    assert counter.take() == 9
+
+
+def test_its_file_is_the_owners_alone(path: Path) -> None:
+    Counter.create(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_creation_is_refused(path: Path) -> None:
+    Counter.create(path).take()
+    with pytest.raises(ConfigError, match="never start again"):
+        Counter.create(path)
+
+
+def test_a_lost_file_says_what_to_do(path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Restore the file .* or commission a new site key"):
+        Counter.open(path)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(st.integers(1, 700), st.booleans()), min_size=1, max_size=8))
+def test_counters_rise_through_crashes(lives: list[tuple[int, bool]]) -> None:
+    """Each life takes some counters and ends without a word; sometimes it reserved ahead."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "counter"
+        counter, last = Counter.create(path), 0
+        for takes, ahead in lives:
+            for _ in range(takes):
+                value = counter.take()
+                assert value > last
+                last = value
+            if ahead:
+                counter.reserve()
+            counter = Counter.open(path)
+
+
+def _torn(content: bytes) -> Iterator[bytes]:
+    for at in (0, SECOND_COPY_AT):
+        for damage in (b"", b"\xff" * 20, content[at : at + 12] + b"\x00" * 8):
+            yield content[:at] + damage.ljust(20, b"\x00") + content[at + 20 :]
+
+
+def test_one_damaged_copy_costs_a_block_at_most(path: Path) -> None:
+    counter = Counter.create(path)
+    used = [counter.take() for _ in range(BLOCK + 1)]
+    content = path.read_bytes()
+    for damaged in _torn(content):
+        path.write_bytes(damaged)
+        assert used[-1] < Counter.open(path).take() <= 3 * BLOCK + 1
+
+
+def test_the_newer_copy_may_be_the_damaged_one(path: Path) -> None:
+    """Counters of the newest block stay used up even if only the copy before it survives."""
+    counter = Counter.create(path)
+    counter.take(BLOCK)
+    older = path.read_bytes()[SECOND_COPY_AT:]
+    used = counter.take(BLOCK)
+    content = bytearray(path.read_bytes())
+    content[SECOND_COPY_AT:] = older
+    content[0] ^= 1
+    path.write_bytes(bytes(content))
+    assert Counter.open(path).take() > used + BLOCK - 1
+
+
+def test_two_damaged_copies_are_refused(path: Path) -> None:
+    Counter.create(path).take()
+    content = bytearray(path.read_bytes())
+    content[9] ^= 1
+    content[SECOND_COPY_AT + 9] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ConfigError, match="damaged"):
+        Counter.open(path)
+
+
+def test_nothing_is_given_out_before_it_is_on_disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter.create(path)
+
+    def broken_disk(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken_disk)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        counter.take()
+    monkeypatch.undo()
+    assert counter.take() == 1
+
+
+def test_reserving_ahead_keeps_the_disk_out_of_the_way(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counter = Counter.create(path)
+    counter.reserve()
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("the disk was touched"))
+    assert not counter.low
+    for _ in range(BLOCK // 2 + 1):
+        counter.take()
+    assert counter.low
+
+
+def test_a_report_carries_a_restored_counter_forward(path: Path) -> None:
+    counter = Counter.create(path)
+    backup = path.read_bytes()
+    counter.skip_past(54_321)
+    assert counter.take() == 54_322
+    counter.skip_past(3)
+    assert counter.take() == 54_323
+    path.write_bytes(backup)
+    counter = Counter.open(path)
+    assert counter.take() == 1
+    counter.skip_past(54_323)
+    assert counter.take() == 54_324
+    assert Counter.open(path).take() > 54_324
+
+
+def test_the_end_of_the_32_bits_is_refused(path: Path) -> None:
+    counter = Counter.create(path)
+    counter.skip_past(COUNTER_MAX - 2)
+    assert counter.take(2) == COUNTER_MAX - 1
+    with pytest.raises(ConfigError, match="new site key"):
+        counter.take()
+    assert path.stat().st_size < 2 * SECOND_COPY_AT
