@@ -1,4 +1,4 @@
-"""The parts a decision is made of. Plain values in, plain values out; nothing here performs input or output."""
+"""The parts a decision is made of. Plain values in, plain values out: no part touches the world."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

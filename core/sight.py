@@ -15,7 +15,7 @@ from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot
 
 AGE_SHARES = (0.0, 0.26, 0.45, 0.25, 0.04)
-"""Share of a phase's power that follows the command of 0, 1, 2, 3, 4 s ago; mean age 2.07 s (simulated radio, 64 h)."""
+"""Share of a phase's power that follows the command of 0, 1, 2, 3, 4 s ago (64 h of a simulated radio)."""
 MEAN_AGE_S = sum(age * share for age, share in enumerate(AGE_SHARES))
 SLAVE_LAG_S = 1.5
 """Middle of the 1..2 s first-order lag of heaters behind a phase-angle controller."""

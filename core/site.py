@@ -1,6 +1,6 @@
 """What does not change while the daemon runs: phases, slaves, metering, radio limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
@@ -50,8 +50,8 @@ class Site:
     role: Role = Role.ABSORB
     metering: Metering = Metering.NET
     period_s: float = 1.0
-    airtime: Airtime = Airtime()
-    limits: Limits = Limits()
+    airtime: Airtime = field(default_factory=Airtime)
+    limits: Limits = field(default_factory=Limits)
 
 
 def per_phase(values: list[float]) -> Phases:

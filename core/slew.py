@@ -72,7 +72,7 @@ def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -
 
 
 def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
-    """Whether an action keeps the imbalance rule. Judged on the grid, it may stay as bad as it is, never worse."""
+    """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
     limit_w = limits.imbalance_max_w - ROUNDING_W
     if limits.imbalance_of is ImbalanceOf.ACTION:
         return spread_w(action_w) <= max(limit_w, spread_w(sight.command_w))
