@@ -13,6 +13,8 @@ from core.roles import Role
 from core.site import Metering
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+BUILTIN = "builtin"
+"""The bundle that ships."""
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -80,6 +82,14 @@ def _path(value: Any, info: ValidationInfo) -> Path:
     return base / value
 
 
+def _profile(value: str, info: ValidationInfo) -> str:
+    return str(_path(value, info)) if value.endswith(".toml") else value
+
+
+def _bundle(value: str, info: ValidationInfo) -> str:
+    return value if value == BUILTIN else str(_path(value, info))
+
+
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_printable)]
 LocalPath: TypeAlias = Annotated[Path, BeforeValidator(_path)]
@@ -131,7 +141,7 @@ class RtuTransport(Section):
 class MeterSection(Section):
     """The meter at the grid connection point. `timeout_s` is per try; a missed try is repeated once."""
 
-    profile: Text
+    profile: Annotated[Text, AfterValidator(_profile)]
     invert: bool = False
     timeout_s: float | None = Field(default=None, ge=0.02, le=2.0)
     transport: Annotated[TcpTransport | RtuTransport, Field(discriminator="type")]
@@ -186,7 +196,7 @@ class ModeSection(Section):
 class PolicySection(Section):
     """The policy bundle: "builtin" or a folder."""
 
-    bundle: Text = "builtin"
+    bundle: Annotated[Text, AfterValidator(_bundle)] = BUILTIN
 
 
 class FallbackSection(Section):

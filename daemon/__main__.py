@@ -1,0 +1,82 @@
+"""The command line. Commands are imported when they are used, so that help stays quick."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "run": "Control the site; without --config the embedded one.",
+    "plant": "Start the far end alone: virtual meter, coordinator, slaves.",
+    "simulate": "Run a controller on a trace in accelerated time.",
+    "replay": "Decide a journal again and compare.",
+    "check": "Walk the checklist before the daemon starts.",
+    "status": "Show what a running daemon is doing.",
+    "model": "Look after policy bundles: verify.",
+    "meter": "Look after the meter: profiles, read.",
+    "zigbee": "Look after the radio network: form.",
+}
+"""Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
+
+EX_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"daemon.commands.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="sunkeep", prog_name="sunkeep")
+def sunkeep() -> None:
+    """Sunkeep keeps a site's solar power at home."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return the exit code. No traceback reaches the terminal.
+
+    0 done, 2 usage or input, 70 a fault of the program (with the path of a report), 78 configuration,
+    130 interrupted.
+    """
+    try:
+        code = sunkeep.main(
+            args=None if arguments is None else list(arguments), prog_name="sunkeep", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EX_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has left, for example `head`
+        sys.stdout = None
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last frame before the user
+        from daemon.refusals import explain  # noqa: PLC0415 - help stays quick
+
+        return explain(error)
+    return code if isinstance(code, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

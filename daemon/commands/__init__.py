@@ -1,0 +1,1 @@
+"""One command per module, named like it; imported only when it is used."""

@@ -1,0 +1,68 @@
+"""`sunkeep status`: what a running daemon says about itself."""
+
+import json
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+
+import click
+
+from daemon.refusals import InputError
+
+TIMEOUT_S = 3.0
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the status page is served.")
+@click.option("--port", default=9108, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--json", "as_json", is_flag=True, help="For programs: exactly what the daemon answered.")
+def status(host: str, port: int, as_json: bool) -> None:
+    """Show what a running daemon is doing."""
+    answer = _fetch(host, port)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for name, value in _lines(answer):
+        click.echo(f"{name:<32} {value}")
+
+
+def _fetch(host: str, port: int) -> Any:
+    connection = HTTPConnection(host, port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/status.json")
+        response = connection.getresponse()
+        content = response.read(1_000_000)
+        if response.status != 200:
+            raise InputError(f"{host}:{port} answered {response.status}; is that Sunkeep's port?")
+        return json.loads(content)
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise InputError(
+            f"No daemon answers at {host}:{port} ({reason}). Start it with `sunkeep run`, or name --port."
+        ) from None
+    except (HTTPException, ValueError):
+        raise InputError(f"What answers at {host}:{port} is not Sunkeep. Name --port.") from None
+    finally:
+        connection.close()
+
+
+def _lines(answer: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Flat (name, value) pairs; long lists, such as the chart's points, only by their length."""
+    if isinstance(answer, dict):
+        return [
+            line
+            for key, value in answer.items()
+            for line in _lines(value, f"{prefix}.{key}" if prefix else key)
+        ]
+    if isinstance(answer, list):
+        if len(answer) > 3 and any(isinstance(item, (dict, list)) for item in answer):
+            return [(prefix, f"({len(answer)} entries)")]
+        if any(isinstance(item, (dict, list)) for item in answer):
+            return [line for at, item in enumerate(answer) for line in _lines(item, f"{prefix}.{at}")]
+        return [(prefix, ", ".join(map(_text, answer)))]
+    return [(prefix, _text(answer))]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "-" if value is None else str(value)

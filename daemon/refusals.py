@@ -1,0 +1,78 @@
+"""What a user reads when a command fails: one sentence and what to do, never a traceback."""
+
+import errno
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import click
+
+from daemon.redaction import redact
+from daemon.settings import SettingsError
+from drivers.errors import ConfigError
+
+EX_INPUT = 2
+EX_SOFTWARE = 70
+EX_CONFIG = 78
+
+
+class InputError(click.ClickException):
+    """What the user gave or asked for cannot be used. The message says what to do."""
+
+    exit_code = EX_INPUT
+
+
+def explain(error: Exception) -> int:
+    """Say what went wrong on standard error and return the exit code."""
+    if isinstance(error, (SettingsError, ConfigError)) or _is_bundle_error(error):
+        click.echo(redact(str(error)), err=True)
+        return EX_CONFIG
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        click.echo(f"The port is in use: {error}. Stop the other program, or choose another port.", err=True)
+        return EX_INPUT
+    return _crashed(error)
+
+
+def _is_bundle_error(error: Exception) -> bool:
+    """Without importing the models, and with them the inference, for every other error."""
+    models = sys.modules.get("models.bundle")
+    return models is not None and isinstance(error, models.BundleError)
+
+
+def _crashed(error: Exception) -> int:
+    summary = redact(f"{type(error).__name__}: {error}").splitlines()[0][:200]
+    place = _report(error)
+    where = f"A report for the developers is in {place}." if place else "No report could be written."
+    click.echo(f"Sunkeep stopped because of a fault of its own ({summary}). {where}", err=True)
+    return EX_SOFTWARE
+
+
+def _report(error: Exception) -> Path | None:
+    """Write the traceback where the daemon may write, without secrets, readable by its owner only."""
+    text = "".join(
+        [
+            f"sunkeep {_version()}, Python {platform.python_version()}, {platform.platform()}\n",
+            f"command: {sys.argv}\n\n",
+            *traceback.format_exception(error),
+        ]
+    )
+    for folder in (os.environ.get("STATE_DIRECTORY", "").split(":")[0], tempfile.gettempdir()):
+        try:
+            descriptor, name = tempfile.mkstemp(".txt", "sunkeep-crash-", folder or None, text=True)
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(redact(text))
+        except OSError:
+            continue
+        return Path(name)
+    return None
+
+
+def _version() -> str:
+    try:
+        return version("sunkeep")
+    except PackageNotFoundError:
+        return "(not installed)"
