@@ -61,6 +61,7 @@ class Bundle:
 
 
 _COPY_AGAIN = "Copy the bundle again from where it was made, or activate the previous one."
+_PLAIN_FILES = "A bundle holds plain readable files only."
 _OTHER_BUNDLE = "Use a bundle made for this version of Sunkeep."
 
 
@@ -146,13 +147,11 @@ def _read_file(directory: Path, name: str) -> bytes:
         descriptor = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         reason = f"{name} in the bundle cannot be opened as a plain file: {error.strerror}."
-        raise BundleError(reason, "A bundle holds plain readable files only.") from error
+        raise BundleError(reason, _PLAIN_FILES) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BundleError(f"{name} in the bundle is not a plain file.", _PLAIN_FILES)
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise BundleError(
-                f"{name} in the bundle is not a plain file.", "A bundle holds plain files only."
-            )
         content = file.read(FILE_MAX_BYTES + 1)
     if len(content) > FILE_MAX_BYTES:
         raise BundleError(f"{name} is larger than {FILE_MAX_BYTES} bytes.", _COPY_AGAIN)

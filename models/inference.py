@@ -67,6 +67,7 @@ class Session:
         """
         if not _within(state):
             return None
+        self._require_lengths(state, memory)  # numpy would broadcast a single value
         try:
             self._state[:] = state
             for tensor, values in zip(self._memory, memory, strict=True):
@@ -81,6 +82,12 @@ class Session:
         if not _within(answer) or not all(map(_within, following)):
             return None
         return answer, following
+
+    def _require_lengths(self, state: Sequence[float], memory: Recurrent) -> None:
+        found = (len(state), *map(len, memory))
+        expected = (len(self._state), *map(len, self.cold))
+        if found != expected:
+            raise GraphError(f"lengths of state and memory are {found}, not {expected}")
 
     def golden_error_w(self, golden: Golden) -> float:
         """Largest deviation over the golden vectors in W; infinite when one is not answered.
