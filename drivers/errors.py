@@ -6,7 +6,14 @@ class DriverError(Exception):
 
 
 class Transient(DriverError):
-    """This try failed; the sample grows old, the next tick tries again."""
+    """This try failed; the sample grows old, the next tick tries again.
+
+    `kind` is a short label for counting, for example ``timeout``.
+    """
+
+    def __init__(self, message: str, kind: str = "other") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class Broken(DriverError):

@@ -11,7 +11,8 @@ from core.site import Phases
 class Reading:
     """One valid sample of the meter.
 
-    `grid_power_w` + import, - export; `raw` the registers as read, for the journal.
+    `grid_power_w` + import, - export; `raw` the registers as read, for the journal. Quantities that the
+    meter does not tell in the same moment are None.
     """
 
     grid_power_w: Phases
@@ -20,6 +21,7 @@ class Reading:
     current_a: Phases | None
     frequency_hz: float | None
     raw: tuple[int, ...]
+    power_factor: Phases | None = None
 
 
 @dataclass(frozen=True, slots=True)
