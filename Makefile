@@ -1,0 +1,84 @@
+# Everything lives in .venv; the first call of a target sets up what it needs, later calls are quick.
+#
+#   make run      the whole system on this machine, without hardware (no torch)
+#   make test     all tests (installs torch)
+#   make check    formatting, linter, types, import contracts
+#   make bench    timings
+#   make safety   the safety floor's own tests, with branch coverage
+#   make lock     resolve the locked dependencies again
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# the first Python of the system that is new enough
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	"$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$name" && break; done)
+
+export ORT_DISABLE_TELEMETRY = 1
+
+.PHONY: setup setup-dev run test check bench safety lock clean
+
+setup: $(VENV)/.run-stamp
+
+setup-dev: $(VENV)/.dev-stamp
+
+run: setup
+	exec $(BIN)/sunkeep run $(ARGS)
+
+test: setup-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup-dev
+	$(BIN)/python -m benchmarks $(ARGS)
+
+safety: setup-dev
+	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
+
+$(VENV)/bin/python:
+	if [ -z "$(PYTHON)" ]; then
+	  echo "Sunkeep needs Python 3.11 or newer, and none was found ($$(python3 -V 2>&1 || true))."
+	  echo "Install it, or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"
+	  exit 1
+	fi
+	if ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then
+	  echo "Python's venv module is missing. On Debian: apt install python3-venv"
+	  exit 1
+	fi
+	"$(PYTHON)" -m venv "$(VENV)"
+
+$(VENV)/.run-stamp: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the locked dependencies into $(VENV) (once, a minute or two) ..."
+	$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
+	@echo "Installing the tools of tests and training into $(VENV) (once) ..."
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install $(TORCH)
+	touch $@
+
+# needs uv; the index is the resolver's own business and is never written down
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-header --no-annotate
+
+lock:
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	python3 .ci/extras.py build-system | $(COMPILE) - --constraints requirements.lock --output-file requirements-build.lock
+	python3 .ci/extras.py dev train | $(COMPILE) - --constraints requirements.lock \
+	  --constraints requirements-build.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist
