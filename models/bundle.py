@@ -80,8 +80,8 @@ def load_bundle(directory: Path, daemon_version: str | None = None) -> Bundle:
     _check_files(manifest, contents)
     _check_fit(manifest, daemon_version or _installed_version())
     normalization = _parse(Normalization, contents[NORMALIZATION_FILE], NORMALIZATION_FILE)
-    if set(normalization.features) != set(FEATURE_NAMES) or len(normalization.action_w) != len("abc"):
-        raise BundleError(f"{NORMALIZATION_FILE} does not name the 30 features and 3 actions.", _OTHER_BUNDLE)
+    if set(normalization.features) != set(FEATURE_NAMES):
+        raise BundleError(f"{NORMALIZATION_FILE} does not name the 30 features.", _OTHER_BUNDLE)
     golden = _parse(Golden, contents[GOLDEN_FILE], GOLDEN_FILE)
     try:
         session = Session(contents[POLICY_FILE], manifest)

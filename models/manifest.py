@@ -94,7 +94,7 @@ class Statistics(_Strict):
 
 
 class Normalization(_Strict):
-    """`normalization_params.json`: every feature by name, and the action of phase a, b and c in W."""
+    """`normalization_params.json`: every feature by name, and the actions of phases a, b, c in W."""
 
     features: dict[str, Statistics]
-    action_w: dict[Literal["a", "b", "c"], Statistics]
+    action_w: tuple[Statistics, Statistics, Statistics]

@@ -16,7 +16,6 @@ import onnx
 import torch
 from torch import nn
 
-from core.site import PHASE_NAMES
 from models.bundle import Bundle, load_bundle
 from models.features import FEATURE_NAMES
 from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
@@ -53,7 +52,7 @@ def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Li
 
     Args:
         net: [batch, 30] raw features to [batch, 3] W, without memory.
-        states: training features, [n, 30], n >= 64; statistics, ranges and golden vectors come from them.
+        states: training features, [n, 30]; statistics, ranges and golden vectors come from them.
         actions_w: the actions that go with them, [n, 3].
         lineage: goes into the manifest.
         out: directory; the bundle's files in it are replaced.
@@ -64,7 +63,7 @@ def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Li
     """
     out.mkdir(parents=True, exist_ok=True)
     net = net.eval()
-    golden_states = states[np.linspace(0, len(states) - 1, GOLDEN_VECTORS).astype(int)]
+    golden_states = _golden_states(states)
     with torch.no_grad():
         answers = np.concatenate([net(torch.from_numpy(row[None])).numpy() for row in golden_states])
     contents = {
@@ -138,15 +137,22 @@ def _strip(model: Any) -> None:
 
 def _normalization(states: Floats, actions_w: Floats) -> dict[str, Any]:
     return {
-        "features": _statistics(FEATURE_NAMES, states),
-        "action_w": _statistics(PHASE_NAMES, actions_w),
+        "features": dict(zip(FEATURE_NAMES, _statistics(states), strict=True)),
+        "action_w": _statistics(actions_w),
     }
 
 
-def _statistics(names: tuple[str, ...], values: Floats) -> dict[str, dict[str, float]]:
+def _statistics(values: Floats) -> list[dict[str, float]]:
     exact = values.astype(np.float64)
-    columns = zip(names, exact.mean(axis=0).tolist(), exact.std(axis=0).tolist(), strict=True)
-    return {name: {"mean": mean, "std": std} for name, mean, std in columns}
+    columns = zip(exact.mean(axis=0).tolist(), exact.std(axis=0).tolist(), strict=True)
+    return [{"mean": mean, "std": std} for mean, std in columns]
+
+
+def _golden_states(states: Floats) -> Floats:
+    """Observations drawn from the statistics of the training data, inside its range; none is measured."""
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(states.mean(axis=0), states.std(axis=0), (GOLDEN_VECTORS, states.shape[1]))
+    return np.clip(drawn, states.min(axis=0), states.max(axis=0)).astype(np.float32)
 
 
 def _golden(states: Floats, answers: Floats) -> list[dict[str, list[float]]]:

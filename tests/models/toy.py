@@ -85,7 +85,7 @@ def write_bundle(
         "normalization_params.json": dump(
             {
                 "features": {name: {"mean": 0.0, "std": 1.0} for name in FEATURE_NAMES},
-                "action_w": {phase: {"mean": 0.0, "std": 1.0} for phase in "abc"},
+                "action_w": [{"mean": 0.0, "std": 1.0}] * 3,
             }
         ),
     }
