@@ -1,0 +1,185 @@
+"""`sunkeep simulate`: a controller on a measured day, in accelerated time."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from core.site import Metering, Site
+from daemon.pilots import pilot
+from daemon.settings import Settings, load_settings
+from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
+from plant.physics import PHASE_SHARES
+from plant.trace import DAY_S, Trace, TraceError, load_trace
+
+
+class TimeOfDay(click.ParamType[int]):
+    """HH:MM as seconds since midnight; 24:00 is the end of the day."""
+
+    name = "HH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds since midnight."""
+        if isinstance(value, int):
+            return value
+        hour, _, minute = str(value).partition(":")
+        if hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60:
+            seconds = int(hour) * 3600 + int(minute) * 60
+            if seconds <= DAY_S:
+                return seconds
+        raise click.BadParameter(f"{value!r} is not a time of day such as 11:30", ctx, param)
+
+
+FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    trace: Path | None
+    config: Path | None
+    controller: str
+    start_s: int
+    end_s: int
+    seed: int
+    extra_delay_s: float
+    bundle: Path | None
+    pv_connection: str
+    metering: str | None
+    margin_w: float | None
+
+
+@click.command("simulate")
+@click.option(
+    "--trace", type=FILE, metavar="FILE", help="A day, .parquet or .csv; by default the shipped one."
+)
+@click.option("--config", type=FILE, metavar="FILE", help="Site, limits and gains; by default nine heaters.")
+@click.option("--controller", type=click.Choice(CONTROLLERS), default="policy", show_default=True)
+@click.option("--from", "start_s", type=TimeOfDay(), default=0, help="Where in the day it begins.")
+@click.option("--to", "end_s", type=TimeOfDay(), default=DAY_S, help="Where in the day it ends.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the far end.")
+@click.option(
+    "--extra-delay-s",
+    type=click.FloatRange(0.0, 60.0),
+    default=0.0,
+    help="Added to every frame, told to nobody.",
+)
+@click.option("--bundle", type=FILE, metavar="DIR", help="The policy's bundle; by default as configured.")
+@click.option(
+    "--pv-connection",
+    type=click.Choice(tuple(PHASE_SHARES), case_sensitive=False),
+    default="3ph",
+    show_default=True,
+)
+@click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
+@click.option(
+    "--margin-w", type=click.FloatRange(-1000.0, 1000.0), help="Shift the import margin of pi or predictive."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def simulate(as_json: bool, **options: Any) -> None:
+    """Run a controller on a measured day, in accelerated time.
+
+    The same decision function as in live control and the same limits of the radio, on a simulated site.
+    Slaves, radio delays, losses and meter noise are drawn from the seed: the same seed, the same result.
+    """
+    request = Request(**options)
+    settings = None if request.config is None else load_settings(request.config, key=False)
+    run = _prepare(request, settings)
+    if as_json:
+        for _ in live(run):
+            pass
+        click.echo(json.dumps(_facts(request, run)))
+        return
+    seconds = request.end_s - request.start_s
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(request.controller, total=seconds)
+        for lived_s in live(run):
+            progress.update(bar, completed=lived_s)
+    Console().print(_table(_facts(request, run)))
+
+
+def _prepare(request: Request, settings: Settings | None) -> Run:
+    if not request.start_s < request.end_s:
+        raise click.UsageError("--to must be later than --from")
+    if request.margin_w is not None and request.controller not in ("pi", "predictive"):
+        raise click.UsageError(f"--margin-w belongs to pi and predictive, not to {request.controller}")
+    site = _site(request, settings)
+    scenario = Scenario(
+        trace=_trace(request.trace),
+        site=site,
+        connection=request.pv_connection,
+        start_s=request.start_s,
+        end_s=request.end_s,
+        seed=request.seed,
+        extra_delay_s=request.extra_delay_s,
+        **({} if settings is None else {"ttl_s": float(settings.radio.ttl_s)}),
+    )
+    chosen = pilot(request.controller, site, settings, request.bundle, request.margin_w or 0.0)
+    try:
+        return begin(scenario, chosen)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _site(request: Request, settings: Settings | None) -> Site:
+    site = default_site() if settings is None else settings.core_site()
+    return site if request.metering is None else replace(site, metering=Metering(request.metering))
+
+
+def _trace(path: Path | None) -> Trace:
+    try:
+        return load_trace(path)
+    except TraceError as error:
+        raise click.BadParameter(str(error), param_hint="--trace") from None
+
+
+def _facts(request: Request, run: Run) -> dict[str, Any]:
+    """Everything that is printed, in the order of the table."""
+    summary = {name: round(value, 3) for name, value in run.score.summary().items()}
+    return {
+        "controller": request.controller,
+        **summary,
+        "ticks_per_second": round(run.ticks_per_second(), 1),
+        "export_without_wh": round(run.export_without_wh(), 3),
+        "unsafe_reasons": run.score.unsafe,
+        "acted_s": {source.value: ticks for source, ticks in run.acted.items() if ticks},
+        "trace": run.scenario.trace.name,
+        "metering": run.scenario.site.metering.value,
+        "pv_connection": request.pv_connection,
+        "from_s": request.start_s,
+        "to_s": request.end_s,
+        "seed": request.seed,
+        "extra_delay_s": request.extra_delay_s,
+        "margin_shift_w": request.margin_w or 0.0,
+    }
+
+
+def _table(facts: dict[str, Any]) -> Table:
+    table = Table(title=f"{facts['controller']} on {facts['trace']}", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    rows = (
+        ("Exported", f"{facts['export_wh']:,.0f} Wh"),
+        ("Exported without any slave", f"{facts['export_without_wh']:,.0f} Wh"),
+        ("Imported", f"{facts['import_wh']:,.0f} Wh"),
+        ("of it avoidable", f"{facts['avoidable_import_wh']:,.0f} Wh"),
+        ("J = export + 0.5 avoidable import", f"{facts['j_wh']:,.0f} Wh"),
+        ("Export peak, 1 s / 10 s", f"{facts['peak_export_w']:,.0f} / {facts['peak10s_export_w']:,.0f} W"),
+        ("Changes > 50 W per minute and phase", f"{facts['setpoint_changes_per_min']:.2f}"),
+        ("Reversals > 100 W per minute and phase", f"{facts['reversals_per_min']:.2f}"),
+        ("Imbalance of the grid (mean std)", f"{facts['imbalance_std_w']:,.0f} W"),
+        ("Frames, most in 9 s", f"{facts['frames_sent']:,} / {facts['max_frames_per_9s']}"),
+        ("Unsafe actions", str(facts["unsafe_actions"])),
+        ("Who acted", ", ".join(f"{who} {ticks:,} s" for who, ticks in facts["acted_s"].items()) or "nobody"),
+        ("Billed", facts["metering"]),
+        ("Simulated", f"{facts['seconds']:,} s at {facts['ticks_per_second']:,.0f} ticks/s"),
+    )
+    for name, value in rows:
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,63 @@
+"""Controllers ready to act in a simulation, chosen by name."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from core.decision import Authority
+from core.parts import cold_start
+from core.site import Site
+from daemon.assembly import Assembled, assemble, bundle_directory, fallback_law
+from daemon.settings import Settings
+from daemon.simulate import Pilot
+from models.bundle import BundleError
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+
+
+def pilot(
+    controller: str,
+    site: Site,
+    settings: Settings | None = None,
+    bundle: Path | None = None,
+    margin_shift_w: float = 0.0,
+) -> Pilot | None:
+    """A controller that acts from the first second.
+
+    Args:
+        controller: one of `daemon.simulate.CONTROLLERS`; None is returned for "none".
+        site: the site that is simulated.
+        settings: gains and bundle as configured; the defaults without.
+        bundle: the policy's directory, before the configured one.
+        margin_shift_w: added to the import margin of "pi" and "predictive".
+
+    Raises:
+        BundleError: the policy's bundle must not be used.
+    """
+    if controller == "none":
+        return None
+    if controller == "policy":
+        name = "builtin" if settings is None else settings.policy.bundle
+        law = PiFallback(site, PiGains()) if settings is None else fallback_law(settings, site)
+        assembled = assemble(site, law, bundle or bundle_directory(name))
+        if assembled.problem:
+            raise BundleError(assembled.problem, "Give another bundle with --bundle.")
+        return _warm(assembled, Authority.POLICY)
+    return _warm(assemble(site, _law(controller, site, settings, margin_shift_w), None), Authority.FALLBACK)
+
+
+def _law(
+    controller: str, site: Site, settings: Settings | None, margin_shift_w: float
+) -> PiFallback | PredictiveFallback:
+    """The named law with its configured gains; a configuration holds the gains of the law it chose."""
+    configured = settings.fallback if settings is not None and settings.fallback.law == controller else None
+    if controller == "pi":
+        pi = PiGains() if configured is None else PiGains(configured.kp, configured.ki, configured.margin_w)
+        return PiFallback(site, replace(pi, margin_w=pi.margin_w + margin_shift_w))
+    predictive = PredictiveGains() if configured is None else PredictiveGains(margin_w=configured.margin_w)
+    return PredictiveFallback(site, replace(predictive, margin_w=predictive.margin_w + margin_shift_w))
+
+
+def _warm(assembled: Assembled, authority: Authority) -> Pilot:
+    parts = assembled.parts
+    memory = replace(cold_start(parts), watch=parts.supervisor.warm(authority))
+    return Pilot(parts, memory, authority)

@@ -1,0 +1,79 @@
+"""Simple parts that satisfy `core.parts`, for tests of what surrounds a decision."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from core.decision import Anomaly, Authority, Intervention, Source, State, Verdict
+from core.parts import Findings, Parts
+from core.sight import Sight
+from core.site import Phases, Site, per_phase
+from core.snapshot import Snapshot
+
+
+class Blind:
+    """Observes nothing, wishes nothing, flags nothing."""
+
+    cold = ()
+
+    def observe(
+        self, snapshot: Snapshot, sight: Sight, memory: tuple[()]
+    ) -> tuple[Sequence[float], tuple[()]]:
+        return (), ()
+
+    def propose(self, observation: Sequence[float], memory: tuple[()]) -> tuple[Phases | None, tuple[()]]:
+        return None, ()
+
+    def inspect(
+        self, snapshot: Snapshot, observation: Sequence[float], wished_w: Phases | None, memory: tuple[()]
+    ) -> tuple[Anomaly, tuple[()]]:
+        return Anomaly(), ()
+
+
+class PlacesAll:
+    """Wants the whole surplus placed at once."""
+
+    cold = ()
+
+    def propose(self, sight: Sight, memory: tuple[()]) -> tuple[Phases, tuple[()]]:
+        return per_phase([max(0.0, s) for s in sight.surplus_w]), ()
+
+    def track(self, memory: tuple[()], sight: Sight, allowed_w: Phases) -> tuple[()]:
+        return ()
+
+
+class Trusting:
+    """Lets whoever has the authority act."""
+
+    cold = ()
+    source: ClassVar = {
+        Authority.POLICY: (State.RL_ACTIVE, Source.POLICY),
+        Authority.FALLBACK: (State.PI_FALLBACK, Source.FALLBACK),
+        Authority.REST: (State.SAFE_STOP, Source.REST),
+    }
+
+    def step(
+        self, snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: tuple[()]
+    ) -> tuple[Verdict, tuple[()]]:
+        state, source = self.source[authority]
+        return Verdict(state, source, ()), ()
+
+
+class Open:
+    """Allows everything."""
+
+    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+        return ()
+
+    def check(
+        self, asked_w: Phases, source: Source, snapshot: Snapshot
+    ) -> tuple[Phases, tuple[Intervention, ...]]:
+        return asked_w, ()
+
+    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
+        return True
+
+
+def stub_parts(site: Site) -> Parts[Any, Any, Any, Any, Any]:
+    """Parts whose fallback places the whole surplus."""
+    blind = Blind()
+    return Parts(site, blind, blind, PlacesAll(), blind, Trusting(), Open())
