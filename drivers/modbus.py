@@ -11,7 +11,7 @@ from drivers.ports import Reading
 from drivers.profile import Identity, Profile
 from drivers.registers import BlockDecoder, Values
 
-__all__ = ["ModbusMeter", "Rtu", "SlowValues", "Tcp", "Transport"]
+__all__ = ["Energy", "ModbusMeter", "Rtu", "Tcp", "Transport"]
 
 SLOW_EVERY_S = 5.0
 """One slow block at a time: often enough for energies and frequency, seldom enough for a 9600 baud line."""
@@ -20,16 +20,14 @@ TICK_SHARE_S = 0.75
 """Longest a read may take: within the tick's deadline of 0.8 s."""
 _GATEWAY = ("exc_4", "exc_10", "exc_11")
 """What a gateway answers for a device that is not there."""
-_SLOW = ("import_wh", "export_wh", "frequency_hz")
 
 
 @dataclass(frozen=True, slots=True)
-class SlowValues:
-    """Values that are not read every tick, each with the instant it was read (monotonic, -inf: never)."""
+class Energy:
+    """The meter's counters, as last read at `at_s` (monotonic). None: not told, or not yet."""
 
     import_wh: float | None = None
     export_wh: float | None = None
-    frequency_hz: float | None = None
     at_s: float = -inf
 
 
@@ -67,7 +65,7 @@ class ModbusMeter:
         self._identity_at_s = -inf
         self._identified_connects = 0
         self._known_identity = identity
-        self.slow = SlowValues()
+        self.energy = Energy()
 
     @property
     def identity(self) -> tuple[int, ...] | None:
@@ -117,7 +115,7 @@ class ModbusMeter:
         except ConfigError as error:
             raise Broken("meter_identity", str(error)) from error
         values = self._decoders[self._profile.power_block].decode(raw)
-        self._note_slow(values)
+        self._note_energy(values)
         values = await self._read_slow(until_s) | values
         return self._reading(values, raw)
 
@@ -158,13 +156,13 @@ class ModbusMeter:
             return {}
         self._slow_blocks.append(block)
         values = self._decoders[block].decode(raw)
-        self._note_slow(values)
+        self._note_energy(values)
         return values
 
-    def _note_slow(self, values: Values) -> None:
-        told = {name: values[name][0] for name in _SLOW if name in values}
+    def _note_energy(self, values: Values) -> None:
+        told = {name: values[name][0] for name in ("import_wh", "export_wh") if name in values}
         if told:
-            self.slow = replace(self.slow, at_s=self._clock(), **told)
+            self.energy = replace(self.energy, at_s=self._clock(), **told)
 
     def _identity_is_due(self) -> bool:
         """After each new connection, and from time to time."""

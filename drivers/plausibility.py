@@ -110,10 +110,11 @@ def _apparent_fits(reading: Reading) -> bool:
 
     Only the size of the power factor counts: meters use its sign for direction, or for lag and lead.
     """
-    if reading.voltage_v is None or reading.current_a is None:
+    if reading.current_a is None:
         return True
-    factors = reading.power_factor or (None, None, None)
-    phases = zip(reading.grid_power_w, reading.voltage_v, reading.current_a, factors, strict=True)
+    voltages_v = reading.voltage_v or (VOLTAGE_V[1],) * 3
+    factors = (reading.voltage_v and reading.power_factor) or (None, None, None)
+    phases = zip(reading.grid_power_w, voltages_v, reading.current_a, factors, strict=True)
     for power_w, voltage_v, current_a, factor in phases:
         apparent_va = voltage_v * abs(current_a)  # some meters give current the sign of the power
         if factor is None:
