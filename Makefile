@@ -47,7 +47,7 @@ safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
 
 $(VENV)/bin/python:
-	if [ -z "$(PYTHON)" ]; then
+	@if [ -z "$(PYTHON)" ]; then
 	  echo "Sunkeep needs Python 3.11 or newer, and none was found ($$(python3 -V 2>&1 || true))."
 	  echo "Install it, or name one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"
 	  exit 1

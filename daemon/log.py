@@ -21,7 +21,8 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 import structlog
 
-from daemon.redaction import REDACTED, SECRET_NAMES, redact
+from daemon.redaction import SECRET_NAMES, redact
+from drivers.redaction import MARK
 
 Event: TypeAlias = MutableMapping[str, Any]
 
@@ -124,7 +125,7 @@ def clean(logger: object, method: str, event: Event) -> Event:
 
 def _clean(name: str, value: Any) -> Any:
     if name.lower() in SECRET_NAMES:
-        return REDACTED
+        return MARK
     if value is None or isinstance(value, (bool, int, float)):
         return str(value) if isinstance(value, float) and not isfinite(value) else value
     if isinstance(value, Mapping):

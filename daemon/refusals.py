@@ -12,12 +12,18 @@ from pathlib import Path
 import click
 
 from daemon.redaction import redact
-from daemon.settings import SettingsError
-from drivers.errors import ConfigError
 
 EX_INPUT = 2
 EX_SOFTWARE = 70
 EX_CONFIG = 78
+_CONFIGURATION = (
+    ("daemon.settings", "SettingsError"),
+    ("daemon.doors", "StartError"),
+    ("drivers.errors", "ConfigError"),
+    ("models.bundle", "BundleError"),
+)
+_INPUT = (("drivers.errors", "DriverError"), ("daemon.records", "JournalError"))
+"""Module and name of errors whose text says what is wrong and what to do."""
 
 
 class InputError(click.ClickException):
@@ -28,19 +34,20 @@ class InputError(click.ClickException):
 
 def explain(error: Exception) -> int:
     """Say what went wrong on standard error and return the exit code."""
-    if isinstance(error, (SettingsError, ConfigError)) or _is_bundle_error(error):
-        click.echo(redact(str(error)), err=True)
-        return EX_CONFIG
+    for code, kinds in ((EX_CONFIG, _CONFIGURATION), (EX_INPUT, _INPUT)):
+        if any(_is_a(error, module, name) for module, name in kinds):
+            click.echo(redact(str(error)), err=True)
+            return code
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         click.echo(f"The port is in use: {error}. Stop the other program, or choose another port.", err=True)
         return EX_INPUT
     return _crashed(error)
 
 
-def _is_bundle_error(error: Exception) -> bool:
-    """Without importing the models, and with them the inference, for every other error."""
-    models = sys.modules.get("models.bundle")
-    return models is not None and isinstance(error, models.BundleError)
+def _is_a(error: Exception, module: str, name: str) -> bool:
+    """Whether it is of that class; a module that was never imported cannot have raised it."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return isinstance(kind, type) and isinstance(error, kind)
 
 
 def _crashed(error: Exception) -> int:
