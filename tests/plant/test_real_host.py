@@ -1,0 +1,180 @@
+"""The real bellows and zigpy on the virtual coordinator."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from bellows.exception import EzspError, InvalidCommandError
+from zigpy.exceptions import DeliveryError, NetworkNotFormed
+
+from plant.broadcast_limiter import BroadcastLimiter, LimiterModel
+from plant.channel import immediate, no_loss
+from plant.coordinator.line import Noisy
+from plant.coordinator.nvram import Nvram
+from plant.radio_site import RadioSite, serve_radio_site
+from tests.plant.radio import KEY, Host, frame_payload, running_host, until
+
+SLOTS = range(6)
+POWER_W = 777.0
+SETPOINTS = [100 * (slot + 1) for slot in SLOTS]
+
+
+@asynccontextmanager
+async def site(*, limited: bool = False, **more: Any) -> AsyncIterator[RadioSite]:
+    """Six slaves that hear at once."""
+    limiter = BroadcastLimiter(model=LimiterModel.EMBER if limited else LimiterModel.OFF)
+    served = await serve_radio_site(
+        [(slot, 3000) for slot in SLOTS],
+        KEY,
+        measured_w=lambda slot: POWER_W + slot,
+        rng=Random(7),
+        broadcast_delay=immediate,
+        loss=no_loss,
+        limiter=limiter,
+        **more,
+    )
+    try:
+        yield served
+    finally:
+        await served.stop()
+
+
+async def broadcast_fifty(host: Host, served: RadioSite) -> None:
+    """Fifty frames; every slave hears every one, and reports the last."""
+    for counter in range(1, 51):
+        await host.set_points(frame_payload(counter, SETPOINTS, host.network, ttl_s=60))
+    await until(lambda: all(f.accepted == 50 for f in served.firmwares.values()))
+    assert not any(f.ignored for f in served.firmwares.values())
+    newest: dict[int, dict[str, int]] = {}
+
+    def all_reported() -> bool:
+        newest.update({report["slot"]: report for report in host.reports})
+        return sum(report["counter"] == 50 for report in newest.values()) == len(SLOTS)
+
+    await until(all_reported, within_s=20.0)
+    for slot in SLOTS:
+        assert newest[slot]["applied_w"] == SETPOINTS[slot]
+        assert newest[slot]["power_w"] == POWER_W + slot
+        assert newest[slot]["status"] == 0
+
+
+@pytest.mark.parametrize("version", [13, 14, 18])
+async def test_resumes_a_formed_network_and_reaches_every_slave(version: int) -> None:
+    async with site(ezsp_version=version) as served, running_host(served.path) as host:
+        assert host.network == served.air.extended_pan_id
+        await broadcast_fifty(host, served)
+        assert not served.coordinator.refused
+
+
+async def test_works_over_tcp() -> None:
+    async with site(port=0) as served, running_host(served.path) as host:
+        assert served.path.startswith("socket://127.0.0.1:")
+        await broadcast_fifty(host, served)
+
+
+@pytest.mark.parametrize("version", [13, 14, 18])
+async def test_forms_a_network_on_a_blank_coordinator(version: int, tmp_path: Path) -> None:
+    path = tmp_path / "nvram.json"
+    async with site(ezsp_version=version, nvram=Nvram.load(path)) as served:
+        with pytest.raises(NetworkNotFormed):
+            async with running_host(served.path):
+                pass
+        async with running_host(served.path, auto_form=True) as host:
+            formed, key = host.network, host.state.network_info.network_key.key.serialize()
+    async with (
+        site(ezsp_version=version, nvram=Nvram.load(path)) as served,
+        running_host(served.path) as host,
+    ):
+        assert host.network == formed
+        assert host.state.network_info.network_key.key.serialize() == key
+    assert path.stat().st_mode & 0o077 == 0
+
+
+async def test_a_lossy_line_loses_nothing() -> None:
+    lines = (Noisy(Random(1)), Noisy(Random(2)))
+    async with site(outbound=lines[0], inbound=lines[1]) as served, running_host(served.path) as host:
+        for line in lines:
+            line.counts.clear()
+            line.loss, line.corruption = 0.06, 0.02
+        await broadcast_fifty(host, served)
+        for line in lines:
+            assert line.counts["lost"] >= 0.03 * line.counts["offered"] > 0
+            assert line.counts["corrupted"] > 0
+        assert [host.heard.count(packet) for packet in host.heard] == [1] * len(host.heard)
+
+
+async def test_refuses_a_second_host_and_keeps_the_first() -> None:
+    async with site(port=0) as served, running_host(served.path) as host:
+        port = int(served.path.rsplit(":", 1)[1])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(bytes.fromhex("1ac038bc7e"))
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read(16) == b""
+        writer.close()
+        await host.set_points(frame_payload(1, SETPOINTS, host.network))
+        await until(lambda: all(f.accepted == 1 for f in served.firmwares.values()))
+
+
+async def test_the_next_host_is_served_when_the_first_has_left() -> None:
+    async with site(port=0) as served:
+        for counter in (1, 2):
+            async with running_host(served.path) as host:
+                await host.set_points(frame_payload(counter, SETPOINTS, host.network))
+        await until(lambda: all(f.accepted == 2 for f in served.firmwares.values()))
+
+
+async def test_refuses_broadcasts_beyond_the_burst() -> None:
+    async with site(limited=True) as served, running_host(served.path) as host:
+        spent = served.air.statistics.broadcasts_offered
+        results = await asyncio.gather(
+            *(host.set_points(frame_payload(c, SETPOINTS, host.network)) for c in range(1, 11)),
+            return_exceptions=True,
+        )
+        refused = [result for result in results if result is not None]
+        assert 0 < len(refused) == served.air.statistics.broadcasts_refused
+        assert all(isinstance(error, DeliveryError) and "BUSY" in str(error) for error in refused)
+        assert spent + 10 - len(refused) <= 9  # a burst of the stock table
+
+
+async def test_refuses_what_does_not_fit_a_frame() -> None:
+    async with site() as served, running_host(served.path) as host:
+        await host.set_points(bytes(77))
+        with pytest.raises(DeliveryError, match="MESSAGE_TOO_LONG"):
+            await host.set_points(bytes(78))
+
+
+async def test_a_crash_takes_the_network_down_until_a_host_starts_it_again() -> None:
+    async with site() as served:
+        async with running_host(served.path) as host:
+            served.coordinator.crash()
+            await asyncio.sleep(0.05)
+            assert served.air.extended_pan_id is None
+            with pytest.raises((EzspError, InvalidCommandError)):
+                await host.set_points(frame_payload(1, SETPOINTS, bytes(8)))
+        async with running_host(served.path) as host:
+            await host.set_points(frame_payload(2, SETPOINTS, host.network))
+        await until(lambda: all(f.accepted == 1 for f in served.firmwares.values()))
+
+
+@pytest.mark.parametrize("port", [None, 0])
+async def test_leaves_nothing_behind(port: int | None) -> None:
+    async def once() -> None:
+        async with site(port=port) as served, running_host(served.path) as host:
+            await host.set_points(frame_payload(1, SETPOINTS, host.network))
+
+    await once()  # whatever the libraries keep for good
+    gc.collect()
+    before = (threading.active_count(), len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+    await once()
+    await asyncio.sleep(0)
+    gc.collect()
+    after = (threading.active_count(), len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
+    assert after == before
