@@ -1,0 +1,109 @@
+"""Energy, with the slaves and without them: over the life of the site, today, and in the last hour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from core.metering import avoidable_import_w, exported_w, imported_w
+from core.roles import Role
+from core.site import Phases, Site
+from daemon.tallies import Rolling
+
+GAP_S = 2.5
+"""Energy is not guessed across a longer gap between ticks (by then the meter counts as lost)."""
+FLOOR_J = 50.0 * 3600.0
+"""Below 50 Wh in the hour a share of the export says nothing (a night has none at all)."""
+
+
+@dataclass(slots=True)
+class Energy:
+    """Energy at the meter and at the slaves, in J, and the seconds it was measured over.
+
+    `*_without` is what the site would have exported and imported had no slave acted.
+    """
+
+    exported_j: float = 0.0
+    imported_j: float = 0.0
+    avoidable_import_j: float = 0.0
+    placed_j: float = 0.0
+    exported_without_j: float = 0.0
+    imported_without_j: float = 0.0
+    measured_s: float = 0.0
+    compared_s: float = 0.0
+    unmeasured_s: float = 0.0
+
+    def add(self, other: "Energy") -> None:
+        """Add another account to this one."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def account(
+    grid_power_w: Phases, without_w: Phases | None, placed_w: Phases, site: Site, step_s: float
+) -> Energy:
+    """The energy of one tick: its reading held over the step since the last one."""
+    metering = site.metering
+    energy = Energy(
+        exported_j=exported_w(grid_power_w, metering) * step_s,
+        imported_j=imported_w(grid_power_w, metering) * step_s,
+        placed_j=sum(placed_w) * step_s,
+        measured_s=step_s,
+    )
+    if site.role is Role.ABSORB:
+        energy.avoidable_import_j = avoidable_import_w(placed_w, grid_power_w, metering) * step_s
+    if without_w is not None:
+        energy.exported_without_j = exported_w(without_w, metering) * step_s
+        energy.imported_without_j = imported_w(without_w, metering) * step_s
+        energy.compared_s = step_s
+    return energy
+
+
+class Ledger:
+    """The accounts.
+
+    Args:
+        carried: what an earlier run left with `carry()`; whatever does not look like it counts as none.
+    """
+
+    def __init__(self, carried: Mapping[str, Any] | None = None) -> None:
+        carried = carried or {}
+        self.total = Energy()
+        self.today = Energy()
+        self.today_is: date | None = None
+        self._hour = Rolling(60.0, 60, 2)
+        _fill(self.total, carried.get("total"))
+        try:
+            self.today_is = date.fromisoformat(str(carried.get("today_is")))
+        except ValueError:
+            return
+        _fill(self.today, carried.get("today"))
+
+    def add(self, energy: Energy, at_s: float, day: date | None) -> None:
+        """Book one tick; a new date opens a new day."""
+        if day != self.today_is:
+            self.today, self.today_is = Energy(), day
+        self.total.add(energy)
+        self.today.add(energy)
+        self._hour.add(at_s, energy.exported_j, energy.exported_without_j)
+
+    def reduction_1h(self, at_s: float) -> float | None:
+        """Share of the last hour's export that control prevented; None where there was too little to tell."""
+        exported_j, without_j = self._hour.sums(at_s)
+        return 1.0 - exported_j / without_j if without_j >= FLOOR_J else None
+
+    def carry(self) -> dict[str, Any]:
+        """What a later run continues with: plain values, ready for JSON."""
+        return {
+            "total": {name: getattr(self.total, name) for name in Energy.__slots__},
+            "today": {name: getattr(self.today, name) for name in Energy.__slots__},
+            "today_is": self.today_is.isoformat() if self.today_is else None,
+        }
+
+
+def _fill(energy: Energy, saved: Any) -> None:
+    if isinstance(saved, dict):
+        for name in Energy.__slots__:
+            value = saved.get(name)
+            if isinstance(value, int | float) and 0.0 <= value < float("inf"):
+                setattr(energy, name, float(value))

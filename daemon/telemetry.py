@@ -1,0 +1,64 @@
+"""What the loop tells the figures beside snapshot and decision: who we are, and how the edges are doing."""
+
+from dataclasses import dataclass
+
+from core.modes import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is configured; changes only when the settings or the policy do.
+
+    `remark` is one line for people, shown with the site's name (for example which measured day is being
+    replayed at the far end of the wires). `fallback_law` is ``pi`` or ``predictive``.
+    """
+
+    site_name: str = "Home"
+    mode: Mode = Mode.SHADOW
+    fallback_law: str = "pi"
+    policy_name: str = ""
+    version: str = ""
+    remark: str = ""
+    anomaly_calibrated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one tick took. `inference_s` is None when the policy was not asked."""
+
+    compute_s: float = 0.0
+    lateness_s: float = 0.0
+    inference_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStatistics:
+    """Counters of the meter's driver since the start of the daemon, and how long the last read took."""
+
+    reads_total: int = 0
+    failures_total: int = 0
+    reconnects_total: int = 0
+    read_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RadioStatistics:
+    """Counters of the radio since the start of the daemon.
+
+    `reports_asked_total` grows by the number of slaves with every accepted frame that asks for reports.
+    """
+
+    up: bool = False
+    refused_total: int = 0
+    rebuilds_total: int = 0
+    reports_asked_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HouseStatistics:
+    """The daemon's own housekeeping since its start."""
+
+    log_lines_dropped_total: int = 0
+    journal_bytes: int = 0
+    journal_records_dropped_total: int = 0
+    failed_ticks_total: int = 0
