@@ -31,6 +31,23 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
     return tuple(setpoints)
 
 
+def part_way(
+    on_air_w: tuple[int, ...], wanted_w: tuple[int, ...], share: float, site: Site, snapshot: Snapshot
+) -> tuple[int, ...]:
+    """Setpoints at `share` of the way, for a vector that is too far from what is on air for one step.
+
+    An available slave is not left between 0 and its minimum: it stays where it is until the whole way is
+    open.
+    """
+    moved = []
+    states = zip(site.slaves, snapshot.slaves, on_air_w, wanted_w, strict=True)
+    for slave, state, old_w, new_w in states:
+        setpoint_w = old_w + int(share * (new_w - old_w))
+        works = not 0 < setpoint_w < slave.min_w or not state.available
+        moved.append(setpoint_w if works else old_w)
+    return tuple(moved)
+
+
 def totals_w(setpoints_w: tuple[int, ...], site: Site) -> Phases:
     """The per-phase action that a vector of setpoints amounts to."""
     totals = [0.0, 0.0, 0.0]

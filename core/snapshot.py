@@ -35,7 +35,8 @@ class Snapshot:
     `at_s` is monotonic and counts through suspension (CLOCK_BOOTTIME). `grid_power_w` is the newest
     valid sample and `meter_age_s` its age, infinite before the first. `alarms` are causes raised at the
     edges since the last tick, `acknowledged` the latched causes an operator has cleared.
-    `policy_latency_s` is how long the policy took on the previous tick.
+    `policy_latency_s` is how long the policy took on the previous tick. `hour` is that of the site's local
+    day, None while the wall clock is not synchronised.
     """
 
     tick: int
@@ -49,3 +50,4 @@ class Snapshot:
     extra_delay_s: float = 0.0
     link_loss_rate: float = 0.0
     policy_latency_s: float = 0.0
+    hour: int | None = None

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from core.airtime import choose_send
-from core.allocation import allocate, totals_w
+from core.allocation import allocate, part_way, totals_w
 from core.decision import Authority, Decision, Source
 from core.parts import (
     FallbackT,
@@ -19,6 +19,9 @@ from core.sight import Sight, look
 from core.site import ZERO, Phases, Site
 from core.slew import slew
 from core.snapshot import Snapshot
+
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
+"""Parts of the way to new setpoints that are tried, the last being what is on air."""
 
 
 def decide(
@@ -107,10 +110,14 @@ def _setpoints(
     site: Site,
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
 ) -> tuple[int, ...]:
-    """Per-slave setpoints that the gate accepts: the new ones, else those on air, else safe."""
+    """Per-slave setpoints that the gate accepts: the new ones, else part of the way to them, else safe.
+
+    Where slaves fall silent or have a minimum, the new vector can be further away than the action is.
+    """
     on_air = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
-    setpoints_w = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
-    for candidate in (setpoints_w, on_air):
+    wanted = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
+    for share in _SHARES:
+        candidate = part_way(on_air, wanted, share, site, snapshot) if share < 1.0 else wanted
         if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
             return candidate
     return (0,) * len(site.slaves)

@@ -1,0 +1,201 @@
+"""The last word before the radio: from what is asked to what is allowed, and from frames to cleared frames.
+
+Every rule says what is accepted, never what is refused, so that a NaN is not accepted by any of them.
+Each rule holds on a convex set that contains what is on air, so scaling the step from there always ends
+inside. Limits that were tightened while more was on air are approached at the step limit and never left
+further.
+"""
+
+from collections.abc import Callable, Sequence
+from math import hypot, isfinite, sqrt
+from typing import Protocol
+
+from core.allocation import totals_w
+from core.clearance import Cleared
+from core.decision import Decision, Intervention, Source
+from core.limits import (
+    CREDIT_MAX_S,
+    IMBALANCE_CAP_W,
+    PHASE_CAP_W,
+    ROUNDING_W,
+    STEP_CAP_W_PER_S,
+    ImbalanceOf,
+)
+from core.roles import sign
+from core.site import ZERO, Phases, Site, per_phase
+from core.snapshot import Snapshot
+
+FLOAT_NOISE_W = 1e-6
+"""A proposal is not at fault for the last bits of its arithmetic (5000 W in double precision: 1e-12 W)."""
+_HALVINGS = 40
+"""Bisection of the step: 5000 W / 2^40 is 5e-9 W."""
+
+
+class Decoded(Protocol):
+    """What a frame says once it is decoded again. `setpoints_w[i]` belongs to slot `base + i`."""
+
+    @property
+    def base(self) -> int: ...
+    @property
+    def setpoints_w(self) -> tuple[int, ...]: ...
+    @property
+    def safe_release(self) -> bool: ...
+
+
+class SafetyGate:
+    """The only way to the radio, for every controller alike. The site can only tighten the hard caps."""
+
+    def __init__(self, site: Site) -> None:
+        limits = site.limits
+        self._site = site
+        self._phase_max_w = min(PHASE_CAP_W, limits.phase_max_w)
+        self._step_max_w_per_s = min(STEP_CAP_W_PER_S, limits.step_max_w_per_s)
+        self._imbalance_max_w = min(IMBALANCE_CAP_W, limits.imbalance_max_w)
+        self._of_grid = limits.imbalance_of is ImbalanceOf.GRID
+        self._sign = sign(site.role)
+
+    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+        """Rules that an action would break: of finite, box, step, imbalance."""
+        return self._broken(asked_w, snapshot, -FLOAT_NOISE_W)
+
+    def check(
+        self, asked_w: Phases, source: Source, snapshot: Snapshot
+    ) -> tuple[Phases, tuple[Intervention, ...]]:
+        """The allowed action on the straight way from what is on air to what is asked.
+
+        Rest goes to 0 W at once: that way is exempt from the step, the slaves ramp by themselves.
+        `ROUNDING_W` is kept free below the limits. Never fails.
+        """
+        air_w = snapshot.on_air.action_w
+        if source is Source.REST or not _sound(air_w):
+            rule = "safe_release" if source is Source.REST else "on_air"
+            return ZERO, (Intervention(rule, air_w, ZERO),) if air_w != ZERO else ()
+        interventions = []
+        action_w = asked_w
+        for rule, bring in (
+            ("finite", _finite),
+            ("box", self._into_box),
+            ("step", self._into_reach),
+            ("imbalance", self._into_balance),
+        ):
+            brought_w = bring(action_w, snapshot)
+            if brought_w != action_w:
+                interventions.append(Intervention(rule, action_w, brought_w))
+                action_w = brought_w
+        return action_w, tuple(interventions)
+
+    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
+        """Whether whole-watt totals may go on air, judged against the true limits."""
+        if source is Source.REST or not _sound(snapshot.on_air.action_w):
+            return action_w == ZERO
+        return not self._broken(action_w, snapshot, 0.0)
+
+    def clear_all(
+        self,
+        payloads: Sequence[bytes],
+        decode: Callable[[bytes], Decoded],
+        decision: Decision,
+        snapshot: Snapshot,
+    ) -> tuple[Cleared, ...] | None:
+        """Decode the frames of one decision and compare them, slot by slot, with what was decided.
+
+        Args:
+            payloads: every frame of this decision; together they name each slave once.
+            decode: the inverse of the encoder; may raise anything.
+
+        Returns:
+            The frames, cleared for the radio; None when any of them says something else than what was
+            decided and allowed. Then none of them may be sent.
+        """
+        resting = decision.verdict.source is Source.REST
+        said: dict[int, int] = {}
+        for payload in payloads:
+            try:
+                frame = decode(payload)
+            except Exception:  # noqa: BLE001 - whatever keeps a frame from being read keeps it off the air
+                return None
+            told = dict(enumerate(frame.setpoints_w, frame.base))
+            if frame.safe_release != resting or said.keys() & told.keys():
+                return None
+            said |= told
+        slots = [slave.slot for slave in self._site.slaves]
+        meant = dict.fromkeys(said, 0) | dict(zip(slots, decision.setpoints_w, strict=True))
+        action_w = totals_w(decision.setpoints_w, self._site)
+        if said != meant or not self.accepts(action_w, decision.verdict.source, snapshot):
+            return None
+        return tuple(Cleared(payload, resting) for payload in payloads)
+
+    def _broken(self, action_w: Phases, snapshot: Snapshot, noise_w: float) -> tuple[str, ...]:
+        """Rules that an action does not keep within `noise_w`; the later ones need finite numbers."""
+        if not all(map(isfinite, action_w)):
+            return ("finite",)
+        kept = {
+            "box": all(
+                -noise_w <= a <= max(self._phase_max_w, air) + noise_w
+                for a, air in zip(action_w, snapshot.on_air.action_w, strict=True)
+            ),
+            "step": _step_w(action_w, snapshot) <= self._reach_w(snapshot) + noise_w,
+            "imbalance": self._balanced(action_w, snapshot, -noise_w),
+        }
+        return tuple(rule for rule, is_kept in kept.items() if not is_kept)
+
+    def _into_box(self, action_w: Phases, _snapshot: Snapshot) -> Phases:
+        return per_phase([min(max(0.0, a), self._phase_max_w) for a in action_w])
+
+    def _into_reach(self, action_w: Phases, snapshot: Snapshot) -> Phases:
+        reach_w = max(0.0, self._reach_w(snapshot) - ROUNDING_W)
+        step_w = _step_w(action_w, snapshot)
+        if step_w <= reach_w:
+            return action_w
+        return _on_the_way(snapshot.on_air.action_w, action_w, reach_w / step_w)
+
+    def _into_balance(self, action_w: Phases, snapshot: Snapshot) -> Phases:
+        if self._balanced(action_w, snapshot, ROUNDING_W):
+            return action_w
+        low, high = 0.0, 1.0
+        for _ in range(_HALVINGS):
+            share = 0.5 * (low + high)
+            point_w = _on_the_way(snapshot.on_air.action_w, action_w, share)
+            low, high = (share, high) if self._balanced(point_w, snapshot, ROUNDING_W) else (low, share)
+        return _on_the_way(snapshot.on_air.action_w, action_w, low)
+
+    def _reach_w(self, snapshot: Snapshot) -> float:
+        """How far the action may have moved by now; an age that makes no sense gives nothing."""
+        age_s = snapshot.on_air.age_s
+        credit_s = min(age_s, CREDIT_MAX_S) if age_s >= 0.0 else 0.0
+        return self._step_max_w_per_s * credit_s
+
+    def _balanced(self, action_w: Phases, snapshot: Snapshot, spare_w: float) -> bool:
+        """Whether the phases differ by no more than the limit, or than they do already."""
+        air_w = snapshot.on_air.action_w
+        if self._of_grid and all(map(isfinite, snapshot.grid_power_w)):
+            before_w = snapshot.grid_power_w
+            changes = zip(before_w, action_w, air_w, strict=True)
+            after_w = per_phase([g + self._sign * (a - air) for g, a, air in changes])
+        else:
+            before_w, after_w = air_w, action_w
+        return _spread_w(after_w) <= max(self._imbalance_max_w - spare_w, _spread_w(before_w))
+
+
+def _sound(action_w: Phases) -> bool:
+    """Whether this can be on air at all."""
+    return all(0.0 <= a <= PHASE_CAP_W for a in action_w)
+
+
+def _finite(action_w: Phases, snapshot: Snapshot) -> Phases:
+    return action_w if all(map(isfinite, action_w)) else snapshot.on_air.action_w
+
+
+def _step_w(action_w: Phases, snapshot: Snapshot) -> float:
+    """L2 norm of the change against what is on air."""
+    return hypot(*(a - air for a, air in zip(action_w, snapshot.on_air.action_w, strict=True)))
+
+
+def _spread_w(values_w: Phases) -> float:
+    """Population standard deviation over the phases."""
+    mean_w = sum(values_w) / 3.0
+    return hypot(*(v - mean_w for v in values_w)) / sqrt(3.0)
+
+
+def _on_the_way(start_w: Phases, end_w: Phases, share: float) -> Phases:
+    return per_phase([s + share * (e - s) for s, e in zip(start_w, end_w, strict=True)])

@@ -1,0 +1,62 @@
+"""The PI controller that is always ready to take over."""
+
+from dataclasses import dataclass, replace
+
+from core.arrays import SCALAR
+from core.sight import Sight
+from core.site import Phases, Site, per_phase
+
+
+@dataclass(frozen=True, slots=True)
+class PiGains:
+    """Gains per phase. `margin_w` is the import that is aimed at.
+
+    Tuned under the airtime limit on training days for export + 0.5 * avoidable import.
+    """
+
+    kp: float = 0.7
+    ki: float = 0.25
+    margin_w: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class PiMemory:
+    """`base_w` is what was last allowed, whoever asked for it; `error_w` the error then. None at start."""
+
+    base_w: Phases | None = None
+    error_w: Phases | None = None
+
+
+class PiFallback:
+    """Velocity form on what was allowed: no integrator of its own, so nothing winds up and nothing bumps.
+
+    u = base + kp * (e - e_prev) + ki * e, with e the power that should still be placed.
+    """
+
+    def __init__(self, site: Site, gains: PiGains | None = None) -> None:
+        self._gains = gains or PiGains()
+        self._phase_max_w = site.limits.phase_max_w
+
+    @property
+    def cold(self) -> PiMemory:
+        """The memory of a controller that has seen nothing."""
+        return PiMemory()
+
+    def propose(self, sight: Sight, memory: PiMemory) -> tuple[Phases, PiMemory]:
+        """The action for this tick; without a fresh sample, what was allowed last."""
+        base_w = memory.base_w or sight.command_w
+        if not sight.fresh:
+            return base_w, replace(memory, base_w=base_w)
+        gains = self._gains
+        error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for meter_w in sight.meter_w])
+        before_w = memory.error_w or error_w
+        cells = zip(base_w, error_w, before_w, sight.capacity_w, strict=True)
+        action_w = [
+            SCALAR.clip(u + gains.kp * (e - e_prev) + gains.ki * e, 0.0, min(capacity_w, self._phase_max_w))
+            for u, e, e_prev, capacity_w in cells
+        ]
+        return per_phase(action_w), PiMemory(base_w, error_w)
+
+    def track(self, memory: PiMemory, _sight: Sight, allowed_w: Phases) -> PiMemory:
+        """Continue from what was allowed, also while another controller was in charge."""
+        return replace(memory, base_w=allowed_w)

@@ -1,0 +1,147 @@
+"""Who may act: a pure step from causes to a state, with time as an argument. Can only lower authority."""
+
+from dataclasses import dataclass, field
+
+from core.decision import Authority, State, Verdict
+from core.parts import Findings
+from core.sight import Sight
+from core.snapshot import Snapshot
+from safety.causes import SEVERITY, SOURCE, cause, worst
+from safety.sensor import LoopMemory, watch_loop
+from safety.timers import Standing, acknowledge, advance, latch, start, start_violation
+
+GOOD_AT_START = 10
+"""Good samples in a row before anything but rest."""
+GOOD_AFTER_STOP = 30
+"""Good samples in a row before a stop that does not latch ends."""
+CLEAN_PROPOSALS = 60
+"""Clean proposals of the policy in a row, unapplied, before it may act."""
+METER_LOST_S = 2.5
+"""Longest age of a sample that what is on air is held for."""
+RADIO_LOST_S = 5.0
+"""Longest time without the radio before the site rests until it is known again."""
+POLICY_LATENCY_MAX_S = 0.010
+"""A policy that took longer has not answered in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the supervisor remembers.
+
+    `good` counts good samples in a row, `clean` clean proposals in a row (both up to what is asked of
+    them), `stopped` are the causes of a stop that waits for good samples.
+    """
+
+    state: State = State.INIT
+    standing: Standing = field(default_factory=Standing)
+    good: int = 0
+    clean: int = 0
+    stopped: tuple[str, ...] = ()
+    radio_down_s: float = 0.0
+    loop: LoopMemory = field(default_factory=LoopMemory)
+
+
+class ModeSupervisor:
+    """Walks the states of `safety.causes`.
+
+    Args:
+        standing: what `safety.timers.restore` found to stand after the restart.
+    """
+
+    def __init__(self, standing: Standing | None = None) -> None:
+        self._standing = standing or Standing()
+
+    @property
+    def cold(self) -> Watch:
+        """The memory at start: everything has to be shown first."""
+        return Watch(standing=self._standing)
+
+    @property
+    def warm(self) -> Watch:
+        """The memory of a site that has run well for a while, for simulation."""
+        return Watch(State.PI_FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
+
+    def step(
+        self, snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: Watch
+    ) -> tuple[Verdict, Watch]:
+        """Take in one tick. Total: every combination of flags and memory has exactly one answer."""
+        elapsed_s = snapshot.at_s - (snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s)
+        is_down = "radio_down" in snapshot.alarms
+        radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
+        wiring, loop = _wiring(snapshot, sight, memory.loop)
+        raised = (
+            *snapshot.alarms,
+            *wiring,
+            *_ordered(authority),
+            *_senses(snapshot, sight, memory.state, radio_down_s),
+            *_policy(snapshot, findings),
+        )
+        stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
+        good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
+        stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
+        standing = advance(memory.standing, snapshot.at_s)
+        standing = acknowledge(standing, tuple(n for n in snapshot.acknowledged if n not in raised))
+        standing = latch(standing, raised)
+        if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
+            raised = (*raised, "starting")
+        if memory.clean < CLEAN_PROPOSALS:
+            raised = (*raised, "reentry")
+        standing = _sentenced(standing, (*raised, *stopped), findings, sight)
+        active = {*raised, *stopped, *standing.latched, *(name for name, _ in standing.left_s)}
+        state = worst(tuple(active))
+        causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
+        clean = _clean(memory.clean, findings, sight, state)
+        watch = Watch(state, standing, good, clean, stopped, radio_down_s, loop)
+        return Verdict(state, SOURCE[state], causes), watch
+
+
+def _wiring(snapshot: Snapshot, sight: Sight, memory: LoopMemory) -> tuple[tuple[str, ...], LoopMemory]:
+    if not sight.fresh:
+        return (), memory
+    return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory)
+
+
+def _ordered(authority: Authority) -> tuple[str, ...]:
+    if authority is Authority.POLICY:
+        return ()
+    return ("fallback_ordered",) if authority is Authority.FALLBACK else ("rest_ordered",)
+
+
+def _senses(snapshot: Snapshot, sight: Sight, state: State, radio_down_s: float) -> tuple[str, ...]:
+    """What is wrong with meter and radio. Before the first good samples neither can be lost."""
+    late = () if sight.fresh else ("meter_late",)
+    if state is State.INIT:
+        return late
+    lost = () if snapshot.meter_age_s <= METER_LOST_S else ("meter_lost",)
+    return (*late, *lost, *(() if radio_down_s <= RADIO_LOST_S else ("radio_lost",)))
+
+
+def _policy(snapshot: Snapshot, findings: Findings) -> tuple[str, ...]:
+    in_time = snapshot.policy_latency_s <= POLICY_LATENCY_MAX_S
+    return (
+        *(() if findings.policy_answered else ("policy_fault",)),
+        *(() if in_time else ("policy_late",)),
+    )
+
+
+def _sentenced(standing: Standing, others: tuple[str, ...], findings: Findings, sight: Sight) -> Standing:
+    """Start the fallbacks that this tick earned.
+
+    Violations count only against a policy that would act now: a shadow run is counted, not punished, and
+    a running fallback is not extended by what the policy wishes meanwhile.
+    """
+    running = (*others, *standing.latched, *(name for name, _ in standing.left_s))
+    if findings.violations and worst(running) is State.RL_ACTIVE:
+        standing = start_violation(standing)
+    for name in others:
+        if cause(name).least_s > 0.0:
+            standing = start(standing, name)
+    return start(standing, "anomaly") if findings.anomaly.trip and sight.fresh else standing
+
+
+def _clean(clean: int, findings: Findings, sight: Sight, state: State) -> int:
+    """Clean proposals in a row; a missed sample neither adds nor breaks the row."""
+    faulty = findings.violations or findings.anomaly.trip or not findings.policy_answered
+    if faulty or state in (State.INIT, State.SAFE_STOP):
+        return 0
+    return min(clean + 1, CLEAN_PROPOSALS) if sight.fresh else clean
