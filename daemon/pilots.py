@@ -12,6 +12,7 @@ from daemon.simulate import Pilot
 from models.bundle import BundleError
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.supervisor import ModeSupervisor
 
 
 def pilot(
@@ -59,5 +60,5 @@ def _law(
 
 def _warm(assembled: Assembled, authority: Authority) -> Pilot:
     parts = assembled.parts
-    memory = replace(cold_start(parts), watch=parts.supervisor.warm(authority))
+    memory = replace(cold_start(parts), watch=ModeSupervisor().warm)
     return Pilot(parts, memory, authority)
