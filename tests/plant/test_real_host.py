@@ -50,7 +50,8 @@ async def site(*, limited: bool = False, **more: Any) -> AsyncIterator[RadioSite
 async def broadcast_fifty(host: Host, served: RadioSite) -> None:
     """Fifty frames; every slave hears every one, and reports the last."""
     for counter in range(1, 51):
-        await host.set_points(frame_payload(counter, SETPOINTS, host.network, ttl_s=60))
+        flags = 0x12 if counter == 50 else 0x10  # everybody answers the last one
+        await host.set_points(frame_payload(counter, SETPOINTS, host.network, flags=flags, ttl_s=60))
     await until(lambda: all(f.accepted == 50 for f in served.firmwares.values()))
     assert not any(f.ignored for f in served.firmwares.values())
     newest: dict[int, dict[str, int]] = {}
