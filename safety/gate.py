@@ -56,7 +56,7 @@ class SafetyGate:
 
     def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
         """Rules that an action would break: of finite, box, step, imbalance."""
-        return self._broken(asked_w, snapshot, -FLOAT_NOISE_W)
+        return self._broken(asked_w, snapshot, FLOAT_NOISE_W)
 
     def check(
         self, asked_w: Phases, source: Source, snapshot: Snapshot
