@@ -1,0 +1,68 @@
+"""Measured days to train on: a folder of traces, and which of them may be used for what."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from plant.trace import Trace, load_trace
+
+SUMMARY_FILE = "SUMMARY.json"
+SPLITS = ("train", "val", "test")
+DAYLIGHT_W = 20.0
+"""Less generation than this is night."""
+
+
+class DaysError(ValueError):
+    """A folder of traces that cannot be used; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One trace: its file, the split it belongs to, and how its PV is connected ("3ph", "A", "B", "C")."""
+
+    path: Path
+    split: str
+    connection: str
+
+    def load(self) -> Trace:
+        """The trace itself. Raises plant.trace.TraceError."""
+        return load_trace(self.path)
+
+
+def find_days(folder: Path, split: str) -> tuple[Day, ...]:
+    """The days of one split, in the order of the summary.
+
+    Args:
+        folder: traces, and a ``SUMMARY.json``: a list of objects with `file`, `split`, `pv_connection`.
+        split: "train", "val" or "test".
+
+    Raises:
+        DaysError: no readable summary, or no day of this split.
+    """
+    summary = folder / SUMMARY_FILE
+    try:
+        rows = json.loads(summary.read_text(encoding="utf-8"))
+        every = [Day(folder / Path(r["file"]).name, r["split"], r["pv_connection"]) for r in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DaysError(
+            f"{summary}: not a list of days with file, split and pv_connection: {error}"
+        ) from error
+    days = tuple(day for day in every if day.split == split)
+    if not days:
+        raise DaysError(f"{summary}: no day has the split {split!r}")
+    return days
+
+
+def daylight_s(trace: Trace) -> tuple[int, int]:
+    """First and last second with generation; the whole day when there is none."""
+    lit = np.flatnonzero(trace.pv_w > DAYLIGHT_W)
+    return (int(lit[0]), int(lit[-1]) + 1) if lit.size else (0, len(trace.pv_w))
+
+
+def data_sha256(days: tuple[Day, ...]) -> str:
+    """One hash for a set of days: over the names and hashes of their files, sorted."""
+    lines = sorted(f"{day.path.name} {hashlib.sha256(day.path.read_bytes()).hexdigest()}\n" for day in days)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
