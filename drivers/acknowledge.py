@@ -9,18 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
+from core.sight import MEAN_AGE_S
 from drivers.frame import SetpointFrame, SlaveReport
 
 REPLY_AFTER_S = 0.3
 REPLY_SLOT_S = 0.04
 REPLY_JITTER_S = 0.02
 """How long a slave waits before it reports (docs/setpoint-protocol.md)."""
-GRACE_S = 3.0
-"""How much later than its slot an answer still counts: the longest extra delay a controller can use."""
+GRACE_S = 5.5
+"""How much later than its slot an answer still counts: a command takes up to 5 s on a slow network."""
+OVERTAKE_S = 4.0
+"""Commands take 1 to 5 s there, so frames this far apart arrive in order. Of two closer ones the older may go
+unanswered because the newer one was there first: that says nothing about the link."""
 RATE_WINDOW_S = 300.0
 LOSS_WINDOW_S = 60.0
-NOMINAL_DELAY_S = 0.1
-"""Way out and back over two relays: up to 64 ms of jitter for each relay of the broadcast (AN1138)."""
 DELAY_SAMPLES = 31
 DELAY_SAMPLES_MIN = 5
 MISSES_TO_REPAIR = 2
@@ -52,8 +54,8 @@ class LinkQuality:
     All instants are of one monotonic clock and must not fall.
     """
 
-    def __init__(self, slots: Iterable[int], nominal_delay_s: float = NOMINAL_DELAY_S) -> None:
-        """Args: the slots that have a slave; the delay that is taken as given."""
+    def __init__(self, slots: Iterable[int], nominal_delay_s: float = MEAN_AGE_S) -> None:
+        """Args: the slots that have a slave; the mean delay of a command that controllers take as given."""
         self._links = {slot: _Link(deque()) for slot in slots}
         self._nominal_delay_s = nominal_delay_s
         self._outcomes: deque[tuple[float, int, bool]] = deque()
@@ -79,11 +81,14 @@ class LinkQuality:
         link = self._links.get(report.slot)
         if link is None:
             return
+        passed: list[float] = []
         while link.waiting and link.waiting[0][0] <= report.counter:
             counter, sent_at_s = link.waiting.popleft()
-            self._outcomes.append((at_s, report.slot, True))
             if counter == report.counter:
+                self._outcomes += [(at_s, report.slot, False) for p in passed if sent_at_s - p >= OVERTAKE_S]
+                self._outcomes.append((at_s, report.slot, True))
                 self._delays_s.append((at_s, at_s - sent_at_s - reply_delay_s(report.slot)))
+            passed.append(sent_at_s)
         if report.counter >= link.missed_counter:
             link.misses, link.repair_at_s, link.repair_pause_s = 0, 0.0, REPAIR_AGAIN_S
 
@@ -97,7 +102,10 @@ class LinkQuality:
         return 0.0 if share is None else 1.0 - share
 
     def extra_delay_s(self, at_s: float) -> float:
-        """Delay beyond the nominal one: median over the last answers, 0 while there are too few."""
+        """Delay of a command beyond the nominal one: median of the last answers, 0 while there are too few.
+
+        The way back is a unicast of some 10 ms and is not told apart.
+        """
         delays_s = [delay_s for heard_at_s, delay_s in self._delays_s if at_s - heard_at_s <= RATE_WINDOW_S]
         if len(delays_s) < DELAY_SAMPLES_MIN:
             return 0.0
@@ -139,7 +147,7 @@ class LinkQuality:
 
     def _drop_replaced(self, slot: int, link: _Link, at_s: float) -> bool:
         """A frame that arrives before the reply to the last one replaces that reply."""
-        longest_wait_s = reply_delay_s(slot) + REPLY_JITTER_S / 2 + self._nominal_delay_s
+        longest_wait_s = reply_delay_s(slot) + REPLY_JITTER_S / 2
         if link.waiting and at_s - link.waiting[-1][1] < longest_wait_s:
             link.waiting.pop()
             return True

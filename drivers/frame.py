@@ -1,7 +1,7 @@
 """The setpoint frame and the slaves' report, byte for byte as `docs/setpoint-protocol.md` publishes them.
 
 Pure: no clock, no wire. A payload is everything behind the ZCL header, from "version and flags" to the
-tag; the radio adds the header.
+tag; `wrap` puts the header in front.
 """
 
 import hmac
@@ -16,7 +16,6 @@ PROFILE = 0x0104
 CLUSTER = 0xFC57
 MANUFACTURER = 0xFFF1
 ENDPOINT = 1
-COMMAND_SETPOINTS = 0x00
 
 VERSION = 1
 SLOTS_PER_FRAME = 30
@@ -29,6 +28,15 @@ KEY_BYTES = 32
 NETWORK_ID_BYTES = 8
 TAG_BYTES = 8
 PAYLOAD_MAX_BYTES = 8 + 2 * SLOTS_PER_FRAME + TAG_BYTES
+
+_ZCL = struct.Struct("<BHBB")
+_COMMAND_CONTROL = 0x15
+"""ZCL frame control: cluster command, manufacturer-specific, client to server, no default response."""
+_COMMAND_SETPOINTS = 0x00
+_REPORT_CONTROL = 0x0C
+"""Global command, manufacturer-specific, server to client."""
+_DEFAULT_RESPONSE_BIT = 0x10
+_REPORT_ATTRIBUTES = 0x0A
 
 _HEAD = struct.Struct("<BIBBB")
 _SAFE_RELEASE = 0x01
@@ -185,6 +193,26 @@ def decode_report(attributes: bytes, key: bytes, network_id: bytes) -> SlaveRepo
     return SlaveReport(
         slot, counter, applied_w, None if power_w == _NOT_MEASURED else power_w, SlaveState(state)
     )
+
+
+def wrap(payload: bytes, transaction: int) -> bytes:
+    """The ZCL header of a setpoint frame and the payload behind it."""
+    return _ZCL.pack(_COMMAND_CONTROL, MANUFACTURER, transaction, _COMMAND_SETPOINTS) + payload
+
+
+def unwrap_report(zcl: bytes) -> bytes:
+    """The attributes behind the ZCL header of a report. Whether a response is asked for does not matter.
+
+    Raises:
+        FrameError: not a report of the setpoint cluster.
+    """
+    if len(zcl) < _ZCL.size:
+        raise FrameError("shorter than a ZCL header")
+    control, manufacturer, _, command = _ZCL.unpack_from(zcl)
+    found = (control & ~_DEFAULT_RESPONSE_BIT, manufacturer, command)
+    if found != (_REPORT_CONTROL, MANUFACTURER, _REPORT_ATTRIBUTES):
+        raise FrameError("not a report")
+    return zcl[_ZCL.size :]
 
 
 def _split_report(attributes: bytes) -> tuple[dict[int, int], bytes]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.frame import FrameError, decode, decode_report, encode, frames_needed
+from drivers.frame import FrameError, decode, decode_report, encode, frames_needed, unwrap_report, wrap
 from tests.drivers import setpoint_vectors
 
 VECTORS: dict[str, Any] = json.loads(setpoint_vectors.PATH.read_text())
@@ -31,6 +31,7 @@ def test_frame_vector(vector: dict[str, Any]) -> None:
     by_slot = {vector["base"] + i: w for i, w in enumerate(vector["setpoints_w"])}
     flags = {name: vector[name] for name in ("counter", "ttl_s", "safe_release", "report")}
     assert encode(by_slot, **flags, key=KEY, network_id=NETWORK_ID) == [payload]
+    assert wrap(payload, transaction=7).hex() == vector["zcl"]
     frame = decode(payload, KEY, NETWORK_ID)
     assert frame.setpoints_w == tuple(vector["setpoints_w"])
     assert frame.base == vector["base"]
@@ -45,7 +46,9 @@ def test_rejected_frame_vector(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS["reports"], ids=_names(VECTORS["reports"]))
 def test_report_vector(vector: dict[str, Any]) -> None:
-    report = decode_report(bytes.fromhex(vector["attributes"]), KEY, NETWORK_ID)
+    attributes = unwrap_report(bytes.fromhex(vector["zcl"]))
+    assert attributes.hex() == vector["attributes"]
+    report = decode_report(attributes, KEY, NETWORK_ID)
     for name in ("slot", "counter", "applied_w", "power_w", "state"):
         assert getattr(report, name) == vector[name]
 
@@ -54,6 +57,24 @@ def test_report_vector(vector: dict[str, Any]) -> None:
 def test_rejected_report_vector(vector: dict[str, Any]) -> None:
     with pytest.raises(FrameError):
         decode_report(bytes.fromhex(vector["attributes"]), KEY, NETWORK_ID)
+
+
+@pytest.mark.parametrize(
+    "zcl",
+    [
+        b"",
+        b"\x1c\xf1\xff\x2a",
+        b"\x18\xf1\xff\x2a\x0a",
+        b"\x14\xf1\xff\x2a\x0a",
+        b"\x1d\xf1\xff\x2a\x0a",
+        b"\x1c\xf2\xff\x2a\x0a",
+        b"\x1c\xf1\xff\x2a\x0b",
+    ],
+    ids=["empty", "short", "standard", "wrong way", "cluster command", "other maker", "default response"],
+)
+def test_other_zcl_frames_are_no_reports(zcl: bytes) -> None:
+    with pytest.raises(FrameError):
+        unwrap_report(zcl)
 
 
 slots = st.dictionaries(st.integers(0, 255), st.integers(0, 32767), min_size=1, max_size=70)
