@@ -1,0 +1,285 @@
+"""The radio: keeps a coordinator up, broadcasts cleared frames, collects what the slaves report.
+
+zigpy never reconnects. Every loss ends a `Coordinator`, and a supervisor starts a new one after a pause
+that doubles from 0.2 to 5 s. A frame that was not accepted is never repeated: it is stale by then.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Literal
+
+from zigpy.exceptions import DeliveryError
+
+from core.clearance import Cleared
+from drivers.acknowledge import LinkQuality
+from drivers.coordinator import Coordinator, Network, ZigbeeSettings
+from drivers.errors import ConfigError, Transient
+from drivers.frame import wrap
+from drivers.ports import Report
+from drivers.slaves import Slaves
+
+SEND_DEADLINE_S = 0.4
+"""Acceptance takes 2 ms on an idle coordinator; within a tick of 1 s there is no time for more."""
+TIMEOUTS_UNTIL_LOST = 2
+PAUSE_MIN_S = 0.2
+PAUSE_MAX_S = 5.0
+PAUSE_JITTER = 0.2
+STEADY_AFTER_S = 30.0
+"""Up for this long, the next loss starts again with the shortest pause. Every start costs two broadcasts."""
+REPAIR_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RadioEvent:
+    """Something an operator may want to know. `kind` is stable, `text` is for people and holds no key."""
+
+    kind: Literal["up", "down", "problem"]
+    text: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counted since the radio was made. `up_since_s` is monotonic, None while down.
+
+    `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,
+    `frames_unsent` fell into a time without coordinator or into its end. `broadcast_table_full` is the
+    coordinator's own count, None when it does not tell.
+    """
+
+    frames_sent: int = 0
+    frames_refused: int = 0
+    timeouts: int = 0
+    frames_unsent: int = 0
+    reports_heard: int = 0
+    reports_rejected: int = 0
+    repairs: int = 0
+    repairs_failed: int = 0
+    starts: int = 0
+    losses: int = 0
+    up_since_s: float | None = None
+    broadcast_table_full: int | None = None
+
+
+class ZigbeeRadio:
+    """Satisfies `drivers.ports.Radio`."""
+
+    def __init__(
+        self,
+        settings: ZigbeeSettings,
+        *,
+        key: bytes,
+        on_event: Callable[[RadioEvent], None],
+        clock: Callable[[], float],
+        rng: Random,
+    ) -> None:
+        """Nothing happens before `start`.
+
+        Args:
+            key: site key, 32 bytes.
+            on_event: told about every change, from the event loop; must not block or raise.
+            clock: monotonic seconds.
+            rng: spreads the pauses between two tries to connect.
+        """
+        self._settings = settings
+        self._on_event = on_event
+        self._clock = clock
+        self._rng = rng
+        self._slaves = Slaves(settings.slots, key)
+        self._app: Coordinator | None = None
+        self._network: Network | None = None
+        self._problem: str | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._statistics = Statistics()
+        self._timeouts_in_a_row = 0
+        self._repairing = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Begin to keep the radio up, in the background. A second call changes nothing."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name="zigbee supervisor")
+
+    async def stop(self) -> None:
+        """Let go of the coordinator. Leaves no task, thread or open port behind."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            await asyncio.gather(supervisor, return_exceptions=True)
+
+    @property
+    def up(self) -> bool:
+        """A coordinator runs its network and has given a sign of life in the last seconds."""
+        return self._app is not None and not self._app.lost.is_set()
+
+    @property
+    def network_id(self) -> bytes | None:
+        """Extended PAN id as it goes over the air; None until the radio was up."""
+        return None if self._network is None else self._network.network_id
+
+    @property
+    def quality(self) -> LinkQuality:
+        """Acknowledgement rate, loss, delay: what the reports say about the links."""
+        return self._slaves.quality
+
+    @property
+    def network(self) -> Network | None:
+        """The network that is or was up."""
+        return self._network
+
+    @property
+    def problem(self) -> str | None:
+        """Why the radio is not up, in words that say what to do; None while it is up."""
+        return None if self.up else self._problem
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was counted so far."""
+        table_full = self._app.broadcast_table_full if self._app is not None else None
+        return replace(self._statistics, broadcast_table_full=table_full)
+
+    def reports(self) -> dict[int, Report]:
+        """Newest report of every slot heard so far."""
+        return dict(self._slaves.reports)
+
+    async def send(self, frame: Cleared) -> None:
+        """Broadcast one frame, once. Returns when the coordinator accepted it, within 0.4 s.
+
+        Raises:
+            Transient: it was not accepted (busy, down, late).
+        """
+        app = self._app
+        if app is None or app.lost.is_set():
+            self._count(frames_unsent=1)
+            raise Transient(f"the radio is down: {self._problem or 'not started yet'}")
+        sequence = app.get_sequence()
+        try:
+            async with asyncio.timeout(SEND_DEADLINE_S):
+                await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)
+        except TimeoutError:
+            self._late(app)
+            raise Transient(f"the coordinator did not answer within {SEND_DEADLINE_S} s") from None
+        except DeliveryError as error:
+            self._timeouts_in_a_row = 0
+            self._count(frames_refused=1)
+            raise Transient(f"the coordinator refused the frame: {_status(error)}") from error
+        except Exception as error:  # a dying bellows raises AttributeError, TypeError and others
+            self._count(frames_unsent=1)
+            raise Transient(f"the frame was not sent: {type(error).__name__}") from error
+        self._timeouts_in_a_row = 0
+        self._count(frames_sent=1)
+        self._slaves.told(frame, app.network.network_id, self._clock())
+
+    async def repair(self, slot: int, frame: Cleared) -> None:
+        """Send one frame to one slave again, acknowledged. One repair at a time.
+
+        The slave accepts it only if it missed the broadcast: the counter is the same.
+
+        Raises:
+            Transient: the radio is down, the slave was never heard, or it did not acknowledge.
+        """
+        async with self._repairing:
+            app, address = self._app, self._slaves.addresses.get(slot)
+            if app is None or address is None:
+                raise Transient(f"slot {slot} cannot be reached: no address or no radio")
+            self._count(repairs=1)
+            sequence = app.get_sequence()
+            try:
+                await app.unicast_setpoints(address, wrap(frame.payload, sequence), sequence)
+            except Exception as error:  # as in `send`
+                self._count(repairs_failed=1)
+                raise Transient(f"slot {slot} did not acknowledge: {type(error).__name__}") from error
+
+    # --- keeping it up -------------------------------------------------------------------------
+
+    async def _supervise(self) -> None:
+        pause_s = PAUSE_MIN_S
+        while True:
+            begun_s = self._clock()
+            try:
+                await self._live()
+            except ConfigError as error:
+                self._report_problem(str(error))
+            except Exception as error:  # noqa: BLE001  # zigpy raises whatever the system and the wire give
+                self._report_problem(f"the coordinator at {self._settings.path} failed: {_reason(error)}")
+            pause_s = PAUSE_MIN_S if self._clock() - begun_s > STEADY_AFTER_S else pause_s
+            await asyncio.sleep(pause_s * self._rng.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+    async def _live(self) -> None:
+        """One life of a coordinator, from start to loss. Raises when it does not start."""
+        self._count(starts=1)
+        app = await Coordinator.start(self._settings)
+        reason = "stopped"
+        repairs = asyncio.create_task(self._repair_links(), name="zigbee repairs")
+        try:
+            self._came_up(app)
+            reason = await app.watch()
+        finally:
+            self._went_down(reason)
+            repairs.cancel()
+            await app.close()
+
+    def _came_up(self, app: Coordinator) -> None:
+        app.on_report = self._heard
+        self._network = app.network
+        self._problem = None
+        self._timeouts_in_a_row = 0
+        self._statistics = replace(self._statistics, up_since_s=self._clock())
+        self._app = app
+        self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
+
+    def _went_down(self, reason: str) -> None:
+        self._app = None
+        self._problem = f"the coordinator was lost: {reason}"
+        self._statistics = replace(self._statistics, up_since_s=None, losses=self._statistics.losses + 1)
+        self._slaves.radio_lost()
+        self._tell("down", reason)
+
+    def _report_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            self._tell("problem", problem)
+        self._problem = problem
+
+    def _late(self, app: Coordinator) -> None:
+        self._count(timeouts=1)
+        self._timeouts_in_a_row += 1
+        if self._timeouts_in_a_row >= TIMEOUTS_UNTIL_LOST:
+            app.declare_lost(f"{TIMEOUTS_UNTIL_LOST} frames in a row were not answered")
+
+    def _heard(self, address: int, zcl: bytes) -> None:
+        """One frame of the setpoint cluster arrived. What is not a sound report only counts."""
+        network_id = self.network_id
+        sound = network_id is not None and self._slaves.heard(address, zcl, network_id, self._clock())
+        self._count(**{"reports_heard" if sound else "reports_rejected": 1})
+
+    async def _repair_links(self) -> None:
+        """Repair slaves that missed two answers, one after the other, as long as this life lasts."""
+        while True:
+            await asyncio.sleep(REPAIR_EVERY_S)
+            for slot, frame in tuple(self._slaves.repairs(self._clock())):
+                self.quality.repair_sent(slot, self._clock())
+                with contextlib.suppress(Transient):
+                    await self.repair(slot, frame)
+
+    def _count(self, **increments: int) -> None:
+        counted = {name: getattr(self._statistics, name) + more for name, more in increments.items()}
+        self._statistics = replace(self._statistics, **counted)
+
+    def _tell(self, kind: Literal["up", "down", "problem"], text: str) -> None:
+        self._on_event(RadioEvent(kind, text, self._clock()))
+
+
+def _status(error: DeliveryError) -> str:
+    name = getattr(error.status, "name", None)
+    return str(name or error.status)
+
+
+def _reason(error: Exception) -> str:
+    """Short and free of secrets: the text of these exceptions is not ours."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{type(cause).__name__}, {cause.strerror}"
+    return type(error).__name__
