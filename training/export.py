@@ -62,7 +62,6 @@ def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Li
         BundleError: the bundle does not verify.
     """
     out.mkdir(parents=True, exist_ok=True)
-    net = net.eval()
     golden_states = _golden_states(states)
     with torch.no_grad():
         answers = np.concatenate([net(torch.from_numpy(row[None])).numpy() for row in golden_states])
@@ -86,6 +85,7 @@ def graph_bytes(net: nn.Module) -> bytes:
 
     The same weights give the same bytes on one machine and one set of library versions.
     """
+    net = net.eval()
     example = torch.zeros(1, len(FEATURE_NAMES))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # notes on torchvision being absent
     with warnings.catch_warnings():
