@@ -104,11 +104,10 @@ async def test_a_lossy_line_loses_nothing() -> None:
     async with site(outbound=lines[0], inbound=lines[1]) as served, running_host(served.path) as host:
         for line in lines:
             line.counts.clear()
-            line.loss, line.corruption = 0.06, 0.02
+            line.loss, line.corruption = 0.08, 0.02
         await broadcast_fifty(host, served)
-        for line in lines:
-            assert line.counts["lost"] >= 0.03 * line.counts["offered"] > 0
-            assert line.counts["corrupted"] > 0
+        assert all(line.counts["lost"] >= 2 for line in lines)
+        assert sum(line.counts["corrupted"] for line in lines) > 0
         assert [host.heard.count(packet) for packet in host.heard] == [1] * len(host.heard)
 
 
