@@ -25,7 +25,7 @@ BROADCAST_WINDOW_S = 9.0
 FRAME_SLOTS = 30
 """Setpoints of one frame (setpoint protocol)."""
 METER_TRIES = 2
-METER_SHARE = 0.8
+METER_SHARE = 0.75
 """The meter may take this share of a period; the rest is for the decision and the radio."""
 
 

@@ -77,12 +77,14 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
     kind, context = error["type"], error.get("ctx", {})
     key = dotted(location[-1:])
     if kind == "extra_forbidden":
-        return "unknown key", _nearest(location, model, str(error["loc"][-1]))
+        return "unknown key", _nearest(tuple(error["loc"]), model)
     if kind == "missing":
         section = dotted(tuple(part for part in location[:-1] if isinstance(part, str)))
         return "is missing", f"Add {key} to [{section}]" if section else f"Add a section [{key}]"
     if kind == "union_tag_not_found":
         return 'has no "type"', 'Add type = "tcp" or type = "rtu"'
+    if kind == "union_tag_invalid":
+        return f"type {_shown(context['tag'])} is not a choice", f"Choose {context['expected_tags']}"
     got = _shown(error["input"])
     if location in _HARD_CAPS and kind == "less_than_equal":
         cap = _HARD_CAPS[location]
@@ -93,9 +95,8 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
     if kind in _COMPARISONS:
         bound, reason, advice = _COMPARISONS[kind]
         return f"{got} {reason}", advice.format(f"{context[bound]:g}")
-    if kind in ("enum", "literal_error", "union_tag_invalid"):
-        choices = str(context.get("expected") or context.get("expected_tags"))
-        return f"{got} is not a choice", f"Choose {choices}"
+    if kind in ("enum", "literal_error"):
+        return f"{got} is not a choice", f"Choose {context['expected']}"
     if kind in _KINDS:
         return f"{got} is not {_KINDS[kind]}", f"Write {_KINDS[kind]}"
     return _other(error, got)
@@ -128,22 +129,23 @@ def _shown(value: object) -> str:
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
 
 
-def _nearest(location: Location, model: type[BaseModel], key: str) -> str:
+def _nearest(location: Location, model: type[BaseModel]) -> str:
     known = _keys_beside(location, model)
-    close = get_close_matches(key, known, n=1, cutoff=0.6)
+    close = get_close_matches(str(location[-1]), known, n=1, cutoff=0.6)
     if close:
         return f'Did you mean "{close[0]}"?'
     return f"Remove it; known here are {', '.join(sorted(known))}"
 
 
 def _keys_beside(location: Location, model: type[BaseModel]) -> list[str]:
-    """The keys allowed in the table that holds `location`."""
+    """The keys allowed in the table that holds `location`, which names members of unions."""
     models = [model]
     for part in location[:-1]:
-        if isinstance(part, int):
-            continue
-        found = [one.model_fields[part].annotation for one in models if part in one.model_fields]
-        models = [inner for annotation in found for inner in _models_in(annotation)]
+        fields = [one.model_fields[str(part)] for one in models if str(part) in one.model_fields]
+        if fields:
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+        elif isinstance(part, str):
+            models = [one for one in models if part in get_args(one.model_fields["type"].annotation)]
     return [name for one in models for name in one.model_fields]
 
 

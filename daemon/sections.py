@@ -74,9 +74,7 @@ def _loopback(host: str) -> str:
 
 def _path(value: Any, info: ValidationInfo) -> Path:
     """Relative paths belong to the folder of the configuration file."""
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or not value.isprintable():
+    if not isinstance(value, (str, Path)) or not str(value) or not str(value).isprintable():
         raise PydanticCustomError("path", "is not a path. Write it as text in quotes")
     base: Path = info.context["base"] if info.context else Path()
     return base / value

@@ -136,9 +136,8 @@ def parse_settings(text: str, path: Path) -> Settings:
     try:
         return Settings.model_validate(data, context={"base": path.parent})
     except ValidationError as error:
-        raise SettingsError(
-            chain.from_iterable(_problems(item, text, path) for item in error.errors())
-        ) from None
+        problems = chain.from_iterable(_problems(item, text, path) for item in error.errors())
+        raise SettingsError(sorted(problems, key=lambda problem: problem.line)) from None
 
 
 def read_site_key(settings: Settings, path: Path) -> bytes:
@@ -153,9 +152,7 @@ def read_site_key(settings: Settings, path: Path) -> bytes:
             content = stream.read(1024)
     except OSError as error:
         reason = f"{file} cannot be read ({error.strerror})"
-        raise _key_error(
-            path, reason, "Make one with: (umask 077; openssl rand -hex 32 > site.key)"
-        ) from None
+        raise _key_error(path, reason, f"Make one with: (umask 077; openssl rand -hex 32 > {file})") from None
     if mode & 0o077:
         raise _key_error(path, f"{file} can be read by others", f"Run: chmod 600 {file}")
     try:
@@ -193,6 +190,8 @@ def _read(path: Path) -> str:
     def refuse(reason: str, advice: str, line: int = 1) -> SettingsError:
         return SettingsError([Problem(path, line, "", reason, advice)])
 
+    if path.is_dir():
+        raise refuse("is not a file", "Name a TOML file")
     if path.is_symlink():
         raise refuse("is a symbolic link", "Name the file itself")
     try:
