@@ -24,7 +24,7 @@ class Record(BaseModel):
 class Start(Record):
     """The daemon started: everything a replay needs besides the ticks.
 
-    `watch` is the supervisor's memory as restored at start-up, `settings_toml` the configuration as it
+    `standing` is what outlived the restart (`safety.timers`), `settings_toml` the configuration as it
     was read and `settings_path` where it lay (relative paths in it are resolved against that).
     """
 
@@ -35,7 +35,7 @@ class Start(Record):
     settings_path: str
     settings_toml: str
     bundle_sha256: str
-    watch: dict[str, Any]
+    standing: dict[str, Any]
 
 
 class Tick(Record):

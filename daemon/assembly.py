@@ -1,0 +1,116 @@
+"""The only place where parts are chosen: the same for live control, shadow, replay and simulation."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.parts import Fallback, Parts
+from core.site import Site
+from daemon.settings import Settings
+from models.bundle import Bundle, BundleError, builtin_bundle, load_bundle, require_fit
+from models.features import FEATURE_NAMES, FeatureObserver
+from models.policy import NoPolicy, OnnxPolicy
+from safety.anomaly import ZScoreDetector
+from safety.gate import SafetyGate
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.supervisor import ModeSupervisor
+from safety.timers import Standing
+
+AnyParts = Parts[Any, Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """Parts of one controller, and what is known of its policy.
+
+    `problem` is why there is no policy; the fallback acts then.
+    """
+
+    parts: AnyParts
+    policy: OnnxPolicy | NoPolicy
+    bundle: Bundle | None
+    problem: str = ""
+
+
+def assemble(
+    site: Site,
+    fallback: Fallback[Any],
+    bundle_directory: Path | None,
+    *,
+    z_threshold: float = 3.0,
+    clock: Callable[[], float] | None = None,
+    standing: Standing | None = None,
+) -> Assembled:
+    """Put a controller together.
+
+    Args:
+        site: the site as commissioned.
+        fallback: the controller that always has an answer.
+        bundle_directory: the policy's bundle; None for a site without a policy.
+        z_threshold: standard deviations beyond which the detector flags.
+        clock: fine clock that measures the policy's latency; None where time is simulated.
+        standing: fallbacks and latches that outlived a restart.
+    """
+    bundle, problem = _bundle(bundle_directory, site)
+    policy = NoPolicy() if bundle is None else OnnxPolicy(bundle, clock)
+    parts = Parts(
+        site=site,
+        observer=FeatureObserver(),
+        policy=policy,
+        fallback=fallback,
+        detector=_detector(bundle, z_threshold),
+        supervisor=ModeSupervisor(standing),
+        gate=SafetyGate(site),
+    )
+    return Assembled(parts, policy, bundle, problem)
+
+
+def assemble_from(
+    settings: Settings, clock: Callable[[], float] | None = None, standing: Standing | None = None
+) -> Assembled:
+    """The controller that a configuration describes."""
+    site = settings.core_site()
+    return assemble(
+        site,
+        fallback_law(settings, site),
+        bundle_directory(settings.policy.bundle),
+        z_threshold=settings.anomaly.z_threshold,
+        clock=clock,
+        standing=standing,
+    )
+
+
+def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
+    """The configured fallback."""
+    law = settings.fallback
+    if law.law == "predictive":
+        return PredictiveFallback(site, PredictiveGains(margin_w=law.margin_w))
+    return PiFallback(site, PiGains(law.kp, law.ki, law.margin_w))
+
+
+def bundle_directory(name: str) -> Path:
+    """Where a bundle lies: "builtin" or a directory."""
+    return builtin_bundle() if name == "builtin" else Path(name)
+
+
+def _bundle(directory: Path | None, site: Site) -> tuple[Bundle | None, str]:
+    if directory is None:
+        return None, ""
+    try:
+        bundle = load_bundle(directory)
+        require_fit(bundle.manifest, site)
+    except BundleError as error:
+        return None, str(error)
+    return bundle, ""
+
+
+def _detector(bundle: Bundle | None, z_threshold: float) -> ZScoreDetector:
+    """Flags against the data the policy was trained on; silent without a policy."""
+    if bundle is None:
+        return ZScoreDetector((), (), (), z_threshold)
+    statistics = bundle.normalization
+    names = (*FEATURE_NAMES, "action_w_a", "action_w_b", "action_w_c")
+    columns = [*(statistics.features[name] for name in FEATURE_NAMES), *statistics.action_w]
+    return ZScoreDetector(names, tuple(c.mean for c in columns), tuple(c.std for c in columns), z_threshold)

@@ -1,0 +1,125 @@
+"""Tells what was lived: to the journal, the figures, the log and the state file. Reads, never decides."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from core.decision import Decision, Source
+from daemon.figures import Figures
+from daemon.journal import Journal
+from daemon.loop import Lived, Loop
+from daemon.records import Event, Tick
+from daemon.sense import Senses
+from daemon.telemetry import Cost, HouseStatistics, MeterStatistics, RadioStatistics
+
+log = structlog.get_logger("sunkeep")
+
+SAVE_EVERY_S = 10.0
+
+
+@dataclass(slots=True)
+class Chronicle:
+    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block."""
+
+    journal: Journal
+    figures: Figures
+    senses: Senses
+    zone: ZoneInfo
+    save: Callable[[Any], None]
+    meter_statistics: Callable[[], MeterStatistics]
+    radio_statistics: Callable[[], RadioStatistics]
+    view: Callable[[], None] | None = None
+    dropped_log_lines: Callable[[], int] = int
+    loop: Loop | None = None
+    _last: Decision | None = None
+    _saved_at_s: float = float("-inf")
+    _saving: asyncio.Task[None] | None = None
+
+    def tell(self, lived: Lived) -> None:
+        """One tick: recorded, counted, shown."""
+        changed = self._changed(lived.decision)
+        self._record(lived)
+        self._count(lived)
+        if changed:
+            self._log(lived)
+        self._save(lived, now=changed)
+        self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
+        self._last = lived.decision
+        if self.view is not None:
+            self.view()
+
+    def event(self, name: str, **detail: Any) -> None:
+        """Something between ticks."""
+        self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
+        log.info(name, **detail)
+
+    async def close(self) -> None:
+        """Write what is left."""
+        if self._saving is not None:
+            await self._saving
+        await self.journal.close()
+
+    def _changed(self, decision: Decision) -> bool:
+        last = self._last
+        return last is None or decision.verdict != last.verdict
+
+    def _record(self, lived: Lived) -> None:
+        reading = self.senses.reading
+        self.journal.put(
+            Tick(
+                unix_s=time.time(),
+                snapshot=lived.snapshot,
+                authority=lived.assignment.authority,
+                propensity=lived.assignment.propensity,
+                block=lived.assignment.block,
+                confounded=lived.assignment.confounded,
+                decision=lived.decision,
+                frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
+                accepted=lived.sent.accepted,
+                meter_raw=() if reading is None else reading.raw,
+            )
+        )
+
+    def _count(self, lived: Lived) -> None:
+        inference_s = lived.inference_s if lived.decision.wished_w is not None else None
+        self.figures.update(
+            lived.snapshot,
+            lived.decision,
+            cost=Cost(lived.compute_s, max(0.0, lived.late_s), inference_s),
+            frames_sent=len(lived.sent.frames) if lived.sent.accepted else 0,
+            meter=self.meter_statistics(),
+            radio=self.radio_statistics(),
+            house=HouseStatistics(
+                self.dropped_log_lines(),
+                self.journal.written_bytes,
+                self.journal.dropped_lines,
+                0 if self.loop is None else self.loop.failed_total,
+            ),
+            local=datetime.now(self.zone),
+        )
+
+    def _log(self, lived: Lived) -> None:
+        verdict = lived.decision.verdict
+        tell = log.warning if verdict.source in (Source.REST, Source.HOLD) else log.info
+        tell(
+            "state",
+            state=verdict.state.value,
+            acting=verdict.source.value,
+            causes=",".join(verdict.causes),
+            grid_w=round(sum(lived.snapshot.grid_power_w)),
+        )
+
+    def _save(self, lived: Lived, *, now: bool) -> None:
+        at_s = lived.snapshot.at_s
+        due = now or at_s - self._saved_at_s >= SAVE_EVERY_S
+        if self.loop is None or not due or (self._saving is not None and not self._saving.done()):
+            return
+        self._saved_at_s = at_s
+        watch = self.loop.memory.watch
+        self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")

@@ -1,0 +1,24 @@
+"""Kinds of option values that several commands take."""
+
+from typing import Any
+
+import click
+
+DAY_S = 86400
+
+
+class TimeOfDay(click.ParamType[int]):
+    """HH:MM as seconds since midnight; 24:00 is the end of the day."""
+
+    name = "HH:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds since midnight."""
+        if isinstance(value, int):
+            return value
+        hour, _, minute = str(value).partition(":")
+        if hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60:
+            seconds = int(hour) * 3600 + int(minute) * 60
+            if seconds <= DAY_S:
+                return seconds
+        raise click.BadParameter(f"{value!r} is not a time of day such as 11:30", ctx, param)

@@ -1,0 +1,103 @@
+"""`sunkeep run`: control a site."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import click
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="The configuration; else the embedded site.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Embedded site: a day, .parquet or .csv.")
+@click.option("--at", default="11:00", show_default=True, help="Embedded site: begin at HH:MM of the day.")
+@click.option("--plain", is_flag=True, help="Log lines instead of the live view.")
+def run(config: Path | None, trace: Path | None, at: str, plain: bool) -> None:
+    """Control a site until interrupted; every slave rests afterwards.
+
+    Without --config a simulated site with a measured day is started beside the daemon, behind a real
+    Modbus meter and a real Zigbee coordinator interface on loopback.
+    """
+    if config is not None:
+        _control(config, plain, "")
+        return
+    with _embedded_site(trace, at) as (site, day):
+        _control(site, plain, day)
+
+
+def _control(config: Path, plain: bool, remark: str) -> None:
+    from daemon.chronicle import Chronicle
+    from daemon.figures import Figures
+    from daemon.log import start_log
+    from daemon.service import Service
+    from daemon.settings import load_settings
+    from daemon.terminal import TerminalView
+
+    settings = load_settings(config)
+    live = sys.stdout.isatty() and not plain
+    log_file = settings.state.directory / "sunkeep.log"
+    descriptor = _log_descriptor(log_file) if live else sys.stderr.fileno()
+    output = start_log(descriptor)
+    views: list[TerminalView] = []
+
+    def show(figures: Figures, chronicle: Chronicle) -> Callable[[], None] | None:
+        if not live:
+            return None
+        host, port = settings.status.host, settings.status.port
+        view = TerminalView(figures, address=f"http://{host}:{port}/")
+        views.append(view)
+        view.__enter__()
+        return view.update
+
+    service = Service(settings, config, lambda: output.dropped_lines, show, remark)
+    try:
+        asyncio.run(service.run())
+    finally:
+        for view in views:
+            view.__exit__(None, None, None)
+        output.flush()
+
+
+def _log_descriptor(file: Path) -> int:
+    """The live view has the terminal; the log goes beside it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+@contextmanager
+def _embedded_site(trace: Path | None, at: str) -> Iterator[tuple[Path, str]]:
+    """The far end in a process of its own, and the configuration for it."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sunkeep/embedded"
+    command = [sys.executable, "-m", "daemon", "plant", "--meter-port", "0", "--radio-port", "0"]
+    command += ["--at", at, "--write-config", str(state)]
+    command += [] if trace is None else ["--trace", str(trace)]
+    # a session of its own: Ctrl-C is for the daemon, which then lets the site see the slaves rest
+    far_end = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)  # noqa: S603
+    try:
+        assert far_end.stdout is not None
+        facts = _announced(far_end.stdout)
+        if "day" not in facts:
+            raise click.exceptions.Exit(far_end.wait(5.0) or 1)
+        yield Path(facts["config"]), facts["day"]
+    finally:
+        far_end.terminate()
+        try:
+            far_end.wait(3.0)
+        except subprocess.TimeoutExpired:
+            far_end.kill()
+
+
+def _announced(lines: IO[str]) -> dict[str, str]:
+    """What the far end says about itself, up to its last line; less if it ended early."""
+    facts: dict[str, str] = {}
+    for line in iter(lines.readline, ""):
+        name, _, value = line.strip().partition(" ")
+        facts[name] = value.strip()
+        if name == "day":
+            break
+    return facts

@@ -1,0 +1,132 @@
+"""Opens the two doors of the house as configured, and says plainly when one does not open."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import structlog
+
+from daemon.settings import Settings
+from drivers.errors import Broken, ConfigError, Transient
+from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
+from drivers.profile import load_profile
+from drivers.coordinator import ZigbeeSettings
+from drivers.zigbee import RadioEvent, ZigbeeRadio
+
+log = structlog.get_logger("sunkeep")
+
+PATIENCE_S = 10.0
+"""A device that boots together with the daemon gets this long; then the service manager tries again."""
+TRY_EVERY_S = 0.5
+
+
+class StartError(Exception):
+    """The daemon cannot begin. One sentence why, one what to do."""
+
+
+def meter_of(settings: Settings, clock: Callable[[], float]) -> ModbusMeter:
+    """The configured meter, not yet connected.
+
+    Raises:
+        ConfigError: no such profile.
+    """
+    meter = settings.meter
+    wire = meter.transport
+    transport: Transport
+    if wire.type == "tcp":
+        transport = Tcp(wire.host, wire.port, wire.device_id)
+    else:
+        transport = Rtu(wire.path, wire.baudrate, wire.parity, wire.stopbits, wire.device_id)
+    return ModbusMeter(
+        load_profile(meter.profile),
+        transport,
+        clock=clock,
+        invert=meter.invert,
+        timeout_s=settings.meter_timeout_s(),
+        read_limit_s=0.75 * settings.site.period_s,
+    )
+
+
+@asynccontextmanager
+async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[ModbusMeter]:
+    """The meter, connected and recognised.
+
+    Raises:
+        StartError: nobody answers, or another device than configured.
+    """
+    try:
+        meter = meter_of(settings, clock)
+    except ConfigError as error:
+        raise StartError(f"[meter] {error}") from None
+    try:
+        await _start_meter(meter, settings)
+        yield meter
+    finally:
+        await meter.stop()
+
+
+async def _start_meter(meter: ModbusMeter, settings: Settings) -> None:
+    deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
+    while True:
+        try:
+            await meter.start()
+            return
+        except (ConfigError, Broken) as error:
+            raise StartError(f"[meter] {error}.") from None
+        except Transient as error:
+            if asyncio.get_running_loop().time() >= deadline_s:
+                wire = settings.meter.transport
+                where = f"{wire.host}:{wire.port}" if wire.type == "tcp" else wire.path
+                raise StartError(
+                    f"[meter] no answer from {where} for {PATIENCE_S:.0f} s ({error}). "
+                    "Check the address, the cable and the power of the meter."
+                ) from None
+        await asyncio.sleep(TRY_EVERY_S)
+
+
+def zigbee_settings(settings: Settings) -> ZigbeeSettings:
+    """The radio's own view of the configuration."""
+    radio = settings.radio
+    return ZigbeeSettings(
+        path=radio.path,
+        slots=tuple(slave.slot for slave in settings.slaves),
+        baudrate=radio.baudrate,
+        channel=radio.channel,
+        database=settings.state.directory / "zigbee.db",
+    )
+
+
+def radio_of(settings: Settings, key: bytes, clock: Callable[[], float], luck: Random) -> ZigbeeRadio:
+    """The configured radio, not yet started."""
+    return ZigbeeRadio(zigbee_settings(settings), key=key, on_event=_tell, clock=clock, rng=luck)
+
+
+def _tell(event: RadioEvent) -> None:
+    tell = log.info if event.kind == "up" else log.warning
+    tell(f"radio_{event.kind}", text=event.text)
+
+
+@asynccontextmanager
+async def open_radio(
+    settings: Settings, key: bytes, clock: Callable[[], float], luck: Random
+) -> AsyncIterator[ZigbeeRadio]:
+    """The radio, with its network up.
+
+    Raises:
+        StartError: no coordinator, or no network on it.
+    """
+    radio = radio_of(settings, key, clock, luck)
+    try:
+        await radio.start()
+        deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
+        while not radio.up:
+            if asyncio.get_running_loop().time() >= deadline_s:
+                raise StartError(
+                    f"[radio] no coordinator at {settings.radio.path} for {PATIENCE_S:.0f} s "
+                    f"({radio.problem or 'no answer'}). Check the path and that no other program uses the stick."
+                )
+            await asyncio.sleep(0.05)
+        yield radio
+    finally:
+        await radio.stop()

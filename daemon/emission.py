@@ -1,0 +1,98 @@
+"""From a decision to frames on air: encode, decode and re-check, broadcast. The only user of `Radio.send`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from core.allocation import totals_w
+from core.decision import Decision, Send, Source
+from core.site import ZERO, Site
+from core.snapshot import Air, Snapshot
+from drivers.counter import Counter
+from drivers.errors import Transient
+from drivers.frame import decode, encode, frames_needed
+from drivers.ports import Radio
+from safety.gate import SafetyGate
+
+REPORT_EVERY_S = 5.0
+"""Everybody is asked to report this often: three chances within the 15 s after which a slave counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one tick's frames."""
+
+    frames: tuple[bytes, ...] = ()
+    accepted: bool | None = None
+    alarm: str = ""
+
+
+@dataclass(slots=True)
+class Emitter:
+    """Sends what was decided and remembers what is on air."""
+
+    site: Site
+    gate: SafetyGate
+    radio: Radio
+    counter: Counter
+    key: bytes
+    ttl_s: int
+    frames_total: dict[Send, int] = field(default_factory=lambda: dict.fromkeys(Send, 0))
+    refused_total: int = 0
+    reports_asked_total: int = 0
+    last_counter: int = -1
+    _action: Air = field(default_factory=Air)
+    _sent_at_s: float = float("-inf")
+    _asked_at_s: float = float("-inf")
+
+    def on_air(self, at_s: float) -> Air:
+        """What the slaves follow now: nothing once their time-to-live has run out."""
+        age_s = at_s - self._sent_at_s
+        if not age_s <= self.ttl_s:
+            return Air(ZERO, (0,) * len(self.site.slaves), age_s)
+        return Air(self._action.action_w, self._action.setpoints_w, age_s)
+
+    async def emit(self, decision: Decision, snapshot: Snapshot, at_s: float) -> Sent:
+        """Put the decided setpoints on air if the decision says so.
+
+        Returns:
+            What was sent. `alarm` names the supervisor's cause when the encoded frame did not decode to
+            what was decided; then nothing was sent.
+        """
+        network_id = self.radio.network_id
+        if decision.send is Send.NOTHING or network_id is None or not self.radio.up:
+            return Sent()
+        resting = decision.verdict.source is Source.REST
+        report = at_s - self._asked_at_s >= REPORT_EVERY_S
+        by_slot: Mapping[int, int] = {
+            slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
+        }
+        n = frames_needed(by_slot)
+        first_counter = self.counter.take(n)
+        payloads = encode(
+            by_slot,
+            counter=first_counter,
+            ttl_s=self.ttl_s,
+            safe_release=resting,
+            report=report,
+            key=self.key,
+            network_id=network_id,
+        )
+        cleared = self.gate.clear_all(
+            payloads, lambda payload: decode(payload, self.key, network_id), decision, snapshot
+        )
+        if cleared is None:
+            return Sent(tuple(payloads), False, "frame_round_trip")
+        try:
+            for frame in cleared:
+                await self.radio.send(frame)
+        except Transient:
+            self.refused_total += 1
+            return Sent(tuple(payloads), False, "")
+        self.frames_total[decision.send] += len(payloads)
+        self._action = Air(totals_w(decision.setpoints_w, self.site), decision.setpoints_w)
+        self._sent_at_s = at_s
+        self.last_counter = first_counter + n - 1
+        if report:
+            self._asked_at_s = at_s
+            self.reports_asked_total += len(by_slot)
+        return Sent(tuple(payloads), True, "")

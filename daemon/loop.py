@@ -1,0 +1,142 @@
+"""The life of the daemon: one tick per period, from the meter to the watchdog."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import structlog
+
+from core.decision import Authority, Decision
+from core.modes import Assignment
+from core.parts import Memory, Parts
+from core.snapshot import Snapshot
+from core.tick import decide
+from daemon.clock import Pace
+from daemon.emission import Emitter, Sent
+from daemon.sense import Senses
+
+log = structlog.get_logger("sunkeep")
+
+FAILED_TICKS_MAX = 3
+FAILED_TICKS_WITHIN_S = 60.0
+FAREWELL_S = 1.6
+"""How long the daemon waits, at its end, for the slaves to say that they rest."""
+
+
+class TooManyFailures(Exception):
+    """The tick failed again and again; the process ends and the service manager starts a fresh one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """One whole tick, for journal, metrics and views."""
+
+    snapshot: Snapshot
+    assignment: Assignment
+    decision: Decision
+    sent: Sent
+    late_s: float
+    compute_s: float
+    inference_s: float
+
+
+@dataclass(slots=True)
+class Loop:
+    """Reads, decides, sends, tells.
+
+    `assignment` says who should act now; `policy_latency` is how long the policy took in the last
+    decision; `tell` is called with every tick that was lived; `pat` feeds the watchdog, last of all.
+    """
+
+    parts: Parts[Any, Any, Any, Any, Any]
+    memory: Memory[Any, Any, Any, Any, Any]
+    senses: Senses
+    emitter: Emitter
+    pace: Pace
+    clock: Callable[[], float]
+    assignment: Callable[[], Assignment]
+    policy_latency: Callable[[], float]
+    tell: Callable[[Lived], None]
+    pat: Callable[[], None]
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    acknowledged: list[str] = field(default_factory=list)
+    failed_total: int = 0
+    _alarms: tuple[str, ...] = ()
+    _tick: int = 0
+    _failed_at_s: list[float] = field(default_factory=list)
+
+    async def run(self) -> None:
+        """Tick until `stopping` is set, then bring every slave to rest.
+
+        Raises:
+            TooManyFailures: three ticks failed within a minute.
+        """
+        while not self.stopping.is_set():
+            late_s = await self._next_deadline()
+            if self.stopping.is_set():
+                break
+            await self._guarded(late_s)
+        await self._farewell()
+
+    async def _next_deadline(self) -> float:
+        waiting = asyncio.ensure_future(self.pace.wait())
+        stop = asyncio.ensure_future(self.stopping.wait())
+        await asyncio.wait((waiting, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if waiting.done():
+            return waiting.result()
+        waiting.cancel()
+        return 0.0
+
+    async def _guarded(self, late_s: float) -> None:
+        """One tick; an unforeseen error costs this tick and the next one rests."""
+        try:
+            await self._live(late_s, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the house must not depend on it
+            now_s = self.clock()
+            self.failed_total += 1
+            self._failed_at_s = [t for t in self._failed_at_s if now_s - t < FAILED_TICKS_WITHIN_S] + [now_s]
+            self._alarms = ("tick_error",)
+            log.exception("tick_failed", error=repr(error))
+            if len(self._failed_at_s) >= FAILED_TICKS_MAX:
+                raise TooManyFailures(repr(error)) from error
+            return
+        self.pat()
+
+    async def _live(self, late_s: float, authority: Authority | None) -> Lived:
+        alarms, self._alarms = self._alarms, ()
+        acknowledged = tuple(self.acknowledged)
+        self.acknowledged.clear()
+        snapshot = await self.senses.snapshot(self._tick, late_s, alarms, acknowledged, self.policy_latency())
+        assignment = self.assignment()
+        if authority is not None:
+            assignment = Assignment(authority, 0.0, assignment.block)
+        started_s = perf_counter()
+        decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
+        compute_s = perf_counter() - started_s
+        sent = await self.emitter.emit(decision, snapshot, self.clock())
+        if sent.alarm:
+            self._alarms = (sent.alarm,)
+        self._tick += 1
+        lived = Lived(snapshot, assignment, decision, sent, late_s, compute_s, self.policy_latency())
+        self.tell(lived)
+        return lived
+
+    async def _farewell(self) -> None:
+        """Tell every slave to rest, and wait until they say so or time is up."""
+        end_s = self.clock() + FAREWELL_S
+        spoken = False
+        while self.clock() < end_s and self.emitter.radio.up:
+            if not spoken:
+                lived = await self._live(0.0, Authority.REST)
+                spoken = bool(lived.sent.accepted)
+            await asyncio.sleep(0.1)
+            if spoken and self._all_resting():
+                break
+
+    def _all_resting(self) -> bool:
+        reports = self.emitter.radio.reports()
+        resting = [r.resting and r.counter >= self.emitter.last_counter for r in reports.values()]
+        return bool(resting) and all(resting)

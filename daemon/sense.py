@@ -1,0 +1,121 @@
+"""From the wires to a snapshot: the newest good sample, who answers, what is on air."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+from core.site import ZERO, Phases, Site
+from core.snapshot import SlaveState, Snapshot
+from daemon.emission import Emitter
+from drivers.errors import Broken, ConfigError, Transient
+from drivers.plausibility import Plausibility, PlausibilityMemory
+from drivers.ports import Meter, Reading
+from drivers.zigbee import ZigbeeRadio
+
+OFFLINE_AFTER_S = 15.0
+"""A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
+FIRST_CHANCE_S = 20.0
+"""After the radio came up, slaves that never reported yet are taken to be there for this long."""
+LATE_TICK_SHARE = 0.5
+"""A tick that begins later than half a period decides on a plan that no longer fits its frames."""
+METER_SHARE = 0.8
+"""Of the period; the rest is for the decision and the radio."""
+
+
+@dataclass(slots=True)
+class Senses:
+    """Reads the meter within the tick and assembles the snapshot."""
+
+    site: Site
+    meter: Meter
+    radio: ZigbeeRadio
+    emitter: Emitter
+    plausibility: Plausibility
+    clock: Callable[[], float]
+    reading: Reading | None = None
+    reads_total: int = 0
+    read_s: float | None = None
+    errors_total: dict[str, int] = field(default_factory=dict)
+    _memory: PlausibilityMemory = field(default_factory=PlausibilityMemory)
+    _grid_power_w: Phases = ZERO
+    _sample_at_s: float = -inf
+    _radio_up_at_s: float = inf
+
+    async def snapshot(
+        self,
+        tick: int,
+        late_s: float,
+        alarms: tuple[str, ...],
+        acknowledged: tuple[str, ...],
+        policy_latency_s: float,
+    ) -> Snapshot:
+        """The process image of this tick. A failing meter makes the sample old, never the tick late."""
+        causes = list(alarms)
+        if not late_s <= LATE_TICK_SHARE * self.site.period_s:
+            causes.append("late_tick")
+        causes += await self._read_meter()
+        now_s = self.clock()
+        if not self.radio.up:
+            causes.append("radio_down")
+            self._radio_up_at_s = inf
+        elif self._radio_up_at_s == inf:
+            self._radio_up_at_s = now_s
+        return Snapshot(
+            tick=tick,
+            at_s=now_s,
+            grid_power_w=self._grid_power_w,
+            meter_age_s=now_s - self._sample_at_s,
+            slaves=self._slaves(now_s),
+            on_air=self.emitter.on_air(now_s),
+            alarms=tuple(causes),
+            acknowledged=acknowledged,
+            extra_delay_s=self.radio.quality.extra_delay_s(now_s),
+            link_loss_rate=self.radio.quality.link_loss_rate(now_s),
+            policy_latency_s=policy_latency_s,
+        )
+
+    async def _read_meter(self) -> list[str]:
+        began_s = self.clock()
+        self.reads_total += 1
+        try:
+            async with asyncio.timeout(METER_SHARE * self.site.period_s):
+                reading = await self.meter.read()
+        except TimeoutError:
+            self._count("timeout")
+            return []
+        except Transient as error:
+            self._count(error.kind)
+            return []
+        except Broken as error:
+            self._count(error.cause)
+            return [error.cause]
+        except ConfigError:
+            self._count("meter_config")
+            return ["meter_identity"]
+        now_s = self.clock()
+        self.read_s = now_s - began_s
+        implausible, self._memory = self.plausibility.check(reading, now_s, self._memory)
+        for cause in implausible:
+            self._count(cause)
+        if not implausible:
+            self.reading = reading
+            self._grid_power_w = reading.grid_power_w
+            self._sample_at_s = now_s
+        return []
+
+    def _count(self, kind: str) -> None:
+        self.errors_total[kind] = self.errors_total.get(kind, 0) + 1
+
+    def _slaves(self, now_s: float) -> tuple[SlaveState, ...]:
+        reports = self.radio.reports()
+        first_chance = now_s - self._radio_up_at_s < FIRST_CHANCE_S
+        states = []
+        for slave in self.site.slaves:
+            report = reports.get(slave.slot)
+            if report is None:
+                states.append(SlaveState(available=first_chance))
+                continue
+            age_s = now_s - report.heard_at_s
+            states.append(SlaveState(age_s <= OFFLINE_AFTER_S or first_chance, report.power_w, age_s))
+        return tuple(states)

@@ -1,0 +1,43 @@
+"""What outlives the process, on disk: read at start-up, written on every transition."""
+
+import time
+from pathlib import Path
+
+import structlog
+
+from daemon.clock import boot_id, boottime_s, synchronised
+from daemon.statefile import StateFile
+from safety.timers import Standing, restore, save
+
+log = structlog.get_logger("sunkeep")
+
+
+class StandingFile:
+    """Running fallbacks and latches in the state directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = StateFile(directory)
+        self._directory = directory
+
+    def begin(self) -> None:
+        """Write that nothing stands, for a site that is commissioned now; an existing record stays."""
+        if self._file.load() is None:
+            self.save(Standing())
+
+    def restore(self) -> Standing:
+        """What stands after this restart. A lost record costs an hour with the fallback."""
+        return restore(
+            self._file.load(),
+            boot_id=boot_id(),
+            boottime_s=boottime_s(),
+            unix_s=time.time(),
+            synced=synchronised(),
+        )
+
+    def save(self, standing: Standing) -> None:
+        """Write what stands. A disk that refuses is told in the log; control goes on."""
+        record = save(standing, boot_id=boot_id(), unix_s=time.time(), synced=synchronised())
+        try:
+            self._file.save(record)
+        except OSError as error:
+            log.error("state_unwritable", reason=error.strerror, directory=str(self._directory))

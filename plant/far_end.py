@@ -1,0 +1,121 @@
+"""Everything a daemon talks to, on loopback: a virtual meter and a virtual radio around one simulated site."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from core.roles import Role, sign
+from core.site import Metering, Slave
+from plant.actuators import draw_actuators
+from plant.channel import BurstLoss
+from plant.coordinator.nvram import Nvram
+from plant.dead_time import DeadTime
+from plant.meter_layouts import MeterState
+from plant.radio_site import RadioSite, serve_radio_site
+from plant.site import LiveSite
+from plant.trace import Trace
+from plant.virtual_meter import VirtualMeter
+
+AIR_S = (0.03, 0.20)
+"""A broadcast reaches every slave of a house within two or three hops."""
+SLAVE_MAX_W = 1700
+SLAVE_NAMES = ("boiler", "heating rod", "charger", "buffer", "floor heating", "dryer", "pool pump", "heater")
+
+
+def slaves_of(count: int, max_w: int = SLAVE_MAX_W) -> tuple[Slave, ...]:
+    """So many slaves, spread over the phases in turn."""
+    return tuple(
+        Slave(slot, f"{SLAVE_NAMES[slot % len(SLAVE_NAMES)]} {slot + 1}", slot % 3, max_w)
+        for slot in range(count)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """A running far end. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
+
+    site: LiveSite
+    meter: VirtualMeter
+    radio: RadioSite
+    meter_port: int
+
+    @property
+    def radio_path(self) -> str:
+        """What a host opens."""
+        return self.radio.path
+
+    async def stop(self) -> None:
+        """Take both wires down."""
+        await self.meter.stop()
+        await self.radio.stop()
+
+
+async def start_far_end(
+    trace: Trace,
+    slaves: Sequence[Slave],
+    key: bytes,
+    *,
+    clock: Callable[[], float],
+    seed: int = 0,
+    start_s: float = 11 * 3600.0,
+    meter_port: int = 0,
+    radio_port: int | None = 0,
+    connection: str = "3ph",
+    metering: Metering = Metering.NET,
+    role: Role = Role.ABSORB,
+) -> FarEnd:
+    """Start site, meter and radio.
+
+    Args:
+        key: the site key of the slaves, 32 bytes.
+        clock: monotonic seconds.
+        start_s: second of the measured day at which the site begins.
+        meter_port, radio_port: TCP ports on loopback, 0 for any; a radio port of None opens a
+            pseudo-terminal.
+
+    Raises:
+        OSError: a port is taken.
+    """
+    luck = Random(seed)
+    appliances: dict[int, DeadTime] = {}
+    site = LiveSite(
+        trace,
+        draw_actuators(np.random.default_rng(seed), slaves),
+        lambda slot, at_s: appliances[slot].acting_w(at_s),
+        sign=sign(role),
+        started_at_s=clock(),
+        start_s=start_s,
+        connection=connection,
+        metering=metering,
+    )
+
+    def measured_w(slot: int) -> float:
+        site.advance(clock())
+        return site.slave_power_w(slot)
+
+    radio = await serve_radio_site(
+        [(slave.slot, slave.max_w) for slave in slaves],
+        key,
+        measured_w=measured_w,
+        rng=luck,
+        port=radio_port,
+        clock=clock,
+        broadcast_delay=lambda receivers: [luck.uniform(*AIR_S) for _ in range(receivers)],
+        loss=BurstLoss(luck),
+        nvram=Nvram.formed(Random(seed)),
+    )
+    appliances |= {slot: DeadTime(firmware, luck) for slot, firmware in radio.firmwares.items()}
+
+    def state() -> MeterState:
+        now_s = clock()
+        return MeterState(power_w=site.grid_power_w(now_s), voltage_v=site.voltage_v(now_s))
+
+    meter = VirtualMeter(state, clock=clock, rng=np.random.default_rng(seed + 1))
+    try:
+        port = await meter.start(meter_port)
+    except OSError:
+        await radio.stop()
+        raise
+    return FarEnd(site, meter, radio, port)
