@@ -128,10 +128,10 @@ class Line:
         self._mute, self._backoff_s, self._next_connect_at_s = 0, BACKOFF_FIRST_S, -inf
         return answer
 
-    def ready_at_s(self) -> float:
-        """Instant from which `ask` can do something useful: drained, and allowed to connect."""
+    def ready_before(self, deadline_s: float) -> bool:
+        """Whether `ask` can do something useful: drained in time, connected or allowed to connect."""
         connected = self._client is not None and self._client.connected
-        return self._quiet_until_s if connected else max(self._quiet_until_s, self._next_connect_at_s)
+        return self._quiet_until_s < deadline_s and (connected or self._next_connect_at_s <= self._clock())
 
     async def close(self) -> None:
         """Let go of the connection. The next `ask` makes a new one."""
@@ -174,7 +174,7 @@ class Line:
         await self.close()
         now_s = self._clock()
         if now_s < self._next_connect_at_s:
-            raise Transient("not connected; waiting before the next attempt", "disconnected")
+            raise Transient(f"not connected to {self._where()}; the next attempt waits", "disconnected")
         self._next_connect_at_s = now_s + self._backoff_s
         self._backoff_s = min(2.0 * self._backoff_s, BACKOFF_LAST_S)
         self.connects += 1

@@ -135,7 +135,7 @@ class ModbusMeter:
         try:
             return await self._line.ask(function, address, count, until_s)
         except Transient:
-            if not self._line.ready_at_s() < until_s:
+            if not self._line.ready_before(until_s):
                 raise
         return await self._line.ask(function, address, count, until_s)
 

@@ -108,6 +108,11 @@ class VirtualMeter:
         await self._server.serve_forever(background=True)
         return self._cable.far
 
+    @property
+    def line_path(self) -> str | None:
+        """The meter's own end of the serial line, while there is one."""
+        return None if self._cable is None else self._cable.near
+
     async def stop(self) -> None:
         """Close all connections and refuse new ones, until `start` is called again."""
         for answer in self.pending:
