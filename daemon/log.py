@@ -5,6 +5,7 @@ once in 10 s per level; the next one says how many were left out. A line that th
 is dropped and counted: the tick must not wait for its log.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -35,10 +36,22 @@ PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 class Output:
-    """Where lines go, without waiting. `dropped_lines` counts what was not taken."""
+    """Where lines go, without waiting. `dropped_lines` counts what was not taken.
+
+    The descriptor's own blocking mode stays as it is, because other processes may share it: sockets are
+    asked for each line not to wait, pipes and terminals are opened a second time.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self._send = _sender(descriptor)
+        kind = os.fstat(descriptor).st_mode
+        self._own: socket.socket | int | None = None
+        self._descriptor = descriptor
+        if stat.S_ISSOCK(kind):
+            self._own = socket.socket(fileno=os.dup(descriptor))
+        elif stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
+            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+            with contextlib.suppress(OSError):  # no /proc, or not ours to open again
+                self._own = self._descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
         self._rest = b""
         self.dropped_lines = 0
 
@@ -54,26 +67,22 @@ class Output:
         except OSError:  # full, or the reader has left
             self.dropped_lines += 1
 
+    def _send(self, line: bytes) -> int:
+        if isinstance(self._own, socket.socket):
+            return self._own.send(line, socket.MSG_DONTWAIT)
+        return os.write(self._descriptor, line)
+
     def flush(self) -> None:
         """Nothing is buffered here."""
 
-
-def _sender(descriptor: int) -> Callable[[bytes], int]:
-    """A write that does not wait.
-
-    The descriptor's own blocking mode stays as it is: other processes may share it.
-    """
-    kind = os.fstat(descriptor).st_mode
-    if stat.S_ISSOCK(kind):
-        stream = socket.socket(fileno=os.dup(descriptor))
-        return lambda line: stream.send(line, socket.MSG_DONTWAIT)
-    if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
-        try:
-            flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-            descriptor = os.open(f"/proc/self/fd/{descriptor}", flags)
-        except OSError:  # no /proc, or not ours to open again
-            pass
-    return lambda line: os.write(descriptor, line)
+    def close(self) -> None:
+        """Let go of what was opened here; the descriptor that was given stays open."""
+        own, self._own = self._own, None
+        if isinstance(own, socket.socket):
+            own.close()
+        elif own is not None:
+            os.close(own)
+            self._descriptor = -1
 
 
 def _is_journal(descriptor: int, environment: Mapping[str, str] = os.environ) -> bool:

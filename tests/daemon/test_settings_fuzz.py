@@ -16,10 +16,11 @@ FILES = int(os.environ.get("SUNKEEP_FUZZ_FILES", "2000"))
 FILE = Path("sunkeep.toml")
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "sunkeep.example.toml").read_bytes()
 SEEDS = [line for line in EXAMPLE.splitlines(keepends=True) if line.split(b"#")[0].strip()]
-VALUES = (
+_WORDS = (
     b"nan|-nan|inf|-inf|1e999|-1|0|true|'x'|\"\"|[]|{}|5000.0000001|1_000|0x1388|1979-05-27|07:32:00|"
     b'"""\n"""|[[[[|\x00|\xff|"\\ud800"|1e5|2000.1|1000.5|'
-).split(b"|") + [b"9" * 30, b"9" * 5000]
+)
+VALUES = [*_WORDS.split(b"|"), b"9" * 30, b"9" * 5000]
 
 
 def mutated(luck: random.Random) -> bytes:
