@@ -171,10 +171,10 @@ class Figures:
         return spread_w(self.snapshot.on_air.action_w), spread_w(self.snapshot.grid_power_w)
 
     def meter_known(self) -> bool:
-        """Whether the grid power is a measurement and not a memory from before the first sample."""
+        """Whether the grid power describes the present: a sample was read, and not too long ago."""
         return (
             self.snapshot is not None
-            and isfinite(self.snapshot.meter_age_s)
+            and self.snapshot.meter_age_s <= max(GAP_S, 2.5 * self.site.period_s)
             and all(map(isfinite, self.snapshot.grid_power_w))
         )
 

@@ -6,6 +6,7 @@ for whatever is not known, there is no series rather than a wrong zero.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -120,8 +121,9 @@ def _powers(f: Figures) -> Families:
         yield _gauges("grid_power_watts", text, "phase", _by_phase(grid_w))
         yield _gauge("export_power_watts", "Power exported, as billed.", exported_w(grid_w, metering))
         yield _gauge("import_power_watts", "Power imported, as billed.", imported_w(grid_w, metering))
-        age_s = snapshot.meter_age_s
-        yield _gauge("meter_sample_age_seconds", "Age of the newest valid meter sample at the tick.", age_s)
+    if isfinite(snapshot.meter_age_s):
+        text = "Age of the newest valid meter sample at the tick."
+        yield _gauge("meter_sample_age_seconds", text, snapshot.meter_age_s)
     if f.without_w is not None:
         text = "Power the meter would show without the slaves (estimated), per phase; positive is import."
         yield _gauges("uncontrolled_grid_power_watts", text, "phase", _by_phase(f.without_w))

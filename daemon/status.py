@@ -155,7 +155,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
     reduction = figures.ledger.reduction_1h(at_s)
     rate = figures.ack_rate(at_s)
     return {
-        "meter_age_s": round(snapshot.meter_age_s, 3) if snapshot and figures.meter_known() else None,
+        "meter_age_s": _seconds(None if snapshot is None else snapshot.meter_age_s),
         "meter_read_ms": _ms(figures.meter.read_s),
         "meter_failures": figures.meter.failures_total,
         "meter_reconnects": figures.meter.reconnects_total,
@@ -187,6 +187,10 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
 
 def _watts(value_w: float) -> float | None:
     return round(value_w, 1) if isfinite(value_w) else None
+
+
+def _seconds(value_s: float | None) -> float | None:
+    return round(value_s, 3) if value_s is not None and isfinite(value_s) else None
 
 
 def _ms(seconds: float | None) -> float | None:

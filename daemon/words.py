@@ -6,6 +6,7 @@ from core.decision import Authority, Decision, Source, State
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
+from core.snapshot import Snapshot
 from daemon.figures import Figures
 
 NOTICEABLE_W = 100.0
@@ -14,27 +15,30 @@ PARTLY = 0.2
 """Share of the surplus that may be exported before it counts as only partly used."""
 
 CAUSES = {
-    "starting": "it has just started",
-    "settling": "it has just started",
-    "authority": "the configured mode says so",
-    "meter_missed": "a reading of the meter is missing",
+    "starting": "it has just started and checks the meter first",
+    "meter_late": "the newest meter reading is missing",
+    "late_tick": "the computer was too busy to be on time",
     "meter_lost": "the meter does not answer",
-    "meter_identity": "the meter is not the one that was set up",
-    "meter_sign": "the meter's direction looks reversed",
-    "meter_frozen": "the meter repeats the same values",
-    "radio_down": "the radio coordinator does not answer",
-    "late_tick": "the computer was too busy",
+    "radio_lost": "the radio coordinator has not answered for too long",
+    "rest_ordered": "it was told to rest",
     "tick_error": "an unforeseen error occurred",
-    "frame_round_trip": "an encoded frame did not check out",
+    "loop_diverges": "the slaves do not do what they are told",
+    "meter_identity": "the meter is not the one that was set up",
+    "meter_sign": "the meter seems to count in the wrong direction",
+    "meter_phases": "the meter's phases seem to be swapped",
+    "frame_round_trip": "a frame did not decode to what was decided",
+    "radio_down": "the radio coordinator does not answer",
+    "fallback_ordered": "the configured mode says so",
+    "policy_late": "the learned policy took too long",
+    "state_unwritable": "the state cannot be saved",
+    "restart_storm": "it was restarted too often",
     "policy_fault": "the learned policy gave no usable answer",
-    "policy_slow": "the learned policy took too long",
-    "safety_violation": "the learned policy broke a safety rule",
-    "violation": "the learned policy broke a safety rule",
-    "anomaly": "the situation is unlike anything the policy was trained on",
-    "reentry_gate": "the learned policy has to prove itself for a minute first",
-    "rest_ordered": "the daemon is being stopped",
-    "stopping": "the daemon is being stopped",
+    "reentry": "the learned policy has to propose well for a minute first",
+    "violation": "the learned policy broke a safety rule in the last hour",
+    "anomaly": "the site looks unlike anything the policy was trained on",
     "state_lost": "the saved state was lost",
+    "repeated_violations": "the learned policy broke safety rules again and again",
+    "rollback": "the learned policy did worse than the fallback",
 }
 """What a cause of the supervisor means. An unknown one is shown by its name."""
 LAWS = {"pi": "PI controller", "predictive": "predictive controller"}
@@ -65,24 +69,41 @@ def headline(figures: Figures) -> Saying:
     if decision is None or snapshot is None or decision.verdict.state is State.INIT:
         return Saying("Starting: waiting for the first good meter readings", "quiet")
     if decision.verdict.state is State.SAFE_STOP:
-        return Saying("Everything rests at 0 W for safety", "bad")
+        return _resting(decision)
+    if "radio_down" in decision.verdict.causes:
+        return Saying("The radio does not answer: the slaves return to 0 W by themselves", "watch")
     if not figures.meter_known():
         return Saying("The meter has not been read yet", "watch")
+    return _flows(figures, decision, snapshot)
+
+
+def _resting(decision: Decision) -> Saying:
+    if "rest_ordered" in decision.verdict.causes:
+        return Saying("Stopping: every slave goes to 0 W", "quiet")
+    return Saying("Every slave rests at 0 W for safety", "bad")
+
+
+def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> Saying:
+    """Where the sun's power goes."""
     grid_w, metering = snapshot.grid_power_w, figures.site.metering
     out_w, in_w = exported_w(grid_w, metering), imported_w(grid_w, metering)
     surplus_w = 0.0 if figures.without_w is None else exported_w(figures.without_w, metering)
     if surplus_w < NOTICEABLE_W and out_w < NOTICEABLE_W:
         return Saying(f"No solar surplus right now: {power(in_w)} drawn from the grid", "quiet")
-    if figures.site.role is Role.GENERATE:
-        fed = power(sum(figures.placed_w))
-        return Saying(f"{power(out_w)} exported, {fed} fed in by the slaves", _tone(out_w, surplus_w))
+    out = f"{power(out_w)} exported" if out_w >= 0.5 else "nothing exported"
     placed = power(sum(figures.placed_w))
-    facts = f"{power(out_w)} exported, {placed} placed"
-    if out_w > max(NOTICEABLE_W, PARTLY * surplus_w):
-        if all(a >= c for a, c in zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)):
-            return Saying(f"All slaves are at their limit: {facts}", "watch")
-        return Saying(f"Part of the solar surplus is being used: {facts}", "watch")
-    return Saying(f"Solar surplus is being used: {facts}", "good")
+    partly = out_w > max(NOTICEABLE_W, PARTLY * surplus_w)
+    if figures.site.role is Role.GENERATE:
+        return Saying(
+            f"{out[0].upper()}{out[1:]}, {placed} fed in by the slaves", "watch" if partly else "good"
+        )
+    if not partly:
+        return Saying(f"Solar surplus is being used: {out}, {placed} placed", "good")
+    full = all(
+        a >= 0.98 * c for a, c in zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)
+    )
+    said = "All slaves are at their limit" if full else "Part of the solar surplus is being used"
+    return Saying(f"{said}: {out}, {placed} placed", "watch")
 
 
 def who(figures: Figures) -> str:
@@ -103,7 +124,7 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
-    causes = [cause(name) for name in decision.verdict.causes]
+    causes = [cause(name) for name in decision.verdict.causes if name != "fallback_ordered"]
     if causes:
         return "because " + ", and ".join(causes)
     return _by_mode(figures.about.mode, decision)
@@ -119,7 +140,3 @@ def _by_mode(mode: Mode, decision: Decision) -> str:
         Mode.ROLLOUT: f"in rollout: this quarter of an hour belongs to {chosen}",
         Mode.PRODUCTION: "in production: every decision passes the safety gate",
     }[mode]
-
-
-def _tone(out_w: float, surplus_w: float) -> str:
-    return "watch" if out_w > max(NOTICEABLE_W, PARTLY * surplus_w) else "good"

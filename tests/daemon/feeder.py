@@ -81,7 +81,7 @@ class House:
     drawn_w: list[float] = field(default_factory=lambda: [0.0] * 5)
     setpoints_w: tuple[int, ...] = (0,) * 5
     past: list[tuple[int, ...]] = field(default_factory=lambda: [(0,) * 5] * 3)
-    belief: Belief = Belief()
+    belief: Belief = field(default_factory=Belief)
     cloud: float = 1.0
     kettle_s: int = 0
     frames: int = 0
@@ -146,7 +146,7 @@ class House:
     def _decision(self, scene: str, sight: Sight, allowed_w: Phases) -> Decision:
         source, state, causes = {
             "stopped": (Source.REST, State.SAFE_STOP, ("meter_lost",)),
-            "fallback": (Source.FALLBACK, State.PI_FALLBACK, ("safety_violation",)),
+            "fallback": (Source.FALLBACK, State.PI_FALLBACK, ("violation",)),
         }.get(scene, (Source.POLICY, State.RL_ACTIVE, ()))
         return decision(
             source,
