@@ -5,12 +5,13 @@ epoch; "test" is never opened. One thread, fixed seeds: the same source, data, m
 give the same graph, byte for byte.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
 from importlib.metadata import version
 from math import cos, pi
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import numpy as np
@@ -39,6 +40,13 @@ SECOND_SHARE = 0.4
 VAL_SHARE = 0.3
 
 console = Console(stderr=True)
+
+ItemT = TypeVar("ItemT")
+
+
+def progress(items: Sequence[ItemT], what: str) -> Iterable[ItemT]:
+    """The items, behind a progress bar where somebody is watching."""
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
 
 
 def shortfall_w(unbounded_w: Tensor, lessons_w: Tensor, capacity_w: Tensor) -> Tensor:
@@ -84,7 +92,7 @@ def fit(net: PolicyNet, lessons: Lessons, val: Lessons, epochs: int, seed: int) 
     for epoch in range(epochs):
         net.train()
         shuffled = torch.randperm(len(lessons), generator=generator)
-        for step in track(range(steps), f"epoch {epoch + 1}/{epochs}", console=console, transient=True):
+        for step in progress(range(steps), f"epoch {epoch + 1}/{epochs}"):
             done = (epoch * steps + step) / (epochs * steps)
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE_END + 0.5 * span * (1.0 + cos(pi * done))
@@ -128,7 +136,7 @@ def gather(
     return join(
         [
             attend(day, teacher, metering, luck, answer, share)
-            for day, luck in track(pairs, f"{len(days)} days, {acting}", console=console, transient=True)
+            for day, luck in progress(pairs, f"{len(days)} days, {acting}")
         ]
     )
 
@@ -143,10 +151,11 @@ def clone(
     luck = np.random.default_rng(seed)
     judged = vary(gather(val, teacher, metering, seed + 1, None, VAL_SHARE), luck)
     first = vary(gather(train, teacher, metering, seed + 2, None, FIRST_SHARE), luck)
+    console.print(f"{len(first)} lessons")
     net = fit(PolicyNet(scaling_of(first.states)), first, judged, max(1, epochs // 2), seed)
     second = vary(gather(train, teacher, metering, seed + 3, answering(net), SECOND_SHARE), luck)
     lessons = join([first, second])
-    console.print(f"{len(lessons)} lessons")
+    console.print(f"{len(lessons)} lessons with the clone's own")
     return fit(net, lessons, judged, epochs, seed), lessons
 
 
@@ -184,7 +193,7 @@ def main(
     )
     actions_w = np.minimum(lessons.actions_w, np.float32(PHASE_CAP_W))
     bundle = export_bundle(net, lessons.states, actions_w, lineage, out)
-    console.print(f"{out}: policy.onnx {bundle.manifest.files['policy.onnx']}")
+    console.print(f"policy.onnx {bundle.manifest.files['policy.onnx']}", soft_wrap=True)
     console.print(f"graph and network differ by at most {bundle.golden_error_w:.4f} W")
 
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.decision import Authority
-from core.parts import Fallback, cold_start
+from core.decision import Authority, Source, State, Verdict
+from core.parts import Fallback, Findings, cold_start
 from core.sight import Sight
 from core.site import ZERO, Metering, Phases, Site, per_phase
+from core.snapshot import Snapshot
 from daemon.assembly import assemble
 from daemon.simulate import Pilot, Scenario, default_site, simulate
 from models.features import FEATURE_NAMES, PHASE_FEATURES
@@ -60,6 +61,21 @@ class Manner(Enum):
     TEACHER = "as the teacher proposes"
     DISTURBED = "the teacher's proposal, scaled and with a wandering offset"
     CLONE = "as the clone answers"
+
+
+class Licence:
+    """A supervisor of lessons: the student acts at every tick, whatever it does."""
+
+    cold = None
+
+    def step(
+        self, snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: None
+    ) -> tuple[Verdict, None]:
+        """The policy's turn."""
+        return _POLICY_ACTS, None
+
+
+_POLICY_ACTS = Verdict(State.RL_ACTIVE, Source.POLICY, ())
 
 
 class Witness:
@@ -144,7 +160,7 @@ def attend(
     cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
     witness = Witness(teacher_law(teacher, site))
     student = Student(witness, np.random.default_rng(seed), answer)
-    parts = replace(assemble(site, witness, None).parts, policy=student)
+    parts = replace(assemble(site, witness, None).parts, policy=student, supervisor=Licence())
     scenario = Scenario(trace, site, day.connection, first_s + cut_s, end_s - cut_s, seed)
     simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
     return _table(student.rows)
