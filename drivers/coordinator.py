@@ -122,6 +122,7 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
             raise
 
     async def _close(self) -> None:
+        _hush_serial_link()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.shutdown(db=True)
@@ -157,6 +158,7 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
 
     def declare_lost(self, reason: str) -> None:
         """This application is dead; the first reason stays."""
+        _hush_serial_link()
         if not self.lost.is_set():
             self.lost_reason = reason
             self.lost.set()
@@ -228,6 +230,17 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
         if "ezsp_counters" in counters and "BROADCAST_TABLE_FULL" in counters["ezsp_counters"]:
             return int(counters["ezsp_counters"]["BROADCAST_TABLE_FULL"])
         return None
+
+
+def _hush_serial_link() -> None:
+    """Look at what becomes of frames that are still on their way through the serial link.
+
+    bellows shields them from the time limits set here, so nobody else does when the link ends, and each
+    would end as an unretrieved exception in the log.
+    """
+    for task in asyncio.all_tasks():
+        if getattr(task.get_coro(), "__qualname__", "") == "AshProtocol._send_data_frame":
+            task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
 async def form(settings: ZigbeeSettings) -> Network:
