@@ -19,7 +19,7 @@ AGE_SHARES = (0.0, 0.26, 0.45, 0.25, 0.04)
 MEAN_AGE_S = sum(age * share for age, share in enumerate(AGE_SHARES))
 SLAVE_LAG_S = 1.5
 """Middle of the 1..2 s first-order lag of heaters behind a phase-angle controller."""
-HISTORY = 8
+HISTORY_S = 8.0
 """Commands kept: the oldest share plus up to 3 s of estimated extra delay."""
 LONGEST_GAP_S = 2.5
 """Beyond this the belief is worthless and starts anew."""
@@ -54,7 +54,7 @@ class Belief:
     sample and after a gap.
     """
 
-    sent_w: tuple[Phases, ...] = (ZERO,) * HISTORY
+    sent_w: tuple[Phases, ...] = ()
     model_w: Phases = ZERO
     surplus_w: Phases = ZERO
     meter_w: Phases = ZERO
@@ -76,11 +76,13 @@ def follow(model_w: Number, target_w: Number, step_s: float, lag_s: float = SLAV
     return model_w + (1.0 - exp(-step_s / lag_s)) * (target_w - model_w)
 
 
-def heard(sent_w: tuple[Number, ...], extra_delay_s: int) -> Number:
-    """The command a phase follows on average, for one cell; `sent_w` newest first."""
+def heard(sent_w: tuple[Number, ...], extra_delay_s: float, period_s: float) -> Number:
+    """The command a phase follows on average, for one cell; `sent_w` newest first, one per period."""
     last = len(sent_w) - 1
-    parts = (share * sent_w[min(age + extra_delay_s, last)] for age, share in enumerate(AGE_SHARES) if share)
-    return sum(parts)
+    places = (
+        (share, round((age + extra_delay_s) / period_s)) for age, share in enumerate(AGE_SHARES) if share
+    )
+    return sum(share * sent_w[min(place, last)] for share, place in places)
 
 
 def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]:
@@ -92,14 +94,13 @@ def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]
     step_s = snapshot.at_s - belief.at_s
     fresh = snapshot.meter_age_s < site.period_s
     command_w = snapshot.on_air.action_w
-    if not (belief.started and 0.0 < step_s <= LONGEST_GAP_S):
-        belief = Belief(sent_w=(command_w,) * HISTORY, model_w=command_w)
+    if not (belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s)):
+        belief = Belief(sent_w=(command_w,) * max(1, round(HISTORY_S / site.period_s)), model_w=command_w)
         sent_w, model_w = belief.sent_w, belief.model_w
     else:
         sent_w = (command_w, *belief.sent_w[:-1])
-        extra = round(snapshot.extra_delay_s)
-        columns = zip(*sent_w, strict=True)
-        targets = (heard(column, extra) for column in columns)
+        extra_s = round(snapshot.extra_delay_s)
+        targets = (heard(column, extra_s, site.period_s) for column in zip(*sent_w, strict=True))
         model_w = per_phase([follow(m, t, step_s) for m, t in zip(belief.model_w, targets, strict=True)])
     capacity = capacity_w(site, snapshot)
     surplus_w, meter_w = belief.surplus_w, belief.meter_w

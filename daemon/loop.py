@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -21,8 +22,14 @@ log = structlog.get_logger("sunkeep")
 
 FAILED_TICKS_MAX = 3
 FAILED_TICKS_WITHIN_S = 60.0
-FAREWELL_S = 1.6
+FAREWELL_S = 1.7
 """How long the daemon waits, at its end, for the slaves to say that they rest."""
+REPEAT_FAREWELL_S = 0.8
+"""Who missed the first word hears the second; the reports of all slaves take 0.7 s on a site of nine."""
+RELEASE_W_PER_S = 2500.0
+"""A slave's own ramp on a safe release (docs/setpoint-protocol.md)."""
+AIR_S = 0.3
+"""A broadcast has reached everybody."""
 
 
 class TooManyFailures(Exception):
@@ -125,15 +132,17 @@ class Loop:
         return lived
 
     async def _farewell(self) -> None:
-        """Tell every slave to rest, and wait until they say so or time is up."""
-        end_s = self.clock() + FAREWELL_S
-        spoken = False
-        while self.clock() < end_s and self.emitter.radio.up:
-            if not spoken:
+        """Tell every slave to rest; wait until they say so and their ramp is over, or time is up."""
+        began_s = self.clock()
+        ramp_s = max(self.emitter.on_air(began_s).setpoints_w, default=0) / RELEASE_W_PER_S
+        spoken_at_s = -inf
+        while self.clock() - began_s < FAREWELL_S and self.emitter.radio.up:
+            if self.clock() - spoken_at_s >= REPEAT_FAREWELL_S:
                 lived = await self._live(0.0, Authority.REST)
-                spoken = bool(lived.sent.accepted)
+                if lived.sent.accepted:
+                    spoken_at_s = self.clock()
             await asyncio.sleep(0.1)
-            if spoken and self._all_resting():
+            if self._all_resting() and self.clock() - began_s >= ramp_s + AIR_S:
                 break
 
     def _all_resting(self) -> bool:

@@ -9,7 +9,7 @@ from core.site import Phases, Site, per_phase
 
 @dataclass(frozen=True, slots=True)
 class PiGains:
-    """Gains per phase. `margin_w` is the import that is aimed at.
+    """Gains per phase: `kp` in W/W, `ki` in W/W per second. `margin_w` is the import that is aimed at.
 
     Tuned under the airtime limit on training days for export + 0.5 * avoidable import.
     """
@@ -30,11 +30,12 @@ class PiMemory:
 class PiFallback:
     """Velocity form on what was allowed: no integrator of its own, so nothing winds up and nothing bumps.
 
-    u = base + kp * (e - e_prev) + ki * e, with e the power that should still be placed.
+    u = base + kp * (e - e_prev) + ki * period * e, with e the power that should still be placed.
     """
 
     def __init__(self, site: Site, gains: PiGains | None = None) -> None:
         self._gains = gains or PiGains()
+        self._ki_per_tick = self._gains.ki * site.period_s
         self._phase_max_w = site.limits.phase_max_w
 
     @property
@@ -47,12 +48,12 @@ class PiFallback:
         base_w = memory.base_w or sight.command_w
         if not sight.fresh:
             return base_w, replace(memory, base_w=base_w)
-        gains = self._gains
+        gains, ki = self._gains, self._ki_per_tick
         error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for meter_w in sight.meter_w])
         before_w = memory.error_w or error_w
         cells = zip(base_w, error_w, before_w, sight.capacity_w, strict=True)
         action_w = [
-            SCALAR.clip(u + gains.kp * (e - e_prev) + gains.ki * e, 0.0, min(capacity_w, self._phase_max_w))
+            SCALAR.clip(u + gains.kp * (e - e_prev) + ki * e, 0.0, min(capacity_w, self._phase_max_w))
             for u, e, e_prev, capacity_w in cells
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)

@@ -1,0 +1,47 @@
+"""The daemon through the real wires: pymodbus on a socket, zigpy and bellows on a pseudo-terminal."""
+
+import asyncio
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from daemon.clock import boottime_s
+from daemon.commands.replay import replay
+from tests.daemon.whole import until, whole
+
+
+async def test_it_keeps_power_at_home_and_ends_with_every_slave_at_rest(tmp_path: Path) -> None:
+    async with whole(tmp_path) as pair:
+        site = pair.far_end.site
+        assert sum(site.bare_power_w(boottime_s())) < -8000.0
+        await until(lambda: sum(site.grid_power_w(boottime_s())) > -2000.0, 30.0)
+        asked_at_s = boottime_s()
+        await pair.stop()
+        assert boottime_s() - asked_at_s < 2.0
+        assert set(pair.reference_w().values()) == {0.0}
+
+    result = CliRunner().invoke(replay, [str(tmp_path / "journal")], standalone_mode=False)
+    assert result.return_value == 0, result.output
+    assert " 0 different" in result.output
+    assert len(pair.ticks()) > 20
+
+
+async def test_a_silent_meter_brings_every_slave_to_rest(tmp_path: Path) -> None:
+    async with whole(tmp_path) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 3000.0, 20.0)
+        pair.far_end.meter.faults.mute = True
+        await until(lambda: set(pair.reference_w().values()) == {0.0}, 5.0)
+        await pair.stop()
+    states = [tick.decision.verdict.state.value for tick in pair.ticks()]
+    assert states.index("hold") < states.index("safe_stop")
+
+
+async def test_a_killed_daemon_leaves_slaves_that_rest_by_themselves(tmp_path: Path) -> None:
+    async with whole(tmp_path) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 3000.0, 20.0)
+        pair.task.cancel()
+        await asyncio.wait([pair.task])
+        firmware = next(iter(pair.far_end.radio.firmwares.values()))
+        assert firmware.deadline_s is not None
+        assert firmware.deadline_s - boottime_s() <= 15.0
+        assert firmware.setpoint_w(firmware.deadline_s + 2.0) == 0.0

@@ -1,0 +1,71 @@
+"""A whole daemon and a whole far end in one event loop, joined by real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.clock import boottime_s
+from daemon.embedded import site_key, write_site
+from daemon.records import Start, Tick, read_journal
+from daemon.service import Service
+from daemon.settings import load_settings
+from plant.far_end import FarEnd, slaves_of, start_far_end
+from plant.trace import load_trace
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A running pair."""
+
+    service: Service
+    far_end: FarEnd
+    task: asyncio.Task[None]
+    folder: Path
+
+    def reference_w(self) -> dict[int, float]:
+        """What every slave's firmware tells its electronics now."""
+        now_s = boottime_s()
+        return {slot: firmware.setpoint_w(now_s) for slot, firmware in self.far_end.radio.firmwares.items()}
+
+    def ticks(self) -> list[Tick]:
+        """Every tick journalled so far."""
+        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Tick)]
+
+    def starts(self) -> list[Start]:
+        """Every start journalled so far."""
+        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Start)]
+
+    async def stop(self) -> None:
+        """Ask the daemon to end, and wait for it."""
+        self.service.stopping.set()
+        await self.task
+
+
+@asynccontextmanager
+async def whole(folder: Path, *, period_s: float = 0.2, slaves: int = 6) -> AsyncIterator[Whole]:
+    """Start both on a pseudo-terminal and a loopback port; stop both at the end."""
+    devices = slaves_of(slaves)
+    far_end = await start_far_end(
+        load_trace(), devices, site_key(folder), clock=boottime_s, radio_port=None, start_s=12 * 3600
+    )
+    config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
+    text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
+    config.write_text(text)
+    service = Service(load_settings(config), config)
+    task = asyncio.create_task(service.run())
+    try:
+        yield Whole(service, far_end, task, folder)
+    finally:
+        service.stopping.set()
+        await asyncio.wait([task])
+        await far_end.stop()
+
+
+async def until(condition: object, limit_s: float) -> None:
+    """Wait for something to become true; fails after the limit."""
+    assert callable(condition)
+    async with asyncio.timeout(limit_s):
+        while not condition():
+            await asyncio.sleep(0.05)
