@@ -195,7 +195,7 @@ class ZigbeeRadio:
     # --- keeping it up -------------------------------------------------------------------------
 
     async def _supervise(self) -> None:
-        pause_s = PAUSE_MIN_S
+        pause_s = 0.0
         while True:
             begun_s = self._clock()
             try:
@@ -204,9 +204,8 @@ class ZigbeeRadio:
                 self._report_problem(str(error))
             except Exception as error:  # noqa: BLE001  # zigpy raises whatever the system and the wire give
                 self._report_problem(f"the coordinator at {self._settings.path} failed: {_reason(error)}")
-            pause_s = PAUSE_MIN_S if self._clock() - begun_s > STEADY_AFTER_S else pause_s
+            pause_s = next_pause_s(pause_s, self._clock() - begun_s)
             await asyncio.sleep(pause_s * self._rng.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
-            pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
     async def _live(self) -> None:
         """One life of a coordinator, from start to loss. Raises when it does not start."""
@@ -270,6 +269,18 @@ class ZigbeeRadio:
 
     def _tell(self, kind: Literal["up", "down", "problem"], text: str) -> None:
         self._on_event(RadioEvent(kind, text, self._clock()))
+
+
+def next_pause_s(last_pause_s: float, lived_s: float) -> float:
+    """How long to wait before the next start, before it is spread by chance.
+
+    Args:
+        last_pause_s: the pause before the life that just ended, 0 for the first.
+        lived_s: how long that life lasted, from its first try to connect.
+    """
+    if lived_s > STEADY_AFTER_S:
+        return PAUSE_MIN_S
+    return min(max(2 * last_pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
 
 
 def _status(error: DeliveryError) -> str:
