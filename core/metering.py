@@ -1,9 +1,6 @@
 """How the site's meter bills the phases, and what that means for where power is placed."""
 
-from core.site import ZERO, Metering, Phases, per_phase
-
-_ROUNDS = 8
-"""Enough for exactness: the sum is piecewise linear in the shift, with at most six corners."""
+from core.site import Metering, Phases, per_phase
 
 
 def level(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
@@ -27,25 +24,22 @@ def level(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
 
 
 def _shift_to_sum(surplus_w: Phases, capacity_w: Phases, total_w: float) -> Phases:
-    """Shift all phases by one amount so that, bounded by 0 and capacity, they sum to total_w."""
-    low, high = -max(surplus_w), max(c - s for c, s in zip(capacity_w, surplus_w, strict=True))
-    shift = 0.0
-    placed = ZERO
-    for _ in range(_ROUNDS):
-        placed = per_phase([min(max(0.0, s + shift), c) for s, c in zip(surplus_w, capacity_w, strict=True)])
-        error = total_w - sum(placed)
-        if abs(error) < 1e-6:
-            break
-        if error > 0.0:
-            low = shift
-        else:
-            high = shift
-        free = sum(
-            0.0 < s + shift < c for s, c in zip(surplus_w, capacity_w, strict=True)
-        )  # Newton where it stays inside the bracket, else bisection
-        step = shift + error / free if free else low - 1.0
-        shift = step if low < step < high else 0.5 * (low + high)
-    return placed
+    """Shift all phases by one amount so that, bounded by 0 and capacity, they sum to total_w.
+
+    The sum is piecewise linear in the shift; its corners are where a phase reaches 0 or its capacity.
+    """
+
+    def placed_w(shift: float) -> Phases:
+        return per_phase([min(max(0.0, s + shift), c) for s, c in zip(surplus_w, capacity_w, strict=True)])
+
+    corners = sorted(bound - s for s, c in zip(surplus_w, capacity_w, strict=True) for bound in (0.0, c))
+    low, low_w = corners[0], 0.0
+    for high in corners[1:]:
+        high_w = sum(placed_w(high))
+        if high_w >= total_w:
+            return placed_w(low + (total_w - low_w) / (high_w - low_w) * (high - low))
+        low, low_w = high, high_w
+    return placed_w(low)
 
 
 def exported_w(grid_power_w: Phases, metering: Metering) -> float:
