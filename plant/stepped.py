@@ -47,9 +47,9 @@ class SteppedSite:
     ) -> None:
         count = len(actuators)
         self.now_s = start_s
-        self._bare: list[list[float]] = bare_w.tolist()
-        self._noise: list[list[float]] = noise_w.tolist()
-        self._delays: list[list[int]] = delays.tolist()
+        self._bare: list[list[float]] = bare_w.T.tolist()  # one list per phase: few objects to keep
+        self._noise: list[list[float]] = noise_w.T.tolist()
+        self._delays = delays
         self._sign, self._ttl_s = sign, ttl_s
         self._phases = [actuator.phase for actuator in actuators]
         self._max_w = [float(actuator.max_w) for actuator in actuators]
@@ -67,8 +67,8 @@ class SteppedSite:
     @property
     def meter_w(self) -> Phases:
         """The newest reading: the second before now, with the meter's error."""
-        (a, b, c), (x, y, z) = self.grid_w, self._noise[self.now_s]
-        return (a + x, b + y, c + z)
+        (a, b, c), (x, y, z), now_s = self.grid_w, self._noise, self.now_s
+        return (a + x[now_s], b + y[now_s], c + z[now_s])
 
     @property
     def bare_w(self) -> Phases:
@@ -82,7 +82,7 @@ class SteppedSite:
     def transmit(self, setpoints_w: Sequence[int]) -> None:
         """Put one frame on air in this second."""
         now_s = self.now_s
-        for index, delay_s in enumerate(self._delays[now_s]):
+        for index, delay_s in enumerate(self._delays[now_s].tolist()):
             if delay_s != LOST:
                 arrival = (index, now_s, float(setpoints_w[index]))
                 self._due.setdefault(now_s + delay_s, []).append(arrival)
@@ -99,7 +99,7 @@ class SteppedSite:
             self._move(index, now_s - self._heard_at_s[index])
         a, b, c = physics.phase_sums_w(self._power_w, self._phases)
         self.slaves_w = (a, b, c)
-        x, y, z = self._bare[now_s]
+        x, y, z = self._bare_at(now_s)
         sign = self._sign
         self.grid_w = (
             physics.grid_w(x, 0.0, a, sign),
@@ -123,5 +123,5 @@ class SteppedSite:
         )
 
     def _bare_at(self, second: int) -> Phases:
-        a, b, c = self._bare[second]
-        return (a, b, c)
+        a, b, c = self._bare
+        return (a[second], b[second], c[second])
