@@ -52,6 +52,7 @@ class Node(Protocol):
     groups: set[int]
 
     def receive(self, frame: ApsFrame) -> None: ...
+    def announce(self) -> None: ...
 
 
 @dataclass(slots=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeAlias
 
+from plant.link import BURST_EVERY_S, COMMON_SHARES, HOP_CHANCES, JITTER_CHANCE, LONGEST_S
+
 Delay: TypeAlias = Callable[[int], list[float]]
 """Given the number of receivers of one frame, the seconds after which each of them acts on it."""
 Loss: TypeAlias = Callable[[int, float], bool]
@@ -41,15 +43,15 @@ class CommandDelay:
         straggler: probability of yet another second for a receiver.
     """
 
-    LEAST_S, MOST_S = 1.0, 5.0
+    LEAST_S, MOST_S = 1.0, float(LONGEST_S)
 
     def __init__(
         self,
         rng: Random,
         *,
-        common: tuple[float, float, float] = (0.55, 0.30, 0.15),
-        hop: float = 0.30,
-        straggler: float = 0.04,
+        common: tuple[float, float, float] = COMMON_SHARES[0],
+        hop: float = HOP_CHANCES[1],
+        straggler: float = JITTER_CHANCE,
     ) -> None:
         self._rng, self._common, self._hop, self._straggler = rng, common, hop, straggler
 
@@ -86,7 +88,7 @@ class BurstLoss:
         self,
         rng: Random,
         *,
-        good_s: float = 1200.0,
+        good_s: float = BURST_EVERY_S,
         bad_s: float = 3.0,
         good_loss: float = 0.02,
         bad_loss: float = 1.0,

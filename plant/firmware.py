@@ -1,6 +1,7 @@
 """The firmware of a slave: what it makes of the frames it hears. From docs/setpoint-protocol.md alone."""
 
 import hmac
+import math
 import struct
 from collections import Counter
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ HEAD = struct.Struct("<BIBBB")
 """Version and flags, counter, time to live, base, number of setpoints."""
 TAG_BYTES = 8
 POINTS_MAX = 30
+SLOTS = 256
 TTL_MAX_S = 60
 FOLLOW_W_PER_S = 1000.0
 REST_W_PER_S = 2500.0
 REPORT_TAG_PREFIX = 0x52
 INT16_MAX = 0x7FFF
+NOT_MEASURED = -0x8000
 
 _UINT8, _UINT32, _INT16, _ENUM8, _OCTETS = 0x20, 0x23, 0x29, 0x30, 0x41
 _REPORT = struct.Struct("<HBB HBI HBh HBh HBB HBB")
@@ -149,7 +152,7 @@ class Firmware:
             (Ignored.TAG, self._authentic(payload, extended_pan_id)),
             (Ignored.COUNTER, self.counter is None or counter > self.counter),
             (Ignored.TIME_TO_LIVE, 1 <= time_to_live_s <= TTL_MAX_S),
-            (Ignored.SLOT, base <= self.slot < base + points),
+            (Ignored.SLOT, base <= self.slot < base + points <= SLOTS),
         )
         for reason, holds in rules:
             if not holds:
@@ -205,16 +208,16 @@ class Firmware:
         """Whether it was asked, or its setpoint or state differ from what was last reported."""
         return self._asked or (self.target_w(at_s), self.status(at_s)) != self._reported
 
-    def report(self, at_s: float, measured_w: float, extended_pan_id: bytes) -> bytes:
+    def report(self, at_s: float, measured_w: float | None, extended_pan_id: bytes) -> bytes:
         """The attributes of a report, as they follow the ZCL header, and take note that it was made.
 
         Args:
             at_s: monotonic instant.
-            measured_w: measured power, a magnitude; bounded to what the field holds.
+            measured_w: measured power, a magnitude, bounded to what the field holds; None if there is none.
             extended_pan_id: as for `hear`.
         """
         target_w, status = self.target_w(at_s), self.status(at_s)
-        power_w = round(min(max(measured_w, 0.0), INT16_MAX))
+        power_w = _field(measured_w)
         counter = self.counter or 0
         signed = _SIGNED.pack(REPORT_TAG_PREFIX, self.slot, counter, target_w, power_w, status)
         attributes = (
@@ -228,6 +231,13 @@ class Firmware:
         self._asked, self._reported = False, (target_w, status)
         fields = [field for attribute in attributes for field in attribute]
         return _REPORT.pack(*fields) + self._tag(extended_pan_id, signed)
+
+
+def _field(measured_w: float | None) -> int:
+    """A measured power as its field holds it."""
+    if measured_w is None or not math.isfinite(measured_w):
+        return NOT_MEASURED
+    return round(min(max(measured_w, 0.0), INT16_MAX))
 
 
 def _setpoint(payload: bytes, index: int) -> int:

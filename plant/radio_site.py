@@ -38,7 +38,7 @@ async def serve_radio_site(
     slaves: Sequence[tuple[int, int]],
     key: bytes,
     *,
-    measured_w: Callable[[int], float],
+    measured_w: Callable[[int], float | None],
     rng: Random,
     port: int | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -55,7 +55,7 @@ async def serve_radio_site(
     Args:
         slaves: slot and rating (W) of each.
         key: the site key, 32 bytes.
-        measured_w: measured power of a slot, a magnitude in W.
+        measured_w: measured power of a slot, a magnitude in W; None where nothing measures it.
         rng: all chance comes from it.
         port: TCP port on loopback (0: any); None opens a pseudo-terminal.
         clock: monotonic seconds.

@@ -26,18 +26,20 @@ class SlaveNode(ZigbeeNode):
     """One slave on the air.
 
     Args:
-        measured_w: its measured power by slot, a magnitude in W.
+        measured_w: its measured power by slot, a magnitude in W; None where nothing measures it.
         rng: for the random part of the report's time.
     """
 
     model = "power slave"
 
-    def __init__(self, air: Air, firmware: Firmware, measured_w: Callable[[int], float], rng: Random) -> None:
+    def __init__(
+        self, air: Air, firmware: Firmware, measured_w: Callable[[int], float | None], rng: Random
+    ) -> None:
         super().__init__(air, ieee_of(firmware.slot), FIRST_ADDRESS + firmware.slot, (CLUSTER,), MANUFACTURER)
         self.firmware = firmware
         self._measured_w, self._rng = measured_w, rng
         self._report_number = 0
-        self._watched_s: float | None = None
+        self._watching = False
 
     def on_command(self, frame: ApsFrame, header: Any, body: bytes) -> int:
         """A setpoint frame, or what every device understands."""
@@ -77,18 +79,12 @@ class SlaveNode(ZigbeeNode):
 
     def _watch(self) -> None:
         """Look again when the time to live has run out, to report that it has."""
-        deadline_s = self.firmware.deadline_s
-        if deadline_s is None or self._watched_s is not None:
-            return
-        self._watched_s = deadline_s
-        self.air.later(max(deadline_s - self.air.clock(), 0.001), self._look)
+        now_s, deadline_s = self.air.clock(), self.firmware.deadline_s
+        if deadline_s is not None and now_s < deadline_s and not self._watching:
+            self._watching = True
+            self.air.later(deadline_s - now_s, self._look)
 
     def _look(self) -> None:
-        self._watched_s = None
+        self._watching = False
         self._consider_report()
-        self._watch_again()
-
-    def _watch_again(self) -> None:
-        deadline_s = self.firmware.deadline_s
-        if deadline_s is not None and self.air.clock() < deadline_s:
-            self._watch()
+        self._watch()

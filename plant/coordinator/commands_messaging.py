@@ -58,16 +58,17 @@ def _send_to_many(
 ) -> Fields:
     refusal = _refusal(stack, name, arguments)
     if refusal is None and not stack.air.broadcast(_frame(arguments, delivery)):
+        stack.count(t.EmberCounterType.COUNTER_BROADCAST_TABLE_FULL)
         refusal = t.sl_Status.BUSY
     if refusal is not None:
         return {"status": refusal}
+    stack.count(t.EmberCounterType.COUNTER_APS_DATA_TX_BROADCAST)
     sequence = arguments["aps_frame"].sequence = stack.next_sequence()
     stack.emit("messageSentHandler", _sent(arguments, kind, ok=True))
     return {"sequence": sequence}
 
 
 def _refusal(stack: Stack, name: str, arguments: Fields) -> t.sl_Status | None:
-    stack.counts[name] += 1
     if not stack.up:
         return t.sl_Status.NETWORK_DOWN
     if len(arguments["message"]) > MAX_APS_PAYLOAD_BYTES:

@@ -146,7 +146,7 @@ class VirtualCoordinator:
         self._hang_up()
 
     def join(self, node: Node) -> None:
-        """A device joins. Raises PermissionError while joining is closed."""
+        """A device joins and announces itself. Raises PermissionError while joining is closed."""
         if not self.stack.permitting:
             raise PermissionError("joining is closed")
         if node.address not in self.air.nodes:
@@ -159,6 +159,7 @@ class VirtualCoordinator:
             policyDecision=t.EmberJoinDecision.USE_PRECONFIGURED_KEY,
             parentOfNewNodeId=0,
         )
+        node.announce()
 
     # frames --------------------------------------------------------------------------------------
     def _announce(self) -> None:

@@ -15,7 +15,7 @@ from bellows.types.named import SL_STATUS_MAP
 
 VERSIONS = (13, 14, 16, 17, 18, 19)
 STACK_VERSIONS = {13: 0x7440, 14: 0x8020, 16: 0x8110, 17: 0x8200, 18: 0x8300, 19: 0x9000}
-"""EmberZNet release that goes with a protocol version, one hexadecimal digit each."""
+"""EmberZNet release that goes with a protocol version, in hexadecimal digits; the last one is assumed."""
 STACK_TYPE_MESH = 2
 
 RESPONSE, CALLBACK = 0x80, 0x90
@@ -111,15 +111,15 @@ class Codec:
     def decode(self, frame: bytes) -> Command:
         """Decode a command. Raises Refused for what is unknown or malformed."""
         if len(frame) < 5:
-            raise Refused("short", t.EzspStatus.ERROR_COMMAND_TOO_SHORT)
+            raise Refused("short", t.EzspStatus.ERROR_TRUNCATED)
         frame_id = int.from_bytes(frame[3:5], "little")
         name = self._names.get(frame_id)
         if name is None:
             raise Refused(f"0x{frame_id:04x}", t.EzspStatus.ERROR_INVALID_FRAME_ID)
         try:
             arguments = self._decode_arguments(name, frame[5:])
-        except (ValueError, KeyError) as error:
-            raise Refused(f"malformed {name}", t.EzspStatus.ERROR_COMMAND_TOO_SHORT) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise Refused(f"malformed {name}", t.EzspStatus.ERROR_TRUNCATED) from error
         return Command(frame[0], name, arguments)
 
     def _decode_arguments(self, name: str, body: bytes) -> dict[str, Any]:
@@ -130,8 +130,8 @@ class Codec:
             return _decode_endpoint(schema, body)
         arguments: dict[str, Any] = {}
         for field, kind in schema.items():
-            if arguments and not body:  # hosts differ in their trailing arguments; 0 then
-                arguments[_current(field)] = 0
+            if arguments and not body and issubclass(kind, int):
+                arguments[_current(field)] = kind(0)  # hosts differ in their trailing arguments
                 continue
             arguments[_current(field)], body = kind.deserialize(body)
         return arguments

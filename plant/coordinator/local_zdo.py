@@ -1,15 +1,13 @@
 """The coordinator's own device objects: what it answers about itself."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bellows.types as t
 import zigpy.types as zt
 import zigpy.zdo.types as zdo
 
 from plant.air import COORDINATOR, ApsFrame
-
-if TYPE_CHECKING:
-    from plant.coordinator.stack import Stack
+from plant.coordinator.stack import Stack
 
 MAX_APS_PAYLOAD_BYTES = 82
 """802.15.4 frame of 127 bytes less all headers, with network security (EmberZNet maximumPayloadLength)."""
@@ -38,7 +36,7 @@ def describe(kind: zdo.LogicalType, *, mac: int, manufacturer: int, server: int)
     )
 
 
-def answer(stack: "Stack", request: ApsFrame) -> None:
+def answer(stack: Stack, request: ApsFrame) -> None:
     """Answer a request that the host sent to its own coordinator; what is unknown stays unanswered."""
     if not request.payload:
         return
@@ -51,7 +49,7 @@ def answer(stack: "Stack", request: ApsFrame) -> None:
     stack.incoming(frame, t.EUI64.deserialize(stack.nvram.eui64)[0])
 
 
-def _arguments(stack: "Stack", request: ApsFrame) -> tuple[Any, ...] | None:
+def _arguments(stack: Stack, request: ApsFrame) -> tuple[Any, ...] | None:
     done = zdo.Status.SUCCESS
     match request.cluster:
         case zdo.ZDOCmd.Node_Desc_req:
@@ -74,7 +72,7 @@ def _arguments(stack: "Stack", request: ApsFrame) -> tuple[Any, ...] | None:
             return None
 
 
-def _simple_descriptor(stack: "Stack", endpoint: bytes) -> tuple[Any, ...] | None:
+def _simple_descriptor(stack: Stack, endpoint: bytes) -> tuple[Any, ...] | None:
     registered = stack.endpoints.get(endpoint[0]) if endpoint else None
     if registered is None:
         return None

@@ -95,7 +95,7 @@ class Nvram:
                 restored_eui64=stored["restored_eui64"] and bytes.fromhex(stored["restored_eui64"]),
                 path=path,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is not a coordinator memory: {error}") from error
 
     def save(self) -> None:

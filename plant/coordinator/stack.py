@@ -1,7 +1,7 @@
 """The state of the coordinator's Zigbee stack, and what it says to the host by itself."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +51,6 @@ class Stack:
         self.air, self.nvram, self.codec = air, nvram, codec
         self.emit: Callable[[str, Fields], None] = lambda name, fields: None
         self.failures: dict[str, t.sl_Status] = {}
-        self.counts: Counter[str] = Counter()
         air.to_coordinator = self.hear
         self.reset()
 
@@ -102,6 +101,10 @@ class Stack:
     def say(self, name: str, **fields: Any) -> None:
         """Send a callback to the host."""
         self.emit(name, fields)
+
+    def count(self, event: t.EmberCounterType) -> None:
+        """Count an event."""
+        self.counters[event] = (self.counters[event] + 1) % 0x10000
 
     def next_sequence(self) -> int:
         """Number of the next APS frame."""
