@@ -1,6 +1,7 @@
 """Sections that are right one by one and wrong together."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil, floor
 
 from core.roles import Role
 from daemon.sections import (
@@ -69,8 +70,24 @@ def air_fits(
             ("radio", "airtime", "burst_frames"),
             f"{air.burst_frames:g} at once and {air.frames_per_s:g} per second{each} are more than the "
             f"{BROADCASTS_MAX} broadcasts in {BROADCAST_WINDOW_S:g} s that a Zigbee network carries",
-            "Lower burst_frames or frames_per_s",
+            "For example write " + ", ".join(f"{k} = {v:g}" for k, v in airtime_for(frames).items()),
         )
+
+
+def airtime_for(frames: int) -> dict[str, float]:
+    """Keys of [radio.airtime], and a ttl_s beside it, that the air carries for so many frames at a time."""
+    if frames == 1:
+        return {"frames_per_s": 0.5, "burst_frames": 3.0, "keep_alive_s": 3.0, "ttl_s": 15}
+    share = BROADCASTS_MAX / frames
+    rate = min(0.5 / frames, 0.9 * (share - 1.0) / BROADCAST_WINDOW_S)
+    rate = floor(100.0 * rate) / 100.0
+    keep_alive_s = ceil(1.0 / rate)
+    return {
+        "frames_per_s": rate,
+        "burst_frames": max(1.0, floor(10.0 * 0.95 * (share - BROADCAST_WINDOW_S * rate)) / 10.0),
+        "keep_alive_s": float(keep_alive_s),
+        "ttl_s": max(15, KEEP_ALIVES_PER_TTL * keep_alive_s),
+    }
 
 
 def frames_for(slots: Sequence[int]) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from core.site import PHASE_NAMES, Slave
+from daemon.contradictions import airtime_for, frames_for
 from daemon.standing import StandingFile
 from drivers.counter import Counter
 
@@ -30,7 +31,7 @@ port = {meter_port}
 [radio]
 path = "{radio_path}"
 key_file = "site.key"
-
+{airtime}
 [mode]
 mode = "production"
 
@@ -73,7 +74,9 @@ def write_site(
     if not counter.exists():
         Counter.create(counter)
     StandingFile(folder).begin()
-    text = _CONFIG.format(meter_port=meter_port, radio_path=radio_path, status_port=status_port)
+    text = _CONFIG.format(
+        meter_port=meter_port, radio_path=radio_path, status_port=status_port, airtime=_airtime(slaves)
+    )
     for slave in slaves:
         text += _SLAVE.format(
             name=slave.name, slot=slave.slot, phase=PHASE_NAMES[slave.phase], max_w=slave.max_w
@@ -81,3 +84,15 @@ def write_site(
     config = folder / CONFIG_FILE
     config.write_text(text)
     return config
+
+
+def _airtime(slaves: Sequence[Slave]) -> str:
+    """Nothing while one frame carries all setpoints; else the slower pace that the air allows."""
+    frames = frames_for([slave.slot for slave in slaves])
+    if frames == 1:
+        return ""
+    pace = airtime_for(frames)
+    ttl_s = pace.pop("ttl_s")
+    return f"ttl_s = {ttl_s}\n[radio.airtime]\n" + "".join(
+        f"{key} = {value}\n" for key, value in pace.items()
+    )

@@ -9,6 +9,7 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.modes import Mode, Window
 from core.roles import Role
 from core.site import Airtime, Metering, Site, Slave
+from daemon.contradictions import airtime_for, frames_for
 from daemon.settings import SettingsError, load_settings, parse_settings, read_site_key
 from tests.daemon.configuration import CONFIGURATION, write_configuration
 
@@ -154,15 +155,20 @@ def test_the_meter_timeout_shrinks_with_the_period() -> None:
     assert settings.meter_timeout_s() == pytest.approx(0.075)
 
 
-def test_slots_far_apart_need_slower_frames() -> None:
-    far = changed("slot = 1", "slot = 40")
-    assert any("2 frames each" in line for line in refusals(far))
-    slow = far.replace(
-        "[[slaves]]",
-        "[radio.airtime]\nframes_per_s = 0.25\nburst_frames = 1.5\nkeep_alive_s = 4\n[[slaves]]",
-        1,
+@pytest.mark.parametrize("frames", [2, 3, 4, 5])
+def test_more_frames_at_a_time_need_slower_ones_and_the_advice_fits(frames: int) -> None:
+    slots = [30 * frame for frame in range(frames)]
+    assert frames_for(slots) == frames
+    head, tail = CONFIGURATION[: CONFIGURATION.index("[[slaves]]")], '[mode]\nmode = "shadow"\n'
+    slaves = "".join(
+        f'[[slaves]]\nname = "{slot}"\nslot = {slot}\nphase = "a"\nmax_w = 10\n' for slot in slots
     )
-    assert parse_settings(slow, Path("x.toml")).radio.airtime.burst_frames == 1.5
+    assert any(f"{frames} frames each" in line for line in refusals(head + slaves + tail))
+    advice = airtime_for(frames)
+    ttl_s = advice.pop("ttl_s")
+    section = f"ttl_s = {ttl_s}\n[radio.airtime]\n" + "".join(f"{k} = {v}\n" for k, v in advice.items())
+    settings = parse_settings(head + section + slaves + tail, Path("x.toml"))
+    assert settings.radio.airtime.model_dump() == {"deadband_w": 50.0} | advice
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
