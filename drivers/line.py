@@ -125,7 +125,7 @@ class Line:
         finally:  # also when cancelled: the answer may still be on its way
             if not clean:
                 self._quiet_until_s = self._clock() + self._drain_s
-        self._mute, self._backoff_s, self._next_connect_at_s = 0, BACKOFF_FIRST_S, -inf
+        self._backoff_s, self._next_connect_at_s = BACKOFF_FIRST_S, -inf
         return answer
 
     def ready_before(self, deadline_s: float) -> bool:
@@ -158,6 +158,7 @@ class Line:
             raise Transient(f"no valid answer from device {self._transport.device_id}", "timeout") from error
         finally:
             self._waiting = None
+        self._mute = 0
         return _registers(answer, function, count)
 
     async def _keep_quiet(self, deadline_s: float) -> None:
@@ -238,7 +239,7 @@ def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
         message = f"the device answers with exception {code} ({_EXCEPTIONS.get(code, 'unknown')})"
         if code in _INCURABLE:
             raise Refused(code, message)
-        raise Transient(message, f"exc_{code}")
+        raise Transient(message, f"exc_{code}" if code in _EXCEPTIONS else "exc_unknown")
     if answer.function_code != function or len(answer.registers) != count:
         raise Transient(f"answer of {len(answer.registers)} registers to a request for {count}", "short")
     return tuple(answer.registers)

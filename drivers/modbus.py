@@ -1,17 +1,17 @@
 """A Modbus meter: one power block every tick, slow values in turn, nothing that is not certain."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 
 from core.site import Phases
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.line import Line, Refused, Rtu, Tcp, Transport
-from drivers.ports import Reading
+from drivers.ports import Energy, Reading
 from drivers.profile import Identity, Profile
 from drivers.registers import BlockDecoder, Values
 
-__all__ = ["Energy", "ModbusMeter", "Rtu", "Tcp", "Transport"]
+__all__ = ["ModbusMeter", "Rtu", "Tcp", "Transport"]
 
 SLOW_EVERY_S = 5.0
 """One slow block at a time: often enough for energies and frequency, seldom enough for a 9600 baud line."""
@@ -20,15 +20,6 @@ TICK_SHARE_S = 0.75
 """Longest a read may take: within the tick's deadline of 0.8 s."""
 _GATEWAY = ("exc_4", "exc_10", "exc_11")
 """What a gateway answers for a device that is not there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Energy:
-    """The meter's counters, as last read at `at_s` (monotonic). None: not told, or not yet."""
-
-    import_wh: float | None = None
-    export_wh: float | None = None
-    at_s: float = -inf
 
 
 class ModbusMeter:

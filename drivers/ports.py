@@ -1,6 +1,7 @@
 """The two doors of the house: `Meter` in, `Radio` out. Shapes only; a driver satisfies them by itself."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from core.clearance import Cleared
@@ -22,6 +23,15 @@ class Reading:
     frequency_hz: float | None
     raw: tuple[int, ...]
     power_factor: Phases | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """The meter's counters, as last read at `at_s` (monotonic). None: not told, or not yet."""
+
+    import_wh: float | None = None
+    export_wh: float | None = None
+    at_s: float = -inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from drivers.profile import load_profile
 from plant.meter_layouts import LAYOUTS
 from tests.drivers.wire import SkippingClock, Wire, open_files, wired
 
-QUICK: dict[str, Any] = {"timeout_s": 0.05, "read_limit_s": 0.2}
+QUICK: dict[str, Any] = {"timeout_s": 0.1, "read_limit_s": 0.4}
 
 
 async def failure(meter: ModbusMeter) -> Transient:
@@ -79,7 +79,7 @@ async def test_one_lost_answer_costs_a_retry_and_two_cost_one_tick() -> None:
         assert time.monotonic() - started < 0.8
         started = time.monotonic()
         await meter.read()
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 0.7
 
 
 async def test_a_mute_meter_fails_every_tick_in_time_and_recovers_on_a_new_connection() -> None:
@@ -91,7 +91,7 @@ async def test_a_mute_meter_fails_every_tick_in_time_and_recovers_on_a_new_conne
         for _ in range(5):
             started = time.monotonic()
             assert (await failure(meter)).kind in ("timeout", "disconnected")
-            assert time.monotonic() - started < 0.3
+            assert time.monotonic() - started < 0.6
             wire.clock.skipped_s += 1.0
         wire.virtual.faults.mute = False
         wire.clock.skipped_s += 2.0
@@ -103,12 +103,12 @@ async def test_a_late_answer_is_not_taken_for_the_next() -> None:
     async with wired() as wire:
         meter = wire.driver(**QUICK)
         await meter.start()
-        wire.virtual.faults.late_s = 0.15
+        wire.virtual.faults.late_s = 0.25
         assert (await failure(meter)).kind == "timeout"
         wire.virtual.faults.late_s = 0.02
         wire.house.power_w = (111.0, 222.0, 333.0)  # the late answers still hold the old power
         assert (await meter.read()).grid_power_w == pytest.approx((111.0, 222.0, 333.0))
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.25)
         wire.house.power_w = (444.0, 555.0, 666.0)
         assert (await meter.read()).grid_power_w == pytest.approx((444.0, 555.0, 666.0))
 
@@ -374,6 +374,30 @@ async def test_half_open_connection_at_start() -> None:
     with pytest.raises(Transient):
         await meter.start()
     assert time.monotonic() - started < 1.0
+    await meter.stop()
+    await asyncio.sleep(0.01)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_answers_to_other_requests_are_never_taken() -> None:
+    """A gateway whose transaction ids are off by one: no reading, and a new connection."""
+
+    async def confuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await reader.read(12):
+            transaction = int.from_bytes(request[:2], "big") - 1
+            body = bytes([1, 4, 72]) + b"\x44\x00" * 36
+            writer.write(transaction.to_bytes(2, "big") + b"\x00\x00" + len(body).to_bytes(2, "big") + body)
+        writer.close()
+
+    server = await asyncio.start_server(confuse, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    clock = SkippingClock()
+    meter = ModbusMeter(load_profile("sdm630"), Tcp("127.0.0.1", port), clock=clock, **QUICK)
+    for _ in range(4):
+        await failure(meter)
+        clock.skipped_s += 2.0
+    assert meter.connects >= 2
     await meter.stop()
     await asyncio.sleep(0.01)
     server.close()

@@ -1,7 +1,6 @@
 """Decoding registers: every type, both word orders, sentinels, powers of ten."""
 
 import struct
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -86,9 +85,3 @@ def test_a_power_of_ten(exponent: int, told: float | None) -> None:
 def test_the_wrong_number_of_registers_is_an_error() -> None:
     with pytest.raises(struct.error):
         power(profile("i16"), [0] * 15)
-
-
-def test_only_one_file_speaks_to_a_stream_port() -> None:
-    drivers = Path(__file__).parents[2] / "drivers"
-    users = {file.name for file in drivers.rglob("*.py") if "import serial_asyncio" in file.read_text()}
-    assert users <= {"p1.py"}
