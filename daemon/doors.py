@@ -8,10 +8,10 @@ from random import Random
 import structlog
 
 from daemon.settings import Settings
+from drivers.coordinator import ZigbeeSettings
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
 from drivers.profile import load_profile
-from drivers.coordinator import ZigbeeSettings
 from drivers.zigbee import RadioEvent, ZigbeeRadio
 
 log = structlog.get_logger("sunkeep")
@@ -124,7 +124,7 @@ async def open_radio(
             if asyncio.get_running_loop().time() >= deadline_s:
                 raise StartError(
                     f"[radio] no coordinator at {settings.radio.path} for {PATIENCE_S:.0f} s "
-                    f"({radio.problem or 'no answer'}). Check the path and that no other program uses the stick."
+                    f"({radio.problem or 'no answer'}). Check the path, and that no other program uses it."
                 )
             await asyncio.sleep(0.05)
         yield radio

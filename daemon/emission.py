@@ -14,7 +14,7 @@ from drivers.ports import Radio
 from safety.gate import SafetyGate
 
 REPORT_EVERY_S = 5.0
-"""Everybody is asked to report this often: three chances within the 15 s after which a slave counts as lost."""
+"""Everybody is asked to report this often: three chances before a slave counts as lost (15 s)."""
 
 
 @dataclass(frozen=True, slots=True)

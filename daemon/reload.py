@@ -1,7 +1,6 @@
 """Follows the configuration file: a new mode takes effect between two ticks, a bad file changes nothing."""
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -66,7 +65,7 @@ class Reloader:
 
     def _stamp(self) -> tuple[int, int]:
         try:
-            status = os.stat(self.path)
+            status = self.path.stat()
         except OSError:
             return (0, 0)
         return (status.st_mtime_ns, status.st_ino)

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import click
 
+from daemon.clock import boottime_s
 from daemon.commands.options import TimeOfDay
+from daemon.embedded import site_key, write_site
+from daemon.refusals import InputError
+from plant.far_end import slaves_of, start_far_end
+from plant.trace import TraceError, load_trace
 
 
 @click.command()
@@ -23,6 +28,13 @@ from daemon.commands.options import TimeOfDay
 @click.option("--pv-connection", type=click.Choice(["3ph", "A", "B", "C"]), default="3ph", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
+    "--status-port",
+    type=click.IntRange(0, 65535),
+    default=9108,
+    show_default=True,
+    help="With --write-config: where the daemon serves its status page.",
+)
+@click.option(
     "--write-config",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -36,6 +48,7 @@ def plant(
     start_s: int,
     pv_connection: str,
     seed: int,
+    status_port: int,
     folder: Path | None,
 ) -> None:
     """Run a simulated site behind a virtual Modbus meter and a virtual Zigbee coordinator on loopback.
@@ -44,7 +57,9 @@ def plant(
     --write-config, `sunkeep run --config FOLDER/site.toml` controls it exactly as it controls hardware.
     Runs until interrupted.
     """
-    asyncio.run(_serve(trace, meter_port, radio_port, slaves, start_s, pv_connection, seed, folder))
+    asyncio.run(
+        _serve(trace, meter_port, radio_port, slaves, start_s, pv_connection, seed, status_port, folder)
+    )
 
 
 async def _serve(
@@ -55,17 +70,14 @@ async def _serve(
     start_s: int,
     connection: str,
     seed: int,
+    status_port: int,
     folder: Path | None,
 ) -> None:
-    from daemon.clock import boottime_s
-    from daemon.embedded import site_key, write_site
-    from plant.far_end import slaves_of, start_far_end
-    from plant.trace import TraceError, load_trace
 
     try:
         day = load_trace(trace)
     except TraceError as error:
-        raise click.ClickException(str(error)) from None
+        raise InputError(str(error)) from None
     devices = slaves_of(slaves)
     key = site_key(folder)
     try:
@@ -81,12 +93,12 @@ async def _serve(
             connection=connection,
         )
     except OSError as error:
-        raise click.ClickException(
+        raise InputError(
             f"a port is taken ({error.strerror or error}). Choose others with --meter-port and --radio-port."
         ) from None
     try:
         if folder is not None:
-            write_site(folder, devices, far_end.meter_port, far_end.radio_path)
+            write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port)
         click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
         click.echo(f"radio  {far_end.radio_path}  EZSP 13, {slaves} slaves")
         if folder is not None:

@@ -6,7 +6,13 @@ from pathlib import Path
 import click
 
 from core.parts import cold_start
+from daemon.assembly import assemble_from
 from daemon.records import JournalError, Start, read_journal
+from daemon.refusals import InputError
+from daemon.replay import AnyMemory, AnyParts
+from daemon.replay import replay as again
+from daemon.settings import SettingsError, parse_settings
+from safety.timers import from_record
 
 
 @click.command("replay")
@@ -18,11 +24,6 @@ def replay(journal: Path, as_json: bool) -> int:
     JOURNAL is one *.journal file that holds its run's start, or a directory. Exit code 1 when a decision
     differs.
     """
-    from daemon.assembly import assemble_from
-    from daemon.replay import AnyMemory, AnyParts
-    from daemon.replay import replay as again
-    from daemon.settings import SettingsError, parse_settings
-    from safety.timers import from_record
 
     unequal_bundles: list[str] = []
 
@@ -43,9 +44,9 @@ def replay(journal: Path, as_json: bool) -> int:
                 different += 1
                 first = first or {"tick": compared.tick, "differences": compared.differences()}
     except (JournalError, SettingsError) as error:
-        raise click.ClickException(str(error)) from None
+        raise InputError(str(error)) from None
     if not ticks:
-        raise click.ClickException(f"{journal}: no tick in it. Let the daemon run for some seconds first.")
+        raise InputError(f"{journal}: no tick in it. Let the daemon run for some seconds first.")
     if as_json:
         click.echo(json.dumps({"ticks": ticks, "different": different, "first": first}, default=str))
     else:

@@ -11,13 +11,21 @@ from typing import IO
 
 import click
 
+from daemon.chronicle import Chronicle
+from daemon.figures import Figures
+from daemon.log import start_log
+from daemon.service import Service
+from daemon.settings import load_settings
+from daemon.terminal import TerminalView
+
 
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path), help="The configuration; else the embedded site.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Embedded site: a day, .parquet or .csv.")
 @click.option("--at", default="11:00", show_default=True, help="Embedded site: begin at HH:MM of the day.")
+@click.option("--status-port", type=int, default=9108, show_default=True, help="Embedded site: status page.")
 @click.option("--plain", is_flag=True, help="Log lines instead of the live view.")
-def run(config: Path | None, trace: Path | None, at: str, plain: bool) -> None:
+def run(config: Path | None, trace: Path | None, at: str, status_port: int, plain: bool) -> None:
     """Control a site until interrupted; every slave rests afterwards.
 
     Without --config a simulated site with a measured day is started beside the daemon, behind a real
@@ -26,17 +34,11 @@ def run(config: Path | None, trace: Path | None, at: str, plain: bool) -> None:
     if config is not None:
         _control(config, plain, "")
         return
-    with _embedded_site(trace, at) as (site, day):
+    with _embedded_site(trace, at, status_port) as (site, day):
         _control(site, plain, day)
 
 
 def _control(config: Path, plain: bool, remark: str) -> None:
-    from daemon.chronicle import Chronicle
-    from daemon.figures import Figures
-    from daemon.log import start_log
-    from daemon.service import Service
-    from daemon.settings import load_settings
-    from daemon.terminal import TerminalView
 
     settings = load_settings(config)
     live = sys.stdout.isatty() and not plain
@@ -70,11 +72,11 @@ def _log_descriptor(file: Path) -> int:
 
 
 @contextmanager
-def _embedded_site(trace: Path | None, at: str) -> Iterator[tuple[Path, str]]:
+def _embedded_site(trace: Path | None, at: str, status_port: int) -> Iterator[tuple[Path, str]]:
     """The far end in a process of its own, and the configuration for it."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sunkeep/embedded"
     command = [sys.executable, "-m", "daemon", "plant", "--meter-port", "0", "--radio-port", "0"]
-    command += ["--at", at, "--write-config", str(state)]
+    command += ["--at", at, "--write-config", str(state), "--status-port", str(status_port)]
     command += [] if trace is None else ["--trace", str(trace)]
     # a session of its own: Ctrl-C is for the daemon, which then lets the site see the slaves rest
     far_end = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)  # noqa: S603
