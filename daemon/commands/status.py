@@ -14,15 +14,16 @@ TIMEOUT_S = 3.0
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the status page is served.")
 @click.option("--port", default=9108, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--all", "everything", is_flag=True, help="Every figure, one per line.")
 @click.option("--json", "as_json", is_flag=True, help="For programs: exactly what the daemon answered.")
-def status(host: str, port: int, as_json: bool) -> None:
+def status(host: str, port: int, everything: bool, as_json: bool) -> None:
     """Show what a running daemon is doing."""
     answer = _fetch(host, port)
     if as_json:
         click.echo(json.dumps(answer))
         return
-    for name, value in _lines(answer):
-        click.echo(f"{name:<32} {value}")
+    lines = [f"{name:<32} {value}" for name, value in _lines(answer)] if everything else _summary(answer)
+    click.echo("\n".join(lines))
 
 
 def _fetch(host: str, port: int) -> Any:
@@ -43,6 +44,25 @@ def _fetch(host: str, port: int) -> Any:
         raise InputError(f"What answers at {host}:{port} is not Sunkeep. Name --port.") from None
     finally:
         connection.close()
+
+
+def _summary(answer: Any) -> list[str]:
+    """What a person wants to know first: how it goes, who acts and why, each phase, today's energy."""
+    try:
+        acting, today = answer["acting"], answer["energy"]["today"]
+        return [
+            f"{answer['site']['name']}: {answer['headline']['text']}",
+            f"{acting['who']} acts {acting['why']} ({acting['state']})",
+            *(
+                f"phase {p['name']}  grid {_text(p['grid_w']):>8} W   "
+                f"slaves {_text(p['placed_w']):>7} W of {_text(p['on_air_w'])} W on air"
+                for p in answer["phases"]
+            ),
+            f"today    exported {_text(today['exported_wh'])} Wh, "
+            f"without Sunkeep {_text(today['without_exported_wh'])} Wh",
+        ]
+    except (KeyError, TypeError, IndexError):
+        raise InputError("The daemon is of another version. Try --all.") from None
 
 
 def _lines(answer: Any, prefix: str = "") -> list[tuple[str, str]]:

@@ -6,6 +6,8 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import click
@@ -179,3 +181,44 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+ANSWER = {
+    "site": {"name": "Home"},
+    "headline": {"text": "All solar power stays here"},
+    "acting": {"who": "The policy", "why": "because it may", "state": "rl_active"},
+    "phases": [{"name": "a", "grid_w": -12.5, "placed_w": None, "on_air_w": 300}],
+    "energy": {"today": {"exported_wh": 3.0, "without_exported_wh": 1234.5}},
+    "chart": [[0, 1], [1, 2], [2, 3], [3, 4]],
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "code", "words"),
+    [
+        ([], ANSWER, 0, ["Home: All solar power stays here", "The policy acts because it may", "1234.5 Wh"]),
+        (["--all"], ANSWER, 0, ["acting.state ", "(4 entries)", "phases.0.placed_w "]),
+        (["--json"], ANSWER, 0, ['{"site": {"name": "Home"}']),
+        ([], {"other": 1}, 2, ["another version"]),
+        ([], "not json", 2, ["is not Sunkeep"]),
+    ],
+)
+def test_status_shows_what_the_daemon_answers(
+    options: list[str], body: object, code: int, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>" if body == "not json" else json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        assert command_line.main(["status", "--port", str(server.server_port), *options]) == code
+        thread.join()
+    shown = capsys.readouterr()
+    for word in words:
+        assert word in shown.out + shown.err
