@@ -317,6 +317,29 @@ async def test_a_value_that_a_variant_lacks_is_asked_once(monkeypatch: pytest.Mo
         assert meter.energy.import_wh is None
 
 
+async def test_a_slow_value_that_does_not_come_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with wired() as wire:
+        meter = wire.driver(timeout_s=0.1)
+        await meter.start()
+        ask = meter._line.ask
+
+        async def mute_for_energies(
+            function: int, address: int, count: int, deadline_s: float
+        ) -> tuple[int, ...]:
+            wire.virtual.faults.mute = address == 0x46
+            return await ask(function, address, count, deadline_s)
+
+        monkeypatch.setattr(meter._line, "ask", mute_for_energies)
+        for _ in range(5):
+            reading = await meter.read()
+            assert reading.grid_power_w == pytest.approx(wire.house.power_w)
+            assert reading.frequency_hz is None
+            wire.clock.skipped_s += 6.0
+        monkeypatch.undo()
+        wire.virtual.faults.mute = False
+        assert (await meter.read()).frequency_hz == 50.0
+
+
 async def checked(wire: Wire, meter: ModbusMeter) -> tuple[str, ...]:
     return Plausibility().check(await meter.read(), wire.clock(), PlausibilityMemory())[0]
 
