@@ -139,17 +139,18 @@ class Air:
                 self.later(delay_s, self._heard, node, frame)
         return True
 
-    def unicast(self, frame: ApsFrame) -> bool:
-        """Transmit a unicast of the coordinator; whether it will be acknowledged."""
+    def unicast(self, frame: ApsFrame) -> float | None:
+        """Transmit a unicast of the coordinator; seconds until it is acknowledged, None if it never is."""
         at_s = self.clock()
         self.statistics.unicasts_offered += 1
         self._tap(frame, at_s)
         node = self.nodes.get(frame.destination)
         if node is None or not node.online or self._unicast_lost(node, at_s):
-            return False
+            return None
         self.statistics.unicasts_heard += 1
-        self.later(self.unicast_delay(1)[0], node.receive, frame)
-        return True
+        there_s, back_s = self.unicast_delay(2)
+        self.later(there_s, node.receive, frame)
+        return there_s + back_s
 
     def from_node(self, node: Node, frame: ApsFrame) -> None:
         """Carry a frame of a node to the coordinator."""

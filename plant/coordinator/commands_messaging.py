@@ -46,11 +46,12 @@ def send_unicast(stack: Stack, arguments: Fields) -> Fields:
 
 
 def _transmit(stack: Stack, arguments: Fields, frame: ApsFrame) -> None:
-    heard = stack.air.unicast(frame)
+    acknowledged_s = stack.air.unicast(frame)
+    heard = acknowledged_s is not None
     asked = bool(arguments["aps_frame"].options & t.EmberApsOption.APS_OPTION_RETRY)
-    wait_s = 0.0 if heard or not asked else APS_ACK_TIMEOUT_S
+    wait_s = acknowledged_s if acknowledged_s is not None else APS_ACK_TIMEOUT_S
     fields = _sent(arguments, _TYPE.OUTGOING_DIRECT, ok=heard or not asked)
-    stack.air.later(wait_s, stack.emit, "messageSentHandler", fields)
+    stack.air.later(wait_s if asked else 0.0, stack.emit, "messageSentHandler", fields)
 
 
 def _send_to_many(

@@ -51,9 +51,10 @@ class Host(ControllerApplication):  # type: ignore[misc]  # bellows is untyped
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         self.heard: list[Any] = []
+        self.looks_up_slaves = False
 
     def packet_received(self, packet: Any) -> None:
-        if packet.src.address == 0x0000:
+        if packet.src.address == 0x0000 or self.looks_up_slaves:
             super().packet_received(packet)
         else:
             self.heard.append(packet)
@@ -83,6 +84,22 @@ class Host(ControllerApplication):  # type: ignore[misc]  # bellows is untyped
             broadcast_address=zt.BroadcastAddress.RX_ON_WHEN_IDLE,
             priority=zt.PacketPriority.HIGH,
         )
+
+    async def set_points_of(self, address: int, payload: bytes) -> None:
+        """Send a setpoint frame to one slave, acknowledged."""
+        sequence = self.get_sequence()
+        packet = zt.ZigbeePacket(
+            src=zt.AddrModeAddress(zt.AddrMode.NWK, 0x0000),
+            src_ep=1,
+            dst=zt.AddrModeAddress(zt.AddrMode.NWK, address),
+            dst_ep=1,
+            tsn=sequence,
+            profile_id=0x0104,
+            cluster_id=0xFC57,
+            data=zt.SerializableBytes(ZCL_HEAD + bytes([sequence, 0x00]) + payload),
+            tx_options=zt.TransmitOptions.ACK,
+        )
+        await self.send_packet(packet)
 
 
 def host_config(path: str, **more: Any) -> dict[str, Any]:

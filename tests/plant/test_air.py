@@ -117,8 +117,8 @@ def test_taps_see_what_is_transmitted_and_nothing_refused() -> None:
     air, seen = air_of(Listener(1), clock_s=12.5), []
     air.taps.append(lambda frame, at_s: seen.append((frame.destination, at_s)))
     accepted = [air.broadcast(frame(RECEIVER_ON)) for _ in range(12)]
-    assert air.unicast(frame(1, Delivery.UNICAST))
-    assert not air.unicast(frame(2, Delivery.UNICAST))
+    assert air.unicast(frame(1, Delivery.UNICAST)) == 0.0
+    assert air.unicast(frame(2, Delivery.UNICAST)) is None
     assert seen == [(RECEIVER_ON, 12.5)] * accepted.count(True) + [(1, 12.5), (2, 12.5)]
     statistics = air.statistics
     assert statistics.broadcasts_refused == accepted.count(False) == 3
@@ -142,7 +142,7 @@ def test_loss_strikes_broadcasts_and_spares_repeated_unicasts() -> None:
         air.broadcast(frame(RECEIVER_ON))
     assert air.statistics.broadcasts_lost == pytest.approx(600, rel=0.15)
     assert air.statistics.broadcasts_heard + air.statistics.broadcasts_lost == 2000
-    heard = sum(air.unicast(frame(1, Delivery.UNICAST)) for _ in range(2000))
+    heard = sum(air.unicast(frame(1, Delivery.UNICAST)) is not None for _ in range(2000))
     assert heard == pytest.approx(2000 * (1 - 0.3**4), rel=0.01)
 
 

@@ -12,14 +12,18 @@ from random import Random
 from typing import Any
 
 import pytest
+import zigpy.types as zt
 from bellows.exception import EzspError, InvalidCommandError
+from bellows.types import sl_Status
 from zigpy.exceptions import DeliveryError, NetworkNotFormed
 
 from plant.broadcast_limiter import BroadcastLimiter, LimiterModel
 from plant.channel import immediate, no_loss
 from plant.coordinator.line import Noisy
 from plant.coordinator.nvram import Nvram
+from plant.firmware import CLUSTER, Firmware
 from plant.radio_site import RadioSite, serve_radio_site
+from plant.slave_node import SlaveNode
 from tests.plant.radio import KEY, Host, frame_payload, running_host, until
 
 SLOTS = range(6)
@@ -162,6 +166,71 @@ async def test_a_crash_takes_the_network_down_until_a_host_starts_it_again() -> 
         async with running_host(served.path) as host:
             await host.set_points(frame_payload(2, SETPOINTS, host.network))
         await until(lambda: all(f.accepted == 1 for f in served.firmwares.values()))
+
+
+@pytest.mark.parametrize("port", [None, 0])
+@pytest.mark.parametrize("fault", ["crash", "fail_link", "unplug"])
+async def test_a_host_notices_at_once(fault: str, port: int | None) -> None:
+    lost = asyncio.Event()
+
+    class Listener:
+        def connection_lost(self, error: Exception | None) -> None:
+            lost.set()
+
+    async with site(port=port) as served:
+        async with running_host(served.path) as host:
+            host.add_listener(Listener())
+            getattr(served.coordinator, fault)()
+            await asyncio.wait_for(lost.wait(), 2.0)
+        if port is not None or fault != "unplug":  # an unplugged terminal is gone for good
+            async with running_host(served.path) as host:
+                await host.set_points(frame_payload(1, SETPOINTS, host.network))
+            await until(lambda: all(f.accepted == 1 for f in served.firmwares.values()))
+
+
+async def test_a_hung_module_does_not_answer() -> None:
+    async with site() as served, running_host(served.path) as host:
+        served.coordinator.hang()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(host.set_points(frame_payload(1, SETPOINTS, host.network)), 0.3)
+        assert not any(f.accepted for f in served.firmwares.values())
+
+
+async def test_the_next_frame_fails_as_ordered() -> None:
+    async with site() as served, running_host(served.path) as host:
+        served.coordinator.stack.failures["sendBroadcast"] = sl_Status.BUSY
+        with pytest.raises(DeliveryError, match="BUSY"):
+            await host.set_points(frame_payload(1, SETPOINTS, host.network))
+        await host.set_points(frame_payload(2, SETPOINTS, host.network))
+
+
+async def test_a_new_slave_joins_and_is_interviewed() -> None:
+    async with site() as served, running_host(served.path) as host:
+        host.looks_up_slaves = True
+        slave = SlaveNode(served.air, Firmware(9, KEY, 3000), lambda slot: None, Random(1))
+        with pytest.raises(PermissionError, match="joining is closed"):
+            served.coordinator.join(slave)
+        await host.permit(60)
+        served.coordinator.join(slave)
+        ieee = zt.EUI64.deserialize(slave.ieee)[0]
+        await until(lambda: ieee in host.devices and host.devices[ieee].is_initialized)
+        device = host.devices[ieee]
+        await until(lambda: device.model is not None)
+        assert device.nwk == slave.address
+        assert (device.manufacturer, device.model) == ("Sunkeep", "power slave")
+        assert CLUSTER in device.endpoints[1].in_clusters
+        slave.online = False
+        with pytest.raises(DeliveryError):
+            await host.request(device, 0x0104, CLUSTER, 1, 1, 9, b"\x00\x09\x00", expect_reply=False)
+        assert not served.coordinator.refused
+
+
+async def test_each_slave_can_be_reached_alone() -> None:
+    async with site() as served, running_host(served.path) as host:
+        payload = frame_payload(1, SETPOINTS, host.network)
+        await host.set_points_of(served.nodes[4].address, payload)
+        accepted = {slot: firmware.accepted for slot, firmware in served.firmwares.items()}
+        assert accepted == {slot: int(slot == 4) for slot in SLOTS}
 
 
 @pytest.mark.parametrize("port", [None, 0])
