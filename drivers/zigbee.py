@@ -131,8 +131,10 @@ class ZigbeeRadio:
 
     @property
     def problem(self) -> str | None:
-        """Why the radio is not up, in words that say what to do; None while it is up."""
-        return None if self.up else self._problem
+        """Why the radio is not up, in words that say what to do; None while it is up or starts up."""
+        if self._app is not None and self._app.lost.is_set():
+            return _lost(self._app.lost_reason)
+        return self._problem
 
     @property
     def statistics(self) -> Statistics:
@@ -153,7 +155,7 @@ class ZigbeeRadio:
         app = self._app
         if app is None or app.lost.is_set():
             self._count(frames_unsent=1)
-            raise Transient(f"the radio is down: {self._problem or 'not started yet'}")
+            raise Transient(f"the radio is down: {self.problem or 'not started yet'}")
         sequence = app.get_sequence()
         try:
             async with asyncio.timeout(SEND_DEADLINE_S):
@@ -232,7 +234,7 @@ class ZigbeeRadio:
 
     def _went_down(self, reason: str) -> None:
         self._app = None
-        self._problem = f"the coordinator was lost: {reason}"
+        self._problem = _lost(reason)
         self._statistics = replace(self._statistics, up_since_s=None, losses=self._statistics.losses + 1)
         self._slaves.radio_lost()
         self._tell("down", reason)
@@ -281,6 +283,10 @@ def next_pause_s(last_pause_s: float, lived_s: float) -> float:
     if lived_s > STEADY_AFTER_S:
         return PAUSE_MIN_S
     return min(max(2 * last_pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
+
+
+def _lost(reason: str) -> str:
+    return f"the coordinator was lost: {reason}"
 
 
 def _status(error: DeliveryError) -> str:
