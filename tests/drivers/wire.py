@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from core.site import Phases
+from drivers.errors import Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp
 from drivers.profile import load_profile
 from plant.meter_layouts import MeterState
@@ -77,6 +79,17 @@ async def wired(layout: str = "sdm630", serial: bool = False, **options: Any) ->
         for meter in wire.drivers:
             await meter.stop()
         await virtual.stop()
+
+
+QUICK: dict[str, Any] = {"timeout_s": 0.1, "read_limit_s": 0.4}
+"""Options of a driver that gives up early."""
+
+
+async def failure(meter: ModbusMeter) -> Transient:
+    """The passing error that a read must end with."""
+    with pytest.raises(Transient) as caught:
+        await meter.read()
+    return caught.value
 
 
 def open_files() -> int:

@@ -1,0 +1,53 @@
+"""Plausibility of what a meter that errs puts on the real wire."""
+
+import pytest
+
+from drivers.errors import Broken, Transient
+from drivers.modbus import ModbusMeter
+from drivers.plausibility import Plausibility, PlausibilityMemory
+from tests.drivers.wire import Wire, wired
+
+
+async def checked(wire: Wire, meter: ModbusMeter) -> tuple[str, ...]:
+    return Plausibility().check(await meter.read(), wire.clock(), PlausibilityMemory())[0]
+
+
+@pytest.mark.parametrize("layout", ["sdm630", "b23", "umg", "iem3155", "dtsu666", "sunspec-213"])
+@pytest.mark.parametrize("fault", ["tenfold", "swapped_words", "swapped_bytes", "zeroed"])
+async def test_values_that_cannot_be_are_refused(layout: str, fault: str) -> None:
+    async with wired(layout) as wire:
+        meter = wire.driver(layout)
+        await meter.start()
+        assert await checked(wire, meter) == ()
+        setattr(wire.virtual.faults, fault, True)
+        try:
+            causes = await checked(wire, meter)
+        except (Transient, Broken) as error:
+            causes = (str(error),)
+        assert causes
+
+
+@pytest.mark.parametrize("fault", ["swapped_words", "swapped_bytes", "zeroed"])
+async def test_values_that_cannot_be_are_refused_without_voltage_in_the_block(fault: str) -> None:
+    async with wired("em24") as wire:
+        meter = wire.driver("em24")
+        await meter.start()
+        assert await checked(wire, meter) == ()
+        setattr(wire.virtual.faults, fault, True)
+        assert await checked(wire, meter)
+
+
+async def test_a_frozen_meter_is_noticed_within_ten_seconds() -> None:
+    async with wired(noise_w=8.0) as wire:
+        meter = wire.driver()
+        memory = PlausibilityMemory()
+        seen: list[tuple[str, ...]] = []
+        for tick in range(60):
+            wire.virtual.faults.frozen = 40 <= tick < 55
+            causes, memory = Plausibility().check(await meter.read(), wire.clock(), memory)
+            seen.append(causes)
+            wire.clock.skipped_s += 1.0
+        frozen = [tick for tick, causes in enumerate(seen) if causes == ("frozen",)]
+        assert frozen == list(range(frozen[0], 55))
+        assert 46 <= frozen[0] <= 50
+        assert all(causes == () for tick, causes in enumerate(seen) if tick not in frozen)
