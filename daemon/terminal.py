@@ -212,10 +212,9 @@ def _foot(seen: dict[str, Any], address: str, body: Text) -> None:
         "radio up" if details["radio_up"] else "radio down",
         "reports " + ("–" if rate is None else f"{100 * rate:.0f} %"),
         f"frames {sum(details['frames'].values())}",
-        *([address] if address else []),
-        "Ctrl-C stops",
     ]
-    body.append(" " + " · ".join(facts))
+    body.append(" " + " · ".join(facts) + "\n")
+    body.append(" " + " · ".join([*([address] if address else []), "Ctrl-C stops"]), "dim")
 
 
 def _bar(watts: float | None, scale_w: float) -> Text:
