@@ -11,29 +11,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
+from daemon.commands.options import TimeOfDay
 from daemon.pilots import pilot
 from daemon.settings import Settings, load_settings
 from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
 from plant.physics import PHASE_SHARES
 from plant.trace import DAY_S, Trace, TraceError, load_trace
-
-
-class TimeOfDay(click.ParamType[int]):
-    """HH:MM as seconds since midnight; 24:00 is the end of the day."""
-
-    name = "HH:MM"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Seconds since midnight."""
-        if isinstance(value, int):
-            return value
-        hour, _, minute = str(value).partition(":")
-        if hour.isdecimal() and minute.isdecimal() and len(minute) == 2 and int(minute) < 60:
-            seconds = int(hour) * 3600 + int(minute) * 60
-            if seconds <= DAY_S:
-                return seconds
-        raise click.BadParameter(f"{value!r} is not a time of day such as 11:30", ctx, param)
-
 
 FILE = click.Path(path_type=Path)
 
