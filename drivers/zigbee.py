@@ -296,6 +296,8 @@ def _status(error: DeliveryError) -> str:
 
 def _reason(error: Exception) -> str:
     """Short and free of secrets: the text of these exceptions is not ours."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     if isinstance(cause, OSError) and cause.strerror:
         return f"{type(cause).__name__}, {cause.strerror}"

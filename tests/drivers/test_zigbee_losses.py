@@ -99,6 +99,36 @@ async def test_a_stick_that_is_pulled_and_plugged_in_again(tmp_path: Path) -> No
         await site.stop()
 
 
+async def test_a_network_adapter_that_is_switched_off_and_on_again() -> None:
+    memory = Nvram.formed(Random(1))
+    site = await serve(Random(1), nvram=memory, port=0)
+    path, port = site.path, int(site.path.rpartition(":")[2])
+    try:
+        async with radio_at(path) as near:
+            await until(lambda: near.radio.up)
+            await site.stop()
+            await until(lambda: not near.radio.up, NOTICED_S)
+            await until(lambda: "ConnectionRefusedError" in (near.radio.problem or ""))
+            site = await serve(Random(2), nvram=memory, port=port)
+            await until(lambda: near.radio.up, BACK_S)
+            await near.send(1, 2, 3)
+    finally:
+        await site.stop()
+
+
+async def test_a_coordinator_that_stays_mute_is_waited_for() -> None:
+    site = await serve(Random(1))
+    hang(site)
+    try:
+        async with radio_at(site.path) as near:
+            await asyncio.sleep(0.5)
+            assert not near.radio.up
+            heal(site)
+            await until(lambda: near.radio.up, BACK_S)
+    finally:
+        await site.stop()
+
+
 async def test_two_unanswered_frames_are_a_loss() -> None:
     """They say more than a heartbeat, and sooner."""
     async with running() as (near, site):
