@@ -225,6 +225,50 @@ async def test_a_new_slave_joins_and_is_interviewed() -> None:
         assert not served.coordinator.refused
 
 
+@pytest.mark.parametrize("version", [13, 14])
+async def test_serves_what_operators_ask_for(version: int) -> None:
+    async with site(ezsp_version=version) as served, running_host(served.path) as host:
+        host.looks_up_slaves = True
+        backup = await host.backups.create_backup()
+        assert backup.network_info.extended_pan_id.serialize() == served.air.extended_pan_id
+        energy = await host.energy_scan(zt.Channels.from_channel_list([15, 20]), duration_exp=2, count=1)
+        assert set(energy) == {15, 20}
+
+        served.nodes[2].announce()  # as a slave does when its power comes back
+        ieee = zt.EUI64.deserialize(served.nodes[2].ieee)[0]
+        await until(lambda: ieee in host.devices and host.devices[ieee].model is not None)
+        slave = host.devices[ieee]
+        await slave.endpoints[1].add_to_group(0x0101, "one")
+        read, failed = await slave.endpoints[1].basic.read_attributes(["model", "app_version"])
+        assert read == {"model": "power slave"}
+        assert len(failed) == 1
+        await host.mrequest(0x0101, 0x0104, 0x0003, 1, 9, b"\x01\x09\x00")
+        heard = served.air.statistics.broadcasts_heard
+        await host.mrequest(0x0102, 0x0104, 0x0003, 1, 9, b"\x01\x09\x00")
+        assert served.air.statistics.broadcasts_heard == heard  # nobody is in that group
+        neighbours, routes = await slave.zdo.Mgmt_Lqi_req(0), await slave.zdo.Mgmt_Rtg_req(0)
+        assert (neighbours[0], routes[0]) == (0, 0)
+        own = host.devices[host.state.node_info.ieee]
+        assert (await own.zdo.Active_EP_req(0x0000))[2]
+        assert (await own.zdo.Simple_Desc_req(0x0000, 1))[0] == 0
+        assert (await own.zdo.Mgmt_Lqi_req(0))[0] == 0
+        assert not served.coordinator.refused
+
+        await host._ezsp.leaveNetwork()
+        await until(lambda: served.air.extended_pan_id is None)
+        with pytest.raises(DeliveryError, match="NETWORK_DOWN"):
+            await host.set_points(bytes(20))
+
+
+async def test_a_slave_of_unknown_address_is_found() -> None:
+    async with site() as served, running_host(served.path) as host:
+        host.looks_up_slaves = True
+        await host.set_points(frame_payload(1, SETPOINTS, host.network))
+        ieee = zt.EUI64.deserialize(served.nodes[0].ieee)[0]
+        await until(lambda: ieee in host.devices)
+        assert host.devices[ieee].nwk == served.nodes[0].address
+
+
 async def test_each_slave_can_be_reached_alone() -> None:
     async with site() as served, running_host(served.path) as host:
         payload = frame_payload(1, SETPOINTS, host.network)
