@@ -231,7 +231,7 @@ async def test_serves_what_operators_ask_for(version: int) -> None:
         host.looks_up_slaves = True
         backup = await host.backups.create_backup()
         assert backup.network_info.extended_pan_id.serialize() == served.air.extended_pan_id
-        energy = await host.energy_scan(zt.Channels.from_channel_list([15, 20]), duration_exp=2, count=1)
+        energy = await host.energy_scan(zt.Channels.CHANNEL_15 | zt.Channels.CHANNEL_20, duration_exp=2, count=1)
         assert set(energy) == {15, 20}
 
         served.nodes[2].announce()  # as a slave does when its power comes back
