@@ -3,6 +3,10 @@
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("sunkeep", deadline=None)  # a busy machine is no failure
+settings.load_profile("sunkeep")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
