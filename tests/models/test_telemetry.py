@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,3 +59,11 @@ def test_the_runtime_alone_would(tmp_path: Path) -> None:
     if not threads and not files:
         pytest.skip("this wheel carries no telemetry")
     assert threads or files
+
+
+def test_one_module_imports_the_runtime() -> None:
+    root = Path(__file__).parents[2]
+    packages = ("core", "safety", "models", "drivers", "plant", "daemon")
+    sources = (source for package in packages for source in (root / package).rglob("*.py"))
+    importers = [s for s in sources if re.search(r"^\s*(import|from) onnxruntime", s.read_text(), re.M)]
+    assert [str(s.relative_to(root)) for s in importers] == ["models/inference.py"]
