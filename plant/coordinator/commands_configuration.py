@@ -12,8 +12,8 @@ OK: dict[str, Any] = {}
 
 _VALUE = t.EzspValueId
 _NO_EUI64 = b"\xff" * 8
-_VERSION_INFO = bytes([0x9C, 0x01, 7, 4, 4, 0, 0xAA])
-"""Build 412 (little endian), 7.4.4.0, general availability."""
+_BUILD = 412
+_GENERAL_AVAILABILITY = 0xAA
 _FREE_BUFFERS = b"\xf0"
 
 
@@ -39,9 +39,16 @@ def echo(stack: Stack, arguments: Fields) -> Fields:
 
 def get_value(stack: Stack, arguments: Fields) -> Fields:
     """Read a value; one that was never set is a zero byte."""
-    fixed = {_VALUE.VALUE_FREE_BUFFERS: _FREE_BUFFERS, _VALUE.VALUE_VERSION_INFO: _VERSION_INFO}
+    fixed = {_VALUE.VALUE_FREE_BUFFERS: _FREE_BUFFERS, _VALUE.VALUE_VERSION_INFO: _version_info(stack)}
     which = arguments["valueId"]
     return {"value": fixed.get(which) or stack.values.get(which, b"\x00")}
+
+
+def _version_info(stack: Stack) -> bytes:
+    """Build, then the four digits of the stack version, then the kind of release."""
+    version = stack.codec.version_fields["stackVersion"]
+    digits = [version >> shift & 0xF for shift in (12, 8, 4, 0)]
+    return _BUILD.to_bytes(2, "little") + bytes([*digits, _GENERAL_AVAILABILITY])
 
 
 def get_extended_value(stack: Stack, arguments: Fields) -> Fields:

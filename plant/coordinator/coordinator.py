@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from random import Random
 from typing import TypeAlias
 
 import bellows.types as t
@@ -218,8 +217,3 @@ class VirtualCoordinator:
     def _send(self, frame: bytes) -> None:
         if self.ash is not None:
             self.ash.send(frame)
-
-
-def formed_coordinator(air: Air, rng: Random, *, ezsp_version: int = DEFAULT_EZSP) -> VirtualCoordinator:
-    """A coordinator whose network was formed before, as after commissioning."""
-    return VirtualCoordinator(air, ezsp_version=ezsp_version, nvram=Nvram.formed(rng))

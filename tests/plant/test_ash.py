@@ -90,7 +90,9 @@ async def test_takes_bytes_in_any_portions_and_discards_as_told(bench: Bench) ->
     bench.module.feed(b"garbage\x1a" + data(0, 0, b"one"))  # cancel
     bench.module.feed(b"garbage\x18more\x7e" + data(1, 0, b"two"))  # substitute
     bench.module.feed(b"\x11" + data(2, 0, b"three")[:-3] + b"\x13" + data(2, 0, b"three")[-3:])
-    assert bench.taken == [b"one", b"two", b"three"]
+    bench.module.feed(b"x" * 2000)  # no frame is as long
+    bench.module.feed(b"\x7e" + data(3, 0, b"four"))
+    assert bench.taken == [b"one", b"two", b"three", b"four"]
 
 
 async def test_takes_every_frame_once_and_in_order(bench: Bench) -> None:

@@ -75,6 +75,7 @@ async def broadcast_fifty(host: Host, served: RadioSite) -> None:
 async def test_resumes_a_formed_network_and_reaches_every_slave(version: int) -> None:
     async with site(ezsp_version=version) as served, running_host(served.path) as host:
         assert host.network == served.air.extended_pan_id
+        assert host.state.node_info.version.startswith({13: "7.4", 14: "8.0", 18: "8.3"}[version])
         await broadcast_fifty(host, served)
         assert not served.coordinator.refused
 
@@ -231,7 +232,9 @@ async def test_serves_what_operators_ask_for(version: int) -> None:
         host.looks_up_slaves = True
         backup = await host.backups.create_backup()
         assert backup.network_info.extended_pan_id.serialize() == served.air.extended_pan_id
-        energy = await host.energy_scan(zt.Channels.CHANNEL_15 | zt.Channels.CHANNEL_20, duration_exp=2, count=1)
+        energy = await host.energy_scan(
+            zt.Channels.CHANNEL_15 | zt.Channels.CHANNEL_20, duration_exp=2, count=1
+        )
         assert set(energy) == {15, 20}
 
         served.nodes[2].announce()  # as a slave does when its power comes back
