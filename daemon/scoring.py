@@ -115,6 +115,15 @@ class Score:
             totals[slave.phase] += slave.max_w
         self._capacity_w = per_phase([min(x, self.site.limits.phase_max_w) for x in totals])
 
+    def settled(self) -> "Score":
+        """A score that counts from here on: what is on air is known, everything else is zero."""
+        fresh = Score(self.site)
+        fresh._action_w, fresh._sent_at_s = self._action_w, self._sent_at_s
+        fresh._frames_at_s.extend(self._frames_at_s)
+        for new, old in zip(fresh._swings, self._swings, strict=True):
+            new.reference_w, new.direction = old.reference_w, old.direction
+        return fresh
+
     def frame(
         self, at_s: float, setpoints_w: tuple[int, ...], to_rest: bool, frames: int = 1
     ) -> tuple[str, ...]:

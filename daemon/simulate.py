@@ -25,6 +25,7 @@ from plant.trace import DAY_S, Trace
 CONTROLLERS = ("policy", "pi", "predictive", "none")
 CHUNK_S = 3600
 """Ticks between two signs of life."""
+SETTLE_S = 60
 HEATERS_PER_PHASE = 3
 HEATER_W = 1700
 """Three heaters of 1700 W fill a phase to its limit of 5000 W."""
@@ -44,8 +45,10 @@ class Scenario:
     """What is lived: a day, a site, and a seed that draws the slaves, the radio and the meter's noise.
 
     Every second of a day has its own luck, so a part of the day lives what the whole day lives there.
-    `extra_delay_s` is added to every frame and told to nobody. Reports of the slaves are not simulated: the
-    controller believes in the usual delay and a radio without losses.
+    `settle_s` seconds before `start_s` are lived and not scored, as far as the day has them, so that the
+    score does not begin with slaves at rest. `extra_delay_s` is added to every frame and told to nobody.
+    Reports of the slaves are not simulated: the controller believes in the usual delay and a radio without
+    losses.
     """
 
     trace: Trace
@@ -56,6 +59,12 @@ class Scenario:
     seed: int = 0
     extra_delay_s: float = 0.0
     ttl_s: float = TTL_S
+    settle_s: int = SETTLE_S
+
+    @property
+    def lead_s(self) -> int:
+        """Seconds that are lived before the score begins."""
+        return min(self.settle_s, self.start_s)
 
     def far_end(self) -> SteppedSite:
         """The plant at its first second, slaves at rest."""
@@ -68,7 +77,7 @@ class Scenario:
             delays,
             draw_noise(meter, DAY_S),
             sign(self.site.role),
-            self.start_s,
+            self.start_s - self.lead_s,
             self.ttl_s,
         )
 
@@ -103,7 +112,7 @@ class Run:
 
     def ticks_per_second(self) -> float:
         """Simulated seconds per second of computing."""
-        return self.lived_s / self.compute_s if self.compute_s > 0.0 else 0.0
+        return (self.scenario.lead_s + self.lived_s) / self.compute_s if self.compute_s > 0.0 else 0.0
 
 
 def simulate(scenario: Scenario, pilot: Pilot | None) -> Run:
@@ -129,6 +138,9 @@ def live(run: Run) -> Iterator[int]:
     started_s = perf_counter()
     far_end = scenario.far_end()
     ticks = _uncommanded(run, far_end) if run.pilot is None else _controlled(run, run.pilot, far_end)
+    for _ in range(scenario.lead_s):
+        next(ticks)
+    run.score, run.acted = run.score.settled(), dict.fromkeys(Source, 0)
     for run.lived_s in range(1, scenario.end_s - scenario.start_s + 1):
         next(ticks)
         if run.lived_s % CHUNK_S == 0:
@@ -148,7 +160,7 @@ def _uncommanded(run: Run, far_end: SteppedSite) -> Iterator[None]:
 
 def _controlled(run: Run, pilot: Pilot, far_end: SteppedSite) -> Iterator[None]:
     site, ttl_s = run.scenario.site, run.scenario.ttl_s
-    parts, memory, authority, score = pilot.parts, pilot.memory, pilot.authority, run.score
+    parts, memory, authority = pilot.parts, pilot.memory, pilot.authority
     frames = frames_needed(slave.slot for slave in site.slaves)
     slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
     resting = (0,) * len(site.slaves)
@@ -165,10 +177,10 @@ def _controlled(run: Run, pilot: Pilot, far_end: SteppedSite) -> Iterator[None]:
         run.acted[decision.verdict.source] += 1
         if decision.send is not Send.NOTHING:
             setpoints_w = decision.setpoints_w
-            score.frame(at_s, setpoints_w, decision.verdict.source is Source.REST, frames)
+            run.score.frame(at_s, setpoints_w, decision.verdict.source is Source.REST, frames)
             far_end.transmit(setpoints_w)
             on_air, sent_at_s = Air(totals_w(setpoints_w, site), setpoints_w, 0.0), at_s
         far_end.step()
-        score.second(far_end.grid_w, far_end.slaves_w, on_air.action_w)
+        run.score.second(far_end.grid_w, far_end.slaves_w, on_air.action_w)
         tick += 1
         yield

@@ -15,7 +15,7 @@ from daemon.commands.options import TimeOfDay
 from daemon.pilots import pilot
 from daemon.settings import Settings, load_settings
 from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
-from plant.physics import PHASE_SHARES
+from plant.physics import PHASE_SHARES, TTL_S
 from plant.trace import DAY_S, Trace, TraceError, load_trace
 
 FILE = click.Path(path_type=Path)
@@ -44,7 +44,13 @@ class Request:
 )
 @click.option("--config", type=FILE, metavar="FILE", help="Site, limits and gains; by default nine heaters.")
 @click.option("--controller", type=click.Choice(CONTROLLERS), default="policy", show_default=True)
-@click.option("--from", "start_s", type=TimeOfDay(), default=0, help="Where in the day it begins.")
+@click.option(
+    "--from",
+    "start_s",
+    type=TimeOfDay(),
+    default=0,
+    help="Where in the day it begins, after a minute to settle.",
+)
 @click.option("--to", "end_s", type=TimeOfDay(), default=DAY_S, help="Where in the day it ends.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the far end.")
 @click.option(
@@ -101,7 +107,7 @@ def _prepare(request: Request, settings: Settings | None) -> Run:
         end_s=request.end_s,
         seed=request.seed,
         extra_delay_s=request.extra_delay_s,
-        **({} if settings is None else {"ttl_s": float(settings.radio.ttl_s)}),
+        ttl_s=TTL_S if settings is None else float(settings.radio.ttl_s),
     )
     chosen = pilot(request.controller, site, settings, request.bundle, request.margin_w or 0.0)
     try:

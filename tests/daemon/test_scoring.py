@@ -155,6 +155,21 @@ def test_a_frame_is_judged_against_the_last_one() -> None:
     assert score.unsafe == {"step": 1}
 
 
+def test_a_settled_score_counts_from_here_on() -> None:
+    score = Score(SITE)
+    for at_s, watts in ((1.0, 500), (3.0, 1000)):
+        score.frame(at_s, (watts, 0, 0, 0, 0, 0), False)
+        score.second((-100.0, 0.0, 0.0), (0.0,) * 3, (float(watts), 0.0, 0.0))
+    fresh = score.settled()
+    assert not any(fresh.summary().values())
+    assert fresh.frame(3.5, (1501, 0, 0, 0, 0, 0), False) == ("step",)  # against what was on air then
+    fresh.second((0.0,) * 3, (0.0,) * 3, (700.0, 0.0, 0.0))
+    got = fresh.summary()
+    assert (got["frames_sent"], got["max_frames_per_9s"], got["seconds"]) == (1, 3, 1)
+    assert got["reversals_per_min"] == pytest.approx(20.0)  # up before, down now
+    assert score.summary()["seconds"] == 2
+
+
 @given(st.lists(st.tuples(*[st.floats(-9000, 9000)] * 3), min_size=1, max_size=40))
 def test_the_two_meterings_agree_on_the_balance(grids: list[Phases]) -> None:
     rows: list[tuple[Phases, Phases]] = [(g, (500.0, 0.0, 100.0)) for g in grids]

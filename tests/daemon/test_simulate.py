@@ -100,7 +100,7 @@ def test_every_tick_is_decided_by_the_one_function(monkeypatch: pytest.MonkeyPat
         return decide(snapshot, *rest)
 
     monkeypatch.setattr(simulation, "decide", spy)
-    scenario = minutes(1)
+    scenario = minutes(1, settle_s=0)
     simulate(scenario, stub_pilot(scenario))
     assert [s.tick for s in snapshots] == list(range(60))
     assert [s.at_s for s in snapshots] == [600.0 + i for i in range(60)]
@@ -108,6 +108,17 @@ def test_every_tick_is_decided_by_the_one_function(monkeypatch: pytest.MonkeyPat
     on_air = [s.on_air for s in snapshots[1:]]
     assert all(0.0 < air.age_s <= 3.0 for air in on_air)
     assert any(sum(air.action_w) > 3000 for air in on_air)
+
+
+def test_the_minute_before_is_lived_but_not_scored() -> None:
+    cold, settled = minutes(5, settle_s=0), minutes(5)
+    one, two = (simulate(scenario, stub_pilot(scenario)).score.summary() for scenario in (cold, settled))
+    assert one["seconds"] == two["seconds"] == 300
+    assert two["export_wh"] < one["export_wh"] - 1
+    assert two["unsafe_actions"] == 0
+    early = minutes(5, start_s=20, end_s=320)
+    assert early.lead_s == 20
+    assert simulate(early, stub_pilot(early)).score.summary()["seconds"] == 300
 
 
 class Careless(Open):
@@ -120,7 +131,7 @@ class Careless(Open):
 
 
 def test_unsafe_frames_are_counted_whatever_the_gate_says() -> None:
-    scenario = minutes(1)
+    scenario = minutes(1, settle_s=0)
     pilot = stub_pilot(scenario)
     got = simulate(scenario, replace(pilot, parts=replace(pilot.parts, gate=Careless())))
     assert got.score.summary()["unsafe_actions"] == 1  # the jump; afterwards it only repeats itself
