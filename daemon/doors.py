@@ -7,6 +7,7 @@ from random import Random
 
 import structlog
 
+from daemon.identity import IdentityFile
 from daemon.settings import Settings
 from drivers.coordinator import ZigbeeSettings
 from drivers.errors import Broken, ConfigError, Transient
@@ -42,6 +43,7 @@ def meter_of(settings: Settings, clock: Callable[[], float]) -> ModbusMeter:
         load_profile(meter.profile),
         transport,
         clock=clock,
+        identity=_identity(settings).load(),
         invert=meter.invert,
         timeout_s=settings.meter_timeout_s(),
         read_limit_s=0.75 * settings.site.period_s,
@@ -61,9 +63,14 @@ async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIte
         raise StartError(f"[meter] {error}") from None
     try:
         await _start_meter(meter, settings)
+        _identity(settings).keep(meter.identity)
         yield meter
     finally:
         await meter.stop()
+
+
+def _identity(settings: Settings) -> IdentityFile:
+    return IdentityFile(settings.state.directory / "meter-identity")
 
 
 async def _start_meter(meter: ModbusMeter, settings: Settings) -> None:
@@ -72,7 +79,10 @@ async def _start_meter(meter: ModbusMeter, settings: Settings) -> None:
         try:
             await meter.start()
             return
-        except (ConfigError, Broken) as error:
+        except Broken as error:
+            advice = f" If it was replaced on purpose, remove {_identity(settings).path}."
+            raise StartError(f"[meter] {error}.{advice if error.cause == 'meter_identity' else ''}") from None
+        except ConfigError as error:
             raise StartError(f"[meter] {error}.") from None
         except Transient as error:
             if asyncio.get_running_loop().time() >= deadline_s:

@@ -67,6 +67,8 @@ class Emitter:
             slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
         }
         n = frames_needed(by_slot)
+        heard = max((report.counter for report in self.radio.reports().values()), default=0)
+        self.counter.skip_past(heard)  # after an old backup of the file the slaves know better
         first_counter = self.counter.take(n)
         payloads = encode(
             by_slot,

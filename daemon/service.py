@@ -89,6 +89,7 @@ class Service:
                     journal=self._journal(),
                     figures=figures,
                     senses=senses,
+                    counter=counter,
                     zone=settings.zone(),
                     save=lambda watch: standing_file.save(watch.standing),
                     meter_statistics=lambda: MeterStatistics(

@@ -3,10 +3,12 @@
 import asyncio
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from daemon.clock import boottime_s
 from daemon.commands.replay import replay
+from daemon.doors import StartError
 from tests.daemon.whole import until, whole
 
 
@@ -34,6 +36,16 @@ async def test_a_silent_meter_brings_every_slave_to_rest(tmp_path: Path) -> None
         await pair.stop()
     states = [tick.decision.verdict.state.value for tick in pair.ticks()]
     assert states.index("hold") < states.index("safe_stop")
+
+
+async def test_another_meter_is_not_taken_for_the_commissioned_one(tmp_path: Path) -> None:
+    async with whole(tmp_path) as pair:
+        await until((tmp_path / "meter-identity").exists, 10.0)
+        await pair.stop()
+    (tmp_path / "meter-identity").write_text("[1, 2]")
+    with pytest.raises(StartError, match="another meter answers.*meter-identity"):
+        async with whole(tmp_path) as pair:
+            await pair.task
 
 
 async def test_a_killed_daemon_leaves_slaves_that_rest_by_themselves(tmp_path: Path) -> None:
