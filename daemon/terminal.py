@@ -22,6 +22,8 @@ LINE_EVERY_S = 10.0
 BAR_CELLS = 10
 """Cells on each side of the zero of a phase's bar."""
 NAME_CELLS = 14
+FIXED_ROWS = 21
+"""Rows of the view beside slaves and events, with the empty lines between its parts."""
 MIDDLE_CELLS = 2 * BAR_CELLS + 1
 TRACE_TICKS = 60
 """Readings that the lines of export show."""
@@ -87,8 +89,9 @@ class TerminalView:
             return
         now_s = self._now_s()
         if self._live is not None:
-            width = self._live.console.width
-            self._live.update(picture(self._figures, self._address, now_s, width), refresh=True)
+            width, height = self._live.console.size
+            drawn = picture(self._figures, self._address, now_s, width, height)
+            self._live.update(drawn, refresh=True)
         elif now_s - self._shown_at_s >= LINE_EVERY_S - 0.5 * self._figures.site.period_s:
             self._shown_at_s = now_s
             self._tell(line(self._figures))
@@ -111,17 +114,21 @@ def line(figures: Figures) -> str:
     return f"{clock}{words.headline(figures).text} | {words.who(figures)} | {energy}"
 
 
-def picture(figures: Figures, address: str, at_s: float, width: int = 100) -> RenderableType:
-    """The whole view, for a terminal of `width` cells.
+def picture(
+    figures: Figures, address: str, at_s: float, width: int = 100, height: int = 99
+) -> RenderableType:
+    """The whole view, for a terminal of `width` cells; a low one gets fewer events and no empty lines.
 
     Rows are set by hand: rich's tables take several times as long, and this runs in the loop.
     """
     seen = status(figures, at_s, since_s=at_s - TRACE_TICKS * figures.site.period_s)
     cells = max(14, min(22, (width - NAME_CELLS - MIDDLE_CELLS - 2) // 3))
     body = Text(no_wrap=True, overflow="crop")
+    spare = height - FIXED_ROWS - len(seen["slaves"])
+    seen["events"] = seen["events"][-max(0, min(4, spare)) :] if spare > 0 else []
     for part in (_phases, _slaves, _energy, _events):
         part(seen, _Rows(body, cells))
-        body.append("\n")
+        body.append("\n" if spare > 0 else "")
     _foot(seen, address, body)
     return Group(_head(seen, width), _said(seen), body)
 
@@ -200,7 +207,7 @@ def _energy(seen: dict[str, Any], rows: _Rows) -> None:
 
 
 def _events(seen: dict[str, Any], rows: _Rows) -> None:
-    for event in seen["events"][-4:]:
+    for event in seen["events"]:
         rows.body.append(f" {_clock(event['local'])}  {event['text']}\n", "dim")
 
 

@@ -11,6 +11,8 @@ import shutil
 import sys
 import tempfile
 from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -48,61 +50,73 @@ async def main() -> int:
     parser.add_argument("--into", type=Path, default=Path("docs/images"))
     parser.add_argument("--details", action="store_true", help="with the engineer's part unfolded")
     arguments = parser.parse_args()
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
+    if _program() is None:
         sys.stderr.write("no chromium found; install the package chromium\n")
         return 1
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
-        process = await asyncio.create_subprocess_exec(
-            browser, *FLAGS, f"--user-data-dir={profile}", "about:blank", stderr=asyncio.subprocess.DEVNULL
-        )
-        try:
-            await _take(Path(profile), arguments.url, arguments.into, arguments.details)
-        finally:
-            process.terminate()
-            await process.wait()
+        async with browser(Path(profile)) as port, ClientSession() as session, tab(session, port) as page:
+            for name, scheme, width, scale in PICTURES:
+                picture = await _picture(page, arguments.url, scheme, width, scale, arguments.details)
+                (arguments.into / f"{name}.png").write_bytes(picture)
+                sys.stdout.write(f"{arguments.into / name}.png\n")
     return 0
 
 
-async def _take(profile: Path, url: str, into: Path, details: bool) -> None:
+@asynccontextmanager
+async def browser(profile: Path) -> AsyncIterator[int]:
+    """A headless browser; gives the port of its DevTools."""
+    command = (_program() or "chromium", *FLAGS, f"--user-data-dir={profile}", "about:blank")
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
     port_file = profile / "DevToolsActivePort"
-    while not port_file.exists() or "\n" not in port_file.read_text():
-        await asyncio.sleep(0.1)
-    port = port_file.read_text().split("\n")[0]
-    async with ClientSession() as session:
-        targets = await (await session.get(f"http://127.0.0.1:{port}/json/list")).json()
-        address = next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
-        async with session.ws_connect(address, max_msg_size=64 * 2**20) as page:
-            for name, scheme, width, scale in PICTURES:
-                picture = await _picture(page, url, scheme, width, scale, details)
-                (into / f"{name}.png").write_bytes(picture)
-                sys.stdout.write(f"{into / name}.png\n")
+    try:
+        async with asyncio.timeout(30.0):
+            while not port_file.exists() or "\n" not in port_file.read_text():
+                await asyncio.sleep(0.1)
+        yield int(port_file.read_text().split("\n")[0])
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def tab(session: ClientSession, port: int) -> AsyncIterator[ClientWebSocketResponse]:
+    """The DevTools of the browser's first page."""
+    async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+        targets = await answer.json()
+    address = next(t["webSocketDebuggerUrl"] for t in targets if t["type"] == "page")
+    async with session.ws_connect(address, max_msg_size=64 * 2**20) as page:
+        yield page
+
+
+def _program() -> str | None:
+    return shutil.which("chromium") or shutil.which("google-chrome")
 
 
 async def _picture(
     page: ClientWebSocketResponse, url: str, scheme: str, width: int, scale: float, details: bool
 ) -> bytes:
-    await _call(
+    await call(
         page, "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
     )
     size = {"width": width, "height": 900, "deviceScaleFactor": scale, "mobile": width < 600}
-    await _call(page, "Emulation.setDeviceMetricsOverride", **size)
-    await _call(page, "Page.navigate", url=url)
+    await call(page, "Emulation.setDeviceMetricsOverride", **size)
+    await call(page, "Page.navigate", url=url)
     await asyncio.sleep(LIVE_S)
     if details:
-        await _call(page, "Runtime.evaluate", expression="document.querySelector('details').open = true")
+        await call(page, "Runtime.evaluate", expression="document.querySelector('details').open = true")
         await asyncio.sleep(0.5)
-    height = (await _call(page, "Page.getLayoutMetrics"))["cssContentSize"]["height"]
+    height = (await call(page, "Page.getLayoutMetrics"))["cssContentSize"]["height"]
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-    shot = await _call(page, "Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
+    shot = await call(page, "Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
     return b64decode(shot["data"])
 
 
 _numbers = count(1)
 
 
-async def _call(page: ClientWebSocketResponse, method: str, **params: Any) -> dict[str, Any]:
+async def call(page: ClientWebSocketResponse, method: str, **params: Any) -> dict[str, Any]:
+    """Ask the browser and wait for its answer; raises RuntimeError when it refuses."""
     number = next(_numbers)
     await page.send_json({"id": number, "method": method, "params": params})
     while True:

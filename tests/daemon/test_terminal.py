@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import select
 
 import pytest
 from rich.console import Console
@@ -61,6 +62,14 @@ def test_every_scene_can_be_drawn(scene: str) -> None:
     assert expected[scene] in text
 
 
+def everything(descriptor: int) -> str:
+    """All that waits to be read from the far side of a pseudo-terminal."""
+    taken = b""
+    while select.select([descriptor], [], [], 0.2)[0]:
+        taken += os.read(descriptor, 65536)
+    return taken.decode()
+
+
 def test_without_a_terminal_a_line_every_ten_seconds() -> None:
     figures, told = Figures(SITE, ABOUT, 1000.0), list[str]()
     house = House()
@@ -88,8 +97,8 @@ def test_on_a_terminal_the_last_picture_stays(figures: Figures, monkeypatch: pyt
     with os.fdopen(inner, "w") as stream:
         with TerminalView(figures, stream=stream) as view:
             view.update()
-            drawn = os.read(outer, 65536).decode()
-        left = os.read(outer, 65536).decode()
+            drawn = everything(outer)
+        left = everything(outer)
     os.close(outer)
     assert drawn.startswith("\x1b[?1049h")
     assert "boiler" in drawn
@@ -118,3 +127,15 @@ def test_a_terminal_that_takes_nothing_costs_frames_not_time() -> None:
     screen.close()
     os.close(inner)
     os.close(outer)
+
+
+@pytest.mark.parametrize("height", [21, 24, 28, 40])
+def test_a_low_terminal_loses_events_before_figures(figures: Figures, height: int) -> None:
+    for at in range(6):
+        figures.note(1000.0, f"event {at}")
+    console = Console(file=io.StringIO(), record=True, width=100, height=height)
+    console.print(picture(figures, "http://127.0.0.1:9108/", 1120.0, 100, height))
+    text = console.export_text()
+    assert len(text.splitlines()) <= height
+    assert "Ctrl-C stops" in text
+    assert ("event 5" in text) == (height > 26)
