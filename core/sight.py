@@ -6,7 +6,7 @@ so the belief is a mix of the last commands by age, followed through the slaves'
 """
 
 from dataclasses import dataclass
-from math import exp
+from math import exp, isfinite
 
 from core.arrays import Number
 from core.metering import level
@@ -32,7 +32,8 @@ class Sight:
     `meter_w` is the newest grid power seen the way it is billed (equal to the reading when phases are
     billed one by one), `surplus_w` the power left to place, `model_w` what the slaves are believed to
     draw or feed, `command_w` what is on air, `capacity_w` what the available slaves can take.
-    `credit_s` is the time since the last frame in which the rate limit has accumulated.
+    `credit_s` is the time since the last frame in which the rate limit has accumulated. `fresh` is whether
+    a sample came in this tick; one that is not a number is none.
     """
 
     fresh: bool
@@ -92,7 +93,7 @@ def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]
         The sight of this tick and the memory for the next.
     """
     step_s = snapshot.at_s - belief.at_s
-    fresh = snapshot.meter_age_s < site.period_s
+    fresh = snapshot.meter_age_s < site.period_s and all(map(isfinite, snapshot.grid_power_w))
     command_w = snapshot.on_air.action_w
     if not (belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s)):
         belief = Belief(sent_w=(command_w,) * max(1, round(HISTORY_S / site.period_s)), model_w=command_w)

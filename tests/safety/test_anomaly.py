@@ -87,7 +87,10 @@ START_S = 1000.0
 
 
 def trips(
-    ticks: list[tuple[float, ...]], hour: int | None = 12, after_s: float = 3600.0, memory: Seen | None = None
+    ticks: list[tuple[float, float]],
+    hour: int | None = 12,
+    after_s: float = 3600.0,
+    memory: Seen | None = None,
 ) -> list[bool]:
     memory = memory or Seen(since_s=START_S)
     found = []

@@ -148,7 +148,7 @@ def test_independent_arithmetic_agrees(asked_w: Phases, air_w: Phases, age_s: fl
     assert np.all(np.isfinite(allowed_w))
     assert np.all((allowed_w >= 0) & (allowed_w <= 5000))
     assert np.linalg.norm(allowed_w - air_w) <= 1000 * min(age_s, 2.0)
-    assert np.std(allowed_w) <= max(2000.0, np.std(air_w)) + 1e-9
+    assert float(np.std(allowed_w)) <= max(2000.0, float(np.std(air_w))) + 1e-9
 
 
 @given(whole_actions, whole_actions, ages)

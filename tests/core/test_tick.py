@@ -1,0 +1,199 @@
+"""One decision: who is asked, who acts, what is remembered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Any
+
+import pytest
+
+from core.airtime import Bucket
+from core.allocation import totals_w
+from core.arrays import SCALAR
+from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, Verdict
+from core.parts import Findings, Memory, Parts, cold_start
+from core.sight import Sight
+from core.site import ZERO, Phases, Site, Slave
+from core.snapshot import Air, SlaveState, Snapshot
+from core.tick import decide
+from tests.core.examples import site, snapshot
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Every part at once: says what it is told to say, and remembers what it was asked."""
+
+    wished_w: Phases | None = (300.0, 0.0, 0.0)
+    steady_w: Phases = (0.0, 200.0, 0.0)
+    source: Source = Source.POLICY
+    rules: tuple[str, ...] = ()
+    anomaly: Anomaly = Anomaly()  # noqa: RUF009
+    refused: frozenset[tuple[int, ...]] = frozenset()
+    cold: str = "cold"
+
+    def observe(self, _snapshot: Snapshot, _sight: Sight, memory: str) -> tuple[Sequence[float], str]:
+        return (1.0,), memory + " observed"
+
+    def inspect(
+        self, _s: Snapshot, observation: Sequence[float], wished_w: Phases | None, memory: str
+    ) -> Any:
+        assert (observation, wished_w) == ((1.0,), self.wished_w)
+        return self.anomaly, memory + " inspected"
+
+    def step(self, _s: Snapshot, _sight: Sight, _a: Authority, findings: Findings, memory: str) -> Any:
+        assert findings == Findings(self.wished_w is not None, self.rules, self.anomaly)
+        return Verdict(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
+
+    def violations(self, _asked_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
+        return self.rules
+
+    def check(
+        self, asked_w: Phases, _source: Source, _s: Snapshot
+    ) -> tuple[Phases, tuple[Intervention, ...]]:
+        return asked_w, (Intervention("looked at", asked_w, asked_w),)
+
+    def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+        return tuple(map(int, action_w)) not in self.refused
+
+
+@dataclass(frozen=True)
+class StubPolicy:
+    wished_w: Phases | None
+    cold: str = "cold"
+
+    def propose(self, _observation: Sequence[float], memory: str) -> tuple[Phases | None, str]:
+        return self.wished_w, memory + " proposed"
+
+
+@dataclass(frozen=True)
+class StubFallback:
+    steady_w: Phases
+    cold: str = "cold"
+
+    def propose(self, _sight: Sight, memory: str) -> tuple[Phases, str]:
+        return self.steady_w, memory + " proposed"
+
+    def track(self, memory: str, _sight: Sight, allowed_w: Phases) -> str:
+        return f"{memory} told {allowed_w}"
+
+
+def parts(stub: Stub, at: Site | None = None) -> Parts[str, str, str, str, str]:
+    return Parts(at or site(), stub, StubPolicy(stub.wished_w), StubFallback(stub.steady_w), stub, stub, stub)
+
+
+def once(
+    stub: Stub, seen: Snapshot | None = None, at: Site | None = None
+) -> tuple[Decision, Memory[str, str, str, str, str]]:
+    of = parts(stub, at)
+    return decide(seen or snapshot(), Authority.POLICY, cold_start(of), of)
+
+
+@pytest.mark.parametrize(
+    ("source", "asked_w", "send"),
+    [
+        (Source.POLICY, (300.0, 0.0, 0.0), Send.CHANGE),
+        (Source.FALLBACK, (0.0, 200.0, 0.0), Send.CHANGE),
+        (Source.HOLD, (90.0, 90.0, 90.0), Send.NOTHING),
+        (Source.REST, ZERO, Send.SAFE),
+    ],
+)
+def test_whoever_may_act_is_asked(source: Source, asked_w: Phases, send: Send) -> None:
+    seen = snapshot((90.0, 90.0, 90.0), setpoints_w=(45,) * 6)
+    decision, _ = once(Stub(source=source), seen)
+    assert decision.asked_w == decision.allowed_w == asked_w
+    assert decision.send is send
+    assert totals_w(decision.setpoints_w, site()) == asked_w
+
+
+def test_the_account_is_full() -> None:
+    anomaly = Anomaly(("x",), trip=True)
+    decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
+    assert (decision.tick, decision.authority) == (7, Authority.POLICY)
+    assert decision.verdict == Verdict(State.RL_ACTIVE, Source.POLICY, ("a cause",))
+    assert (decision.wished_w, decision.steady_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
+    assert (decision.violations, decision.anomaly) == (("step",), anomaly)
+    assert decision.interventions == (Intervention("looked at", decision.asked_w, decision.asked_w),)
+    assert decision.sight.fresh
+    assert memory.observed == "cold observed"
+    assert memory.policy == "cold proposed"
+    assert memory.fallback == "cold proposed told (300.0, 0.0, 0.0)"
+    assert memory.seen == "cold inspected"
+    assert memory.watch == "cold stepped"
+    assert memory.belief.started
+    assert memory.bucket == Bucket(2.0, 1000.0)
+
+
+def test_a_policy_without_an_answer_cannot_act_even_if_it_may() -> None:
+    decision, _ = once(Stub(wished_w=None))
+    assert decision.wished_w is None
+    assert decision.asked_w == ZERO
+
+
+def test_what_the_policy_wishes_is_mapped_into_reach_and_so_is_the_fallback() -> None:
+    assert once(Stub(wished_w=(4000.0, 0.0, 0.0)))[0].asked_w == pytest.approx((998.0, 0.0, 0.0))
+    steady = Stub(steady_w=(0.0, 4000.0, 0.0), source=Source.FALLBACK)
+    assert once(steady)[0].asked_w == pytest.approx((0.0, 998.0, 0.0))
+
+
+def test_a_gap_ends_the_history_of_the_policy() -> None:
+    of = parts(Stub())
+    memory = replace(cold_start(of), policy="warm")
+    assert decide(snapshot(), Authority.POLICY, memory, of)[1].policy == "warm proposed"
+    stale = snapshot(meter_age_s=1.0)
+    assert decide(stale, Authority.POLICY, memory, of)[1].policy == "cold proposed"
+
+
+def test_a_vector_that_is_too_far_is_gone_part_of_the_way() -> None:
+    seen = snapshot(setpoints_w=(0,) * 6)
+    decision, _ = once(Stub(refused=frozenset({(300, 0, 0)})), seen)
+    assert decision.setpoints_w == (112, 112, 0, 0, 0, 0)
+    decision, _ = once(Stub(refused=frozenset({(300, 0, 0), (224, 0, 0), (150, 0, 0)})), seen)
+    assert decision.setpoints_w == (37, 37, 0, 0, 0, 0)
+    decision, _ = once(Stub(refused=frozenset({(300, 0, 0), (224, 0, 0), (150, 0, 0), (74, 0, 0)})), seen)
+    assert decision.setpoints_w == (18, 18, 0, 0, 0, 0)
+
+
+def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_and_else_rests() -> None:
+    on_air = (45,) * 6
+    seen = snapshot((90.0, 90.0, 90.0), setpoints_w=on_air)
+
+    class Strict(Stub):
+        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+            return action_w == (90.0, 90.0, 90.0)
+
+    class Never(Stub):
+        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+            return False
+
+    assert once(Strict(), seen)[0].setpoints_w == on_air
+    assert once(Never(), seen)[0].setpoints_w == (0,) * 6
+
+
+def test_held_setpoints_are_those_on_air_slave_by_slave() -> None:
+    uneven = (80, 10, 45, 45, 45, 45)
+    seen = snapshot((90.0, 90.0, 90.0), setpoints_w=uneven)
+    assert once(Stub(source=Source.HOLD), seen)[0].setpoints_w == uneven
+    assert once(Stub(source=Source.HOLD))[0].setpoints_w == (0,) * 6
+
+
+def test_a_silent_slave_is_let_go_in_steps_and_the_others_go_on() -> None:
+    """Its setpoint leaves the air at the step limit instead of freezing the site."""
+    from safety.gate import SafetyGate
+
+    at = site((Slave(0, "a", 0, 5000), Slave(1, "b", 1, 5000)))
+    gate = SafetyGate(at)
+    of = replace(parts(Stub(wished_w=(0.0, 1000.0, 0.0)), at), gate=gate)
+    memory, on_air = cold_start(of), Air((3500.0, 1000.0, 0.0), (3500, 1000), 1.0)
+    seen = replace(snapshot(slaves=2), slaves=(SlaveState(available=False), SlaveState()))
+    for tick in range(20):
+        at_s = 1000.0 + tick
+        decision, memory = decide(replace(seen, at_s=at_s, on_air=on_air), Authority.POLICY, memory, of)
+        assert gate.accepts(totals_w(decision.setpoints_w, at), Source.POLICY, replace(seen, on_air=on_air))
+        on_air = Air(totals_w(decision.setpoints_w, at), decision.setpoints_w, 1.0)
+    assert on_air.setpoints_w == (0, 1000)
+
+
+def test_the_numbers_of_the_daemon_bound_what_is_no_number() -> None:
+    assert SCALAR.clip(nan, 1.0, 2.0) == 1.0
+    assert [SCALAR.clip(x, 1.0, 2.0) for x in (0.0, 1.5, 3.0)] == [1.0, 1.5, 2.0]
+    assert [SCALAR.where(c, 1.0, 2.0) for c in (True, False)] == [1.0, 2.0]
