@@ -7,7 +7,7 @@ on the machine and on what else it does; nothing is asserted.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any
 from unittest.mock import patch
 
@@ -23,28 +23,30 @@ from plant.trace import load_trace
 
 NOON_S = 10 * 3600
 PERCENTILES = (50.0, 99.0, 99.9)
+CLOCKS: dict[str, Callable[[], float]] = {"wall": perf_counter, "cpu": thread_time}
+"""Processor time leaves out what other programs on the machine take; live control feels them."""
 
 
 class Stopwatch:
     """Calls a function and keeps how long each call took, in s."""
 
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
+    def __init__(self, call: Callable[..., Any], clock: Callable[[], float]) -> None:
+        self._call, self._clock = call, clock
         self.taken_s: list[float] = []
 
     def __call__(self, *arguments: Any) -> Any:
-        started_s = perf_counter()
+        started_s = self._clock()
         result = self._call(*arguments)
-        self.taken_s.append(perf_counter() - started_s)
+        self.taken_s.append(self._clock() - started_s)
         return result
 
 
 class Watched:
     """A part whose one method is timed; everything else is the part's own."""
 
-    def __init__(self, part: Any, method: str) -> None:
+    def __init__(self, part: Any, method: str, clock: Callable[[], float]) -> None:
         self._part = part
-        setattr(self, method, Stopwatch(getattr(part, method)))
+        setattr(self, method, Stopwatch(getattr(part, method), clock))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._part, name)
@@ -56,15 +58,16 @@ def percentile_us(taken_s: Sequence[float], percent: float) -> float:
     return 1e6 * ordered[min(len(ordered) - 1, int(percent / 100.0 * len(ordered)))]
 
 
-def measure(ticks: int, bundle: Path | None) -> dict[str, list[float]]:
+def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict[str, list[float]]:
     """Live `ticks` seconds of the shipped day and return every duration in s, by part."""
     site = simulate.default_site()
     acting = pilot("policy", site, bundle=bundle)
     assert acting is not None
     parts: Parts[Any, Any, Any, Any, Any] = acting.parts
-    observer, policy = Watched(parts.observer, "observe"), Watched(parts.policy, "propose")
+    observer = Watched(parts.observer, "observe", clock)
+    policy = Watched(parts.policy, "propose", clock)
     watched = replace(parts, observer=observer, policy=policy)
-    whole = Stopwatch(decide)
+    whole = Stopwatch(decide, clock)
     scenario = simulate.Scenario(load_trace(), site, start_s=NOON_S, end_s=NOON_S + ticks)
     with patch.object(simulate, "decide", whole):
         simulate.simulate(scenario, replace(acting, parts=watched))
@@ -78,12 +81,13 @@ def measure(ticks: int, bundle: Path | None) -> dict[str, list[float]]:
 @click.command()
 @click.option("--ticks", type=click.IntRange(1, 14 * 3600), default=20_000, show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path), help="The one that ships without.")
-def main(ticks: int, bundle: Path | None) -> None:
+@click.option("--clock", type=click.Choice(list(CLOCKS)), default="wall", show_default=True)
+def main(ticks: int, bundle: Path | None, clock: str) -> None:
     """Print a table of durations in microseconds."""
     table = Table("part", *(f"p{percent:g} µs" for percent in PERCENTILES), "max µs")
     for column in table.columns[1:]:
         column.justify = "right"
-    for part, taken_s in measure(ticks, bundle).items():
+    for part, taken_s in measure(ticks, bundle, CLOCKS[clock]).items():
         figures = [*(percentile_us(taken_s, percent) for percent in PERCENTILES), 1e6 * max(taken_s)]
         table.add_row(part, *(f"{figure:.0f}" for figure in figures))
     Console().print(table)
