@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.figures import Figures
 from daemon.metrics import Exposition
@@ -99,3 +100,14 @@ def test_every_alert_is_tested() -> None:
     alerts = set(re.findall(r"- alert: (\w+)", (HOME / "alerts.yml").read_text()))
     tests = (HOME / "alerts_test.yml").read_text()
     assert {name for name in alerts if f'alertname="{name}"' not in tests} == set()
+
+
+def test_the_manual_lists_every_metric(figures: Figures) -> None:  # noqa: F811
+    """Name, type and meaning of each family, word for word."""
+    manual = (HOME.parent / "docs/monitoring.md").read_text()
+    for family in text_string_to_metric_families(Exposition(figures).render(0.0).decode()):
+        if family.name.startswith("sunkeep_"):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            assert re.search(
+                rf"\| `{name}` \| {family.type} \|.*\| {re.escape(family.documentation)} \|", manual
+            )
