@@ -23,6 +23,7 @@ REFRESH_S = 0.2
 """How often the registers change (Janitza documents a measuring window of 200 ms)."""
 
 _Server: TypeAlias = ModbusTcpServer | ModbusSerialServer
+Tap: TypeAlias = Callable[[bytes | None, float], None]
 
 
 @dataclass(slots=True)
@@ -76,6 +77,8 @@ class VirtualMeter:
         self.serial_number = serial_number
         self.answers = 0
         """Requests that reached the registers."""
+        self.taps: list[Tap] = []
+        """Called with every answer as it leaves (None: it does not, or too late to be one), and when."""
         self._state = state
         self._layout = LAYOUTS[layout]
         self._clock = clock
@@ -193,6 +196,12 @@ class VirtualMeter:
             words = tuple((word & 0xFF) << 8 | word >> 8 for word in words)
         return words
 
+    def tap(self, answer: bytes | None) -> None:
+        """Tell those who listen on the wire."""
+        now_s = self._clock()
+        for tap in self.taps:
+            tap(answer, now_s)
+
     def trace_pdu(self, sending: bool, pdu: ModbusPDU) -> ModbusPDU:
         """Cut registers off an answer."""
         if sending and self.faults.short_by and not pdu.isError():
@@ -210,12 +219,15 @@ class _Connection(ServerRequestHandler):
     def send(self, data: bytes, addr: tuple[str, int] | None = None) -> None:
         faults = self._meter.faults
         if faults.mute:
+            self._meter.tap(None)
             return
         if faults.drop > 0:
             faults.drop -= 1
+            self._meter.tap(None)
             return
         if faults.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 0xFF])
+        self._meter.tap(data if faults.late_s <= 0.0 else None)
         if faults.late_s <= 0.0:
             super().send(data, addr)
             return
