@@ -160,8 +160,9 @@ def _head(seen: dict[str, Any], width: int) -> RenderableType:
 
 def _said(seen: dict[str, Any]) -> RenderableType:
     tone = TONES[seen["headline"]["tone"]]
-    acting = Text.assemble((seen["acting"]["who"], "bold"), " ", seen["acting"]["why"])
-    headline = Text(seen["headline"]["text"], f"bold {tone}")
+    said = seen["acting"]
+    acting = Text.assemble((said["who"], "bold"), " ", said["why"], no_wrap=True, overflow="ellipsis")
+    headline = Text(seen["headline"]["text"], f"bold {tone}", no_wrap=True, overflow="ellipsis")
     return Panel(Group(headline, acting), border_style=tone, box=box.ROUNDED)
 
 
