@@ -161,7 +161,8 @@ def attend(
     witness = Witness(teacher_law(teacher, site))
     student = Student(witness, np.random.default_rng(seed), answer)
     parts = replace(assemble(site, witness, None).parts, policy=student, supervisor=Licence())
-    scenario = Scenario(trace, site, day.connection, first_s + cut_s, end_s - cut_s, seed)
+    first_s, end_s = first_s + cut_s, end_s - cut_s
+    scenario = Scenario(trace, site, day.connection, first_s, end_s, seed, settle_s=0)
     simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
     return _table(student.rows)
 
