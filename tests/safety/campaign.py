@@ -35,14 +35,14 @@ def random_ticks(ticks: int, seed: int) -> list[House]:
             minimum_w=rng.choice([0, 0, 700]),
         )
         houses.append(house)
-        trouble = rng.choice([0.0, 0.02, 0.2])
+        trouble, madness = rng.choice([0.0, 0.005, 0.02, 0.2]), rng.choice([0.0, 0.0, 0.002, 0.1])
         for _ in range(min(LIFE, ticks - start)):
-            one_tick(house, rng, trouble)
+            one_tick(house, rng, trouble, madness)
     return houses
 
 
-def one_tick(house: House, rng: random.Random, trouble: float) -> None:
-    """One tick of a life with this much trouble."""
+def one_tick(house: House, rng: random.Random, trouble: float, madness: float) -> None:
+    """One tick of a life with this much trouble, under a policy this mad."""
     alarms: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     authority, step_s, latency_s = Authority.POLICY, 1.0, 0.001
@@ -67,14 +67,14 @@ def one_tick(house: House, rng: random.Random, trouble: float) -> None:
             latency_s = rng.choice([0.02, float("nan")])
         else:
             step_s = rng.choice([0.001, 0.3, 1.5, 3.0, 20.0])
-    wished_w = None if rng.random() < 0.01 else a_wish(rng)
+    wished_w = None if rng.random() < 0.1 * madness else a_wish(rng, madness)
     grid_w = None if rng.random() < trouble else a_reading(rng, house)
     house.tick(wished_w, grid_w, authority, alarms, step_s, latency_s, rng.random() > trouble, acknowledged)
 
 
-def a_wish(rng: random.Random) -> Phases:
+def a_wish(rng: random.Random, madness: float) -> Phases:
     """What a policy wishes: mostly a power, at times anything."""
-    if rng.random() < 0.9:
+    if rng.random() >= madness:
         return (rng.uniform(-500, 6000), rng.uniform(-500, 6000), rng.uniform(-500, 6000))
     return (any_number(rng), any_number(rng), any_number(rng))
 

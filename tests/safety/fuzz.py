@@ -1,0 +1,195 @@
+"""A vectorised twin of the gate, held against the shipped one, then run for as many ticks as one likes.
+
+    python -m tests.safety.fuzz --ticks 100000000 --shipped 1000000 --seed 1
+
+The twin is numpy over many sites at once. `--shipped` ticks go through both, one by one, and must agree
+within a microwatt; `--ticks` go through the twin alone, in closed loop (what is allowed is on air next), and
+every result is judged by the sentences of the specification. Any difference or unsafe action ends the run.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.decision import Source
+from core.limits import CREDIT_MAX_S, IMBALANCE_CAP_W, PHASE_CAP_W, ROUNDING_W, STEP_CAP_W_PER_S
+from core.roles import Role
+from safety.gate import SafetyGate
+from tests.core.examples import GRID, site, snapshot
+from tests.safety.house import WILD_W
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+HALVINGS = 40
+AGREE_W = 1e-6
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """One tick of each of many sites: arrays [sites, 3], ages [sites]."""
+
+    asked_w: Floats
+    air_w: Floats
+    age_s: Floats
+    grid_w: Floats
+    rest: Flags
+
+
+def spread(values_w: Floats) -> Floats:
+    """Population standard deviation over the phases."""
+    deviation_w = values_w - values_w.sum(axis=1, keepdims=True) / 3.0
+    return np.asarray(np.sqrt((deviation_w * deviation_w).sum(axis=1) / 3.0))
+
+
+def twin(ticks: Ticks, *, of_grid: bool, sign: float) -> Floats:
+    """What the gate allows, for all sites at once."""
+    air_w, base_w = ticks.air_w, ticks.grid_w if of_grid else ticks.air_w
+    toward = sign if of_grid else 1.0
+    is_finite = np.isfinite(ticks.asked_w).all(axis=1, keepdims=True)
+    action_w = np.clip(np.where(is_finite, ticks.asked_w, air_w), 0.0, PHASE_CAP_W)
+    credit_s = np.where(ticks.age_s >= 0.0, np.minimum(ticks.age_s, CREDIT_MAX_S), 0.0)
+    reach_w = np.maximum(0.0, STEP_CAP_W_PER_S * credit_s - ROUNDING_W)
+    move_w = action_w - air_w
+    step_w = np.sqrt((move_w * move_w).sum(axis=1))
+    share = np.where(step_w <= reach_w, 1.0, reach_w / np.where(step_w > 0.0, step_w, 1.0))
+    action_w = np.where((step_w <= reach_w)[:, None], action_w, air_w + share[:, None] * move_w)
+    limit_w = np.maximum(IMBALANCE_CAP_W - ROUNDING_W, spread(base_w))
+    tilted = ~(spread(base_w + toward * (action_w - air_w)) <= limit_w)
+    if tilted.any():
+        some_base_w, some_air_w, some_limit_w = base_w[tilted], air_w[tilted], limit_w[tilted]
+        move_w = action_w[tilted] - some_air_w
+        low, high = np.zeros(len(move_w)), np.ones(len(move_w))
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            fits = spread(some_base_w + toward * middle[:, None] * move_w) <= some_limit_w
+            low, high = np.where(fits, middle, low), np.where(fits, high, middle)
+        action_w[tilted] = some_air_w + low[:, None] * move_w
+    return np.asarray(np.where(ticks.rest[:, None], 0.0, action_w))
+
+
+def some_ticks(rng: np.random.Generator, air_w: Floats) -> Ticks:
+    """Wishes, ages and readings of every kind, for what is on air."""
+    n = len(air_w)
+    asked_w = rng.uniform(-500.0, 6000.0, (n, 3))
+    near = rng.random(n) < 0.4
+    asked_w[near] = air_w[near] + rng.normal(0.0, 400.0, (int(near.sum()), 3))
+    mad = rng.random((n, 3)) < 0.01
+    asked_w[mad] = rng.choice(np.array(WILD_W), int(mad.sum()))
+    age_s = rng.choice(np.array([1.0, 1.0, 2.0, 3.0, 0.0, 0.1, 15.0, np.inf, np.nan, -1.0]), n)
+    uneven = rng.random(n) < 0.3
+    age_s[uneven] = rng.uniform(0.0, 3.0, int(uneven.sum()))
+    grid_w = rng.normal(0.0, 2500.0, (n, 3))
+    return Ticks(asked_w, air_w, age_s, grid_w, rng.random(n) < 0.01)
+
+
+def unsafe(ticks: Ticks, allowed_w: Floats, *, of_grid: bool, sign: float) -> Flags:
+    """Where an action, in whole watts, is not what the specification allows."""
+    whole_w = np.floor(allowed_w)
+    inside = np.isfinite(whole_w).all(axis=1) & (whole_w >= 0.0).all(axis=1) & (whole_w <= 5000.0).all(axis=1)
+    credit_s = np.where(np.isnan(ticks.age_s), 0.0, np.clip(ticks.age_s, 0.0, 2.0))
+    near = np.linalg.norm(whole_w - ticks.air_w, axis=1) <= 1000.0 * credit_s
+    if of_grid:
+        tilt_w, before_w = np.std(ticks.grid_w + sign * (whole_w - ticks.air_w), axis=1), ticks.grid_w
+    else:
+        tilt_w, before_w = np.std(whole_w, axis=1), ticks.air_w
+    # beyond the limit already, whole watts may add their rounding, never more
+    level = tilt_w <= np.maximum(2000.0, np.std(before_w, axis=1) + (0.5 if of_grid else 0.0))
+    rests = (whole_w == 0.0).all(axis=1)
+    return np.asarray(~np.where(ticks.rest, rests, inside & near & level))
+
+
+def compare(ticks: int, seed: int) -> float:
+    """Put both through the same ticks; returns the largest difference in W.
+
+    Raises:
+        AssertionError: they differ by more than a microwatt, or the shipped one allows what it refuses.
+    """
+    rng = np.random.default_rng(seed)
+    worst_w = 0.0
+    for number, start in enumerate(range(0, ticks, 1000)):
+        of_grid, role = number % 2 == 1, list(Role)[number // 2 % 2]
+        sign = 1.0 if role is Role.ABSORB else -1.0
+        gate = SafetyGate(site(role=role, limits=GRID) if of_grid else site(role=role))
+        n = min(1000, ticks - start)
+        many = some_ticks(rng, np.floor(safe_vectors(rng, n)))
+        expected_w = twin(many, of_grid=of_grid, sign=sign)
+        for index in range(n):
+            row: Any = tuple(
+                map(
+                    tuple,
+                    (many.asked_w[index].tolist(), many.air_w[index].tolist(), many.grid_w[index].tolist()),
+                )
+            )
+            seen = snapshot(row[1], float(many.age_s[index]), row[2])
+            source = Source.REST if many.rest[index] else Source.POLICY
+            allowed_w, _ = gate.check(row[0], source, seen)
+            assert gate.accepts(allowed_w, source, seen), (row, allowed_w)
+            worst_w = max(worst_w, float(np.abs(expected_w[index] - allowed_w).max()))
+            assert worst_w <= AGREE_W, (row, many.age_s[index], allowed_w, expected_w[index])
+    return worst_w
+
+
+def safe_vectors(rng: np.random.Generator, n: int) -> Floats:
+    """What may be on air: within the box, phases no further apart than allowed."""
+    air_w = rng.uniform(0.0, 5000.0, (n, 3))
+    corner = rng.random((n, 3))
+    air_w[corner < 0.1], air_w[corner > 0.9] = 0.0, 5000.0
+    mean_w = air_w.mean(axis=1, keepdims=True)
+    share = np.minimum(1.0, 1999.0 / np.maximum(spread(air_w), 1.0))[:, None]
+    return np.asarray(mean_w + share * (air_w - mean_w))
+
+
+def run(ticks: int, seed: int, sites: int = 20_000) -> int:
+    """Live `ticks` ticks in closed loop; returns how many were interfered with.
+
+    Raises:
+        AssertionError: an unsafe action.
+    """
+    rng = np.random.default_rng(seed)
+    changed, lived, block = 0, 0, 0
+    while lived < ticks:
+        of_grid, sign = block % 2 == 1, 1.0 if block % 4 < 2 else -1.0
+        air_w = np.floor(safe_vectors(rng, min(sites, ticks - lived)))
+        for _ in range(50):
+            many = some_ticks(rng, air_w)
+            allowed_w = twin(many, of_grid=of_grid, sign=sign)
+            bad = unsafe(many, allowed_w, of_grid=of_grid, sign=sign)
+            assert not bad.any(), (
+                many.asked_w[bad][0],
+                many.air_w[bad][0],
+                many.age_s[bad][0],
+                allowed_w[bad][0],
+            )
+            changed += int((allowed_w != many.asked_w).any(axis=1).sum())
+            lived += len(air_w)
+            air_w = np.floor(allowed_w)
+            if lived >= ticks:
+                break
+        block += 1
+    return changed
+
+
+def main() -> None:
+    """Run the long form."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ticks", type=int, default=10_000_000)
+    parser.add_argument("--shipped", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    started_s = time.perf_counter()
+    worst_w = compare(args.shipped, args.seed)
+    rate = args.shipped / (time.perf_counter() - started_s)
+    print(f"shipped gate {args.shipped} ticks, differs from the twin by {worst_w:.1e} W, {rate:.0f} ticks/s")
+    started_s = time.perf_counter()
+    changed = run(args.ticks, args.seed)
+    rate = args.ticks / (time.perf_counter() - started_s)
+    share = changed / args.ticks
+    print(f"twin {args.ticks} ticks, unsafe 0, changed {share:.0%}, seed {args.seed}, {rate:.0f} ticks/s")
+
+
+if __name__ == "__main__":
+    main()
