@@ -1,18 +1,19 @@
 """A whole daemon and a whole far end in one event loop, joined by real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
 from daemon.records import Start, Tick, read_journal
 from daemon.service import Service
 from daemon.settings import load_settings
 from plant.far_end import FarEnd, slaves_of, start_far_end
-from plant.trace import load_trace
+from plant.trace import Trace, load_trace
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,27 @@ class Whole:
 
 
 @asynccontextmanager
-async def whole(folder: Path, *, period_s: float = 0.2, slaves: int = 6) -> AsyncIterator[Whole]:
-    """Start both on a pseudo-terminal and a loopback port; stop both at the end."""
-    devices = slaves_of(slaves)
+async def whole(
+    folder: Path,
+    *,
+    period_s: float = 0.2,
+    slaves: int | Sequence[Slave] = 6,
+    trace: Trace | None = None,
+    seed: int = 0,
+) -> AsyncIterator[Whole]:
+    """Start both on a pseudo-terminal and a loopback port; stop both at the end.
+
+    Nothing but the far end has run when the body begins; the daemon starts at the first await.
+    """
+    devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
-        load_trace(), devices, site_key(folder), clock=boottime_s, radio_port=None, start_s=12 * 3600
+        trace or load_trace(),
+        devices,
+        site_key(folder),
+        clock=boottime_s,
+        seed=seed,
+        radio_port=None,
+        start_s=12 * 3600,
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")

@@ -1,0 +1,37 @@
+"""The referee watches a whole site: real drivers, real wires, and a meter that fails and comes back."""
+
+import asyncio
+from pathlib import Path
+
+from daemon.clock import boottime_s
+from daemon.embedded import site_key
+from plant.far_end import slaves_of
+from tests.daemon.whole import until, whole
+from tests.referee.tap import Referee, Tap
+
+SLAVES = 6
+
+
+async def test_nothing_that_goes_on_air_breaks_a_rule(tmp_path: Path) -> None:
+    referee = Referee()
+    async with whole(tmp_path, slaves=SLAVES) as pair:
+        tap = Tap(referee, "site", pair.far_end, boottime_s)
+        tap.attach(slaves_of(SLAVES), site_key(tmp_path), period_s=0.2)
+        faults = pair.far_end.meter.faults
+        await until(lambda: sum(pair.reference_w().values()) > 3000.0, 20.0)
+        faults.drop = 2
+        await asyncio.sleep(1.0)
+        faults.absent = True
+        await until(lambda: set(pair.reference_w().values()) == {0.0}, 6.0)
+        faults.absent = False
+        await until(lambda: sum(pair.reference_w().values()) > 1000.0, 20.0)
+        faults.mute = True
+        await until(lambda: set(pair.reference_w().values()) == {0.0}, 6.0)
+        faults.mute = False
+        await pair.stop()
+        tap.detach()
+    judgement = referee.finish()
+    assert judgement.broken == []
+    assert judgement.summary["frames"] > 8
+    assert judgement.summary["answers"] > 60
+    assert judgement.summary["step_share_max"] > 0.5  # the step limit was worth watching
