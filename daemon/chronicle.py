@@ -22,6 +22,8 @@ from drivers.counter import Counter
 log = structlog.get_logger("sunkeep")
 
 SAVE_EVERY_S = 10.0
+TOTALS_EVERY_S = 300.0
+"""Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
 
 
 @dataclass(slots=True)
@@ -36,13 +38,16 @@ class Chronicle:
     save: Callable[[Any], None]
     meter_statistics: Callable[[], MeterStatistics]
     radio_statistics: Callable[[], RadioStatistics]
-    view: Callable[[], None] | None = None
+    keep_totals: Callable[[dict[str, Any]], None]
     dropped_log_lines: Callable[[], int] = int
+    view: Callable[[], None] | None = None
     loop: Loop | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
     _saving: asyncio.Task[None] | None = None
     _reserving: asyncio.Task[None] | None = None
+    _keeping: asyncio.Task[None] | None = None
+    _totals_at_s: float = float("-inf")
 
     def tell(self, lived: Lived) -> None:
         """One tick: recorded, counted, shown."""
@@ -53,6 +58,7 @@ class Chronicle:
             self._log(lived)
         self._save(lived, now=changed)
         self._reserve_counters()
+        self._keep_totals(lived.snapshot.at_s)
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
         if self.view is not None:
@@ -65,9 +71,10 @@ class Chronicle:
 
     async def close(self) -> None:
         """Write what is left."""
-        for task in (self._saving, self._reserving):
+        for task in (self._saving, self._reserving, self._keeping):
             if task is not None:
                 await asyncio.wait([task])
+        self.keep_totals(self.figures.carry())
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
@@ -124,6 +131,13 @@ class Chronicle:
         """Ahead of need, beside the tick: taking a counter then never waits for the disk."""
         if self.counter.low and (self._reserving is None or self._reserving.done()):
             self._reserving = asyncio.create_task(asyncio.to_thread(self.counter.reserve), name="counter")
+
+    def _keep_totals(self, at_s: float) -> None:
+        if at_s - self._totals_at_s < TOTALS_EVERY_S or (self._keeping and not self._keeping.done()):
+            return
+        self._totals_at_s = at_s
+        totals = self.figures.carry()
+        self._keeping = asyncio.create_task(asyncio.to_thread(self.keep_totals, totals), name="totals")
 
     def _save(self, lived: Lived, *, now: bool) -> None:
         at_s = lived.snapshot.at_s

@@ -74,6 +74,7 @@ def write_site(
     if not counter.exists():
         Counter.create(counter)
     StandingFile(folder).begin()
+    (folder / "totals.json").unlink(missing_ok=True)  # the simulated day begins anew
     text = _CONFIG.format(
         meter_port=meter_port, radio_path=radio_path, status_port=status_port, airtime=_airtime(slaves)
     )

@@ -9,10 +9,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
+from typing import Any
 
 import structlog
 
@@ -33,6 +35,7 @@ from daemon.sense import Senses
 from daemon.settings import Settings, read_site_key
 from daemon.standing import StandingFile
 from daemon.telemetry import About, MeterStatistics, RadioStatistics
+from daemon.totals import TotalsFile
 from daemon.web import StatusError, StatusServer, serve
 from drivers.counter import Counter
 from drivers.errors import ConfigError
@@ -49,15 +52,17 @@ COUNTER_FILE = "frame-counter"
 class Service:
     """One running daemon.
 
-    `show` is called with the figures once they exist, and gives what draws them after every tick.
+    `show` is called with the figures and the address of the status page once they exist, and gives what
+    draws them after every tick. `figures` stays readable when the daemon has ended.
     """
 
     settings: Settings
     path: Path
     dropped_log_lines: Callable[[], int] = int
-    show: Callable[[Figures, Chronicle], Callable[[], None] | None] | None = None
+    show: Callable[[Figures, str], Callable[[], None]] | None = None
     remark: str = ""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    figures: Figures | None = None
 
     async def run(self) -> None:
         """Live until `stopping` is set or a signal says so.
@@ -83,7 +88,8 @@ class Service:
                 gate = SafetyGate(site)
                 emitter = Emitter(site, gate, radio, counter, key, settings.radio.ttl_s)
                 senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s)
-                figures = Figures(site, self._about(assembled), boottime_s())
+                totals = TotalsFile(state / "totals.json")
+                figures = Figures(site, self._about(assembled), boottime_s(), totals.load())
                 reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
                 chronicle = Chronicle(
                     journal=self._journal(),
@@ -98,6 +104,7 @@ class Service:
                     radio_statistics=lambda: RadioStatistics(
                         radio.up, emitter.refused_total, radio.statistics.losses, emitter.reports_asked_total
                     ),
+                    keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,
                 )
                 loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
@@ -143,9 +150,10 @@ class Service:
         server: StatusServer | None,
         reloader: Reloader,
     ) -> None:
-        if self.show is not None:
-            chronicle.view = self.show(figures, chronicle)
+        self.figures = figures
         url = "" if server is None else server.url
+        if self.show is not None:
+            chronicle.view = self.show(figures, url)
         chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
         running = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -191,6 +199,13 @@ class Service:
             bundle_sha256="" if assembled.bundle is None else assembled.bundle.sha256,
             standing=to_record(standing),
         )
+
+
+def _keep(file: TotalsFile, totals: dict[str, Any]) -> None:
+    try:
+        file.save(totals)
+    except OSError as error:
+        log.warning("totals_unwritable", reason=error.strerror, file=str(file.path))
 
 
 def _pat() -> None:

@@ -5,18 +5,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import click
 
-from daemon.chronicle import Chronicle
 from daemon.figures import Figures
 from daemon.log import start_log
 from daemon.service import Service
 from daemon.settings import load_settings
-from daemon.terminal import TerminalView
+
+FAR_END_S = 0.3
+"""The simulated site has nothing to save: it may end quickly."""
 
 
 @click.command()
@@ -39,30 +41,38 @@ def run(config: Path | None, trace: Path | None, at: str, status_port: int, plai
 
 
 def _control(config: Path, plain: bool, remark: str) -> None:
-
     settings = load_settings(config)
     live = sys.stdout.isatty() and not plain
     log_file = settings.state.directory / "sunkeep.log"
-    descriptor = _log_descriptor(log_file) if live else sys.stderr.fileno()
-    output = start_log(descriptor)
-    views: list[TerminalView] = []
+    output = start_log(_log_descriptor(log_file) if live else sys.stderr.fileno())
+    with ExitStack() as open_views:
+        show = partial(_show, open_views) if live else None
+        service = Service(settings, config, lambda: output.dropped_lines, show, remark)
+        try:
+            asyncio.run(service.run())
+        finally:
+            output.flush()
+    if live:
+        _say_goodbye(service.figures, settings.journal.directory)
 
-    def show(figures: Figures, chronicle: Chronicle) -> Callable[[], None] | None:
-        if not live:
-            return None
-        host, port = settings.status.host, settings.status.port
-        view = TerminalView(figures, address=f"http://{host}:{port}/")
-        views.append(view)
-        view.__enter__()
-        return view.update
 
-    service = Service(settings, config, lambda: output.dropped_lines, show, remark)
-    try:
-        asyncio.run(service.run())
-    finally:
-        for view in views:
-            view.__exit__(None, None, None)
-        output.flush()
+def _show(open_views: ExitStack, figures: Figures, address: str) -> Callable[[], None]:
+    from daemon.terminal import TerminalView  # noqa: PLC0415 - 8 MB that a service never needs
+
+    return open_views.enter_context(TerminalView(figures, address=address)).update
+
+
+def _say_goodbye(figures: Figures | None, journal: Path) -> None:
+    """What stays on the terminal when the live view is gone."""
+    if figures is None or figures.decision is None:
+        return
+    told = "told to rest" if any(figures.decision.setpoints_w) else "at 0 W"
+    total = figures.ledger.total
+    click.echo(f"Stopped. Every slave is {told}.")
+    if total.exported_without_j > 0.0:
+        exported_wh, without_wh = total.exported_j / 3600.0, total.exported_without_j / 3600.0
+        click.echo(f"Exported {exported_wh:.0f} Wh; without Sunkeep it would have been {without_wh:.0f} Wh.")
+    click.echo(f"Every decision is in {journal}; sunkeep replay decides them again.")
 
 
 def _log_descriptor(file: Path) -> int:
@@ -89,7 +99,7 @@ def _embedded_site(trace: Path | None, at: str, status_port: int) -> Iterator[tu
     finally:
         far_end.terminate()
         try:
-            far_end.wait(3.0)
+            far_end.wait(FAR_END_S)
         except subprocess.TimeoutExpired:
             far_end.kill()
 
