@@ -51,7 +51,6 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 """Where candidates are drawn. Wider ranges lose in the first round, and above them the loop swings."""
-STRETCH_S = 2400
 SURPLUS_W = (400.0, 12_000.0)
 """Mean surplus of a stretch: something to place, and not more than all slaves can take."""
 DRAWS = 200
@@ -77,7 +76,7 @@ class Result:
 
 
 def training_stretches(
-    folder: Path, site: Site, seed: int, split: str = "train", per_day: int = 1
+    folder: Path, site: Site, seed: int, *, stretch_s: int = 2400, per_day: int = 1, split: str = "train"
 ) -> tuple[Stretch, ...]:
     """Stretches of the days of a split; days without enough sun have none."""
     luck = np.random.default_rng(seed)
@@ -88,18 +87,18 @@ def training_stretches(
         whole = Scenario(load_trace(folder / Path(day["file"]).name), site, day["pv_connection"])
         surplus_w = -bare_grid_w(whole.trace, whole.connection).sum(axis=1)
         for repeat in range(per_day):
-            start_s = _sunny_start(surplus_w, luck)
+            start_s = _sunny_start(surplus_w, stretch_s, luck)
             if start_s is None:
                 continue
-            end_s = start_s + STRETCH_S
+            end_s = start_s + stretch_s
             part = replace(whole, start_s=start_s, end_s=end_s, seed=1000 * seed + 10 * number + repeat)
             stretches.append(Stretch(part, _beyond_w(part)))
     return tuple(stretches)
 
 
-def _sunny_start(surplus_w: NDArray[np.float64], luck: Generator) -> int | None:
-    for start_s in luck.integers(0, len(surplus_w) - STRETCH_S, DRAWS):
-        part_w = surplus_w[start_s : start_s + STRETCH_S]
+def _sunny_start(surplus_w: NDArray[np.float64], stretch_s: int, luck: Generator) -> int | None:
+    for start_s in luck.integers(0, len(surplus_w) - stretch_s, DRAWS):
+        part_w = surplus_w[start_s : start_s + stretch_s]
         if SURPLUS_W[0] <= part_w.mean() <= SURPLUS_W[1]:
             return int(start_s)
     return None
@@ -189,14 +188,13 @@ def search(
 def as_table(results: Sequence[Result], default: Gains) -> Table:
     """The best candidates and the present defaults."""
     names = [field.name for field in fields(default)]
-    table = Table("J W", "export W", "avoidable import W", *names)
+    table = Table("", "J W", "export W", "import W", *names, caption="import: the avoidable part")
+    table.columns[0].no_wrap = True
     shown = [*results[:8], *(result for result in results[8:] if result.gains == default)]
     for result in shown:
         gains = [f"{getattr(result.gains, name):.3g}" for name in names]
-        mark = " (default)" if result.gains == default else ""
-        table.add_row(
-            f"{result.j_w:.1f}{mark}", f"{result.export_w:.1f}", f"{result.avoidable_import_w:.1f}", *gains
-        )
+        powers = [f"{w:.1f}" for w in (result.j_w, result.export_w, result.avoidable_import_w)]
+        table.add_row("default" if result.gains == default else "", *powers, *gains)
     return table
 
 
@@ -223,12 +221,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--metering", choices=[m.value for m in Metering], default=Metering.NET.value)
     parser.add_argument("--rounds", type=int, nargs=2, default=(60, 30), metavar=("ANYWHERE", "NEAR"))
     parser.add_argument("--seed", type=int, default=1, help="draws stretches, radios and candidates")
-    parser.add_argument("--per-day", type=int, default=1, help="stretches of 40 minutes per training day")
+    parser.add_argument("--per-day", type=int, default=1, help="stretches per training day")
+    parser.add_argument("--minutes", type=int, default=40, help="length of a stretch")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write every candidate here")
     options = parser.parse_args(arguments)
     site = default_site(Metering(options.metering))
-    stretches = training_stretches(options.folder, site, options.seed, per_day=options.per_day)
+    stretches = training_stretches(
+        options.folder, site, options.seed, stretch_s=60 * options.minutes, per_day=options.per_day
+    )
     luck = np.random.default_rng([options.seed, 1])
     results = search(options.law, stretches, tuple(options.rounds), luck, options.processes)
     if options.json:
