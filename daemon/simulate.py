@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from core.allocation import totals_w
-from core.decision import Authority, Send, Source
+from core.decision import Authority, Decision, Send, Source
 from core.parts import Memory, Parts
 from core.roles import sign
 from core.site import Metering, Site, Slave
@@ -80,6 +80,42 @@ class Scenario:
             self.start_s - self.lead_s,
             self.ttl_s,
         )
+
+
+class Wires:
+    """What lies between a controller and a simulated far end: snapshots one way, frames the other.
+
+    `on_air` is what was last transmitted, `frames` how many frames one vector of setpoints takes.
+    """
+
+    def __init__(self, scenario: Scenario, far_end: SteppedSite) -> None:
+        self._site, self._ttl_s, self._far_end = scenario.site, scenario.ttl_s, far_end
+        self._slaves = (SlaveState(report_age_s=0.0),) * len(scenario.site.slaves)
+        self._resting = (0,) * len(scenario.site.slaves)
+        self._sent_at_s, self._tick = float("-inf"), 0
+        self.on_air = Air(setpoints_w=self._resting)
+        self.frames = frames_needed(slave.slot for slave in scenario.site.slaves)
+
+    def snapshot(self) -> Snapshot:
+        """The process image of the next tick."""
+        at_s, on_air = float(self._far_end.now_s), self.on_air
+        age_s = at_s - self._sent_at_s
+        heard = age_s <= self._ttl_s
+        self.on_air = (
+            Air(on_air.action_w, on_air.setpoints_w, age_s) if heard else Air(setpoints_w=self._resting)
+        )
+        self._tick += 1
+        return Snapshot(self._tick - 1, at_s, self._far_end.meter_w, 0.0, self._slaves, self.on_air)
+
+    def transmit(self, decision: Decision) -> bool:
+        """Put the decision on air if it wants a frame; whether it did."""
+        if decision.send is Send.NOTHING:
+            return False
+        setpoints_w = decision.setpoints_w
+        self._far_end.transmit(setpoints_w)
+        self._sent_at_s = float(self._far_end.now_s)
+        self.on_air = Air(totals_w(setpoints_w, self._site), setpoints_w, 0.0)
+        return True
 
 
 @dataclass(frozen=True)
@@ -159,28 +195,15 @@ def _uncommanded(run: Run, far_end: SteppedSite) -> Iterator[None]:
 
 
 def _controlled(run: Run, pilot: Pilot, far_end: SteppedSite) -> Iterator[None]:
-    site, ttl_s = run.scenario.site, run.scenario.ttl_s
     parts, memory, authority = pilot.parts, pilot.memory, pilot.authority
-    frames = frames_needed(slave.slot for slave in site.slaves)
-    slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
-    resting = (0,) * len(site.slaves)
-    on_air, sent_at_s = Air(setpoints_w=resting), float("-inf")
-    tick = 0
+    wires = Wires(run.scenario, far_end)
     while True:
-        at_s = float(far_end.now_s)
-        age_s = at_s - sent_at_s
-        on_air = (
-            Air(on_air.action_w, on_air.setpoints_w, age_s) if age_s <= ttl_s else Air(setpoints_w=resting)
-        )
-        snapshot = Snapshot(tick, at_s, far_end.meter_w, 0.0, slaves, on_air)
+        snapshot = wires.snapshot()
         decision, memory = decide(snapshot, authority, memory, parts)
         run.acted[decision.verdict.source] += 1
-        if decision.send is not Send.NOTHING:
-            setpoints_w = decision.setpoints_w
-            run.score.frame(at_s, setpoints_w, decision.verdict.source is Source.REST, frames)
-            far_end.transmit(setpoints_w)
-            on_air, sent_at_s = Air(totals_w(setpoints_w, site), setpoints_w, 0.0), at_s
+        if wires.transmit(decision):
+            resting = decision.verdict.source is Source.REST
+            run.score.frame(snapshot.at_s, decision.setpoints_w, resting, wires.frames)
         far_end.step()
-        run.score.second(far_end.grid_w, far_end.slaves_w, on_air.action_w)
-        tick += 1
+        run.score.second(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
         yield
