@@ -15,7 +15,7 @@ COMMANDS = {
     "status": "Show what a running daemon is doing.",
     "model": "Look after policy bundles: verify.",
     "meter": "Look after the meter: profiles, read.",
-    "zigbee": "Look after the radio network: form.",
+    "zigbee": "Look after the radio network: key, form.",
 }
 """Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
 

@@ -45,6 +45,7 @@ class Chronicle:
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
     _saving: asyncio.Task[None] | None = None
+    _owed: bool = False
     _reserving: asyncio.Task[None] | None = None
     _keeping: asyncio.Task[None] | None = None
     _totals_at_s: float = float("-inf")
@@ -141,8 +142,11 @@ class Chronicle:
 
     def _save(self, lived: Lived, *, now: bool) -> None:
         at_s = lived.snapshot.at_s
-        due = now or at_s - self._saved_at_s >= SAVE_EVERY_S
-        if self.loop is None or not due or (self._saving is not None and not self._saving.done()):
+        due = now or self._owed or at_s - self._saved_at_s >= SAVE_EVERY_S
+        if self.loop is None or not due:
+            return
+        self._owed = self._saving is not None and not self._saving.done()
+        if self._owed:  # the disk is slow: the next tick tries again
             return
         self._saved_at_s = at_s
         watch = self.loop.memory.watch

@@ -1,18 +1,15 @@
 """Prepares what a daemon needs to control the simulated site: key, frame counter, configuration."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
 from core.site import PHASE_NAMES, Slave
+from daemon.commissioning import begin_state, make_key
 from daemon.contradictions import airtime_for, frames_for
-from daemon.standing import StandingFile
-from drivers.counter import Counter
 
 KEY_FILE = "site.key"
 CONFIG_FILE = "site.toml"
-COUNTER_FILE = "frame-counter"
 
 _CONFIG = """\
 # A simulated site: `sunkeep plant` is the far end of its wires.
@@ -57,12 +54,9 @@ def site_key(folder: Path | None) -> bytes:
     """The site key in a folder, made there on first use; a passing one without a folder."""
     if folder is None:
         return bytes.fromhex(token_hex(32))
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = folder / KEY_FILE
     if not file.exists():
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(token_hex(32) + "\n")
+        make_key(file)
     return bytes.fromhex(file.read_text().strip())
 
 
@@ -70,10 +64,7 @@ def write_site(
     folder: Path, slaves: Sequence[Slave], meter_port: int, radio_path: str, status_port: int = 9108
 ) -> Path:
     """Write the configuration and, on first use, what is made when a site is commissioned."""
-    counter = folder / COUNTER_FILE
-    if not counter.exists():
-        Counter.create(counter)
-    StandingFile(folder).begin()
+    begin_state(folder)
     (folder / "totals.json").unlink(missing_ok=True)  # the simulated day begins anew
     text = _CONFIG.format(
         meter_port=meter_port, radio_path=radio_path, status_port=status_port, airtime=_airtime(slaves)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import inf
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any
 
@@ -88,9 +88,15 @@ class Loop:
         await self._farewell()
 
     async def _next_deadline(self) -> float:
+        """How late this tick is. It comes early when what is on air may be held no longer."""
         waiting = asyncio.ensure_future(self.pace.wait())
         stop = asyncio.ensure_future(self.stopping.wait())
-        await asyncio.wait((waiting, stop), return_when=asyncio.FIRST_COMPLETED)
+        hold_s = self.senses.rest_due_at_s - self.clock()
+        await asyncio.wait(
+            (waiting, stop),
+            return_when=asyncio.FIRST_COMPLETED,
+            timeout=max(0.0, hold_s) if isfinite(hold_s) else None,
+        )
         stop.cancel()
         if waiting.done():
             return waiting.result()
@@ -101,7 +107,7 @@ class Loop:
         """One tick; an unforeseen error costs this tick and the next one rests."""
         try:
             await self._live(late_s, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the house must not depend on it
+        except Exception as error:
             now_s = self.clock()
             self.failed_total += 1
             self._failed_at_s = [t for t in self._failed_at_s if now_s - t < FAILED_TICKS_WITHIN_S] + [now_s]

@@ -12,6 +12,7 @@ from drivers.errors import Broken, ConfigError, Transient
 from drivers.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Meter, Reading
 from drivers.zigbee import ZigbeeRadio
+from safety.supervisor import METER_LOST_S
 
 OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
@@ -21,6 +22,8 @@ LATE_TICK_SHARE = 0.5
 """A tick that begins later than half a period decides on a plan that no longer fits its frames."""
 METER_SHARE = 0.8
 """Of the period; the rest is for the decision and the radio."""
+BEYOND_S = 0.005
+"""So much later than the last instant to hold, so that the age is beyond doubt."""
 
 
 @dataclass(slots=True)
@@ -40,7 +43,18 @@ class Senses:
     _memory: PlausibilityMemory = field(default_factory=PlausibilityMemory)
     _grid_power_w: Phases = ZERO
     _sample_at_s: float = -inf
+    _looked_at_s: float = -inf
     _radio_up_at_s: float = inf
+
+    @property
+    def rest_due_at_s(self) -> float:
+        """When what is on air may be held no longer, unless a good sample comes; inf once it was seen.
+
+        Between two ticks this instant would pass unseen for up to a period, and the slaves' own ramp needs
+        what is left of the 5 s from the last good sample to rest.
+        """
+        due_s = self._sample_at_s + METER_LOST_S + BEYOND_S
+        return due_s if self._looked_at_s < due_s else inf
 
     async def snapshot(
         self,
@@ -61,6 +75,7 @@ class Senses:
             self._radio_up_at_s = inf
         elif self._radio_up_at_s == inf:
             self._radio_up_at_s = now_s
+        self._looked_at_s = now_s
         return Snapshot(
             tick=tick,
             at_s=now_s,
@@ -77,9 +92,12 @@ class Senses:
 
     async def _read_meter(self) -> list[str]:
         began_s = self.clock()
+        limit_s = min(METER_SHARE * self.site.period_s, self.rest_due_at_s - began_s)
+        if not limit_s > 0.0:  # this tick is there to rest, not to wait once more
+            return []
         self.reads_total += 1
         try:
-            async with asyncio.timeout(METER_SHARE * self.site.period_s):
+            async with asyncio.timeout(limit_s):
                 reading = await self.meter.read()
         except TimeoutError:
             self._count("timeout")
@@ -101,7 +119,7 @@ class Senses:
         if not implausible:
             self.reading = reading
             self._grid_power_w = reading.grid_power_w
-            self._sample_at_s = now_s
+            self._sample_at_s = began_s  # as old as its request: the answer may have waited on its way
         return []
 
     def _count(self, kind: str) -> None:

@@ -24,6 +24,7 @@ from daemon import notify
 from daemon.assembly import Assembled, assemble_from
 from daemon.chronicle import Chronicle
 from daemon.clock import Pace, boottime_s, wall_moment
+from daemon.commissioning import COUNTER_FILE
 from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
@@ -44,8 +45,6 @@ from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
 
 log = structlog.get_logger("sunkeep")
-
-COUNTER_FILE = "frame-counter"
 
 
 @dataclass(slots=True)

@@ -152,7 +152,7 @@ def read_site_key(settings: Settings, path: Path) -> bytes:
             content = stream.read(1024)
     except OSError as error:
         reason = f"{file} cannot be read ({error.strerror})"
-        raise _key_error(path, reason, f"Make one with: (umask 077; openssl rand -hex 32 > {file})") from None
+        raise _key_error(path, reason, f"Make one with: sunkeep zigbee key --config {path}") from None
     if mode & 0o077:
         raise _key_error(path, f"{file} can be read by others", f"Run: chmod 600 {file}")
     try:

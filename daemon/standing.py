@@ -11,12 +11,14 @@ from safety.timers import Standing, restore, save
 
 log = structlog.get_logger("sunkeep")
 
+NAME = "standing"
+
 
 class StandingFile:
     """Running fallbacks and latches in the state directory."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = StateFile(directory)
+        self._file = StateFile(directory / NAME)
         self._directory = directory
 
     def begin(self) -> None:

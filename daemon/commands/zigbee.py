@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from daemon.commissioning import begin_state, make_key
+from daemon.doors import zigbee_settings
 from daemon.log import start_log
-from daemon.settings import Settings, load_settings
-from drivers.coordinator import ZigbeeSettings
+from daemon.refusals import InputError
+from daemon.settings import load_settings
 from drivers.coordinator import form as form_network
 
 
@@ -27,7 +29,8 @@ def form(config: Path, as_json: bool) -> None:
     """
     settings = load_settings(config, key=False)
     start_log()
-    network = asyncio.run(form_network(_coordinator(settings)))
+    settings.state.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    network = asyncio.run(form_network(zigbee_settings(settings)))
     facts = {
         "extended_pan_id": network.network_id.hex(":"),
         "pan_id": f"0x{network.pan_id:04x}",
@@ -39,12 +42,20 @@ def form(config: Path, as_json: bool) -> None:
     click.echo(f"Formed: channel {network.channel}, PAN {facts['pan_id']}, {facts['extended_pan_id']}")
 
 
-def _coordinator(settings: Settings) -> ZigbeeSettings:
-    settings.state.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return ZigbeeSettings(
-        path=settings.radio.path,
-        slots=tuple(slave.slot for slave in settings.slaves),
-        baudrate=settings.radio.baudrate,
-        channel=settings.radio.channel,
-        database=settings.state.directory / "zigbee.db",
-    )
+@zigbee.command()
+@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+def key(config: Path) -> None:
+    """Make the site key, and the frame counter that goes with it. An existing key is never replaced."""
+    settings = load_settings(config, key=False)
+    file = settings.radio.key_file
+    try:
+        make_key(file)
+    except FileExistsError:
+        raise InputError(
+            f"{file} exists. Slaves know that key; move it away to commission a new one."
+        ) from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}.") from None
+    begin_state(settings.state.directory)
+    click.echo(f"Made {file} and the frame counter in {settings.state.directory}.")
+    click.echo("Run it as the user of the daemon. Give the key to every slave, and to nobody else.")

@@ -1,0 +1,35 @@
+"""What is made once, when a site is commissioned: its key, its frame counter, its empty state."""
+
+import os
+from pathlib import Path
+from secrets import token_hex
+
+from daemon.standing import StandingFile
+from drivers.counter import Counter
+from drivers.frame import KEY_BYTES
+
+COUNTER_FILE = "frame-counter"
+
+
+def make_key(file: Path) -> None:
+    """Write a new random site key, readable by its owner alone.
+
+    Raises:
+        FileExistsError: there is one already.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(token_hex(KEY_BYTES) + "\n")
+
+
+def begin_state(directory: Path) -> None:
+    """Begin the frame counter and the record of what stands; what is there already stays.
+
+    Raises:
+        ConfigError: the directory cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not (directory / COUNTER_FILE).exists():
+        Counter.create(directory / COUNTER_FILE)
+    StandingFile(directory).begin()

@@ -1,0 +1,51 @@
+"""A new site: key and counter are made once, and together they let a daemon begin."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from daemon.commands.zigbee import key
+from daemon.commissioning import COUNTER_FILE, begin_state, make_key
+from daemon.standing import StandingFile
+from drivers.counter import Counter
+from safety.timers import Standing
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "sunkeep.example.toml"
+
+
+def test_the_command_makes_a_private_key_and_a_counter_once(tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    text = EXAMPLE.read_text().replace("/var/lib/sunkeep", str(tmp_path / "state"))
+    config.write_text(text)
+    made = CliRunner().invoke(key, ["--config", str(config)])
+    assert made.exit_code == 0, made.output
+    file = tmp_path / "site.key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert len(bytes.fromhex(file.read_text().strip())) == 32
+    before = file.read_text()
+    assert CliRunner().invoke(key, ["--config", str(config)]).exit_code == 2
+    assert file.read_text() == before
+
+
+def test_beginning_again_keeps_the_counter(tmp_path: Path) -> None:
+    begin_state(tmp_path)
+    used = Counter.open(tmp_path / COUNTER_FILE).take()
+    begin_state(tmp_path)
+    assert Counter.open(tmp_path / COUNTER_FILE).take() > used
+
+
+def test_a_commissioned_site_has_nothing_standing_and_a_lost_record_costs_an_hour(tmp_path: Path) -> None:
+    begin_state(tmp_path)
+    assert StandingFile(tmp_path).restore().left_s == ()
+    for copy in tmp_path.glob("state.*"):
+        copy.unlink()
+    standing = StandingFile(tmp_path).restore()
+    assert dict(standing.left_s) == {"state_lost": 3600.0}
+    assert standing != Standing()
+
+
+def test_a_key_is_never_replaced(tmp_path: Path) -> None:
+    make_key(tmp_path / "site.key")
+    with pytest.raises(FileExistsError):
+        make_key(tmp_path / "site.key")
