@@ -38,7 +38,7 @@ def test_beginning_again_keeps_the_counter(tmp_path: Path) -> None:
 def test_a_commissioned_site_has_nothing_standing_and_a_lost_record_costs_an_hour(tmp_path: Path) -> None:
     begin_state(tmp_path)
     assert StandingFile(tmp_path).restore().left_s == ()
-    for copy in tmp_path.rglob("state.[ab]"):
+    for copy in tmp_path.glob("standing.*"):
         copy.unlink()
     standing = StandingFile(tmp_path).restore()
     assert dict(standing.left_s) == {"state_lost": 3600.0}
