@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.bundle import Bundle, load_bundle
 from models.features import FEATURE_NAMES
@@ -24,6 +24,9 @@ GOLDEN_VECTORS = 64
 PARITY_W = 0.01
 """Largest allowed difference between torch and ONNX Runtime on the machine that exports."""
 OPSET = 20
+PARITY_TICKS = 600
+"""Ticks in a row on which a recurrent graph is compared with its network, with a restart half-way."""
+MEMORY_IN, MEMORY_OUT = "memory_in", "memory_out"
 
 Floats = npt.NDArray[np.float32]
 
@@ -47,15 +50,23 @@ class Lineage:
     period_s: float = 1.0
 
 
-def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Lineage, out: Path) -> Bundle:
+def export_bundle(
+    net: nn.Module,
+    states: Floats,
+    actions_w: Floats,
+    lineage: Lineage,
+    out: Path,
+    memory_shape: tuple[int, ...] | None = None,
+) -> Bundle:
     """Write a bundle and verify it as the daemon will.
 
     Args:
-        net: [batch, 30] raw features to [batch, 3] W, without memory.
+        net: [1, 30] raw features to [1, 3] W; with a memory, features and memory to W and memory.
         states: training features, [n, 30]; statistics, ranges and golden vectors come from them.
         actions_w: the actions that go with them, [n, 3].
         lineage: goes into the manifest.
         out: directory; the bundle's files in it are replaced.
+        memory_shape: of the network's memory; all zero must mean the first tick.
 
     Raises:
         ExportError: the graph deviates from the network by more than 0.01 W.
@@ -63,38 +74,74 @@ def export_bundle(net: nn.Module, states: Floats, actions_w: Floats, lineage: Li
     """
     out.mkdir(parents=True, exist_ok=True)
     golden_states = _golden_states(states)
-    with torch.no_grad():
-        answers = np.concatenate([net(torch.from_numpy(row[None])).numpy() for row in golden_states])
+    answers = _answers(net, golden_states, memory_shape)
     contents = {
-        POLICY_FILE: graph_bytes(net),
+        POLICY_FILE: graph_bytes(net, memory_shape),
         NORMALIZATION_FILE: _json(_normalization(states, actions_w)),
         GOLDEN_FILE: _json({"vectors": _golden(golden_states, answers)}),
     }
-    manifest = _manifest(states, lineage, {n: hashlib.sha256(c).hexdigest() for n, c in contents.items()})
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = _manifest(states, lineage, hashes, memory_shape)
     contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1) + "\n").encode()
     for name, content in contents.items():
         (out / name).write_bytes(content)
     bundle = load_bundle(out, lineage.minimum_daemon_version)
     if not bundle.golden_error_w <= PARITY_W:
         raise ExportError(f"graph and network differ by {bundle.golden_error_w:.4f} W")
+    if memory_shape is not None:
+        error_w = sequence_error_w(net, bundle, states[:PARITY_TICKS], memory_shape)
+        if not error_w <= PARITY_W:
+            raise ExportError(f"graph and network differ by {error_w:.4f} W along a sequence")
     return bundle
 
 
-def graph_bytes(net: nn.Module) -> bytes:
+def sequence_error_w(net: nn.Module, bundle: Bundle, states: Floats, memory_shape: tuple[int, ...]) -> float:
+    """Largest deviation in W between graph and network over ticks in a row, with a restart half-way."""
+    half, worst_w = len(states) // 2, 0.0
+    for part in (states[:half], states[half:]):
+        memory = bundle.session.cold
+        for row, expected in zip(part, _answers(net, part, memory_shape), strict=True):
+            answer = bundle.session.run(row.tolist(), memory)
+            if answer is None:
+                raise ExportError("the graph does not answer a training state")
+            action_w, memory = answer
+            worst_w = max(worst_w, float(np.abs(np.asarray(action_w) - expected).max()))
+    return worst_w
+
+
+def _answers(net: nn.Module, states: Floats, memory_shape: tuple[int, ...] | None) -> Floats:
+    """What the network says to states, [n, 3]; with a memory they follow each other from cold."""
+    rows: list[Tensor] = []
+    memory = None if memory_shape is None else torch.zeros(memory_shape)
+    with torch.no_grad():
+        for state in torch.from_numpy(np.ascontiguousarray(states)).split(1):
+            if memory is None:
+                rows.append(net(state))
+            else:
+                action_w, memory = net(state, memory)
+                rows.append(action_w)
+    return np.asarray(torch.cat(rows).numpy(), np.float32)
+
+
+def graph_bytes(net: nn.Module, memory_shape: tuple[int, ...] | None = None) -> bytes:
     """The network as ONNX, weights inside, without the exporter's notes on source files.
 
     The same weights give the same bytes on one machine and one set of library versions.
     """
     net = net.eval()
-    example = torch.zeros(1, len(FEATURE_NAMES))
+    example: tuple[Tensor, ...] = (torch.zeros(1, len(FEATURE_NAMES)),)
+    inputs, outputs = ["state"], ["action_w"]
+    if memory_shape is not None:
+        example = (*example, torch.zeros(memory_shape))
+        inputs, outputs = [*inputs, MEMORY_IN], [*outputs, MEMORY_OUT]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # notes on torchvision being absent
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of the exporter about itself
         program = torch.onnx.export(
             net,
-            (example,),
-            input_names=["state"],
-            output_names=["action_w"],
+            example,
+            input_names=inputs,
+            output_names=outputs,
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
@@ -160,7 +207,9 @@ def _golden(states: Floats, answers: Floats) -> list[dict[str, list[float]]]:
     return [{"state": state, "action_w": action_w} for state, action_w in pairs]
 
 
-def _manifest(states: Floats, lineage: Lineage, hashes: dict[str, str]) -> Manifest:
+def _manifest(
+    states: Floats, lineage: Lineage, hashes: dict[str, str], memory_shape: tuple[int, ...] | None
+) -> Manifest:
     columns = zip(FEATURE_NAMES, states.min(axis=0).tolist(), states.max(axis=0).tolist(), strict=True)
     content = {
         "schema_version": 1,
@@ -170,6 +219,7 @@ def _manifest(states: Floats, lineage: Lineage, hashes: dict[str, str]) -> Manif
         "files": hashes,
         "input": {"name": "state", "shape": [1, len(FEATURE_NAMES)]},
         "output": {"name": "action_w", "shape": [1, 3]},
+        "memory": [] if memory_shape is None else [_memory_tensor(memory_shape)],
         "feature_names": list(FEATURE_NAMES),
         "role": lineage.role,
         "metering": lineage.metering,
@@ -180,6 +230,10 @@ def _manifest(states: Floats, lineage: Lineage, hashes: dict[str, str]) -> Manif
         "minimum_daemon_version": lineage.minimum_daemon_version,
     }
     return Manifest.model_validate_json(json.dumps(content))
+
+
+def _memory_tensor(shape: tuple[int, ...]) -> dict[str, Any]:
+    return {"name_in": MEMORY_IN, "name_out": MEMORY_OUT, "shape": list(shape)}
 
 
 def _json(content: Any) -> bytes:
