@@ -30,6 +30,7 @@ from tests.mutation.mutants import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 TIMEOUT_S = 60
+EXAMPLES = 40
 SAFETY = "tests/safety/test_"
 CORE = "tests/core/test_"
 TESTS = {
@@ -96,10 +97,12 @@ def start(source: str, tree: ast.Module) -> int:
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
     os.dup2(quiet, 2)
+    # few examples: what only one in hundreds would see is not tested well anyway
+    hypothesis.settings.register_profile("mutation", max_examples=EXAMPLES, derandomize=True, deadline=None)
     sys.meta_path.insert(0, Changed(source[:-3].replace("/", "."), ROOT / source, tree))
     code = 1
     try:
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-seed=1"]
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=mutation"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
         code = pytest.main([*options, *tests_of(source)])
     finally:
