@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 import click
 
@@ -18,6 +19,11 @@ COMMANDS = {
     "zigbee": "Look after the radio network: key, form.",
 }
 """Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
+TRAINING_COMMANDS = {
+    "dataset": "Make a training set from journals, logs or simulated days.",
+    "train": "Train a model: dynamics.",
+}
+"""Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 
 EX_INTERRUPTED = 130
 
@@ -27,13 +33,17 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the help."""
-        return list(COMMANDS)
+        return [*COMMANDS, *TRAINING_COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in TRAINING_COMMANDS:
+            module = _training_side(cmd_name)
+        elif cmd_name in COMMANDS:
+            module = import_module(f"daemon.commands.{cmd_name}")
+        else:
             return None
-        command = getattr(import_module(f"daemon.commands.{cmd_name}"), cmd_name)
+        command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
 
@@ -41,6 +51,19 @@ class LazyGroup(click.Group):
         """Write the help from the table alone."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Commands of the training side"):
+            formatter.write_dl(list(TRAINING_COMMANDS.items()))
+
+
+def _training_side(name: str) -> ModuleType:
+    """The module of a training command, which no installation of the daemon needs to have."""
+    try:
+        return import_module(f"training.commands.{name}")
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"`sunkeep {name}` belongs to the training side, and {error.name} is not installed here. "
+            "In a checkout of the sources: pip install -e '.[train]'"
+        ) from None
 
 
 @click.command(

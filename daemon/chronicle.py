@@ -8,18 +8,15 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import structlog
-
 from core.decision import Decision, Source
 from daemon.figures import Figures
 from daemon.journal import Journal
+from daemon.log import log
 from daemon.loop import Lived, Loop
 from daemon.records import Event, Tick
 from daemon.sense import Senses
 from daemon.telemetry import Cost, HouseStatistics, MeterStatistics, RadioStatistics
 from drivers.counter import Counter
-
-log = structlog.get_logger("sunkeep")
 
 SAVE_EVERY_S = 10.0
 TOTALS_EVERY_S = 300.0

@@ -5,17 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 
-import structlog
-
 from daemon.identity import IdentityFile
+from daemon.log import log
 from daemon.settings import Settings
 from drivers.coordinator import ZigbeeSettings
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
 from drivers.profile import load_profile
 from drivers.zigbee import RadioEvent, ZigbeeRadio
-
-log = structlog.get_logger("sunkeep")
 
 PATIENCE_S = 10.0
 """A device that boots together with the daemon gets this long; then the service manager tries again."""

@@ -20,10 +20,20 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 
-import structlog
-
 from daemon.redaction import SECRET_NAMES, redact
 from drivers.redaction import MARK
+
+if "rich" not in sys.modules:
+    # structlog loads rich wherever it is installed, for tracebacks nobody sees: 13 MB a service never needs
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    import structlog
+
+    del sys.modules["rich"]
+else:
+    import structlog
+
+log = structlog.get_logger("sunkeep")
+"""The daemon's own events."""
 
 Event: TypeAlias = MutableMapping[str, Any]
 

@@ -7,8 +7,6 @@ from math import inf, isfinite
 from time import perf_counter
 from typing import Any
 
-import structlog
-
 from core.decision import Authority, Decision
 from core.modes import Assignment
 from core.parts import Memory, Parts
@@ -16,9 +14,8 @@ from core.snapshot import Snapshot
 from core.tick import decide
 from daemon.clock import Pace
 from daemon.emission import Emitter, Sent
+from daemon.log import log
 from daemon.sense import Senses
-
-log = structlog.get_logger("sunkeep")
 
 FAILED_TICKS_MAX = 3
 FAILED_TICKS_WITHIN_S = 60.0

@@ -44,17 +44,18 @@ class Senses:
     _grid_power_w: Phases = ZERO
     _sample_at_s: float = -inf
     _looked_at_s: float = -inf
+    _missed: bool = False
     _radio_up_at_s: float = inf
 
     @property
     def rest_due_at_s(self) -> float:
-        """When what is on air may be held no longer, unless a good sample comes; inf once it was seen.
+        """After a missed sample: when what is on air may be held no longer; inf once that was seen.
 
         Between two ticks this instant would pass unseen for up to a period, and the slaves' own ramp needs
         what is left of the 5 s from the last good sample to rest.
         """
         due_s = self._sample_at_s + METER_LOST_S + BEYOND_S
-        return due_s if self._looked_at_s < due_s else inf
+        return due_s if self._missed and self._looked_at_s < due_s else inf
 
     async def snapshot(
         self,
@@ -80,7 +81,7 @@ class Senses:
             tick=tick,
             at_s=now_s,
             grid_power_w=self._grid_power_w,
-            meter_age_s=now_s - self._sample_at_s,
+            meter_age_s=self._age_s(now_s),
             slaves=self._slaves(now_s),
             on_air=self.emitter.on_air(now_s),
             alarms=tuple(causes),
@@ -92,9 +93,13 @@ class Senses:
 
     async def _read_meter(self) -> list[str]:
         began_s = self.clock()
-        limit_s = min(METER_SHARE * self.site.period_s, self.rest_due_at_s - began_s)
-        if not limit_s > 0.0:  # this tick is there to rest, not to wait once more
+        if self.rest_due_at_s <= began_s:  # this tick is there to rest, not to wait once more
             return []
+        limit_s = METER_SHARE * self.site.period_s
+        hold_s = self._sample_at_s + METER_LOST_S + BEYOND_S - began_s
+        if hold_s > 0.0:
+            limit_s = min(limit_s, hold_s)
+        self._missed = True
         self.reads_total += 1
         try:
             async with asyncio.timeout(limit_s):
@@ -119,8 +124,14 @@ class Senses:
         if not implausible:
             self.reading = reading
             self._grid_power_w = reading.grid_power_w
+            self._missed = False
             self._sample_at_s = began_s  # as old as its request: the answer may have waited on its way
         return []
+
+    def _age_s(self, now_s: float) -> float:
+        """A sample of an earlier tick is at least one period old, however close the two ticks were."""
+        age_s = now_s - self._sample_at_s
+        return max(age_s, self.site.period_s) if self._missed else age_s
 
     def _count(self, kind: str) -> None:
         self.errors_total[kind] = self.errors_total.get(kind, 0) + 1

@@ -16,8 +16,6 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
-import structlog
-
 from core.modes import Assignment, assign
 from core.parts import cold_start
 from daemon import notify
@@ -29,6 +27,7 @@ from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
 from daemon.journal import Journal
+from daemon.log import log
 from daemon.loop import Loop
 from daemon.records import Start
 from daemon.reload import Reloader
@@ -43,8 +42,6 @@ from drivers.errors import ConfigError
 from drivers.plausibility import Plausibility
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
-
-log = structlog.get_logger("sunkeep")
 
 
 @dataclass(slots=True)

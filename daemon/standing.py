@@ -3,13 +3,10 @@
 import time
 from pathlib import Path
 
-import structlog
-
 from daemon.clock import boot_id, boottime_s, synchronised
+from daemon.log import log
 from daemon.statefile import StateFile
 from safety.timers import Standing, restore, save
-
-log = structlog.get_logger("sunkeep")
 
 NAME = "standing"
 
