@@ -80,6 +80,13 @@ def test_judged_on_the_grid_the_step_ends_where_the_grid_would_tilt() -> None:
     assert spread_w((3500.0 + asked_w[0] - 4000.0, 0.0, 0.0)) == pytest.approx(1998.0, abs=0.01)
 
 
+def test_the_default_rule_does_not_ask_how_the_grid_stands() -> None:
+    tilted_w = (9000.0, 0.0, 0.0)
+    at = sight(snapshot((1000.0,) * 3, grid_power_w=tilted_w))
+    assert slew((1500.0, 1000.0, 1000.0), at, tilted_w, Limits()) == (1500.0, 1000.0, 1000.0)
+    assert slew((1500.0, 1000.0, 1000.0), at, tilted_w, GRID) == (1000.0, 1000.0, 1000.0)
+
+
 @given(st.tuples(*[st.floats(-20_000.0, 20_000.0)] * 3), actions, grids, st.floats(0.0, 20.0), st.booleans())
 def test_every_asked_action_keeps_every_limit(
     wished_w: Phases, air_w: Phases, grid_w: Phases, age_s: float, of_grid: bool

@@ -119,7 +119,8 @@ def _faults(statement: ast.AST) -> Iterator[Fault]:
     if isinstance(statement, ast.If | ast.While):
         for truth in (True, False):
             yield described(statement, "test", ast.Constant(truth))
-    if isinstance(statement, ast.Return) and statement.value is not None:
+    is_none = isinstance(statement, ast.Return) and ast.unparse(statement) in ("return", "return None")
+    if isinstance(statement, ast.Return) and not is_none:
         yield described(statement, "value", ast.Constant(None))
     if isinstance(statement, ast.AugAssign) and type(statement.op) in _ARITHMETIC:
         yield described(statement, "op", _ARITHMETIC[type(statement.op)]())

@@ -36,6 +36,8 @@ def changed(source: str) -> set[str]:
         ("if a:\n    pass", {"if True:\n    pass", "if False:\n    pass"}),
         ("while a:\n    pass", {"while True:\n    pass", "while False:\n    pass"}),
         ("def f():\n    return a", {"def f():\n    return None"}),
+        ("def f():\n    return None", {"def f():\n    return ..."}),
+        ("def f():\n    return", set()),
         ("def f(a=1, *, b=2):\n    pass", {
             "def f(a=2, *, b=2):\n    pass", "def f(a=0, *, b=2):\n    pass",
             "def f(a=1, *, b=3):\n    pass", "def f(a=1, *, b=1):\n    pass",

@@ -111,14 +111,14 @@ def test_violations_name_every_rule(action_w: Phases, rules: tuple[str, ...]) ->
 
 def test_the_last_bits_of_a_proposal_are_no_violation_but_more_is() -> None:
     seen = snapshot((4500.0,) * 3)
-    assert GATE.violations((5000.0000005, 4500.0, 4500.0), seen) == ()
+    assert GATE.violations((5000.0000008, 4500.0, 4500.0), seen) == ()
     assert GATE.violations((5000.000002, 4500.0, 4500.0), seen) == ("box",)
-    assert GATE.violations((-0.0000005, 0.0, 0.0), snapshot()) == ()
+    assert GATE.violations((-0.0000008, 0.0, 0.0), snapshot()) == ()
     assert GATE.violations((-0.000002, 0.0, 0.0), snapshot()) == ("box",)
-    assert GATE.violations((1000.0000005, 0.0, 0.0), snapshot()) == ()
+    assert GATE.violations((1000.0000008, 0.0, 0.0), snapshot()) == ()
     assert GATE.violations((1000.000002, 0.0, 0.0), snapshot()) == ("step",)
     edge = alone(2000.0)
-    assert GATE.violations((edge + 0.0000005, 0.0, 0.0), snapshot((4000.0, 0.0, 0.0))) == ()
+    assert GATE.violations((edge + 0.0000008, 0.0, 0.0), snapshot((4000.0, 0.0, 0.0))) == ()
     assert GATE.violations((edge + 0.00001, 0.0, 0.0), snapshot((4000.0, 0.0, 0.0))) == ("imbalance",)
 
 

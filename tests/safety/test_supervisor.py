@@ -144,7 +144,7 @@ def test_a_stop_that_clears_by_itself(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["meter_identity", "meter_sign", "meter_phases", "frame_round_trip"])
 def test_a_stop_that_waits_for_an_operator(name: str) -> None:
-    story = Story().tick(name).tick(times=500)
+    story = Story().tick(name).tick(times=100)
     assert (story.state, story.causes) == (State.SAFE_STOP, (name, "reentry"))
     assert story.watch.standing.latched == (name,)
     assert story.tick(acknowledged=("another",)).state is State.SAFE_STOP
@@ -210,12 +210,12 @@ def test_a_missed_sample_neither_adds_to_the_row_nor_breaks_it() -> None:
 def test_a_violation_costs_the_policy_an_hour() -> None:
     story = Story().tick().tick(findings=WRONG)
     assert (story.state, story.causes) == (State.PI_FALLBACK, ("violation",))
-    assert story.tick(times=3599).state is State.PI_FALLBACK
+    assert story.tick(times=60).tick(step_s=3539.0).state is State.PI_FALLBACK
     assert story.tick().state is State.RL_ACTIVE
 
 
 def test_violations_meanwhile_do_not_extend_the_hour_but_must_end_before_reentry() -> None:
-    story = Story().tick(findings=WRONG).tick(findings=WRONG, times=3590)
+    story = Story().tick(findings=WRONG).tick(findings=WRONG, times=10, step_s=359.0)
     assert dict(story.watch.standing.left_s) == {"violation": pytest.approx(10.0)}
     assert len(story.watch.standing.recent_s) == 1
     assert story.tick(times=10).causes == ("reentry",)
@@ -235,7 +235,7 @@ def test_the_third_violation_in_a_day_waits_for_an_operator() -> None:
     story = Story()
     for _ in range(REPEATED):
         assert story.tick().state is State.RL_ACTIVE
-        story.tick(findings=WRONG).tick(times=3700)
+        story.tick(findings=WRONG).tick(times=70, step_s=60.0)
     assert (story.state, story.causes) == (State.PI_FALLBACK, ("repeated_violations",))
     assert story.tick(acknowledged=("repeated_violations",)).state is State.RL_ACTIVE
 
@@ -264,7 +264,8 @@ def test_lost_state_costs_an_hour() -> None:
     assert ModeSupervisor(standing).cold == Watch(standing=standing)
     story = Story(ModeSupervisor(standing).warm).tick()
     assert story.causes == ("state_lost",)
-    assert story.tick(times=3599).state is State.RL_ACTIVE
+    assert story.tick(step_s=3598.0).state is State.PI_FALLBACK
+    assert story.tick().state is State.RL_ACTIVE
 
 
 def test_every_active_cause_is_told_the_worst_first() -> None:
