@@ -68,7 +68,7 @@ class ModeSupervisor:
         elapsed_s = snapshot.at_s - (snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s)
         is_down = "radio_down" in snapshot.alarms
         radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
-        wiring, loop = _wiring(snapshot, sight, memory.loop)
+        wiring, loop = _wiring(snapshot, sight, memory)
         raised = (
             *snapshot.alarms,
             *wiring,
@@ -80,8 +80,7 @@ class ModeSupervisor:
         good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
         stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
         standing = advance(memory.standing, snapshot.at_s)
-        standing = acknowledge(standing, tuple(n for n in snapshot.acknowledged if n not in raised))
-        standing = latch(standing, raised)
+        standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
         if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
             raised = (*raised, "starting")
         if memory.clean < CLEAN_PROPOSALS:
@@ -95,10 +94,13 @@ class ModeSupervisor:
         return Verdict(state, SOURCE[state], causes), watch
 
 
-def _wiring(snapshot: Snapshot, sight: Sight, memory: LoopMemory) -> tuple[tuple[str, ...], LoopMemory]:
+def _wiring(snapshot: Snapshot, sight: Sight, memory: Watch) -> tuple[tuple[str, ...], LoopMemory]:
+    """What the loop shows. At rest it shows nothing: the slaves' own fast ramp is not what is believed."""
+    if memory.state is State.SAFE_STOP:
+        return (), LoopMemory()
     if not sight.fresh:
-        return (), memory
-    return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory)
+        return (), memory.loop
+    return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
 
 
 def _ordered(authority: Authority) -> tuple[str, ...]:

@@ -172,6 +172,19 @@ def test_a_radio_that_comes_back_in_time_changes_nothing() -> None:
     assert story.tick().state is State.RL_ACTIVE
 
 
+def test_the_five_seconds_are_seconds_not_ticks() -> None:
+    assert Story().tick("radio_down", times=6).state is State.PI_FALLBACK  # the first tick has no before
+    assert Story().tick().tick("radio_down", times=10, step_s=0.5).state is State.PI_FALLBACK
+    assert Story().tick().tick("radio_down", times=11, step_s=0.5).state is State.SAFE_STOP
+
+
+@pytest.mark.parametrize(
+    ("name", "left_s"), [("violation", 3600.0), ("anomaly", 86400.0), ("state_lost", 3600.0)]
+)
+def test_a_timed_cause_that_is_raised_from_outside_runs_its_time(name: str, left_s: float) -> None:
+    assert Story().tick(name).watch.standing.left_s == ((name, left_s),)
+
+
 def test_an_ordered_fallback_ends_with_the_order() -> None:
     story = Story().tick(authority=Authority.FALLBACK)
     assert (story.state, story.causes) == (State.PI_FALLBACK, ("fallback_ordered",))
@@ -290,9 +303,25 @@ def test_a_meter_with_its_sign_turned_stops_the_site_until_acknowledged() -> Non
         story.tick(model_w=(power_w, 0.0, 0.0), grid_power_w=(-power_w, 0.0, 0.0))
     assert story.state is State.SAFE_STOP
     assert "meter_sign" in story.watch.standing.latched
+
+
+def test_the_loop_watch_goes_on_behind_a_missed_sample_and_anew_behind_a_stop() -> None:
+    story = Story().tick().tick(model_w=(600.0, 0.0, 0.0), grid_power_w=(600.0, 0.0, 0.0))
     assert story.watch.loop.at_s == story.at_s
     before = story.watch.loop
+    assert before.turned_moved_w2[0] > 0.0
     assert story.tick(age_s=1.0).watch.loop == before
+    story.tick("meter_lost")
+    assert story.tick().watch.loop == LoopMemory()
+
+
+def test_a_load_that_switches_while_the_slaves_come_to_rest_does_not_turn_the_meter() -> None:
+    """The believed slaves are slower than the fast ramp; the meter is right all the same."""
+    story = Story().tick(model_w=(3500.0,) * 3, grid_power_w=(-6000.0,) * 3).tick("meter_lost", age_s=2.6)
+    story.tick(model_w=(3500.0,) * 3, grid_power_w=(-6160.0,) * 3)
+    story.tick(model_w=(1900.0,) * 3, grid_power_w=(-5035.0, -7854.0, -7450.0))
+    assert story.causes[0] == "meter_lost"
+    assert story.watch.standing.latched == ()
 
 
 class TestTable:
