@@ -53,6 +53,7 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
 """Where candidates are drawn. Wider ranges lose in the first round, and above them the loop swings."""
 SURPLUS_W = (400.0, 12_000.0)
 """Mean surplus of a stretch: something to place, and not more than all slaves can take."""
+TABLE_WIDTH = 110
 DRAWS = 200
 """Stretches tried per day."""
 
@@ -234,7 +235,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = search(options.law, stretches, tuple(options.rounds), luck, options.processes)
     if options.json:
         options.json.write_text(json.dumps(as_json(results), indent=1))
-    Console().print(as_table(results, PiGains() if options.law == "pi" else PredictiveGains()))
+    console = Console()
+    console.width = max(console.width, TABLE_WIDTH)
+    console.print(as_table(results, PiGains() if options.law == "pi" else PredictiveGains()))
 
 
 if __name__ == "__main__":
