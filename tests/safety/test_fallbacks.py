@@ -70,6 +70,13 @@ class TestPi:
         assert action_w == (10.0 + 100.0 + 50.0, 20.0 + 100.0 + 100.0, 30.0 + 100.0 + 150.0)
         assert after == PiMemory((10.0, 20.0, 30.0), (100.0, 200.0, 300.0))
 
+    @pytest.mark.parametrize(("period_s", "change_w"), [(0.5, 50.0), (1.0, 100.0), (4.0, 400.0)])
+    def test_the_integral_counts_seconds_not_ticks(self, period_s: float, change_w: float) -> None:
+        law = PiFallback(replace(site(), period_s=period_s), PiGains(0.0, 0.1, 0.0))
+        assert law.propose(seen(meter_w=all_phases(-1000.0)), law.cold)[0] == pytest.approx(
+            all_phases(change_w)
+        )
+
     def test_it_starts_from_what_is_on_air(self) -> None:
         action_w, memory = PI.propose(seen(meter_w=all_phases(10.0), command_w=(7.0, 8.0, 9.0)), PI.cold)
         assert action_w == (7.0, 8.0, 9.0)
