@@ -6,6 +6,7 @@
 #   make bench    timings
 #   make safety   the safety floor's own tests, with branch coverage
 #   make lock     resolve the locked dependencies again
+#   make train-champion TRACES=DIR    train the policy that ships (under two hours; ARGS=--short: minutes)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev run test check bench safety lock clean
+.PHONY: setup setup-dev run test check bench safety lock train-champion clean
 
 setup: $(VENV)/.run-stamp
 
@@ -45,6 +46,11 @@ bench: setup-dev
 
 safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
+
+# one thread: small networks are many times slower with two on a busy machine
+train-champion: setup-dev
+	@if [ -z "$(TRACES)" ]; then echo "Give the folder of measured days: make train-champion TRACES=DIR"; exit 2; fi
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.champion --traces "$(TRACES)" --out "$(or $(OUT),runs/champion)" $(ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then

@@ -114,7 +114,8 @@ def _answers(net: nn.Module, states: Floats, memory_shape: tuple[int, ...] | Non
     rows: list[Tensor] = []
     memory = None if memory_shape is None else torch.zeros(memory_shape)
     with torch.no_grad():
-        for state in torch.from_numpy(np.ascontiguousarray(states)).split(1):
+        for row in states:
+            state = torch.from_numpy(row[None])
             if memory is None:
                 rows.append(net(state))
             else:
