@@ -36,6 +36,7 @@ class Senses:
     emitter: Emitter
     plausibility: Plausibility
     clock: Callable[[], float]
+    hour: Callable[[], int | None] = lambda: None
     reading: Reading | None = None
     reads_total: int = 0
     read_s: float | None = None
@@ -89,6 +90,7 @@ class Senses:
             extra_delay_s=self.radio.quality.extra_delay_s(now_s),
             link_loss_rate=self.radio.quality.link_loss_rate(now_s),
             policy_latency_s=policy_latency_s,
+            hour=self.hour(),
         )
 
     async def _read_meter(self) -> list[str]:
