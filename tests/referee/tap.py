@@ -76,7 +76,15 @@ class Tap:
     clock: Callable[[], float]
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 
-    def attach(self, slaves: Iterable[Slave], key: bytes, *, period_s: float, ttl_s: int = 15) -> None:
+    def attach(
+        self,
+        slaves: Iterable[Slave],
+        key: bytes,
+        *,
+        period_s: float,
+        ttl_s: int = 15,
+        good_after_stop: int = GOOD_AFTER_STOP,
+    ) -> None:
         """Announce the site and begin to listen."""
         air = self.far_end.radio.air
         network = self._network()
@@ -90,7 +98,7 @@ class Tap:
             ttl_s=ttl_s,
             tolerance_s=TOLERANCE_S,
             good_at_start=GOOD_AT_START,
-            good_after_stop=GOOD_AFTER_STOP,
+            good_after_stop=good_after_stop,
         )
         air.taps.append(self._on_air)
         self.far_end.meter.taps.append(self._on_wire)

@@ -1,0 +1,201 @@
+"""From the last good sample of the meter until every slave rests, at random phases, end to end.
+
+Real pymodbus, zigpy and bellows on loopback sockets and pseudo-terminals, one tick per second, many sites in
+one process. The meter fails in one of four ways, at a random instant after a random time of control:
+
+- ``mute``: a frozen connection: it stays open, accepts, and answers nothing;
+- ``closed``: the connection is reset and new ones are refused;
+- ``absent``: every register is NaN;
+- ``late``: every answer comes 5 s late.
+
+The way back (30 good samples) is spared in most trials by putting the supervisor's memory forward; with
+``--wait`` it is waited for. An independent referee reads all wires; what it finds is printed.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from core.site import Slave
+from daemon.clock import boottime_s
+from daemon.embedded import site_key
+from plant.channel import IndependentLoss, no_loss
+from plant.far_end import slaves_of
+from tests.campaigns.pairs import FAULTS, LagWatch, Pair, large_slaves, running_pair, silent_log, sunny_day
+from tests.campaigns.table import heading, parser, percentile, spread
+from tests.referee.tap import GOOD_AFTER_STOP, Judgement, Referee, Tap
+
+LIMIT_S = 5.0
+RUN_S = (3.0, 22.0)
+"""Time of control before the fault: from the first setpoints to full power."""
+LOOK_S = 0.02
+GIVE_UP_S = 25.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One loss. `lost_s` from the last good sample until every slave rests, None when it never happened."""
+
+    site: int
+    kind: str
+    power_w: float
+    lost_s: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All trials, the referee's judgement, and how late the event loop was at worst."""
+
+    trials: list[Trial]
+    judgement: Judgement
+    lag_s: float
+
+    @property
+    def worst_s(self) -> float:
+        """The longest; infinite when a slave never rested."""
+        return max(
+            (float("inf") if t.lost_s is None else t.lost_s for t in self.trials), default=float("inf")
+        )
+
+
+def slaves_of_site(site: int) -> tuple[Slave, ...]:
+    """Two thirds of the sites have the longest ramp, the others six usual slaves."""
+    return slaves_of(6) if site % 3 == 2 else large_slaves()
+
+
+async def _reached(pair: Pair, power_w: float) -> None:
+    try:
+        async with asyncio.timeout(120):
+            while pair.power_w() < power_w:
+                await asyncio.sleep(0.1)
+    except TimeoutError as error:
+        raise AssertionError(
+            f"no power: {pair.lived[-1].decision.verdict if pair.lived else None}"
+        ) from error
+
+
+async def _trial(site: int, pair: Pair, kind: str, rng: Random, *, wait: bool) -> Trial:
+    await _reached(pair, 300.0)
+    await asyncio.sleep(rng.uniform(*RUN_S))
+    while pair.power_w() < 300.0:  # a TTL that ran out, or a stop: not the start of a loss
+        await _reached(pair, 300.0)
+    power_w = pair.power_w()
+    await pair.fail(kind)
+    good_at_s = pair.good_at_s
+    lost_s = None
+    while boottime_s() - good_at_s < GIVE_UP_S:
+        await asyncio.sleep(LOOK_S)
+        if pair.power_w() == 0.0:
+            lost_s = boottime_s() - good_at_s
+            break
+    await pair.mend(kind)
+    mended_at_s = boottime_s()
+    if not wait:
+        async with asyncio.timeout(60):
+            while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.good_at_s > mended_at_s):
+                await asyncio.sleep(0.1)
+        pair.warm()
+    return Trial(site, kind, power_w, lost_s)
+
+
+async def campaign(
+    folder: Path,
+    trials: int,
+    seed: int,
+    *,
+    sites: int,
+    kinds: Sequence[str] = FAULTS,
+    loss: float = 0.0,
+    wait: bool = False,
+) -> Outcome:
+    """So many losses, shared by so many sites in this event loop."""
+    rng = Random(seed)
+    done: list[Trial] = []
+    left = list(range(trials))
+    referee, lag = Referee(), LagWatch()
+    day = sunny_day()
+
+    async def live(site: int, pair: Pair) -> None:
+        luck = Random(rng.random())
+        while left:
+            left.pop()
+            done.append(await _trial(site, pair, luck.choice(list(kinds)), luck, wait=wait))
+            if len(done) % 100 == 0:
+                worst_s = max(trial.lost_s or GIVE_UP_S for trial in done)
+                print(f"{len(done)} trials, worst {worst_s:.2f} s, lag {lag.worst_s:.3f} s", file=sys.stderr)
+
+    async with AsyncExitStack() as stack:
+        pairs = []
+        for site in range(sites):
+            slaves, home = slaves_of_site(site), folder / str(site)
+            pair = await stack.enter_async_context(
+                running_pair(home, slaves=slaves, trace=day, seed=seed + site)
+            )
+            air = pair.whole.far_end.radio.air
+            air.loss = IndependentLoss(Random(seed + site), loss) if loss else no_loss
+            tap = Tap(referee, str(site), pair.whole.far_end, boottime_s)
+            tap.attach(slaves, site_key(home), period_s=1.0, good_after_stop=GOOD_AFTER_STOP if wait else 0)
+            stack.callback(tap.detach)
+            pairs.append(pair)
+            await asyncio.sleep(rng.uniform(0.1, 0.5))
+        await asyncio.gather(*(live(site, pair) for site, pair in enumerate(pairs)))
+        lag_s = lag.stop()
+    return Outcome(done, referee.finish(), lag_s)
+
+
+def table(outcome: Outcome, limit_s: float = LIMIT_S) -> str:
+    """What was found."""
+    lines = ["| fault | trials | p50 s | p90 s | p99 s | p100 s |", "|---|---|---|---|---|---|"]
+    for kind in (*FAULTS, "all"):
+        chosen = [t.lost_s or GIVE_UP_S for t in outcome.trials if kind in (t.kind, "all")]
+        lines.append(f"| {kind:<8} | {spread(chosen)} |")
+    power = [trial.power_w for trial in outcome.trials]
+    over = sum((trial.lost_s or GIVE_UP_S) > limit_s for trial in outcome.trials)
+    lines.append(
+        f"\nover {limit_s:g} s: {over}; never at rest: {sum(t.lost_s is None for t in outcome.trials)}"
+    )
+    lines.append(
+        f"power of a site at the fault: median {percentile(power, 0.5):.0f} W, most {max(power):.0f} W; "
+        f"event loop at most {outcome.lag_s * 1000:.0f} ms late"
+    )
+    summary = outcome.judgement.summary
+    lines.append(
+        f"referee: {summary['frames']} frames and {summary['answers']} answers of {summary['sites']} sites, "
+        f"{len(outcome.judgement.broken)} rules broken {summary['broken'] or ''}"
+    )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """The long form."""
+    options = parser(__doc__, trials=1000)
+    options.add_argument("--sites", type=int, default=24)
+    options.add_argument("--loss", type=float, default=0.0, help="share of broadcasts that each slave misses")
+    options.add_argument("--wait", action="store_true", help="wait for 30 good samples after every stop")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder, silent_log():
+        outcome = asyncio.run(
+            campaign(
+                Path(folder),
+                chosen.trials,
+                chosen.seed,
+                sites=chosen.sites,
+                loss=chosen.loss,
+                wait=chosen.wait,
+            )
+        )
+    print(heading(chosen.seed) + f", {chosen.sites} sites, loss {chosen.loss:g}")
+    print(table(outcome))
+    for line in outcome.judgement.broken[:20]:
+        print(line)
+    held = outcome.worst_s <= LIMIT_S or chosen.loss > 0.0
+    return 0 if held and not outcome.judgement.broken else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
