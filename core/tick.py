@@ -117,7 +117,7 @@ def _setpoints(
     on_air = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
     wanted = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
     for share in _SHARES:
-        candidate = part_way(on_air, wanted, share, site, snapshot) if share < 1.0 else wanted
+        candidate = part_way(on_air, wanted, share, site, snapshot)
         if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
             return candidate
     return (0,) * len(site.slaves)

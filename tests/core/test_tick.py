@@ -41,7 +41,8 @@ class Stub:
         return self.anomaly, memory + " inspected"
 
     def step(self, _s: Snapshot, _sight: Sight, _a: Authority, findings: Findings, memory: str) -> Any:
-        assert findings == Findings(self.wished_w is not None, self.rules, self.anomaly)
+        rules = () if self.wished_w is None else self.rules
+        assert findings == Findings(self.wished_w is not None, rules, self.anomaly)
         return Verdict(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
 
     def violations(self, _asked_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
@@ -124,9 +125,10 @@ def test_the_account_is_full() -> None:
 
 
 def test_a_policy_without_an_answer_cannot_act_even_if_it_may() -> None:
-    decision, _ = once(Stub(wished_w=None))
+    decision, _ = once(Stub(wished_w=None, rules=("not asked",)))
     assert decision.wished_w is None
     assert decision.asked_w == ZERO
+    assert decision.violations == ()
 
 
 def test_what_the_policy_wishes_is_mapped_into_reach_and_so_is_the_fallback() -> None:
@@ -147,6 +149,8 @@ def test_a_vector_that_is_too_far_is_gone_part_of_the_way() -> None:
     seen = snapshot(setpoints_w=(0,) * 6)
     decision, _ = once(Stub(refused=frozenset({(300, 0, 0)})), seen)
     assert decision.setpoints_w == (112, 112, 0, 0, 0, 0)
+    decision, _ = once(Stub(refused=frozenset({(300, 0, 0), (224, 0, 0)})), seen)
+    assert decision.setpoints_w == (75, 75, 0, 0, 0, 0)
     decision, _ = once(Stub(refused=frozenset({(300, 0, 0), (224, 0, 0), (150, 0, 0)})), seen)
     assert decision.setpoints_w == (37, 37, 0, 0, 0, 0)
     decision, _ = once(Stub(refused=frozenset({(300, 0, 0), (224, 0, 0), (150, 0, 0), (74, 0, 0)})), seen)

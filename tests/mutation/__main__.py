@@ -49,7 +49,7 @@ TESTS = {
     "core/parts.py": ("tick",),
     "core/decision.py": ("tick",),
     "safety/anomaly.py": ("anomaly",),
-    "safety/causes.py": ("supervisor", "timers"),
+    "safety/causes.py": ("docs", "supervisor", "timers"),
     "safety/gate.py": ("gate", "clearance"),
     "safety/pi.py": ("fallbacks",),
     "safety/predictive.py": ("fallbacks",),
@@ -173,7 +173,7 @@ def main() -> int:
         told = f"{len(alive)} survive, {len(strangers)} without a reason"
         print(f"{source}: {total} mutants, {told}, {took_s:.0f} s")
         for mutant in strangers:
-            print(f"  {mutant.where}\n    - {mutant.before}\n    + {mutant.after}", flush=True)
+            print(f"  {mutant.where}\n    - {mutant.before}\n    + {mutant.after}"[:2000], flush=True)
     if counted:
         score = 1.0 - unseen / (counted - excused)
         print(f"{counted} mutants, {excused} equivalent, {unseen} unseen: {score:.2%} of the others are seen")

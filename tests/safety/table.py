@@ -18,9 +18,8 @@ def table() -> str:
 
 def clears(cause: Cause) -> str:
     """When, in words."""
-    if cause.clears is Clears.TIME:
-        return f"after {cause.least_s / 3600.0:.0f} h"
-    return str(cause.clears.value)
+    text = str(cause.clears.value)
+    return f"{text}, {cause.least_s / 3600.0:.0f} h" if cause.clears is Clears.TIME else text
 
 
 def main() -> None:

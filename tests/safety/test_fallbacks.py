@@ -125,6 +125,12 @@ class TestPredictive:
             assert found_w == pytest.approx(action_w)
             assert cell == pytest.approx((filtered_w, slope, surplus_w, 1.0))
 
+    def test_a_gap_just_above_zero_is_believed_at_once(self) -> None:
+        gains = PredictiveGains(trend_s=0.0, lead=0.0)
+        for gap_w, action_w in [(0.5, 100.45), (-0.5, 99.75)]:
+            found_w, _ = step(Cell(100.0, 0.0, 100.0, 1.0), 100.0 + gap_w, gains, SCALAR)
+            assert found_w == pytest.approx(action_w)
+
     def test_the_margin_is_added(self) -> None:
         assert step(Cell(), 100.0, PredictiveGains(margin_w=7.0), SCALAR)[0] == 107.0
 
