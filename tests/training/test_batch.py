@@ -1,0 +1,208 @@
+"""A batch of sites does what the product does for one."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from core.airtime import Bucket
+from core.airtime import choose_send as choose_one
+from core.allocation import allocate
+from core.decision import Authority, Send, Source
+from core.limits import Limits
+from core.metering import avoidable_import_w, exported_w
+from core.metering import level as level_one
+from core.parts import cold_start
+from core.sight import Sight, heard
+from core.site import ZERO, Airtime, Metering, Phases, Site, Slave, per_phase
+from core.slew import slew as slew_one
+from core.snapshot import Air, SlaveState, Snapshot
+from daemon.assembly import assemble
+from daemon.pilots import pilot
+from daemon.simulate import Pilot, Scenario, default_site, simulate
+from plant.trace import load_trace
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveGains
+from training.batch import KEPT_S, PLACES, Policy, Rig, age_weights, billed
+from training.batch import Site as BatchSite
+from training.batch_laws import pi_law, predictive_law
+from training.batch_rules import choose_send, level, slew, split, whole
+from training.day_runs import Heat, Tally, rows_of, run
+from training.days import Day
+from training.lessons import Licence
+from training.net import ReplayNet
+
+
+@pytest.fixture(autouse=True)
+def exact() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def phases(row: Iterable[float]) -> Phases:
+    return per_phase([float(x) for x in row])
+
+
+def drawn(
+    seed: int, *spans: tuple[float, float], count: int = 400
+) -> list[np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+    luck = np.random.default_rng(seed)
+    return [luck.uniform(low, high, (count, 3)) for low, high in spans]
+
+
+@pytest.mark.parametrize("metering", list(Metering))
+def test_a_surplus_is_shared_like_that_of_one_site(metering: Metering) -> None:
+    surplus, capacity = drawn(1, (-4000.0, 6000.0), (0.0, 1.0))
+    capacity = np.where(capacity < 0.3, 3400.0, 5000.0)
+    surplus[:20] = np.round(surplus[:20], -3)  # corners that coincide
+    is_net = torch.full((len(surplus),), metering is Metering.NET)
+    shared = level(torch.tensor(surplus), torch.tensor(capacity), is_net)
+    for row, s, c in zip(shared, surplus, capacity, strict=True):
+        assert row.tolist() == pytest.approx(level_one(phases(s), phases(c), metering), abs=1e-6)
+
+
+def test_a_wish_is_brought_into_reach_like_that_of_one_site() -> None:
+    command, wish, capacity, age = drawn(2, (0.0, 5000.0), (-500.0, 7000.0), (0.0, 1.0), (0.0, 4.0))
+    capacity = np.where(capacity < 0.3, 3400.0, 5000.0)
+    command = np.minimum(command, capacity)
+    command = command.mean(1, keepdims=True) + 0.8 * (command - command.mean(1, keepdims=True))
+    limits = Limits()
+    w_w, u_w, c_w, credit_s = map(torch.tensor, (wish, command, capacity, age[:, 0]))
+    reached = slew(w_w, u_w, c_w, credit_s, limits)
+    for row, w, u, c, a in zip(reached, wish, command, capacity, age[:, 0], strict=True):
+        sight = Sight(True, ZERO, ZERO, ZERO, phases(u), phases(c), float(a), 2.0, 1.0)
+        assert row.tolist() == pytest.approx(slew_one(phases(w), sight, ZERO, limits), abs=3e-3)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_total_is_split_over_slaves_like_that_of_one_site(count: int) -> None:
+    site = Site(tuple(Slave(i, f"s{i}", i // count, 1700) for i in range(3 * count)))
+    snapshot = Snapshot(0, 0.0, ZERO, 0.0, (SlaveState(),) * (3 * count))
+    luck = np.random.default_rng(3)
+    for totals in luck.integers(0, min(count * 1700, 5000) + 1, (50, 3)).tolist():
+        places = torch.tensor([totals], dtype=torch.float64)[:, :, None].expand(1, 3, PLACES)
+        told = split(places, torch.full((1, 3, 1), float(count)))[0]
+        assert told[:, :count].flatten().tolist() == list(allocate(phases(totals), site, snapshot))
+        assert not told[:, count:].any()
+
+
+def test_frames_are_sent_like_those_of_one_site() -> None:
+    luck, airtime = np.random.default_rng(4), Airtime()
+    bucket, tokens = Bucket(), torch.tensor([3.0])
+    age_s, command, sent = 1.0, np.zeros(3), 0
+    for second in range(1, 400):
+        action = command + luck.choice([0.0, 30.0, 80.0]) * luck.normal(size=3)
+        on_air = Air(phases(command), (), age_s)
+        send, bucket = choose_one(phases(action), Source.POLICY, on_air, float(second), bucket, airtime)
+        sends, tokens = choose_send(
+            torch.tensor(action)[None], torch.tensor(command)[None], torch.tensor([age_s]), tokens, airtime
+        )
+        assert bool(sends) is (send is not Send.NOTHING)
+        sent += bool(sends)
+        age_s, command = (1.0, action) if sends else (age_s + 1.0, command)
+    assert 100 < sent < 300
+
+
+@pytest.mark.parametrize("told_s", [0, 1, 2, 3])
+def test_the_command_that_is_followed_on_average(told_s: int) -> None:
+    sent_w = tuple(np.random.default_rng(5).uniform(0.0, 5000.0, KEPT_S).tolist())
+    weights = age_weights(torch.tensor([told_s]))
+    assert float((weights[0] * torch.tensor(sent_w)).sum()) == pytest.approx(heard(sent_w, told_s, 1.0))
+
+
+@pytest.mark.parametrize("metering", list(Metering))
+def test_energy_is_billed_like_that_of_one_site(metering: Metering) -> None:
+    grid, slaves = drawn(6, (-3000.0, 3000.0), (0.0, 5000.0), count=50)
+    n = len(grid)
+    net = torch.full((n,), metering is Metering.NET)
+    nothing = torch.zeros(n, 3, PLACES)
+    rig = Rig(nothing[:, :, :1], nothing, nothing, nothing[:, :, 0], net, torch.zeros(n))
+    powers = torch.tensor(slaves)[:, :, None] / PLACES * torch.ones(PLACES)
+    blank = dict.fromkeys(BatchSite._fields, nothing) | {"grid_w": torch.tensor(grid), "power_w": powers}
+    export_w, avoidable_w = billed(rig, BatchSite(**blank))  # type: ignore[arg-type]
+    for index, (g, p) in enumerate(zip(grid, slaves, strict=True)):
+        assert float(export_w[index]) == pytest.approx(exported_w(phases(g), metering))
+        expected_w = avoidable_import_w(phases(p), phases(g), metering)
+        assert float(avoidable_w[index]) == pytest.approx(expected_w)
+
+
+def test_whole_watts_let_gradients_pass() -> None:
+    values = torch.tensor([0.2, 1.9], requires_grad=True)
+    rounded = whole(values)
+    torch.autograd.backward(rounded.sum())
+    assert rounded.tolist() == [0.0, 1.0]
+    assert values.grad is not None
+    assert values.grad.tolist() == [1.0, 1.0]
+
+
+class _ShippedDay(Day):
+    def load(self):  # type: ignore[no-untyped-def]
+        return load_trace()
+
+
+def _assert_equal(tally: Tally, summary: dict[str, float]) -> None:
+    assert tally.export_wh[0] == pytest.approx(summary["export_wh"], rel=1e-6)
+    assert tally.avoidable_wh[0] == pytest.approx(summary["avoidable_import_wh"], rel=1e-6)
+    assert tally.peak10s_export_w[0] == pytest.approx(summary["peak10s_export_w"], rel=1e-6)
+    assert tally.changes_per_min[0] == pytest.approx(summary["setpoint_changes_per_min"])
+    assert tally.reversals_per_min[0] == pytest.approx(summary["reversals_per_min"])
+    assert tally.imbalance_w[0] == pytest.approx(summary["imbalance_std_w"], rel=1e-6)
+    assert tally.frames_per_min[0] * summary["seconds"] / 60.0 == pytest.approx(summary["frames_sent"])
+
+
+FROM_S = 11 * 3600
+
+
+@pytest.mark.parametrize(
+    ("law", "policy", "metering", "extra_s", "seconds"),
+    [
+        ("pi", pi_law(PiGains()), Metering.NET, 1, 3600),
+        ("predictive", predictive_law(PredictiveGains()), Metering.PER_PHASE, 0, 600),
+    ],
+)
+def test_what_is_lived_is_what_the_product_simulates(
+    law: str, policy: Policy, metering: Metering, extra_s: int, seconds: int
+) -> None:
+    end_s = FROM_S + seconds
+    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), metering, 3, extra_s)
+    site = default_site(metering)
+    scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 3, float(extra_s))
+    lived = simulate(scenario, pilot(law, site))
+    _assert_equal(run(rows_of([heat], FROM_S, end_s), policy), dict(lived.score.summary()))
+
+
+class _NetPolicy:
+    """A network in the place of a bundle: sees what a bundle would see."""
+
+    cold = ()
+
+    def __init__(self, net: ReplayNet) -> None:
+        self._net = net
+
+    def propose(
+        self, observation: Sequence[float], memory: tuple[Tensor, ...]
+    ) -> tuple[Phases, tuple[Tensor, ...]]:
+        with torch.no_grad():
+            action_w, following = self._net(
+                torch.tensor([observation]), memory[0] if memory else self._net.cold(1)
+            )
+        return phases(action_w[0].tolist()), (following,)
+
+
+def test_a_network_lives_ten_minutes_as_it_would_in_the_product() -> None:
+    torch.manual_seed(7)
+    net = ReplayNet()
+    torch.nn.init.normal_(net.last.weight, std=0.1)
+    end_s = FROM_S + 600
+    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), Metering.NET, 8, 0)
+    site = default_site()
+    parts = assemble(site, PiFallback(site), None).parts
+    parts = replace(parts, policy=_NetPolicy(net), supervisor=Licence())
+    scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 8)
+    lived = simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
+    _assert_equal(run(rows_of([heat], FROM_S, end_s), net.policy), dict(lived.score.summary()))
