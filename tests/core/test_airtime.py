@@ -38,6 +38,15 @@ def test_the_deadband_counts_both_ways() -> None:
     )
 
 
+def test_what_is_on_air_already_is_not_sent_again() -> None:
+    air = Air((900.0, 900.0, 900.0), (), 1.0)
+    assert choose_send((930.0, 900.0, 870.0), Source.POLICY, air, 100.0, FULL, AIRTIME)[0] is Send.NOTHING
+
+
+def test_a_bucket_is_full_at_first() -> None:
+    assert Bucket() == Bucket(3.0, 0.0)
+
+
 def test_a_slow_tick_sends_its_keep_alive_on_the_nearest_tick() -> None:
     air = Air(ZERO, (), 1.0)
     assert choose_send(ZERO, Source.POLICY, air, 100.0, FULL, AIRTIME, 4.0)[0] is Send.KEEP_ALIVE

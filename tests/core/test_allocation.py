@@ -31,6 +31,9 @@ def with_gone(gone: set[int], count: int) -> Snapshot:
         (((3000, 0), (1000, 0)), set(), 1000.0, (750, 250)),
         (((1000, 0), (1000, 0), (1000, 0)), set(), 1000.0, (334, 333, 333)),
         (((1000, 0), (3000, 0), (3000, 0)), set(), 10.0, (2, 4, 4)),
+        (((1000, 0), (3000, 0), (3000, 0)), set(), 11.0, (1, 5, 5)),
+        (((1, 0), (3000, 0)), set(), 9000.0, (1, 3000)),
+        (((0, 0),), set(), 9000.0, (0,)),
         (((3000, 0), (3000, 0)), set(), 9000.0, (3000, 3000)),
         (((3000, 0), (3000, 0)), {1}, 1000.0, (1000, 0)),
         (((3000, 0), (3000, 0)), {0, 1}, 1000.0, (0, 0)),
@@ -87,8 +90,18 @@ def test_part_of_the_way_leaves_no_slave_below_its_minimum() -> None:
     assert part_way((1000,), (0,), 0.25, at, snapshot(slaves=1)) == (1000,)  # 750 W would be too little
     assert part_way((1200,), (0,), 0.25, at, snapshot(slaves=1)) == (900,)
     assert part_way((1067,), (0,), 0.25, at, snapshot(slaves=1)) == (801,)
+    assert part_way((1000,), (0,), 0.25, on_a((3000, 750)), snapshot(slaves=1)) == (750,)
+    assert part_way((4,), (0,), 0.75, on_a((3000, 3)), snapshot(slaves=1)) == (4,)
     assert part_way((800,), (0,), 1.0, at, snapshot(slaves=1)) == (0,)
     assert part_way((1000,), (0,), 0.25, at, with_gone({0}, 1)) == (750,)  # it does not work anyway
+
+
+def test_a_vector_of_another_site_is_refused() -> None:
+    at = on_a((3000, 0), (3000, 0))
+    with pytest.raises(ValueError, match="zip"):
+        totals_w((1,), at)
+    with pytest.raises(ValueError, match="zip"):
+        part_way((1, 2), (1,), 0.5, at, snapshot(slaves=2))
 
 
 def test_no_slaves_no_power() -> None:

@@ -70,8 +70,8 @@ def test_numbers_that_do_not_fit_are_refused() -> None:
 
 
 def calibration(**changes: Any) -> Calibration:
-    """Two features; in the morning, hour 6, the first one is higher."""
-    median = tuple((100.0 if hour == 6 else 0.0, 0.0) for hour in range(25))
+    """Two features; at midnight and in the morning, hour 6, the first one is higher."""
+    median = tuple(({0: 50.0, 6: 100.0}.get(hour, 0.0), 0.0) for hour in range(25))
     values: dict[str, Any] = {
         "names": ("x", "y"),
         "median": median,
@@ -135,6 +135,8 @@ def test_the_first_tick_starts_the_hour() -> None:
         ((2.0, 4.0), 12, True),  # 4 + 2 * 0.5 * 4 + 4 = 12: both together
         ((2.0, -4.0), 12, False),  # 4 - 4 + 4: as they usually go
         ((100.0, 0.0), 6, False),
+        ((50.0, 0.0), 0, False),
+        ((50.0, 0.0), 1, True),
         ((100.0, 0.0), 7, True),
         ((100.0, 0.0), None, True),
         ((0.0, 0.0), None, False),
@@ -143,6 +145,7 @@ def test_the_first_tick_starts_the_hour() -> None:
         ((100.0, 0.0), 99, True),
         ((nan, 0.0), 12, False),
         ((inf, 0.0), 12, False),
+        ((inf, 1.0), 12, False),
     ],
 )
 def test_distance(values: tuple[float, float], hour: int | None, is_beyond: bool) -> None:
@@ -182,5 +185,11 @@ def test_the_distance_is_the_squared_mahalanobis_distance(values: tuple[float, f
     ],
 )
 def test_a_calibration_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"fit|finite|> 0"):
+    reasons = r"a table does not fit \d features|a number is not finite|a scale or the threshold is not > 0"
+    with pytest.raises(ValueError, match=f"^({reasons})$"):
         calibration(**changes)
+
+
+def test_an_observation_of_other_features_is_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        DETECTOR.inspect(snapshot(), (0.0, 0.0, 0.0), None, DETECTOR.cold)

@@ -1,7 +1,9 @@
 """Is the loop wired as commissioned: right wirings stay silent, wrong ones are found."""
 
 import random
+from dataclasses import replace
 from itertools import permutations
+from math import inf, nextafter
 
 import pytest
 
@@ -13,6 +15,7 @@ from safety.sensor import (
     EXCITATION_W2,
     FAR_BETTER,
     GAP_MAX_S,
+    WINDOW_S,
     LoopMemory,
     watch_loop,
 )
@@ -112,6 +115,7 @@ def test_one_step_that_does_not_breaks_the_row(between: tuple[Phases, Phases]) -
 def test_one_phase_is_enough(phase: int) -> None:
     move = tuple(CORRECTION_W if p == phase else 0.0 for p in range(3))
     back = tuple(-x for x in move)
+    assert "loop_diverges" not in steps(*[(move, back)] * (DIVERGING_STEPS - 1))[0]  # type: ignore[arg-type]
     assert "loop_diverges" in steps(*[(move, back)] * DIVERGING_STEPS)[0]  # type: ignore[arg-type]
 
 
@@ -130,12 +134,34 @@ def test_evidence_is_a_sum_of_squares_that_fades() -> None:
     assert faded.crossed_w2[1] == pytest.approx(memory.crossed_w2[1] * (1.0 - 1.0 / 60.0))
 
 
-def test_thresholds_are_met_exactly() -> None:
-    enough = LoopMemory(
-        at_s=0.0, right_w2=(100.0, 0.0, 0.0), turned_w2=(FAR_BETTER * 100.0, 1.0, 1.0),
-        turned_moved_w2=(EXCITATION_W2 / (1.0 - 1.0 / 60.0) + 1.0, 0.0, 0.0),
-    )  # fmt: skip
-    assert watch_loop(1.0, ZERO, ZERO, 1.0, enough)[0] == ("meter_sign",)
+def test_the_thresholds_are_those_found_on_measured_days() -> None:
+    assert (WINDOW_S, EXCITATION_W2, FAR_BETTER) == (60.0, 1e6, 0.4)
+    assert (CORRECTION_W, AWAY, DIVERGING_STEPS, GAP_MAX_S) == (300.0, 0.8, 4, 2.5)
+
+
+def exactly(w2: float) -> float:
+    """What fades to w2 in one second."""
+    keep, near = 1.0 - 1.0 / WINDOW_S, w2 / (1.0 - 1.0 / WINDOW_S)
+    return next(x for x in (near, nextafter(near, 0.0), nextafter(near, inf)) if keep * x == w2)
+
+
+@pytest.mark.parametrize(("moved_w2", "is_enough"), [(1e6, True), (1e6 - 1.0, False)])
+def test_enough_movement_is_needed_and_an_explanation_that_is_far_better(
+    moved_w2: float, is_enough: bool
+) -> None:
+    moved_w2 = exactly(moved_w2)
+    turned = LoopMemory(at_s=0.0, turned_moved_w2=(0.0, 0.0, moved_w2))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, turned)[0] == (("meter_sign",) if is_enough else ())
+    crossed = LoopMemory(at_s=0.0, crossed_moved_w2=(0.0, 0.0, moved_w2, 0.0, 0.0))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, crossed)[0] == (("meter_phases",) if is_enough else ())
+    better = replace(turned, right_w2=(9.0, 9.0, 100.0), turned_w2=(9.0, 9.0, 39.9))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, better)[0] == (("meter_sign",) if is_enough else ())
+    worse = replace(better, turned_w2=(9.0, 9.0, 40.1))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, worse)[0] == ()
+    better = replace(crossed, right_w2=(20.0, 40.0, 40.0), crossed_w2=(99.0, 99.0, 39.9, 99.0, 99.0))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, better)[0] == (("meter_phases",) if is_enough else ())
+    worse = replace(better, crossed_w2=(99.0, 99.0, 40.1, 99.0, 99.0))
+    assert watch_loop(1.0, ZERO, ZERO, 1.0, worse)[0] == ()
 
 
 @pytest.mark.parametrize(("at_s", "is_kept"), [(0.0, False), (-1.0, False), (GAP_MAX_S, True), (2.6, False)])
