@@ -1,11 +1,12 @@
-"""A data set of simulated days: lived by the product's own loop under a law that is disturbed on purpose.
+"""A data set of simulated days, lived by the product's own loop under a law, plain or disturbed on purpose.
 
-What always does the same teaches nothing about what else would happen, so the student of `training.lessons`
-acts: a quarter of an hour as its teacher proposes, then scaled and with a wandering offset.
+What always does the same teaches nothing about what else would happen. In the manner "disturbed" the student
+of `training.lessons` acts: a quarter of an hour as its teacher proposes, then scaled and with a wandering
+offset. The rows say who acted: "fallback" is the plain law, "policy" the student.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,6 +15,7 @@ from core.decision import Authority
 from core.parts import cold_start
 from core.site import Site
 from daemon.assembly import assemble
+from daemon.pilots import pilot
 from daemon.simulate import Pilot, Scenario
 from training.days import Day, daylight_s
 from training.lessons import Licence, Student, Witness, teacher_law
@@ -22,6 +24,42 @@ from training.samples import Sample, simulated_samples
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """Simulated days are dated from here on, one after the other."""
 DAY = timedelta(days=1)
+MANNERS = {"plain": (False,), "disturbed": (True,), "both": (False, True)}
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Which days are lived and how: every day once in each manner, the middle `share` of its light."""
+
+    days: tuple[Day, ...]
+    site: Site
+    law: str = "pi"
+    manner: str = "both"
+    share: float = 0.2
+    seed: int = 0
+
+    def _numbered(self) -> Iterator[tuple[int, Day, bool]]:
+        lives = ((day, is_disturbed) for is_disturbed in MANNERS[self.manner] for day in self.days)
+        for number, (day, is_disturbed) in enumerate(lives):
+            yield number, day, is_disturbed
+
+    def splits(self) -> dict[str, str]:
+        """The split of every date: that of its trace."""
+        return {date_of(number): day.split for number, day, _ in self._numbered()}
+
+    def samples(self) -> Iterator[Sample]:
+        """All of them, in order; each life has slaves and a radio of its own."""
+        for number, day, is_disturbed in self._numbered():
+            trace, seed = day.load(), self.seed + number
+            first_s, end_s = daylight_s(trace)
+            cut_s = int((end_s - first_s) * (1.0 - self.share) / 2.0)
+            scenario = Scenario(trace, self.site, day.connection, first_s + cut_s, end_s - cut_s, seed)
+            acting = (
+                exploring_pilot(self.site, self.law, seed) if is_disturbed else pilot(self.law, self.site)
+            )
+            assert acting is not None
+            midnight_s = int((EPOCH + number * DAY).timestamp())
+            yield from simulated_samples(scenario, acting, midnight_s)
 
 
 def date_of(number: int) -> str:
@@ -29,22 +67,9 @@ def date_of(number: int) -> str:
     return (EPOCH + number * DAY).date().isoformat()
 
 
-def exploring_pilot(site: Site, teacher: str, seed: int) -> Pilot:
+def exploring_pilot(site: Site, law: str, seed: int) -> Pilot:
     """A pilot that acts as the law and as the law disturbed, in turns drawn from the seed."""
-    witness = Witness(teacher_law(teacher, site))
+    witness = Witness(teacher_law(law, site))
     student = Student(witness, np.random.default_rng(seed), None)
     parts = replace(assemble(site, witness, None).parts, policy=student, supervisor=Licence())
     return Pilot(parts, cold_start(parts), Authority.POLICY)
-
-
-def explored_samples(
-    days: tuple[Day, ...], site: Site, teacher: str, seed: int, share: float
-) -> Iterator[Sample]:
-    """The middle `share` of the light of every day, in order; each with slaves and radio of its own."""
-    for number, day in enumerate(days):
-        trace = day.load()
-        first_s, end_s = daylight_s(trace)
-        cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
-        scenario = Scenario(trace, site, day.connection, first_s + cut_s, end_s - cut_s, seed + number)
-        midnight_s = int((EPOCH + number * DAY).timestamp())
-        yield from simulated_samples(scenario, exploring_pilot(site, teacher, seed + number), midnight_s)
