@@ -1,6 +1,6 @@
 """From a decision to frames on air: encode, decode and re-check, broadcast. The only user of `Radio.send`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.allocation import totals_w
@@ -51,8 +51,11 @@ class Emitter:
             return Air(ZERO, (0,) * len(self.site.slaves), age_s)
         return Air(self._action.action_w, self._action.setpoints_w, age_s)
 
-    async def emit(self, decision: Decision, snapshot: Snapshot, at_s: float) -> Sent:
+    async def emit(self, decision: Decision, snapshot: Snapshot, clock: Callable[[], float]) -> Sent:
         """Put the decided setpoints on air if the decision says so.
+
+        The age of what is on air counts from when the coordinator has accepted it: the step limit then
+        holds between the instants on air too, however long the way through the serial line was.
 
         Returns:
             What was sent. `alarm` names the supervisor's cause when the encoded frame did not decode to
@@ -62,6 +65,7 @@ class Emitter:
         if decision.send is Send.NOTHING or network_id is None or not self.radio.up:
             return Sent()
         resting = decision.verdict.source is Source.REST
+        at_s = clock()
         report = at_s - self._asked_at_s >= REPORT_EVERY_S
         by_slot: Mapping[int, int] = {
             slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
@@ -92,7 +96,7 @@ class Emitter:
             return Sent(tuple(payloads), False, "")
         self.frames_total[decision.send] += len(payloads)
         self._action = Air(totals_w(decision.setpoints_w, self.site), decision.setpoints_w)
-        self._sent_at_s = at_s
+        self._sent_at_s = clock()
         self.last_counter = first_counter + n - 1
         if report:
             self._asked_at_s = at_s

@@ -126,7 +126,7 @@ class Loop:
         started_s = perf_counter()
         decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
         compute_s = perf_counter() - started_s
-        sent = await self.emitter.emit(decision, snapshot, self.clock())
+        sent = await self.emitter.emit(decision, snapshot, self.clock)
         if sent.alarm:
             self._alarms = (sent.alarm,)
         self._tick += 1
