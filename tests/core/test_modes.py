@@ -88,6 +88,23 @@ def test_the_assignment_of_a_seed_never_changes() -> None:
     assert sum(bit << index for index, bit in enumerate(bits)) == 0x497A3F
 
 
+def test_the_pairs_of_a_seed_never_change() -> None:
+    plan = Plan(Mode.AB, 0.0, (), SEED)
+    bits = [acts(plan, Moment(float(BLOCK_S * index))) for index in range(24)]
+    assert sum(bit << index for index, bit in enumerate(bits)) == 0x69A656
+
+
+def test_names_and_numbers_that_files_and_audits_rely_on() -> None:
+    assert [mode.value for mode in Mode] == ["shadow", "ab", "rollout", "production"]
+    assert (BLOCK_S, MINUTES_PER_DAY) == (900, 1440)
+    assert Plan() == Plan(Mode.SHADOW, 0.0, (), b"")
+    assert Moment(5.0) == Moment(5.0, weekday=0, minute=0)
+
+
+def test_a_clock_before_1970_has_blocks_too() -> None:
+    assert assign(Plan(Mode.ROLLOUT, 50.0, (), SEED), Moment(-1.0)).block == -1
+
+
 @pytest.mark.parametrize(
     ("window", "weekday", "minute", "inside"),
     [
