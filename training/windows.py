@@ -42,11 +42,11 @@ CONNECTIONS = {"3ph": 0.7, "A": 0.3}
 class Chances:
     """How far ends are drawn. Delays are extra whole seconds on every frame, told or not to the estimator."""
 
-    net: float = 0.65
-    extra_s: tuple[float, ...] = (0.55, 0.2, 0.25)
-    told_nothing: float = 0.5
-    told_right: float = 0.3
-    other_slaves: float = 0.3
+    net: float = 0.7
+    extra_s: tuple[float, ...] = (0.7, 0.15, 0.15)
+    told_nothing: float = 0.6
+    told_right: float = 0.25
+    other_slaves: float = 0.25
     dead_slave: float = 0.04
     lossy: float = 0.1
 

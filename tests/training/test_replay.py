@@ -1,0 +1,168 @@
+"""Gradients through the replayed plant are right, and following them lowers the cost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import training.batch
+import training.batch_rules
+from safety.predictive import PredictiveGains
+from training.batch import View, age_weights, tick
+from training.batch_laws import predictive_law
+from training.checkpoint import load_weights
+from training.course import BEST_FILE, LAST_FILE, Course, choosing_reel, train
+from training.net import ReplayNet
+from training.replay import Batch, Plan, judge, rate_at, settled, update
+from training.windows import JUDGED, Chances, Reel, Sunshine, measured, read_days, reel_of, surplus_of, varied
+
+LIT_S = (36_000, 39_600)
+SMALL = Plan(rows=6, groups=2, stretch_s=40, learning_rate=4e-3, warm_up=3)
+
+
+def square_day(period_s: int = 90) -> Sunshine:
+    """A load that goes on and off on phase a under a steady sun."""
+    second = np.arange(86_400)
+    load_w = np.full((86_400, 3), 300.0, np.float32)
+    load_w[:, 0] += 1500.0 * (second // (period_s // 2) % 2)
+    lit = (second >= LIT_S[0]) & (second < LIT_S[1])
+    return Sunshine(load_w, np.where(lit, 9000.0, 0.0).astype(np.float32), "3ph", LIT_S)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def some_reel(seconds: int, count: int, chances: Chances = JUDGED) -> Reel:
+    luck = np.random.default_rng(1)
+    return reel_of([varied([square_day()], seconds + 1, luck) for _ in range(count)], luck, chances)
+
+
+@pytest.mark.usefixtures("exact")
+def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (training.batch, training.batch_rules):
+        monkeypatch.setattr(module, "whole", lambda values: values)  # steps of 1 W have no slope
+    reel = some_reel(40, 6, Chances(extra_s=(0.5, 0.5), told_nothing=0.5))
+    weights = age_weights(reel.rig.told_s)
+
+    def cost(theta: Tensor) -> Tensor:
+        def propose(view: View, memory: Any) -> tuple[Tensor, Any]:
+            phases = view.features[:, :27].reshape(-1, 3, 9)
+            return theta[0] * view.surplus_w + (phases * theta[1:10]).sum(2) + theta[10], None
+
+        site, memory, total = settled(reel, 0), None, torch.zeros(())
+        for second in range(reel.seconds):
+            site, memory, outcome = tick(reel.rig, site, weights, reel.moment(second), propose, memory)
+            total = total + (outcome.export_w + 0.5 * outcome.avoidable_w).mean()
+        return total
+
+    theta = torch.tensor([0.95, 0.0, 0.3, 0.4, 0.1, 5.0, 0.05, -0.1, 0.02, 0.03, 20.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(cost(theta), theta)
+    for index in range(len(theta)):
+        aside = torch.zeros_like(theta)
+        aside[index] = 1e-6
+        with torch.no_grad():
+            difference = (cost(theta + aside) - cost(theta - aside)) / 2e-6
+        assert float(slope[index]) == pytest.approx(float(difference), rel=1e-3, abs=1e-3)
+    assert float(slope.abs().min()) > 0.0
+
+
+def test_updates_lower_the_cost_below_that_of_the_law_the_network_starts_from() -> None:
+    torch.manual_seed(0)
+    days, net = (square_day(),), ReplayNet()
+    reel = some_reel(300, 8)
+    law_w = float(judge(reel, predictive_law(PredictiveGains())).j_w.mean())
+    assert float(judge(reel, net.policy).j_w.mean()) == pytest.approx(law_w, rel=1e-3)
+    batch = Batch(days, SMALL, Chances(), torch.device("cpu"), net)
+    optimizer = torch.optim.Adam(net.parameters())
+    for step in range(30):
+        batch.enter(np.random.default_rng(step))
+        update(net, batch, optimizer, rate_at(step / 30, step, SMALL), SMALL)
+    assert float(judge(reel, net.policy).j_w.mean()) < 0.95 * law_w
+
+
+def test_an_update_moves_no_further_than_the_clipped_gradient_allows() -> None:
+    torch.manual_seed(0)
+    net = ReplayNet()
+    batch = Batch((square_day(),), SMALL, Chances(), torch.device("cpu"), net)
+    batch.enter(np.random.default_rng(0))
+    before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
+    update(net, batch, torch.optim.SGD(net.parameters(), lr=1.0), 0.01, SMALL)
+    after = torch.cat([p.detach().flatten() for p in net.parameters()])
+    assert 0.0 < float((after - before).norm()) <= 0.01 * SMALL.gradient_max * 1.001
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
+    plan = Plan(learning_rate=1.0, learning_rate_end=0.1, warm_up=10)
+    assert rate_at(0.0, 0, plan) == pytest.approx(0.1)
+    assert rate_at(0.0, 9, plan) == pytest.approx(1.0)
+    assert rate_at(0.5, 100, plan) == pytest.approx(0.55)
+    assert rate_at(1.0, 200, plan) == pytest.approx(0.1)
+    assert rate_at(1.2, 300, plan) == pytest.approx(0.1)
+
+
+def test_a_run_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    days = (square_day(),)
+    course = Course(seed=3, updates=2, check_every=1, window_s=120, windows=2)
+    first = train(days, days, tmp_path, course, SMALL)
+    assert first.step == 2
+    longer = Course(seed=3, updates=3, check_every=1, window_s=120, windows=2)
+    second = train(days, days, tmp_path, longer, SMALL)
+    assert second.step == 3
+    assert second.best_j_w <= first.best_j_w
+    assert second.elapsed_s > first.elapsed_s
+    assert (tmp_path / LAST_FILE).exists()
+    net = ReplayNet()
+    assert load_weights(tmp_path / BEST_FILE, net).best_step == second.best_step
+    reel = choosing_reel(days, course)
+    assert float(judge(reel, net.policy).j_w.mean()) == pytest.approx(second.best_j_w, rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    days = (square_day(),)
+    course = Course(seed=5, updates=2, check_every=2, window_s=120, windows=1)
+
+    def weights(folder: Path) -> bytes:
+        train(days, days, folder, course, SMALL)
+        return (folder / BEST_FILE).read_bytes().partition(b"}}")[2]
+
+    a, b = weights(tmp_path / "a"), weights(tmp_path / "b")
+    assert a[-4000:] == b[-4000:]
+
+
+def test_windows_vary_and_measured_ones_do_not() -> None:
+    day = square_day()
+    luck = np.random.default_rng(2)
+    one, other = (varied((day,), 300, luck) for _ in range(2))
+    assert one.shape == other.shape == (300, 3)
+    assert not np.array_equal(one, other)
+    found = measured((day,), 300)
+    assert len(found) == 11
+    expected = surplus_of(day.pv_w, day.load_w, "3ph")[LIT_S[0] : LIT_S[0] + 300]
+    assert np.array_equal(found[0], expected)
+
+
+def test_far_ends_are_drawn_with_their_chances() -> None:
+    reel = some_reel(30, 300, Chances())
+    assert float((reel.extra_s == 0).float().mean()) == pytest.approx(Chances().extra_s[0], abs=0.08)
+    assert float(reel.rig.is_net.float().mean()) == pytest.approx(Chances().net, abs=0.08)
+    assert set(reel.rig.slaves.flatten().tolist()) == {2.0, 3.0, 4.0}
+    assert bool((reel.rig.told_s != reel.extra_s).any())
+    assert bool((reel.rig.told_s == reel.extra_s).any())
+    assert float((reel.rig.gain == 0.0).any(2).any(1).float().mean()) == pytest.approx(0.04, abs=0.035)
+    judged = some_reel(30, 100)
+    assert not judged.rig.told_s.any()
+    assert set(judged.rig.slaves.flatten().tolist()) == {3.0}
+
+
+def test_days_without_light_teach_nothing() -> None:
+    night = square_day()._replace(pv_w=np.zeros(86_400, np.float32), lit_s=(0, 86_400))
+    assert measured((night,), 600) == []
+    assert read_days(()) == ()
