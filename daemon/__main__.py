@@ -14,6 +14,7 @@ COMMANDS = {
     "replay": "Decide a journal again and compare.",
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
+    "ack": "Acknowledge what keeps a running daemon stopped.",
     "model": "Look after policy bundles: verify.",
     "meter": "Look after the meter: profiles, read.",
     "zigbee": "Look after the radio network: key, form.",
@@ -21,7 +22,7 @@ COMMANDS = {
 """Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
 TRAINING_COMMANDS = {
     "dataset": "Make a training set from journals, logs or simulated days.",
-    "train": "Train a model: dynamics.",
+    "train": "Train a policy and write it as a bundle.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 

@@ -38,6 +38,7 @@ class Chronicle:
     keep_totals: Callable[[dict[str, Any]], None]
     dropped_log_lines: Callable[[], int] = int
     view: Callable[[], None] | None = None
+    control: Callable[[Lived], None] | None = None
     loop: Loop | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
@@ -59,6 +60,8 @@ class Chronicle:
         self._keep_totals(lived.snapshot.at_s)
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
+        if self.control is not None:
+            self.control(lived)
         if self.view is not None:
             self.view()
 

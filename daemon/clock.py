@@ -45,6 +45,12 @@ def wall_moment(zone: ZoneInfo) -> Moment:
     return Moment(now_s if synchronised() else None, local.weekday(), local.hour * 60 + local.minute)
 
 
+def local_hour(zone: ZoneInfo) -> int | None:
+    """The hour of the site's day; None until the wall clock is synchronised."""
+    moment = wall_moment(zone)
+    return None if moment.unix_s is None else moment.minute // 60
+
+
 @dataclass(slots=True)
 class Pace:
     """Absolute deadlines. A late tick is not caught up: deadlines that have passed are skipped."""

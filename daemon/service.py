@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -21,8 +21,9 @@ from core.parts import cold_start
 from daemon import notify
 from daemon.assembly import Assembled, assemble_from
 from daemon.chronicle import Chronicle
-from daemon.clock import Pace, boottime_s, wall_moment
+from daemon.clock import Pace, boottime_s, local_hour, wall_moment
 from daemon.commissioning import COUNTER_FILE
+from daemon.control import Control, serve_control
 from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
@@ -83,7 +84,8 @@ class Service:
                 site = settings.core_site()
                 gate = SafetyGate(site)
                 emitter = Emitter(site, gate, radio, counter, key, settings.radio.ttl_s)
-                senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s)
+                hour = partial(local_hour, settings.zone())
+                senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
                 totals = TotalsFile(state / "totals.json")
                 figures = Figures(site, self._about(assembled), boottime_s(), totals.load())
                 reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
@@ -104,7 +106,10 @@ class Service:
                     dropped_log_lines=self.dropped_log_lines,
                 )
                 loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
-                async with _status(settings, figures, chronicle) as server:
+                async with (
+                    _status(settings, figures, chronicle) as server,
+                    _operators(state, loop, chronicle),
+                ):
                     await self._live(loop, chronicle, figures, server, reloader)
 
     def _loop(
@@ -248,3 +253,16 @@ async def _status(
         yield server
     finally:
         await server.stop()
+
+
+@asynccontextmanager
+async def _operators(state: Path, loop: Loop, chronicle: Chronicle) -> AsyncIterator[None]:
+    """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
+    control = Control(loop, chronicle.event)
+    chronicle.control = control.tell
+    async with AsyncExitStack() as door:
+        try:
+            await door.enter_async_context(serve_control(state, control))
+        except OSError as error:
+            log.warning("control_socket_unusable", reason=error.strerror, directory=str(state))
+        yield
