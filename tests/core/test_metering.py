@@ -66,6 +66,7 @@ def test_a_sum_within_rounding_of_the_whole_capacity_fills_it() -> None:
         ((6000.0, -300.0, 300.0), (5000.0,) * 3, (5000.0, 200.0, 800.0)),
         ((3000.0, -1500.0, 0.0), (5000.0,) * 3, (1500.0, 0.0, 0.0)),
         ((500.0, 500.0, -200.0), (5000.0,) * 3, (400.0, 400.0, 0.0)),
+        ((0.6, 0.0, 0.0), (5000.0,) * 3, (0.6, 0.0, 0.0)),
     ],
 )
 def test_examples(surplus_w: Phases, capacity_w: Phases, placed_w: Phases) -> None:
@@ -85,4 +86,5 @@ def test_avoidable_import_is_what_the_slaves_drew_from_the_grid() -> None:
     assert avoidable_import_w(slaves_w, grid_w, Metering.PER_PHASE) == 800.0
     assert avoidable_import_w(slaves_w, grid_w, Metering.NET) == 200.0
     assert avoidable_import_w(slaves_w, (-1.0, 0.0, 0.0), Metering.NET) == 0.0
+    assert avoidable_import_w(slaves_w, (-1.0, -1.0, -1.0), Metering.PER_PHASE) == 0.0
     assert avoidable_import_w((100.0, 0.0, 0.0), (900.0, 0.0, 0.0), Metering.NET) == 100.0
