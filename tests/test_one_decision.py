@@ -1,0 +1,82 @@
+"""There is one decision function, and live control, simulation and replay go through it alike."""
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import daemon.loop
+import daemon.replay
+import daemon.simulate
+from core.decision import Decision
+from core.parts import cold_start
+from core.tick import decide
+from daemon.assembly import assemble_from
+from daemon.records import Start, Tick, read_journal
+from daemon.settings import parse_settings
+from safety.timers import from_record
+from tests.daemon.whole import until, whole
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("core", "safety", "models", "drivers", "plant", "daemon", "training")
+READS_THE_ENVIRONMENT = {"models/__init__.py", "daemon/log.py", "daemon/notify.py", "daemon/terminal.py"}
+"""Telemetry off before the import; where systemd and the terminal listen. `run` finds the home folder."""
+SHELL = {"daemon/commands/run.py", "daemon/screen.py", "daemon/refusals.py"}
+
+
+def sources() -> list[Path]:
+    return [file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_nobody_else_defines_a_decision() -> None:
+    found = [
+        str(file.relative_to(ROOT))
+        for file in sources()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "decide"
+    ]
+    assert found == ["core/tick.py"]
+    for shell in (daemon.loop, daemon.replay, daemon.simulate):
+        assert vars(shell)["decide"] is decide
+
+
+def test_no_environment_variable_changes_a_decision() -> None:
+    """Only the outermost shell looks at the environment, and never for control."""
+    found = {
+        str(file.relative_to(ROOT))
+        for file in sources()
+        if not str(file.relative_to(ROOT)).startswith("training/")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+    }
+    assert found <= READS_THE_ENVIRONMENT | SHELL
+
+
+async def test_what_was_decided_live_is_decided_again_with_equal_arguments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lived: list[tuple[tuple[Any, ...], Decision]] = []
+
+    def noted(*arguments: Any) -> Any:
+        decision, memory = decide(*arguments)
+        lived.append((arguments, decision))
+        return decision, memory
+
+    monkeypatch.setattr(daemon.loop, "decide", noted)
+    async with whole(tmp_path) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 500.0, 20.0)
+        await pair.stop()
+
+    records = list(read_journal(tmp_path / "journal"))
+    (start,) = (record for record in records if isinstance(record, Start))
+    ticks = [record for record in records if isinstance(record, Tick)]
+    assert [tick.snapshot for tick in ticks] == [arguments[0] for arguments, _ in lived]
+    assert [tick.decision for tick in ticks] == [decision for _, decision in lived]
+
+    settings = parse_settings(start.settings_toml, Path(start.settings_path))
+    parts = assemble_from(settings, standing=from_record(start.standing)).parts
+    memory = cold_start(parts)
+    for tick in ticks:
+        decision, memory = decide(tick.snapshot, tick.authority, memory, parts)
+        assert decision == tick.decision
