@@ -53,6 +53,8 @@ def test_capacity_counts_available_slaves_up_to_the_limit() -> None:
     assert capacity_w(site(slaves), seen) == (5000.0, 0.0, 700.0)
     gone = replace(seen, slaves=(SlaveState(), SlaveState(available=False), SlaveState()))
     assert capacity_w(site(slaves), gone) == (3000.0, 0.0, 700.0)
+    with pytest.raises(ValueError, match="zip"):
+        capacity_w(site(slaves), snapshot(slaves=2))
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_slow_ticks_have_longer_gaps_and_shorter_histories() -> None:
     assert seen.model_w != (2000.0,) * 3
     seen, _ = look(slow, replace(snapshot(at_s=1008.1), on_air=Air((2000.0,) * 3, (), 1.0)), before)
     assert seen.model_w == (2000.0,) * 3
-    assert len(look(replace(slow, period_s=10.0), snapshot(), Belief())[1].sent_w) == 1
+    assert len(look(replace(slow, period_s=20.0), snapshot(), Belief())[1].sent_w) == 1
 
 
 def test_a_netting_meter_sees_the_sum_shared_out() -> None:
