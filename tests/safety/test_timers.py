@@ -184,6 +184,31 @@ def test_synchronised_is_true_and_nothing_else() -> None:
     assert found.left_s == HOUR.left_s
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"more": 1}, "not what stands"),
+        ({"left_s": []}, "not what stands"),
+        ({"version": 2}, "another version"),
+        ({"latched": ["nonsense"]}, "an unknown cause"),
+        ({"at_s": True}, "True is not a number >= 0"),
+    ],
+)
+def test_a_record_that_is_refused_says_why(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        from_record({**to_record(HOUR), **changes})
+
+
+def test_a_record_says_its_version() -> None:
+    assert to_record(Standing()) == {"version": 1, "left_s": {}, "recent_s": [], "latched": [], "at_s": None}
+
+
+def test_what_is_nearly_over_is_not_over() -> None:
+    standing = Standing(left_s=(("violation", 1.5),), recent_s=(1.5,), at_s=0.0)
+    assert advance(standing, 1.0) == Standing((("violation", 0.5),), (0.5,), (), 1.0)
+    assert advance(standing, 1.5) == Standing((), (), (), 1.5)
+
+
 seconds = st.floats(0.0, 1e6)
 standings = st.builds(
     Standing,
