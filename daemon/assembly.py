@@ -1,17 +1,19 @@
 """The only place where parts are chosen: the same for live control, shadow, replay and simulation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.parts import Fallback, Parts
 from core.site import Site
+from daemon import calibration_file
+from daemon.calibration_file import CalibrationError, CalibrationRecord, load_calibration
 from daemon.settings import Settings
 from models.bundle import Bundle, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES, FeatureObserver
 from models.policy import NoPolicy, OnnxPolicy
-from safety.anomaly import ZScoreDetector
+from safety.anomaly import CalibratedDetector, ZScoreDetector
 from safety.gate import SafetyGate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
@@ -25,13 +27,17 @@ AnyParts = Parts[Any, Any, Any, Any, Any]
 class Assembled:
     """Parts of one controller, and what is known of its policy.
 
-    `problem` is why there is no policy; the fallback acts then.
+    `problem` is why there is no policy; the fallback acts then. `calibration` is that of the detector's
+    tripping tier; without one the detector only flags, and `calibration_problem` says why a configured one
+    is not used.
     """
 
     parts: AnyParts
     policy: OnnxPolicy | NoPolicy
     bundle: Bundle | None
     problem: str = ""
+    calibration: CalibrationRecord | None = None
+    calibration_problem: str = ""
 
 
 def assemble(
@@ -40,6 +46,7 @@ def assemble(
     bundle_directory: Path | None,
     *,
     z_threshold: float = 3.0,
+    calibration: Path | None = None,
     clock: Callable[[], float] | None = None,
     standing: Standing | None = None,
 ) -> Assembled:
@@ -50,21 +57,23 @@ def assemble(
         fallback: the controller that always has an answer.
         bundle_directory: the policy's bundle; None for a site without a policy.
         z_threshold: standard deviations beyond which the detector flags.
+        calibration: file of `sunkeep calibrate`; None for a detector that only flags.
         clock: fine clock that measures the policy's latency; None where time is simulated.
         standing: fallbacks and latches that outlived a restart.
     """
     bundle, problem = _bundle(bundle_directory, site)
+    calibrated, calibration_problem = _calibration(calibration, site)
     policy = NoPolicy() if bundle is None else OnnxPolicy(bundle, clock)
     parts = Parts(
         site=site,
         observer=FeatureObserver(),
         policy=policy,
         fallback=fallback,
-        detector=_detector(bundle, z_threshold),
+        detector=_detector(bundle, z_threshold, calibrated),
         supervisor=ModeSupervisor(standing),
         gate=SafetyGate(site),
     )
-    return Assembled(parts, policy, bundle, problem)
+    return Assembled(parts, policy, bundle, problem, calibrated, calibration_problem)
 
 
 def assemble_from(
@@ -77,6 +86,7 @@ def assemble_from(
         fallback_law(settings, site),
         bundle_directory(settings.policy.bundle),
         z_threshold=settings.anomaly.z_threshold,
+        calibration=settings.anomaly.calibration,
         clock=clock,
         standing=standing,
     )
@@ -84,10 +94,22 @@ def assemble_from(
 
 def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
     """The configured fallback."""
+    if settings.fallback.law == "predictive":
+        return PredictiveFallback(site, predictive_gains(settings))
+    return PiFallback(site, pi_gains(settings))
+
+
+def pi_gains(settings: Settings) -> PiGains:
+    """Gains of the PI controller as configured; its own margin where none is given."""
     law = settings.fallback
-    if law.law == "predictive":
-        return PredictiveFallback(site, PredictiveGains(margin_w=law.margin_w))
-    return PiFallback(site, PiGains(law.kp, law.ki, law.margin_w))
+    gains = PiGains(law.kp, law.ki)
+    return gains if law.margin_w is None else replace(gains, margin_w=law.margin_w)
+
+
+def predictive_gains(settings: Settings) -> PredictiveGains:
+    """Gains of the predictive law; its own margin where none is given."""
+    margin_w = settings.fallback.margin_w
+    return PredictiveGains() if margin_w is None else PredictiveGains(margin_w=margin_w)
 
 
 def bundle_directory(name: str) -> Path:
@@ -106,7 +128,26 @@ def _bundle(directory: Path | None, site: Site) -> tuple[Bundle | None, str]:
     return bundle, ""
 
 
-def _detector(bundle: Bundle | None, z_threshold: float) -> ZScoreDetector:
+def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | None, str]:
+    if file is None:
+        return None, ""
+    try:
+        record = load_calibration(file)
+        calibration_file.require_fit(record, site)
+    except CalibrationError as error:
+        return None, str(error)
+    return record, ""
+
+
+def _detector(
+    bundle: Bundle | None, z_threshold: float, calibrated: CalibrationRecord | None
+) -> ZScoreDetector | CalibratedDetector:
+    """The flag tier, with the tripping tier above it once the site is calibrated."""
+    flags = _flags(bundle, z_threshold)
+    return flags if calibrated is None else CalibratedDetector(flags, calibrated.calibration())
+
+
+def _flags(bundle: Bundle | None, z_threshold: float) -> ZScoreDetector:
     """Flags against the data the policy was trained on; silent without a policy."""
     if bundle is None:
         return ZScoreDetector((), (), (), z_threshold)

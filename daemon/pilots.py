@@ -6,7 +6,7 @@ from pathlib import Path
 from core.decision import Authority
 from core.parts import cold_start
 from core.site import Site
-from daemon.assembly import Assembled, assemble, bundle_directory, fallback_law
+from daemon.assembly import Assembled, assemble, bundle_directory, fallback_law, pi_gains, predictive_gains
 from daemon.settings import Settings
 from daemon.simulate import Pilot
 from models.bundle import BundleError
@@ -50,11 +50,11 @@ def _law(
     controller: str, site: Site, settings: Settings | None, margin_shift_w: float
 ) -> PiFallback | PredictiveFallback:
     """The named law with its configured gains; a configuration holds the gains of the law it chose."""
-    configured = settings.fallback if settings is not None and settings.fallback.law == controller else None
+    other = settings is not None and settings.fallback.law != controller
     if controller == "pi":
-        pi = PiGains() if configured is None else PiGains(configured.kp, configured.ki, configured.margin_w)
+        pi = PiGains() if settings is None or other else pi_gains(settings)
         return PiFallback(site, replace(pi, margin_w=pi.margin_w + margin_shift_w))
-    predictive = PredictiveGains() if configured is None else PredictiveGains(margin_w=configured.margin_w)
+    predictive = PredictiveGains() if settings is None or other else predictive_gains(settings)
     return PredictiveFallback(site, replace(predictive, margin_w=predictive.margin_w + margin_shift_w))
 
 

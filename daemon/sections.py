@@ -80,6 +80,10 @@ def _path(value: Any, info: ValidationInfo) -> Path:
     return base / value
 
 
+def _optional_path(value: Any, info: ValidationInfo) -> Path | None:
+    return None if value is None else _path(value, info)
+
+
 def _profile(value: str, info: ValidationInfo) -> str:
     return str(_path(value, info)) if value.endswith(".toml") else value
 
@@ -201,15 +205,19 @@ class FallbackSection(Section):
     """The controller that always has an answer. Gains above 2 oscillate with any delay of the radio."""
 
     law: Literal["pi", "predictive"] = "pi"
-    margin_w: float = Field(default=10.0, ge=-500.0, le=500.0)
+    margin_w: float | None = Field(default=None, ge=-500.0, le=500.0)
     kp: float = Field(default=0.7, ge=0.0, le=2.0)
     ki: float = Field(default=0.25, ge=0.0, le=2.0)
 
 
 class AnomalySection(Section):
-    """Standard deviations beyond which a feature is flagged."""
+    """Standard deviations beyond which a feature is flagged, and the calibration of the tripping tier.
+
+    Without a calibration, a file of `sunkeep calibrate`, the detector flags and never trips.
+    """
 
     z_threshold: float = Field(default=3.0, ge=1.0, le=100.0)
+    calibration: Annotated[Path | None, BeforeValidator(_optional_path)] = None
 
 
 class JournalSection(Section):
