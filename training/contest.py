@@ -47,8 +47,9 @@ class Standing:
     """One controller on all days of a billing and delay, beside the PI.
 
     Energies are sums over days and radios in Wh. `export_change` is at equal import,
-    `j_change` and `peak_change` plain: -0.25 is a quarter less.
-    Intervals are 95 %, over resampled half hours.
+    `j_change` and `peak_change` plain: -0.25 is a quarter less. The PI's margins are swept only where nothing
+    is delayed; elsewhere, and beyond the sweep, `export_change` is NaN. Intervals are 95 %, over resampled
+    half hours.
     """
 
     controller: str
@@ -142,7 +143,6 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Stan
 
     j_change, export_change = changes(rows)
     resampled = np.array([changes(picked) for picked in drawn])
-    low, high = np.nanpercentile(resampled, [2.5, 97.5], axis=0) if name != "pi" else np.zeros((2, 2))
     return Standing(
         name,
         metering.value,
@@ -156,11 +156,20 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Stan
         float(mine.imbalance_w[at].mean()),
         float(mine.frames_per_min[at].mean()),
         j_change,
-        (float(low[0]), float(high[0])),
+        _interval(resampled[:, 0]),
         export_change,
-        (float(low[1]), float(high[1])),
+        _interval(resampled[:, 1]),
         float(mine.peak10s_export_w[at].mean() / pi.peak10s_export_w[base].mean() - 1.0),
     )
+
+
+def _interval(values: Energies) -> tuple[float, float]:
+    """95 % of the values that exist; NaN where there are none."""
+    there = values[np.isfinite(values)]
+    if not there.size:
+        return float("nan"), float("nan")
+    low, high = np.percentile(there, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def as_table(rows: Sequence[Standing]) -> Table:

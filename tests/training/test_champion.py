@@ -1,0 +1,146 @@
+"""The champion's bundle, the command that makes it, and the contest it is judged in."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from click.testing import CliRunner
+from pyarrow import parquet
+
+import training.champion
+from daemon.pilots import pilot
+from daemon.simulate import Scenario, default_site, simulate
+from models.bundle import load_bundle
+from models.features import FEATURE_NAMES
+from plant.trace import load_trace
+from safety.pi import PiGains
+from safety.predictive import PredictiveGains
+from training.batch import View
+from training.batch_laws import predictive_law
+from training.champion import EXAMPLE_S, examples, write_bundle
+from training.contest import MARGINS_W, as_table, compete, export_at, standings
+from training.course import Course
+from training.days import find_days
+from training.export import sequence_error_w
+from training.net import HIDDEN, MEMORY, ReplayNet
+from training.replay import Plan
+from training.windows import read_days
+
+LIT_S = (40_000, 40_800)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two days with 13 minutes of light and a load that switches."""
+    where = tmp_path_factory.mktemp("days")
+    second = np.arange(86_400)
+    rows = []
+    for number, split in enumerate(("train", "val")):
+        load = {f"p_{phase}_w": np.full(86_400, 250.0) for phase in "abc"}
+        load["p_b_w"] = load["p_b_w"] + 1400.0 * (second // (37 + number) % 2)
+        lit = (second >= LIT_S[0]) & (second < LIT_S[1])
+        columns = {"t": second, **load, "pv_w": np.where(lit, 8000.0, 0.0)}
+        parquet.write_table(pa.table(columns), where / f"{split}.parquet")
+        rows.append({"file": f"{split}.parquet", "split": split, "pv_connection": "3ph"})
+    (where / "SUMMARY.json").write_text(json.dumps(rows))
+    return where
+
+
+def lively() -> ReplayNet:
+    torch.manual_seed(4)
+    net = ReplayNet()
+    torch.nn.init.normal_(net.last.weight, std=0.05)
+    return net.eval()
+
+
+def test_an_untrained_network_is_the_predictive_law() -> None:
+    net, states = ReplayNet(), torch.randn(50, 30) * 800.0
+    memory = net.cold(1)
+    law, cell = predictive_law(PredictiveGains()), None
+    for state in states.split(1):  # type: ignore[no-untyped-call]
+        action_w, memory = net(state, memory)
+        surplus_w = state[:, 0:27:9]
+        view = View(state, surplus_w, surplus_w, surplus_w, torch.full((1, 3), 5000.0))
+        expected_w, cell = law(view, cell)
+        assert action_w[0].tolist() == pytest.approx(expected_w[0].tolist(), abs=0.01)
+
+
+def test_the_phases_are_treated_alike() -> None:
+    net, state = lively(), torch.randn(4, 30) * 500.0
+    turned = torch.cat([state[:, 9:27], state[:, :9], state[:, 27:]], 1)
+    with torch.no_grad():
+        answer, memory = net(state, net.cold(4))
+        other, turned_memory = net(turned, net.cold(4))
+    assert torch.allclose(answer.roll(-1, 1), other, atol=1e-2)
+    assert torch.allclose(memory.roll(-1, 1), turned_memory, atol=1e-2)
+
+
+def test_the_bundle_answers_like_the_network_along_a_sequence_with_a_restart(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.champion, "EXAMPLES", 3)
+    net, days = lively(), find_days(folder, "train")
+    sunshine = read_days(days)
+    write_bundle(net, days, sunshine, tmp_path, "toy", 7, seed=0)
+    bundle = load_bundle(tmp_path)
+    (tensor,) = bundle.manifest.memory
+    assert tensor.shape == (1, 3, MEMORY) == (1, 3, HIDDEN + 4)
+    assert bundle.manifest.bundle_version == 7
+    assert (tmp_path / "policy.onnx").stat().st_size < 2_000_000
+    states, actions_w = examples(net, sunshine, 4, seed=1)
+    assert sequence_error_w(net, bundle, states[:600], tensor.shape) <= 0.01
+    assert states.shape[1] == len(FEATURE_NAMES)
+    assert states[:, 0].std() == pytest.approx(states[:, 9].std(), rel=1e-3)
+    assert 0.0 <= actions_w.min() <= actions_w.max() <= 5000.0
+
+
+def test_the_first_examples_are_one_site_second_by_second(folder: Path) -> None:
+    sunshine = read_days(find_days(folder, "train"))
+    states, _ = examples(lively(), sunshine, 4, seed=1)
+    surplus = FEATURE_NAMES.index("surplus_hat_w_a")
+    change = FEATURE_NAMES.index("surplus_change_1s_w_a")
+    first = states[: EXAMPLE_S - 1]
+    assert np.diff(first[:, surplus]) == pytest.approx(first[1:, change], abs=0.01)
+
+
+def test_the_command_trains_exports_and_judges(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.champion, "EXAMPLES", 3)
+    monkeypatch.setattr(training.champion, "SHORT_PLAN", Plan(rows=3, groups=2, stretch_s=20, lead_s=5))
+    course = Course(updates=2, check_every=1, window_s=120, windows=2)
+    monkeypatch.setattr(training.champion, "SHORT_COURSE", course)
+    arguments = ["--traces", str(folder), "--out", str(tmp_path), "--short"]
+    result = CliRunner().invoke(training.champion.main, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert {path.name for path in tmp_path.iterdir()} >= {"bundle", "best.safetensors", "last.safetensors"}
+    site = default_site()
+    scenario = Scenario(load_trace(), site, start_s=40_000, end_s=40_200)
+    run = simulate(scenario, pilot("policy", site, bundle=tmp_path / "bundle"))
+    assert run.score.unsafe_actions == 0
+    assert {source.value: ticks for source, ticks in run.acted.items() if ticks} == {"policy": 200}
+
+
+def test_a_contest_shows_every_controller_at_equal_import(folder: Path) -> None:
+    field = compete(find_days(folder, "val"), (0,), ReplayNet(), PiGains())
+    rows = standings(field)
+    assert len(rows) == 2 * 3 * 3
+    by_name = {(row.controller, row.metering, row.extra_delay_s): row for row in rows}
+    pi, law, net = (by_name[name, "net", 0] for name in ("pi", "predictive", "champion"))
+    assert pi.j_change == 0.0
+    assert pi.export_change == pytest.approx(0.0, abs=1e-9)
+    assert net.j_wh == pytest.approx(law.j_wh, rel=1e-2)  # untrained
+    assert law.j_interval[0] <= law.j_change <= law.j_interval[1]
+    assert by_name["pi", "net", 2].j_wh > pi.j_wh
+    assert len(field.heats["pi"]) == 2 * (len(MARGINS_W) + 2)
+    assert as_table(rows).row_count == len(rows)
+
+
+def test_export_is_compared_between_margins_and_never_beyond() -> None:
+    exports, imports = (30.0, 10.0, 20.0), (100.0, 300.0, 200.0)
+    assert export_at(150.0, exports, imports) == 25.0
+    assert np.isnan(export_at(350.0, exports, imports))
+    assert np.isnan(export_at(50.0, exports, imports))
