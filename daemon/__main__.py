@@ -15,6 +15,7 @@ COMMANDS = {
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
+    "calibrate": "Fit the anomaly detector to the site's own journals.",
     "model": "Look after policy bundles: verify.",
     "meter": "Look after the meter: profiles, read.",
     "zigbee": "Look after the radio network: key, form.",

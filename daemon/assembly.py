@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from core.parts import Fallback, Parts
+from core.parts import Detector, Fallback, Parts
 from core.site import Site
-from daemon import calibration_file
-from daemon.calibration_file import CalibrationError, CalibrationRecord, load_calibration
+from daemon.calibration_file import (
+    CalibrationError,
+    CalibrationRecord,
+    load_calibration,
+    require_site,
+)
 from daemon.settings import Settings
 from models.bundle import Bundle, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES, FeatureObserver
@@ -133,7 +137,7 @@ def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | Non
         return None, ""
     try:
         record = load_calibration(file)
-        calibration_file.require_fit(record, site)
+        require_site(record, site)
     except CalibrationError as error:
         return None, str(error)
     return record, ""
@@ -141,7 +145,7 @@ def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | Non
 
 def _detector(
     bundle: Bundle | None, z_threshold: float, calibrated: CalibrationRecord | None
-) -> ZScoreDetector | CalibratedDetector:
+) -> Detector[Any]:
     """The flag tier, with the tripping tier above it once the site is calibrated."""
     flags = _flags(bundle, z_threshold)
     return flags if calibrated is None else CalibratedDetector(flags, calibrated.calibration())

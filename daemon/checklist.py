@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daemon.assembly import bundle_directory
+from daemon.calibration_file import CalibrationError, load_calibration, require_site
 from daemon.sections import RtuTransport
 from daemon.settings import Settings, SettingsError, load_settings, read_site_key
 from drivers.errors import ConfigError
@@ -50,6 +51,7 @@ def walk(path: Path) -> Iterator[Item]:
         "meter port": lambda: _meter_port(settings),
         "radio port": lambda: _serial_port(settings.radio.path),
         "policy bundle": lambda: _bundle(settings),
+        "anomaly detector": lambda: _calibration(settings),
         "state folder": lambda: _folder(settings.state.directory, 1),
         "journal folder": lambda: _folder(settings.journal.directory, settings.journal.max_mb),
         "status port": lambda: _free_port(settings.status.host, settings.status.port),
@@ -57,7 +59,7 @@ def walk(path: Path) -> Iterator[Item]:
     for name, check in checks.items():
         try:
             yield Item(name, True, check())
-        except (FailsError, SettingsError, ConfigError, BundleError) as error:
+        except (FailsError, SettingsError, ConfigError, BundleError, CalibrationError) as error:
             yield Item(name, False, str(error))
 
 
@@ -100,6 +102,15 @@ def _bundle(settings: Settings) -> str:
     bundle = load_bundle(bundle_directory(settings.policy.bundle))
     require_fit(bundle.manifest, settings.core_site())
     return f"{bundle.manifest.name} {bundle.manifest.bundle_version}, golden vectors hold"
+
+
+def _calibration(settings: Settings) -> str:
+    file = settings.anomaly.calibration
+    if file is None:
+        return "not calibrated: it flags and never trips; `sunkeep calibrate` after two weeks"
+    record = load_calibration(file)
+    require_site(record, settings.core_site())
+    return f"{file}, calibrated on {record.days:.0f} days"
 
 
 def _folder(folder: Path, needed_mb: int) -> str:

@@ -35,6 +35,7 @@ class Start(Record):
     settings_path: str
     settings_toml: str
     bundle_sha256: str
+    calibration_sha256: str = ""
     standing: dict[str, Any]
 
 

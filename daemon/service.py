@@ -77,6 +77,7 @@ class Service:
             assembled = assemble_from(settings, time.perf_counter, standing)
             if assembled.problem:
                 log.warning("policy_refused", reason=assembled.problem, acting="fallback")
+            _tell_calibration(assembled)
             async with (
                 open_meter(settings, boottime_s) as meter,
                 open_radio(settings, key, boottime_s, SystemRandom()) as radio,
@@ -183,6 +184,7 @@ class Service:
             policy_name="" if bundle is None else f"{bundle.directory.name} {bundle.manifest.bundle_version}",
             version=version("sunkeep"),
             remark=self.remark,
+            anomaly_calibrated=assembled.calibration is not None,
         )
 
     def _journal(self) -> Journal:
@@ -198,6 +200,7 @@ class Service:
             settings_path=str(self.path.absolute()),
             settings_toml=self.path.read_text(),
             bundle_sha256="" if assembled.bundle is None else assembled.bundle.sha256,
+            calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
             standing=to_record(standing),
         )
 
@@ -207,6 +210,16 @@ def _keep(file: TotalsFile, totals: dict[str, Any]) -> None:
         file.save(totals)
     except OSError as error:
         log.warning("totals_unwritable", reason=error.strerror, file=str(file.path))
+
+
+def _tell_calibration(assembled: Assembled) -> None:
+    """Whether anomalies can trip: a detector that only flags says so at every start."""
+    if assembled.calibration is not None:
+        record = assembled.calibration
+        log.info("anomaly_calibrated", days=round(record.days, 1), sha256=record.sha256[:16])
+    else:
+        reason = assembled.calibration_problem or "no [anomaly] calibration; make one with sunkeep calibrate"
+        log.warning("anomaly_uncalibrated", detector="flags only", reason=reason)
 
 
 def _pat() -> None:

@@ -25,14 +25,15 @@ def replay(journal: Path, as_json: bool) -> int:
     differs.
     """
 
-    unequal_bundles: list[str] = []
+    unequal_files: list[str] = []
 
     def begin(start: Start) -> tuple[AnyParts, AnyMemory]:
         settings = parse_settings(start.settings_toml, Path(start.settings_path))
         assembled = assemble_from(settings, standing=from_record(start.standing))
         sha256 = "" if assembled.bundle is None else assembled.bundle.sha256
-        if sha256 != start.bundle_sha256:
-            unequal_bundles.append(start.run)
+        calibration = "" if assembled.calibration is None else assembled.calibration.sha256
+        if (sha256, calibration) != (start.bundle_sha256, start.calibration_sha256):
+            unequal_files.append(start.run)
         return assembled.parts, cold_start(assembled.parts)
 
     ticks = different = 0
@@ -51,8 +52,10 @@ def replay(journal: Path, as_json: bool) -> int:
         click.echo(json.dumps({"ticks": ticks, "different": different, "first": first}, default=str))
     else:
         click.echo(f"{ticks} ticks decided again, {different} different")
-        if unequal_bundles:
-            click.echo("The policy bundle is not the one of the journal; its wishes may differ.")
+        if unequal_files:
+            click.echo(
+                "The policy bundle or the calibration is not the one of the journal; what they say may differ."
+            )
         if first:
             click.echo(f"first difference: {first}")
     return 1 if different else 0
