@@ -14,11 +14,13 @@ import numpy as np
 
 import daemon.service
 from core.decision import State
+from core.sight import Belief
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.log import start_log
 from daemon.loop import Lived, Loop
 from plant.trace import Trace, load_trace
+from safety.sensor import LoopMemory
 from safety.supervisor import CLEAN_PROPOSALS, GOOD_AFTER_STOP
 from tests.daemon.whole import Whole, whole
 from tests.referee.tap import POWER_REGISTERS
@@ -91,7 +93,7 @@ class Pair:
             setattr(far_end.meter.faults, kind, False)
 
     def warm(self) -> None:
-        """Spare the wait after a stop: the supervisor's memory as it is after 30 good samples."""
+        """Spare the wait after a stop: memory as it is after 30 good samples, with slaves believed at rest."""
         assert self.loop is not None
         watch = replace(
             self.loop.memory.watch,
@@ -99,8 +101,9 @@ class Pair:
             good=GOOD_AFTER_STOP,
             clean=CLEAN_PROPOSALS,
             stopped=(),
+            loop=LoopMemory(),
         )
-        self.loop.memory = replace(self.loop.memory, watch=watch)
+        self.loop.memory = replace(self.loop.memory, watch=watch, belief=Belief())
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ Every line is one JSON object with a `site` (any name) and a `kind`:
 
 - ``site``: what was commissioned: `slaves` as [slot, phase 0..2], `key` and `network` in hex, `period_s`,
   `ttl_s`, `tolerance_s`, and `good_at_start`, `good_after_stop` (0 switches that rule off).
-- ``start``: a controller begins to live.
+- ``start``, ``gone``: a controller begins to live; it was killed, and only the time to live is left.
 - ``frame``: a setpoint broadcast seen on air: `at_s`, `payload` in hex (behind the ZCL header).
 - ``other``: any other broadcast seen on air: `at_s`. A coordinator's stack sends two when it starts; the
   rule is about setpoint frames, the summary tells the most broadcasts of both kinds in one window.
@@ -156,6 +156,7 @@ class SiteSeen:
         self.air_w: Watts = {}
         self.air_at_s = -math.inf
         self.resting = True
+        self.alive = True
         self.acted = False
         self.round_slots: set[int] = set()
         self.round_was_w: Watts = {}
@@ -170,7 +171,11 @@ class SiteSeen:
 
     def start(self, line: Line) -> None:
         """A new life of the controller: what it has to wait for is the start's."""
-        self.acted, self.meter.row = False, 0
+        self.acted, self.meter.row, self.alive = False, 0, True
+
+    def gone(self, line: Line) -> None:
+        """Killed: nobody is there who could release."""
+        self.alive = False
 
     def answer(self, line: Line) -> None:
         self.answers += 1
@@ -183,7 +188,7 @@ class SiteSeen:
         following = not self.resting and any(self.air_w.values()) and at_s - self.air_at_s <= self.ttl_s
         age_s = at_s - self.meter.good_at_s
         late = age_s > METER_LOST_S + self.period_s + self.tolerance_s
-        if following and late and self.silence_told_s != self.meter.good_at_s:
+        if self.alive and following and late and self.silence_told_s != self.meter.good_at_s:
             self.silence_told_s = self.meter.good_at_s
             self.report("silence", at_s, f"no release {age_s:.2f} s after the last good sample")
 

@@ -83,9 +83,9 @@ class Tap:
         *,
         period_s: float,
         ttl_s: int = 15,
-        good_after_stop: int = GOOD_AFTER_STOP,
+        waits: bool = True,
     ) -> None:
-        """Announce the site and begin to listen."""
+        """Announce the site and begin to listen. `waits` off: the rule `early` is off."""
         air = self.far_end.radio.air
         network = self._network()
         self.referee.tell(
@@ -97,8 +97,8 @@ class Tap:
             period_s=period_s,
             ttl_s=ttl_s,
             tolerance_s=TOLERANCE_S,
-            good_at_start=GOOD_AT_START,
-            good_after_stop=good_after_stop,
+            good_at_start=GOOD_AT_START if waits else 0,
+            good_after_stop=GOOD_AFTER_STOP if waits else 0,
         )
         air.taps.append(self._on_air)
         self.far_end.meter.taps.append(self._on_wire)

@@ -163,6 +163,13 @@ def test_frozen_answers_stop_being_good_samples() -> None:
     assert judged(put(frozen, frame(70.1, 62, (0, 0, 0, 0), safe_release=True))) == []
 
 
+def test_a_killed_controller_cannot_be_silent() -> None:
+    at = next(i for i, line in enumerate(CLEAN) if line.get("at_s") == 22.0)
+    killed = [line for line in CLEAN if line.get("at_s") != 22.6]
+    assert judged(killed) == ["silence"]
+    assert judged([*killed[:at], {"kind": "gone", "site": "a"}, *killed[at:]]) == []
+
+
 def test_setpoints_that_ran_out_are_the_start_of_a_new_step() -> None:
     """After 15 s without a frame the slaves are at rest: the old setpoints are no place to start from."""
     waiting = [answer(62.0 + t, wobble=0.1 * t) for t in range(1, 18)]

@@ -1,0 +1,64 @@
+"""An event loop whose time passes only while nobody has anything to do.
+
+Everything else is real: sockets, pseudo-terminals, the kernel between them. The clock of the loop and the
+daemon's CLOCK_BOOTTIME stand still while code runs and jump to the next timer once no descriptor is ready, so
+that a campaign measures what the software decides and not how busy the machine is. What a machine adds is
+measured in real time, on an idle one.
+"""
+
+import asyncio
+import selectors
+import time
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+SETTLE_S = 0.0015
+"""Real time that the kernel gets to carry what was written to the other end, before time jumps."""
+THREADS_S = 0.02
+"""Real time to wait for a thread when there is no timer at all."""
+LONGEST_JUMP_S = 0.25
+T = TypeVar("T")
+
+
+class _Idle(selectors.DefaultSelector):
+    """Moves the loop's time instead of sleeping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or (timeout is not None and timeout <= 0.0):
+            return ready
+        ready = super().select(THREADS_S if timeout is None else SETTLE_S)
+        if not ready and timeout is not None:
+            self.now_s += min(timeout, LONGEST_JUMP_S)
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Asyncio's own loop on that selector."""
+
+    def __init__(self) -> None:
+        self._idle = _Idle()
+        super().__init__(self._idle)
+
+    def time(self) -> float:
+        """Seconds since an arbitrary instant."""
+        return self._idle.now_s
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Like `asyncio.run`, in virtual time; `daemon.clock.boottime_s` follows it."""
+    loop = VirtualLoop()
+
+    def clock_gettime(_clock: int) -> float:
+        return loop.time()
+
+    with (
+        patch.object(time, "clock_gettime", clock_gettime),
+        asyncio.Runner(loop_factory=lambda: loop) as runner,
+    ):
+        return runner.run(main)
