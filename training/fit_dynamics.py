@@ -1,0 +1,148 @@
+"""Trains the forward dynamics model on one split, chooses on the next, and judges once on the last."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+
+import torch
+from torch import Tensor, nn
+
+from core.site import Metering
+from training.dynamics import (
+    ForwardDynamicsModel,
+    ForwardModelLoss,
+    Scaling,
+    Shape,
+    as_tensors,
+    save_model,
+)
+from training.transitions import Transitions, read_manifest, read_normalization, read_transitions
+
+GRADIENT_MAX = 1.0
+JUDGED_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run trains. `patience` epochs without a better validation loss cut the rate to a tenth.
+
+    `minutes` are those of one core, so that a busy machine does not teach less.
+    """
+
+    epochs: int = 100
+    batch: int = 1024
+    learning_rate: float = 1e-3
+    patience: int = 3
+    seed: int = 0
+    minutes: float = 10.0
+    weighted: bool = True
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch came to. `is_best` says that its weights were kept."""
+
+    number: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+    is_best: bool
+
+
+def fit(
+    train: Transitions,
+    val: Transitions,
+    scaling: Scaling,
+    plan: Plan,
+    shape: Shape | None = None,
+    tell: Callable[[Epoch], None] = lambda _epoch: None,
+    keep: Callable[[ForwardDynamicsModel], None] = lambda _model: None,
+) -> ForwardDynamicsModel:
+    """Train; returns the weights of the epoch with the smallest loss on `val`.
+
+    Args:
+        tell: called after every epoch.
+        keep: called with the model whenever it is the best so far, for a checkpoint.
+    """
+    torch.manual_seed(plan.seed)
+    model, criterion = ForwardDynamicsModel(shape), ForwardModelLoss(weighted=plan.weighted)
+    optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=plan.patience)
+    luck = torch.Generator().manual_seed(plan.seed)
+    states, actions = as_tensors(train.states, train.actions_w, scaling)
+    targets = scaling.state(torch.from_numpy(train.targets))
+    best, best_loss = deepcopy(model), float("inf")
+    enough_s = process_time() + 60.0 * plan.minutes
+    for number in range(1, plan.epochs + 1):
+        model.train()
+        total = 0.0
+        batches = torch.split(torch.randperm(len(train), generator=luck), plan.batch)
+        for rows in batches:
+            loss = criterion(model(states[rows], actions[rows]), targets[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_MAX)
+            optimizer.step()
+            total += float(loss.detach())
+            if process_time() > enough_s:
+                break
+        val_loss = float((squared_errors(model, val, scaling) * criterion.weights).mean())
+        is_best = val_loss < best_loss
+        if is_best:
+            best, best_loss = deepcopy(model), val_loss
+            keep(best)
+        rate = optimizer.param_groups[0]["lr"]
+        tell(Epoch(number, total / len(batches), val_loss, rate, is_best))
+        scheduler.step(val_loss)
+        if process_time() > enough_s:
+            break
+    return best.eval()
+
+
+def predicted(model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling) -> Tensor:
+    """Normalised states after the look-ahead, [n, 30]."""
+    states, actions = as_tensors(rows.states, rows.actions_w, scaling)
+    model.eval()
+    with torch.inference_mode():
+        pairs = zip(*(torch.split(x, JUDGED_AT_ONCE) for x in (states, actions)), strict=True)
+        return torch.cat([model(state, action) for state, action in pairs])
+
+
+def squared_errors(model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling) -> Tensor:
+    """Mean squared error of every feature, normalised, [30]."""
+    truth = scaling.state(torch.from_numpy(rows.targets))
+    return ((predicted(model, rows, scaling) - truth) ** 2).mean(0)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model with the data it may be judged on."""
+
+    model: ForwardDynamicsModel
+    scaling: Scaling
+    test: Transitions
+    metering: Metering
+
+
+def train_on(
+    folder: Path, out: Path, plan: Plan, tell: Callable[[Epoch], None] = lambda _epoch: None
+) -> Trained:
+    """Train on a data set of `sunkeep dataset`; the best weights so far are always in `out`.
+
+    Raises:
+        DatasetError: not a data set.
+    """
+    manifest = read_manifest(folder)
+    scaling = Scaling.of(read_normalization(folder))
+    train, val = (read_transitions(folder, split, seed=plan.seed) for split in ("train", "val"))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lineage = {
+        "sunkeep_version": manifest.sunkeep_version,
+        "train_sha256": manifest.files["train.parquet"].sha256,
+        "seed": str(plan.seed),
+    }
+    shape = Shape(lookahead_steps=manifest.lookahead_s)
+    model = fit(train, val, scaling, plan, shape, tell, lambda m: save_model(out, m, scaling, lineage))
+    return Trained(model, scaling, read_transitions(folder, "test"), Metering(manifest.metering))
