@@ -1,4 +1,4 @@
-"""A policy beside the retuned PI on whole days: the same days, slaves and radios, at equal import.
+"""A policy beside the retuned PI on measured days: the same days, slaves and radios, at equal import.
 
     python -m training.contest --weights FILE --traces DIR --split val
 
@@ -25,7 +25,7 @@ from safety.predictive import PredictiveGains
 from training.batch import Policy
 from training.batch_laws import pi_law, predictive_law
 from training.checkpoint import load_weights
-from training.day_runs import Energies, Heat, Tally, rows_of, run
+from training.day_runs import Energies, Heat, Tally, lit_hours, rows_of, run
 from training.days import Day, find_days
 from training.net import ReplayNet
 
@@ -44,12 +44,12 @@ def export_at(import_wh: float, exports_wh: Sequence[float], imports_wh: Sequenc
 
 @dataclass(frozen=True)
 class Standing:
-    """One controller on all days of a billing and delay, beside the PI.
+    """One controller in all hours of a billing and delay, beside the PI.
 
-    Energies are sums over days and radios in Wh. `export_change` is at equal import,
+    Energies are sums over hours and radios in Wh. `export_change` is at equal import,
     `j_change` and `peak_change` plain: -0.25 is a quarter less. The PI's margins are swept only where nothing
     is delayed; elsewhere, and beyond the sweep, `export_change` is NaN. Intervals are 95 %, over resampled
-    half hours.
+    hours. Peaks are means over the hours of the hour's highest.
     """
 
     controller: str
@@ -79,13 +79,17 @@ class Field:
 
 
 def heats_of(days: Sequence[Day], seeds: Sequence[int], margins_w: Sequence[float]) -> tuple[Heat, ...]:
-    """Every day, billing, radio and delay; the margins only where nothing is delayed."""
+    """Every lit hour under each billing, radio and delay; the margins only where nothing is delayed.
+
+    Rows that differ only in billing, delay or margin come in the same order.
+    """
+    hours = [(day, from_s) for day in days for from_s in lit_hours(day)]
     return tuple(
-        Heat(day, metering, seed, delay_s, margin_w)
+        Heat(day, from_s, metering, seed, delay_s, margin_w)
         for metering in Metering
         for delay_s in DELAYS_S
         for margin_w in (margins_w if delay_s == 0 else (0.0,))
-        for day in days
+        for day, from_s in hours
         for seed in seeds
     )
 
@@ -128,18 +132,18 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Stan
     at, base = _rows(field, name, metering, delay_s), _rows(field, "pi", metering, delay_s)
     margins = MARGINS_W if delay_s == 0 else (0.0,)
     swept = [_rows(field, "pi", metering, delay_s, margin_w) for margin_w in margins]
-    rows = np.arange(len(at) * mine.export_blocks_wh.shape[1])
+    rows = np.arange(len(at))
     drawn = np.random.default_rng(0).choice(rows, (RESAMPLES, len(rows)))
 
     def changes(picked: NDArray[np.intp]) -> tuple[float, float]:
-        def total(blocks: Energies, places: list[int]) -> float:
-            return float(blocks[places].ravel()[picked].sum())
+        def total(energies_wh: Energies, places: list[int]) -> float:
+            return float(energies_wh[places][picked].sum())
 
-        j = total(mine.j_blocks_wh, at) / total(pi.j_blocks_wh, base) - 1.0
-        exports = [total(pi.export_blocks_wh, places) for places in swept]
-        imports = [total(pi.avoidable_blocks_wh, places) for places in swept]
-        same = export_at(total(mine.avoidable_blocks_wh, at), exports, imports)
-        return j, total(mine.export_blocks_wh, at) / same - 1.0
+        j = total(mine.j_wh, at) / total(pi.j_wh, base) - 1.0
+        exports = [total(pi.export_wh, places) for places in swept]
+        imports = [total(pi.avoidable_wh, places) for places in swept]
+        same = export_at(total(mine.avoidable_wh, at), exports, imports)
+        return j, total(mine.export_wh, at) / same - 1.0
 
     j_change, export_change = changes(rows)
     resampled = np.array([changes(picked) for picked in drawn])

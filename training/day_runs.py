@@ -1,11 +1,12 @@
-"""Whole days in batches: rows of day, billing, radio and delay, lived as `sunkeep simulate` would live them.
+"""Hours of measured days in batches, lived as `sunkeep simulate` lives a part of a day.
 
-The far ends are drawn as `daemon.simulate.Scenario.far_end` draws them from the same seed, and a batch is
-proven equal to it.
+The far ends are drawn as `daemon.simulate.Scenario.far_end` draws them from the same seed, every row begins
+with the minute to settle that a part of a day begins with there, and a batch is proven equal to it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.limits import PHASE_CAP_W
 from core.site import Metering
 from daemon.scoring import AVOIDABLE_WEIGHT, CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
 from daemon.simulate import HEATERS_PER_PHASE, SETTLE_S, default_site
@@ -23,17 +25,17 @@ from plant.trace import DAY_S
 from training.batch import PLACES, Moment, Policy, Rig, age_weights, start, tick
 from training.days import Day, daylight_s
 
-BLOCK_S = 1800
-"""Energies are also kept by block, for intervals."""
+HOUR_S = 3600
 
 Energies = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Heat:
-    """One row of a contest: a day under one billing, radio and delay that nobody is told of."""
+    """One row: an hour of a day under one billing, radio and delay that nobody is told of."""
 
     day: Day
+    from_s: int
     metering: Metering
     seed: int
     extra_delay_s: int
@@ -49,7 +51,7 @@ class Swings(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Sums and maxima over the seconds that count, [n] each; blocks are [n, blocks] in Wh."""
+    """Figures of every row, [n] each, by the definitions of `daemon.scoring`."""
 
     export_wh: Energies
     avoidable_wh: Energies
@@ -58,22 +60,15 @@ class Tally(NamedTuple):
     reversals_per_min: Energies
     imbalance_w: Energies
     frames_per_min: Energies
-    export_blocks_wh: Energies
-    avoidable_blocks_wh: Energies
 
     @property
-    def j_wh(self) -> NDArray[np.float64]:
+    def j_wh(self) -> Energies:
         """Export + 0.5 avoidable import."""
         return self.export_wh + AVOIDABLE_WEIGHT * self.avoidable_wh
 
-    @property
-    def j_blocks_wh(self) -> NDArray[np.float64]:
-        """The same by block."""
-        return self.export_blocks_wh + AVOIDABLE_WEIGHT * self.avoidable_blocks_wh
-
 
 class Rows(NamedTuple):
-    """What all rows live through, in their common seconds."""
+    """What all rows live through, second by second, a minute to settle before what counts."""
 
     rig: Rig
     bare_w: Tensor  # [seconds + 1, n, 3], from one second before the first tick
@@ -81,94 +76,94 @@ class Rows(NamedTuple):
     delays: Tensor  # [seconds, n, 3, PLACES]
 
 
-def rows_of(heats: Sequence[Heat], from_s: int | None = None, to_s: int | None = None) -> Rows:
-    """Draw every row's far end as `daemon.simulate.Scenario.far_end` does.
+class _FarEnd(NamedTuple):
+    gain: Energies
+    share: Energies
+    noise_w: Energies
+    delays: NDArray[np.int8]
 
-    By default from the first light of all days to the last, with a minute to settle before it.
-    """
-    lit = [daylight_s(day.load()) for day in {heat.day: None for heat in heats}]
-    first_s = max(SETTLE_S + 1, min(a for a, _ in lit) if from_s is None else from_s) - SETTLE_S
-    end_s = max(b for _, b in lit) if to_s is None else to_s
-    bare: dict[Day, Energies] = {}
-    gains, shares, noises, delays = [], [], [], []
-    for heat in heats:
-        if heat.day not in bare:
-            trace = heat.day.load()
-            bare[heat.day] = bare_grid_w(trace, heat.day.connection)[first_s - 1 : end_s]
-        gain, share, noise_w, delay = _far_end(heat)
-        gains.append(gain)
-        shares.append(share)
-        noises.append(noise_w[first_s:end_s])
-        delays.append(delay[first_s:end_s])
+
+def lit_hours(day: Day) -> tuple[int, ...]:
+    """First seconds of the whole hours that have light from begin to end."""
+    first_s, end_s = daylight_s(day.load())
+    return tuple(range(max(first_s, SETTLE_S + 1), end_s - HOUR_S + 1, HOUR_S))
+
+
+def rows_of(heats: Sequence[Heat], seconds: int = HOUR_S) -> Rows:
+    """Draw every row's far end as `daemon.simulate.Scenario.far_end` does."""
+    bare_w = {heat.day: np.zeros(0) for heat in heats}
+    for day in bare_w:
+        bare_w[day] = bare_grid_w(day.load(), day.connection)
+    ends = [_far_end(heat.seed, heat.extra_delay_s) for heat in heats]
+    spans = [slice(heat.from_s - SETTLE_S, heat.from_s + seconds) for heat in heats]
+    before = [slice(span.start - 1, span.stop) for span in spans]
     n, real = len(heats), torch.get_default_dtype()
     rig = Rig(
         torch.full((n, 3, 1), float(HEATERS_PER_PHASE)),
-        torch.from_numpy(np.stack(gains)).to(real),
-        torch.from_numpy(np.stack(shares)).to(real),
-        torch.full((n, 3), 5000.0),
+        torch.from_numpy(np.stack([end.gain for end in ends])).to(real),
+        torch.from_numpy(np.stack([end.share for end in ends])).to(real),
+        torch.full((n, 3), PHASE_CAP_W),
         torch.tensor([heat.metering is Metering.NET for heat in heats]),
         torch.zeros(n, dtype=torch.long),
     )
-    bare_w = torch.from_numpy(np.stack([bare[heat.day] for heat in heats], 1)).to(real)
+    bare = np.stack([bare_w[heat.day][span] for heat, span in zip(heats, before, strict=True)], 1)
+    noise = np.stack([end.noise_w[span] for end, span in zip(ends, spans, strict=True)], 1)
+    delays = np.stack([end.delays[span] for end, span in zip(ends, spans, strict=True)], 1)
     return Rows(
-        rig, bare_w, torch.from_numpy(np.stack(noises, 1)).to(real), torch.from_numpy(np.stack(delays, 1))
+        rig, torch.from_numpy(bare).to(real), torch.from_numpy(noise).to(real), torch.from_numpy(delays)
     )
 
 
-def _far_end(heat: Heat) -> tuple[Energies, Energies, Energies, NDArray[np.int8]]:
-    """Gain and share of the way per second by place, noise and delays of the whole day."""
-    site = default_site(heat.metering)
-    slaves, radio, meter = map(np.random.default_rng, np.random.SeedSequence(heat.seed).spawn(3))
+@lru_cache(maxsize=16)
+def _far_end(seed: int, extra_delay_s: int) -> _FarEnd:
+    """A whole day's luck; the day itself and its billing have no part in it."""
+    site = default_site()
+    slaves, radio, meter = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
     actuators = draw_actuators(slaves, site.slaves)
-    drawn = draw_delays(radio, draw_link(radio), DAY_S, len(actuators), heat.extra_delay_s)
+    drawn = draw_delays(radio, draw_link(radio), DAY_S, len(actuators), extra_delay_s)
     delays = np.full((DAY_S, 3, PLACES), LOST, np.int8)
     delays[:, :, :HEATERS_PER_PHASE] = drawn.reshape(DAY_S, 3, HEATERS_PER_PHASE)
     gain, share = np.ones((3, PLACES)), np.ones((3, PLACES))
     for index, actuator in enumerate(actuators):
         gain[actuator.phase, index % HEATERS_PER_PHASE] = actuator.gain
         share[actuator.phase, index % HEATERS_PER_PHASE] = 1.0 - np.exp(-1.0 / actuator.lag_s)
-    return gain, share, draw_noise(meter, DAY_S), delays
+    return _FarEnd(gain, share, draw_noise(meter, DAY_S), delays)
 
 
 @torch.no_grad()
 def run(rows: Rows, policy: Policy) -> Tally:
     """Live all rows; the first minute does not count."""
     rig, seconds = rows.rig, len(rows.noise_w)
-    n = len(rig.capacity_w)
+    n, counted = len(rig.capacity_w), seconds - SETTLE_S
     site = start(rig, rows.bare_w[0], rows.noise_w[0])
     weights, memory = age_weights(rig.told_s), None
-    blocks = torch.zeros(2, n, (seconds - SETTLE_S + BLOCK_S - 1) // BLOCK_S, dtype=torch.float64)
-    recent_w = torch.zeros(PEAK_WINDOW_S, n)
-    peak_w, changes, imbalance, frames = (torch.zeros(n) for _ in range(4))
+    export_ws, avoidable_ws, imbalance, frames, changes = torch.zeros(5, n, dtype=torch.float64)
+    recent_w, peak_w = torch.zeros(PEAK_WINDOW_S, n), torch.zeros(n)
     zero = torch.zeros(n, 3)
     swings = Swings(zero, zero, zero)
     for second in range(seconds):
         before_w = site.command_w
         moment = Moment(rows.bare_w[second + 1], rows.noise_w[second], rows.delays[second])
         site, memory, outcome = tick(rig, site, weights, moment, policy, memory)
-        counted = second - SETTLE_S
-        swings = _swing(swings, site.command_w, counted >= 0)
-        if counted < 0:
+        swings = _swing(swings, site.command_w, second >= SETTLE_S)
+        if second < SETTLE_S:
             continue
-        recent_w[counted % PEAK_WINDOW_S] = outcome.export_w
+        recent_w[second % PEAK_WINDOW_S] = outcome.export_w
         peak_w = torch.maximum(peak_w, recent_w.mean(0))
-        blocks[0, :, counted // BLOCK_S] += outcome.export_w
-        blocks[1, :, counted // BLOCK_S] += outcome.avoidable_w
-        changes += ((site.command_w - before_w).abs() > CHANGE_W).sum(1) / 3.0
+        export_ws += outcome.export_w
+        avoidable_ws += outcome.avoidable_w
+        changes += ((site.command_w - before_w).abs() > CHANGE_W).sum(1)
         imbalance += site.grid_w.std(1, unbiased=False)
         frames += outcome.sends
-    minutes = (seconds - SETTLE_S) / 60.0
-    export, avoidable = (blocks / 3600.0).numpy()
+    minutes = counted / 60.0
     return Tally(
-        export.sum(1),
-        avoidable.sum(1),
+        export_ws.numpy() / 3600.0,
+        avoidable_ws.numpy() / 3600.0,
         peak_w.double().numpy(),
-        changes.double().numpy() / minutes,
-        swings.turns.mean(1).double().numpy() / minutes,
-        imbalance.double().numpy() / (seconds - SETTLE_S),
-        frames.double().numpy() / minutes,
-        export,
-        avoidable,
+        changes.numpy() / 3.0 / minutes,
+        swings.turns.double().mean(1).numpy() / minutes,
+        imbalance.numpy() / counted,
+        frames.numpy() / minutes,
     )
 
 

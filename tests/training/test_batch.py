@@ -169,11 +169,11 @@ def test_what_is_lived_is_what_the_product_simulates(
     law: str, policy: Policy, metering: Metering, extra_s: int, seconds: int
 ) -> None:
     end_s = FROM_S + seconds
-    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), metering, 3, extra_s)
+    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, metering, 3, extra_s)
     site = default_site(metering)
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 3, float(extra_s))
     lived = simulate(scenario, pilot(law, site))
-    _assert_equal(run(rows_of([heat], FROM_S, end_s), policy), dict(lived.score.summary()))
+    _assert_equal(run(rows_of([heat], seconds), policy), dict(lived.score.summary()))
 
 
 class _NetPolicy:
@@ -199,10 +199,10 @@ def test_a_network_lives_ten_minutes_as_it_would_in_the_product() -> None:
     net = ReplayNet()
     torch.nn.init.normal_(net.last.weight, std=0.1)
     end_s = FROM_S + 600
-    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), Metering.NET, 8, 0)
+    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, Metering.NET, 8, 0)
     site = default_site()
     parts = assemble(site, PiFallback(site), None).parts
     parts = replace(parts, policy=_NetPolicy(net), supervisor=Licence())
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 8)
     lived = simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
-    _assert_equal(run(rows_of([heat], FROM_S, end_s), net.policy), dict(lived.score.summary()))
+    _assert_equal(run(rows_of([heat], 600), net.policy), dict(lived.score.summary()))

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from pyarrow import parquet
 
 import training.champion
+import training.contest
 from daemon.pilots import pilot
 from daemon.simulate import Scenario, default_site, simulate
 from models.bundle import load_bundle
@@ -23,6 +24,7 @@ from training.batch_laws import predictive_law
 from training.champion import EXAMPLE_S, examples, write_bundle
 from training.contest import MARGINS_W, as_table, compete, export_at, standings
 from training.course import Course
+from training.day_runs import rows_of
 from training.days import find_days
 from training.export import sequence_error_w
 from training.net import HIDDEN, MEMORY, ReplayNet
@@ -124,7 +126,11 @@ def test_the_command_trains_exports_and_judges(
     assert {source.value: ticks for source, ticks in run.acted.items() if ticks} == {"policy": 200}
 
 
-def test_a_contest_shows_every_controller_at_equal_import(folder: Path) -> None:
+def test_a_contest_shows_every_controller_at_equal_import(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training.contest, "lit_hours", lambda day: (LIT_S[0], LIT_S[0] + 300))
+    monkeypatch.setattr(training.contest, "rows_of", lambda heats: rows_of(heats, 240))
     field = compete(find_days(folder, "val"), (0,), ReplayNet(), PiGains())
     rows = standings(field)
     assert len(rows) == 2 * 3 * 3
@@ -135,7 +141,7 @@ def test_a_contest_shows_every_controller_at_equal_import(folder: Path) -> None:
     assert net.j_wh == pytest.approx(law.j_wh, rel=1e-2)  # untrained
     assert law.j_interval[0] <= law.j_change <= law.j_interval[1]
     assert by_name["pi", "net", 2].j_wh > pi.j_wh
-    assert len(field.heats["pi"]) == 2 * (len(MARGINS_W) + 2)
+    assert len(field.heats["pi"]) == 2 * 2 * (len(MARGINS_W) + 2)
     assert as_table(rows).row_count == len(rows)
 
 
