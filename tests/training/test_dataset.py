@@ -109,7 +109,7 @@ def write_logs(folder: Path, ticks: list[tuple[int, Tick]], readings_per_s: int 
     return folder
 
 
-def made(*arguments: str | Path) -> DatasetManifest:
+def made(*arguments: str | Path | float) -> DatasetManifest:
     done = RUNNER.invoke(dataset, [*map(str, arguments), "--json"])
     assert done.exit_code == 0, done.output
     return DatasetManifest.model_validate_json(done.stdout)
@@ -220,8 +220,8 @@ def test_short_gaps_are_lived_blind_and_long_ones_end_the_episode(tmp_path: Path
         for kind, columns in COLUMNS.items():
             (folder / kind).mkdir(parents=True, exist_ok=True)
             start = MIDNIGHT_S + day * DAY_S
-            rows = [[start + s, 100.0, -50.0, 10.0 * s] for s in seconds]
-            frame = pl.DataFrame(rows, ["unix_s", *columns], orient="row")
+            values = [[start + s, 100.0, -50.0, 10.0 * s] for s in seconds]
+            frame = pl.DataFrame(values, ["unix_s", *columns], orient="row")
             frame.with_columns(pl.from_epoch("unix_s").alias("time")).drop("unix_s").write_parquet(
                 folder / kind / f"{day}.parquet"
             )
@@ -245,9 +245,9 @@ def test_commands_expire_with_their_time_to_live(tmp_path: Path) -> None:
         COMMANDS: [f"{start + 2},900,0,0"],
     }
     for day in range(3):
-        for kind, rows in lines.items():
+        for kind, texts in lines.items():
             (folder / kind).mkdir(parents=True, exist_ok=True)
-            shifted = [f"{int(r.split(',')[0]) + day * DAY_S},{r.split(',', 1)[1]}" for r in rows]
+            shifted = [f"{int(r.split(',')[0]) + day * DAY_S},{r.split(',', 1)[1]}" for r in texts]
             header = ",".join(("unix_s", *COLUMNS[kind]))
             (folder / kind / f"{day}.csv").write_text("\n".join([header, *shifted]) + "\n")
     made("--logs", folder, "--out", tmp_path / "out")

@@ -52,13 +52,11 @@ def test_the_model_has_the_layers_of_the_specification() -> None:
     model = ForwardDynamicsModel()
     kinds = [type(layer).__name__ for layer in model.encoder]
     assert kinds == ["Linear", "LayerNorm", "ReLU", "Dropout", "Linear", "LayerNorm", "ReLU"]
-    assert (model.encoder[0].in_features, model.encoder[0].out_features, model.encoder[4].out_features) == (
-        33,
-        256,
-        128,
-    )
+    sizes = [tuple(weight.shape) for name, weight in model.encoder.named_parameters() if weight.dim() == 2]
+    assert sizes == [(256, 33), (128, 256)]
     assert (model.lstm.hidden_size, model.lstm.num_layers, model.lstm.dropout) == (128, 2, 0.1)
-    assert [layer.out_features for layer in model.predictor if hasattr(layer, "out_features")] == [128, 30]
+    sizes = [tuple(weight.shape) for weight in model.predictor.parameters() if weight.dim() == 2]
+    assert sizes == [(128, 128), (30, 128)]
 
 
 def test_it_predicts_a_change_and_a_trajectory_is_one_prediction_after_the_other() -> None:
@@ -71,8 +69,8 @@ def test_it_predicts_a_change_and_a_trajectory_is_one_prediction_after_the_other
     for step in range(6):
         expected = model(expected, actions[:, step])
         torch.testing.assert_close(path[:, step], expected)
-    torch.nn.init.zeros_(model.predictor[-1].weight)
-    torch.nn.init.zeros_(model.predictor[-1].bias)
+    for parameter in model.predictor.parameters():
+        torch.nn.init.zeros_(parameter)
     torch.testing.assert_close(model(state, actions[:, 0]), state)
 
 
