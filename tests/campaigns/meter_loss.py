@@ -34,7 +34,7 @@ from tests.campaigns.table import heading, parser, percentile, spread
 from tests.referee.tap import Judgement, Referee, Tap
 
 LIMIT_S = 5.0
-RUN_S = (3.0, 22.0)
+RUN_S = (2.0, 15.0)
 """Time of control before the fault: from the first setpoints to full power."""
 LOOK_S = 0.02
 GIVE_UP_S = 25.0

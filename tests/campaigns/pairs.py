@@ -93,7 +93,7 @@ class Pair:
             setattr(far_end.meter.faults, kind, False)
 
     def warm(self) -> None:
-        """Spare the wait after a stop: memory as it is after 30 good samples, with slaves believed at rest."""
+        """Spare the wait after a stop: memory as after 30 good samples, with slaves believed at rest."""
         assert self.loop is not None
         watch = replace(
             self.loop.memory.watch,

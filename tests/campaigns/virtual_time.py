@@ -10,6 +10,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Coroutine
+from math import floor
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -17,7 +18,8 @@ SETTLE_S = 0.0015
 """Real time that the kernel gets to carry what was written to the other end, before time jumps."""
 THREADS_S = 0.02
 """Real time to wait for a thread when there is no timer at all."""
-LONGEST_JUMP_S = 0.25
+GRID_S = 0.005
+"""Time stands on these instants: a timer goes off up to so much late, never early."""
 T = TypeVar("T")
 
 
@@ -34,7 +36,7 @@ class _Idle(selectors.DefaultSelector):
             return ready
         ready = super().select(THREADS_S if timeout is None else SETTLE_S)
         if not ready and timeout is not None:
-            self.now_s += min(timeout, LONGEST_JUMP_S)
+            self.now_s = (floor((self.now_s + timeout) / GRID_S) + 1) * GRID_S
         return ready
 
 
