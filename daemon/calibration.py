@@ -19,8 +19,9 @@ FALSE_TRIP_DAYS = 30.0
 CAUTION = 2.0
 """The level is set for so many times that span: the tail is known from two weeks only."""
 FOLDS = 7
-BLOCK_TICKS = 3600
-"""Maxima are taken over blocks of so many ticks; neighbours that are both extreme count as one event."""
+"""Pieces of consecutive days, each judged by a picture of the others (two days each of two weeks)."""
+BLOCK_S = 3600.0
+"""Maxima are taken over blocks of this length; neighbours that are both extreme count as one event."""
 TAIL_SHARE = 0.10
 """Share of the blocks that counts as the tail."""
 TAIL_LEAST = 10
@@ -29,11 +30,11 @@ SHAPE_MAX = 0.5
 """Of the tail of the logarithm; beyond it the estimate is worthless, and so would be the threshold."""
 THIN_TICKS = 5
 """Neighbouring ticks tell the same: every fifth is enough for medians, spreads and covariance."""
-HOUR_LEAST_TICKS = 6 * 3600
-"""An hour of the day with less is judged like the day as a whole."""
+HOUR_LEAST_S = 18 * 3600.0
+"""An hour of the day that has less, its neighbours included, is judged like the day as a whole."""
 SCORE_MAX = 8.0
 """Scores are bounded here for the covariance, so that single events do not shape it."""
-VARIANCE_FLOOR = 0.1
+VARIANCE_FLOOR = 0.5
 """Least variance of any direction, of the mean one: a direction that stood still on the calibrated days (the
 headroom is what the commands leave of the capacity, until a slave falls silent) is no evidence by itself."""
 NORMAL_999 = 6.18
@@ -125,7 +126,7 @@ def fit(days: Days) -> Fit:
     """
     if not np.isfinite(days.features).all():
         raise ValueError("a feature is not a number")
-    tail = fit_tail(_held_out_maxima(days), BLOCK_TICKS * days.period_s / 86400.0)
+    tail = fit_tail(_held_out_maxima(days), BLOCK_S / 86400.0)
     picture = fit_picture(days)
     threshold = tail.level_of(CAUTION * FALSE_TRIP_DAYS)
     calibration = Calibration(
@@ -144,7 +145,7 @@ def fit_picture(days: Days) -> Picture:
     rows = [_centre(thin.features)] * (HOURS + 1)
     for hour in range(HOURS):
         near = np.isin(thin.hour, [(hour + shift) % HOURS for shift in (-1, 0, 1)])
-        if np.count_nonzero(near) * THIN_TICKS >= 3 * HOUR_LEAST_TICKS:
+        if np.count_nonzero(near) * THIN_TICKS * days.period_s >= HOUR_LEAST_S:
             rows[hour] = _centre(thin.features[near])
     median, scale = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     row = _row(thin.hour)
@@ -198,17 +199,19 @@ def fit_tail(maxima: Numbers, block_days: float) -> Tail:
     heavy-tailed features has no moments; a shape below 0 (an end of the tail) is not believed.
 
     Args:
-        maxima: of consecutive blocks, > 0.
+        maxima: of consecutive blocks.
         block_days: length of a block.
 
     Raises:
-        ValueError: fewer blocks than a tail needs.
+        ValueError: fewer blocks than a tail needs, or no tail.
     """
     if len(maxima) < 2 * TAIL_LEAST:
-        raise ValueError(f"{len(maxima)} blocks of an hour, and {2 * TAIL_LEAST} are needed")
+        raise ValueError(f"{len(maxima)} blocks of an hour are there, {2 * TAIL_LEAST} are needed")
     count = max(TAIL_LEAST, round(TAIL_SHARE * len(maxima)))
     level = float(np.sort(maxima)[-count - 1])
     beyond = maxima > level
+    if not (level > 0.0 and beyond.any()):
+        raise ValueError("all blocks are alike")
     starts = np.flatnonzero(beyond & ~np.concatenate([[False], beyond[:-1]]))
     peaks = [np.max(maxima[start:][: np.argmin(np.append(beyond[start:], False))]) for start in starts]
     excess = np.sort(np.log(np.array(peaks) / level))
@@ -222,19 +225,21 @@ def fit_tail(maxima: Numbers, block_days: float) -> Tail:
 
 
 def _held_out_maxima(days: Days) -> Numbers:
-    """Maxima per block of the tripping distance, each day judged by a picture that did not see it."""
-    ticks_per_day = max(1, round(86400.0 / days.period_s))
-    fold = (np.arange(len(days.hour)) // ticks_per_day) % FOLDS
-    distances = np.zeros(len(days.hour))
+    """Maxima per block of the tripping distance, each tick judged by a picture that did not see its days."""
+    count = len(days.hour)
+    distances = np.zeros(count)
     for number in range(FOLDS):
-        out = fold == number
-        if not out.any() or out.all():
-            continue
-        picture = fit_picture(Days(days.features[~out], days.hour[~out], days.period_s))
-        distances[out] = picture.distances(Days(days.features[out], days.hour[out], days.period_s))
-    whole = len(distances) // BLOCK_TICKS
-    blocks = persistent(distances)[: whole * BLOCK_TICKS].reshape(whole, BLOCK_TICKS)
-    return np.asarray(np.maximum(blocks.max(axis=1), 1e-9)) if whole else np.zeros(0)
+        begin, end = count * number // FOLDS, count * (number + 1) // FOLDS
+        rest = np.r_[0:begin, end:count]
+        if end > begin and len(rest):
+            picture = fit_picture(Days(days.features[rest], days.hour[rest], days.period_s))
+            distances[begin:end] = picture.distances(
+                Days(days.features[begin:end], days.hour[begin:end], days.period_s)
+            )
+    ticks = max(1, round(BLOCK_S / days.period_s))
+    whole = count // ticks
+    blocks = persistent(distances)[: whole * ticks].reshape(whole, ticks)
+    return np.asarray(blocks.max(axis=1)) if whole else np.zeros(0)
 
 
 def _centre(values: Rows) -> tuple[Numbers, Numbers]:
