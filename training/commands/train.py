@@ -1,0 +1,227 @@
+"""`sunkeep train`: learn a policy and write it as a bundle."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from core.site import Metering
+from training.course import Course
+from training.course import train as run_course
+from training.days import DaysError, data_sha256, find_days
+from training.export import Lineage, current_commit, export_bundle
+from training.learners.checkpoint import CheckpointError, read_actor
+from training.learners.clone import Clone
+from training.learners.files import ACTIONS, read_transitions
+from training.learners.iql import Iql, IqlSettings
+from training.learners.learner import ActorLearner, Space
+from training.learners.loop import BEST, Judge, Outcome, Plan, TrainingDiverged, seeded
+from training.learners.loop import train as run_loop
+from training.learners.networks import Absolute, Residual
+from training.learners.on_sites import Grounds
+from training.learners.ppo import Ppo, PpoSettings
+from training.learners.sac import Sac, SacSettings
+from training.learners.scaling import phase_scaling
+from training.learners.td3bc import Td3Bc, Td3BcSettings
+from training.learners.transitions import Sampler, Transitions, TransitionsError
+from training.replay import Plan as ReplayPlan
+from training.windows import read_days
+
+OFFLINE = ("bc", "sac", "cql", "iql", "td3bc")
+LEARNERS = (*OFFLINE, "ppo", "replay")
+BUNDLE, RUN = "bundle", "run"
+JUDGEMENTS = 20
+PATIENCE = 5
+REFUSALS = (TransitionsError, DaysError, CheckpointError, TrainingDiverged)
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    learner: str
+    data: Path
+    val: Path | None
+    out: Path
+    seed: int
+    steps: int
+    resume: bool
+    device: str
+    batch: int
+    action: str
+    start_from: Path | None
+    span_w: float
+    gamma: float
+    cql_weight: float
+    metering: str
+    bundle_version: int
+
+
+@click.command("train")
+@click.option("--learner", type=click.Choice(LEARNERS), required=True)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="Transitions (a data set's train.parquet, a log); for ppo and replay a folder of traces.",
+)
+@click.option(
+    "--val", type=click.Path(path_type=Path, exists=True), help="Transitions that choose bc's best state."
+)
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Updates.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--action", type=click.Choice(ACTIONS), default="acted", show_default=True)
+@click.option(
+    "--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint of another learner."
+)
+@click.option(
+    "--span-w",
+    type=click.FloatRange(0.0, 5000.0),
+    default=1000.0,
+    show_default=True,
+    help="Reach of the residual on the surplus; 0 learns absolute powers.",
+)
+@click.option("--gamma", type=click.FloatRange(0.0, 0.999), default=0.93, show_default=True)
+@click.option("--cql-weight", type=click.FloatRange(0.0), default=1.0, show_default=True, help="Of cql.")
+@click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
+@click.option("--bundle-version", type=click.IntRange(1), default=1, show_default=True)
+def train(**options: Any) -> None:
+    """Learn a policy from transitions (bc, sac, cql, iql, td3bc) or on simulated sites (ppo, replay).
+
+    Checkpoints and TensorBoard events go to OUT/run, the policy to OUT/bundle.
+    """
+    request = Request(**options)
+    if request.device == "cuda" and not torch.cuda.is_available():
+        raise click.UsageError("no CUDA device here; use --device cpu")
+    torch.set_num_threads(1)
+    try:
+        if request.learner == "replay":
+            _replay(request)
+        elif request.learner == "ppo":
+            _on_sites(request)
+        else:
+            _from_transitions(request)
+    except REFUSALS as error:
+        raise click.ClickException(str(error)) from error
+
+
+def offline_learner(request: Request, space: Space) -> ActorLearner[Transitions]:
+    """The learner of that name."""
+    gamma = request.gamma
+    if request.learner == "bc":
+        return Clone(space)
+    if request.learner == "iql":
+        return Iql(space, IqlSettings(gamma=gamma))
+    if request.learner == "td3bc":
+        return Td3Bc(space, Td3BcSettings(gamma=gamma, noise=0.05, noise_max=0.1, is_relative=True))
+    weight = request.cql_weight if request.learner == "cql" else 0.0
+    return Sac(space, SacSettings(gamma=gamma, cql_weight=weight, entropy_start=0.02))
+
+
+def _from_transitions(request: Request) -> None:
+    device = torch.device(request.device)
+    generator = seeded(request.seed, device)
+    table = read_transitions(request.data, request.action)
+    console.print(f"{len(table)} transitions")
+    learner = offline_learner(request, _space(request, phase_scaling(table.observation))).to(device)
+    if request.start_from is not None and not request.resume:
+        read_actor(request.start_from, learner)
+    judge, plan = None, Plan(request.steps)
+    if isinstance(learner, Clone) and request.val is not None:
+        every = max(1, request.steps // JUDGEMENTS)
+        judge = _error_of(learner, read_transitions(request.val, request.action).to(device))
+        plan = Plan(request.steps, judge_every=every, patience=PATIENCE)
+    sampler = Sampler(table.to(device), request.batch, exchange=True)
+    outcome = run_loop(learner, sampler, plan, generator, request.out / RUN, judge, request.resume)
+    if judge is not None:
+        read_actor(request.out / RUN / BEST, learner)
+    _finish(request, learner, outcome, table.observation, table.action, _files_sha256(request.data))
+
+
+def _on_sites(request: Request) -> None:
+    device = torch.device(request.device)
+    generator = seeded(request.seed, device)
+    days = find_days(request.data, "train")
+    settings = PpoSettings(gamma=request.gamma)
+    grounds = Grounds(read_days(days), settings.horizon, device)
+    states, actions_w = grounds.survey(generator)
+    learner = Ppo(_space(request, phase_scaling(states)), settings).to(device)
+    if request.start_from is not None and not request.resume:
+        read_actor(request.start_from, learner)
+    rollouts = grounds.rollouts(learner)
+    outcome = run_loop(
+        learner,
+        rollouts,
+        Plan(request.steps, 10, save_every=50),
+        generator,
+        request.out / RUN,
+        None,
+        request.resume,
+    )
+    _finish(request, learner, outcome, states, actions_w, data_sha256(days))
+
+
+def _replay(request: Request) -> None:
+    """The recurrent residual; its bundle is made by the command that trains the champion."""
+    train_days, val_days = (read_days(find_days(request.data, split)) for split in ("train", "val"))
+    course = Course(seed=request.seed, updates=request.steps, device=request.device)
+    progress = run_course(train_days, val_days, request.out / RUN, course, ReplayPlan())
+    console.print(f"best J on val {progress.best_j_w:.1f} W at update {progress.best_step}")
+
+
+def _space(request: Request, scaling: Any) -> Space:
+    return Space(scaling, 3, Residual(request.span_w) if request.span_w > 0.0 else Absolute())
+
+
+def _error_of(learner: Clone, table: Transitions) -> Judge:
+    def judge() -> float:
+        with torch.inference_mode():
+            return float(learner.error(table))
+
+    return judge
+
+
+def _finish(
+    request: Request,
+    learner: ActorLearner[Any],
+    outcome: Outcome,
+    states: Tensor,
+    actions_w: Tensor,
+    data_hash: str,
+) -> None:
+    console.print(f"{outcome.step} steps, {outcome.steps_per_s:.0f} steps/s", soft_wrap=True)
+    lineage = Lineage(
+        name=f"{request.learner}-{request.seed}",
+        bundle_version=request.bundle_version,
+        created_at_utc=datetime.now(UTC),
+        role="absorb",
+        metering=request.metering,
+        training_commit=current_commit(),
+        training_data_sha256=data_hash,
+        minimum_daemon_version=version("sunkeep"),
+    )
+    policy = learner.cpu().deployed()
+    bundle = export_bundle(
+        policy, states.cpu().numpy(), actions_w.cpu().numpy(), lineage, request.out / BUNDLE
+    )
+    console.print(f"{request.out / BUNDLE}: graph and network differ by {bundle.golden_error_w:.4f} W")
+
+
+def _files_sha256(path: Path) -> str:
+    """One hash for a file, or over the names and hashes of a folder's files."""
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    lines = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

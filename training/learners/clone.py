@@ -1,0 +1,36 @@
+"""Behaviour cloning: the recorded action, by least squares on tanh(mean)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.learners.learner import ActorLearner, Report, Space, adam
+from training.learners.transitions import Transitions
+
+
+@dataclass(frozen=True)
+class CloneSettings:
+    """Step size."""
+
+    lr: float = 1e-3
+
+
+class Clone(ActorLearner[Transitions]):
+    """Learns what the behaviour does, and nothing about whether it is good."""
+
+    def __init__(self, space: Space, settings: CloneSettings | None = None) -> None:
+        super().__init__(space)
+        settings = settings or CloneSettings()
+        self.optimizers = {"actor": adam(self.actor.parameters(), settings.lr)}
+
+    def error(self, batch: Transitions) -> Tensor:
+        """Mean squared deviation from the recorded actions, in units of [-1, 1]."""
+        seen = self.seen(batch)
+        return (self.actor.mode(seen.features) - seen.action).square().mean()
+
+    def update(self, batch: Transitions, generator: torch.Generator) -> Report:
+        """One step."""
+        loss = self.error(batch)
+        self.descend("actor", loss)
+        return {"actor_loss": loss.detach()}

@@ -1,0 +1,101 @@
+"""What every learner is: networks, optimisers, and an update from one batch."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from training.learners.networks import HIDDEN, Actor, DeployedPolicy, Identity, Normalize, Scale
+from training.learners.transitions import Transitions
+from training.policy_net import Scaling
+
+BatchT = TypeVar("BatchT")
+Report = dict[str, Tensor]
+"""Figures of one update, detached, by name."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a learner sees and does.
+
+    Args:
+        scaling: mean and standard deviation of the observations, [d] each.
+        actions: number of actions.
+        scale: from actions in [-1, 1] to what is sent.
+        hidden: width of the layers.
+    """
+
+    scaling: Scaling
+    actions: int
+    scale: Scale = field(default_factory=Identity)
+    hidden: int = HIDDEN
+
+    @property
+    def inputs(self) -> int:
+        """Number of features."""
+        return len(self.scaling.mean)
+
+
+def adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Adam:
+    """The optimiser of all learners; fused, as small networks spend most of a step in its calls."""
+    return torch.optim.Adam(parameters, lr, fused=True)
+
+
+class Learner(nn.Module, Generic[BatchT]):
+    """Networks with their optimisers. Its state, with theirs, is all that a checkpoint holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+
+    @abstractmethod
+    def update(self, batch: BatchT, generator: torch.Generator) -> Report:
+        """Learn from one batch."""
+
+    def descend(self, name: str, loss: Tensor, norm_max: float = 10.0) -> None:
+        """One step of the named optimiser, with the norm of the gradient bounded."""
+        optimizer = self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss, inputs=[p for g in optimizer.param_groups for p in g["params"]])
+        nn.utils.clip_grad_norm_((p for g in optimizer.param_groups for p in g["params"]), norm_max)
+        optimizer.step()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A batch as the networks see it."""
+
+    features: Tensor  # [n, d] normalised
+    action: Tensor  # [n, a] in (-1, 1)
+    reward: Tensor  # [n]
+    following: Tensor  # [n, d] normalised
+    goes_on: Tensor  # [n], 0 where the transition is terminal
+
+
+class ActorLearner(Learner[BatchT]):
+    """A learner with a squashed Gaussian actor that can be deployed."""
+
+    def __init__(
+        self, space: Space, log_std_range: tuple[float, float] = (-20.0, 2.0), log_std_start: float = -1.0
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.normalize = Normalize(space.scaling)
+        self.actor = Actor(space.inputs, space.actions, space.hidden, log_std_range, log_std_start)
+
+    def deployed(self) -> DeployedPolicy:
+        """The deterministic policy, raw observations to what is sent; it shares the weights."""
+        return DeployedPolicy(self.normalize, self.actor, self.space.scale)
+
+    def seen(self, batch: Transitions) -> Seen:
+        """Normalise observations and scale actions. Truncation does not end anything; termination does."""
+        return Seen(
+            self.normalize(batch.observation),
+            self.space.scale.inward(batch.observation, batch.action),
+            batch.reward,
+            self.normalize(batch.following),
+            1.0 - batch.terminal,
+        )

@@ -1,0 +1,53 @@
+"""On-policy learning on batches of simulated sites, against the predictive law in the same luck."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from safety.predictive import PredictiveGains
+from training.batch_laws import predictive_law
+from training.learners.environment import ControlVariate
+from training.learners.loop import Source
+from training.learners.ppo import Ppo, Rollout
+from training.learners.sites import LawOnSites, Sites
+from training.windows import Chances, Sunshine
+
+SITES = 64
+SURVEYS = 4
+
+
+class Grounds:
+    """Where an on-policy learner practises."""
+
+    def __init__(
+        self, days: Sequence[Sunshine], horizon: int, device: torch.device, count: int = SITES
+    ) -> None:
+        def sites() -> Sites:
+            return Sites(days, count, horizon, Chances(), device)
+
+        self._horizon, self._plain = horizon, sites()
+        self._law = predictive_law(PredictiveGains())
+        self._compared = ControlVariate(sites(), LawOnSites(sites(), self._law))
+
+    @torch.no_grad()
+    def survey(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """What the predictive law sees and does: [n, 30] raw and [n, 3] W, for statistics."""
+        states, actions_w = [], []
+        for _ in range(SURVEYS):
+            self._plain.reset(generator)
+            memory = None
+            for _ in range(self._horizon):
+                states.append(self._plain.view.features)
+                wished_w, memory = self._law(self._plain.view, memory)
+                actions_w.append(wished_w)
+                self._plain.step(wished_w)
+        return torch.cat(states), torch.cat(actions_w)
+
+    def rollouts(self, learner: Ppo) -> Source[Rollout]:
+        """One rollout per update; the reward is what is saved over the predictive law."""
+
+        def collect(generator: torch.Generator) -> Rollout:
+            return learner.collect(self._compared, generator)
+
+        return collect

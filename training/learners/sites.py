@@ -1,0 +1,100 @@
+"""Batches of simulated sites as environments: what `training.batch` lives, step by step, with a reward."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from daemon.scoring import AVOIDABLE_WEIGHT
+from training.batch import DEFAULT_RULES, Policy, Site, View, act, age_weights, billed, live, look
+from training.learners.environment import Step
+from training.learners.files import REWARD_W
+from training.replay import settled, to_device
+from training.windows import Chances, Reel, Sunshine, reel_of, varied
+
+LEAD_S = 8
+"""Seconds at the begin of an episode that the wish of `lead` governs, so that features have a history."""
+
+
+class Sites:
+    """n sites, a window of varied days each; an episode is cut after `seconds`, and nothing ever terminates.
+
+    Actions are W per phase; the reward is -(export + 0.5 avoidable import) / 200 of the second lived.
+    """
+
+    def __init__(
+        self, days: Sequence[Sunshine], count: int, seconds: int, chances: Chances, device: torch.device
+    ) -> None:
+        self._days, self._count, self._seconds = days, count, seconds
+        self._chances, self._device = chances, device
+        self._reel: Reel | None = None
+        self._site: Site | None = None
+        self._view: View | None = None
+        self._weights = torch.empty(0)
+        self._second = 0
+
+    @property
+    def view(self) -> View:
+        """What a law sees now."""
+        assert self._view is not None, "not begun"
+        return self._view
+
+    def reset(self, generator: torch.Generator) -> Tensor:
+        """New windows and far ends; the slaves have long taken the surplus. Returns [n, 30]."""
+        seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+        luck = np.random.default_rng(int(seed))
+        length = self._seconds + LEAD_S + 2
+        windows = [varied(self._days, length, luck) for _ in range(self._count)]
+        self._reel = to_device(reel_of(windows, luck, self._chances), self._device)
+        self._weights = age_weights(self._reel.rig.told_s)
+        self._site, self._second = settled(self._reel, 0), 0
+        self._look()
+        for _ in range(LEAD_S):
+            self._live(self.view.surplus_w)
+        return self.view.features
+
+    def step(self, sent: Tensor) -> Step:
+        """Live one second under these wishes, [n, 3] in W."""
+        reward = self._live(sent)
+        features = self.view.features
+        no, cut = torch.zeros_like(reward), torch.zeros_like(reward)
+        if self._second == self._seconds + LEAD_S:
+            cut = torch.ones_like(reward)
+        return Step(features, features, reward, no, cut)
+
+    def _look(self) -> None:
+        assert self._reel is not None
+        assert self._site is not None
+        noise_w = self._reel.noise_w[:, self._second]
+        self._view, self._site = look(self._reel.rig, self._site, self._weights, noise_w)
+
+    def _live(self, wished_w: Tensor) -> Tensor:
+        assert self._reel is not None
+        assert self._site is not None
+        rig, moment = self._reel.rig, self._reel.moment(self._second)
+        site, _, flown = act(rig, self._site, wished_w, moment.delays, DEFAULT_RULES)
+        self._site = live(rig, site, moment.bare_w, flown)
+        export_w, avoidable_w = billed(rig, self._site)
+        self._second += 1
+        self._look()
+        return -(export_w + AVOIDABLE_WEIGHT * avoidable_w) / REWARD_W
+
+
+class LawOnSites:
+    """A deterministic law living on sites of its own: the baseline of a control variate."""
+
+    def __init__(self, sites: Sites, law: Policy) -> None:
+        self._sites, self._law = sites, law
+        self._memory: Any = None
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Begin anew."""
+        self._sites.reset(generator)
+        self._memory = None
+
+    def step(self) -> Tensor:
+        """The reward of one second, [n]."""
+        wished_w, self._memory = self._law(self._sites.view, self._memory)
+        return self._sites.step(wished_w).reward
