@@ -28,6 +28,8 @@ from training.env import SiteEnv
 from training.env_views import MaskedLevels, NamedObservation, observation_bounds
 from training.episodes import Reward, Stretches
 from training.reach import level_masks, ranges_w
+from training.vector_env import SiteVectorEnv
+from training.windows import Sunshine
 
 DAY = swinging_day()
 NOON_S = 43_200
@@ -223,3 +225,30 @@ def test_a_masked_level_becomes_the_nearest_that_is_not() -> None:
     reachable = [int(np.flatnonzero(mask)[-1]) for mask in env.action_masks()]
     _, _, _, _, info = env.step(np.array(reachable))
     assert not info["is_masked"]
+
+
+def sunny() -> tuple[Sunshine, ...]:
+    return (Sunshine(DAY.load_w.astype(np.float32), DAY.pv_w.astype(np.float32), "3ph", (0, 86_400)),)
+
+
+def test_many_sites_step_together_and_repeat_with_the_seed() -> None:
+    env = SiteVectorEnv(sunny(), 4, 30)
+    trails = []
+    for _ in range(2):
+        observation, _ = env.reset(seed=5)
+        trail = [observation]
+        for second in range(30):
+            observation, reward, terminated, truncated, info = env.step(
+                np.clip(observation[:, [0, 9, 18]], 0.0, 5000.0)
+            )
+            assert env.observation_space.contains(observation)
+            assert not terminated.any()
+            assert truncated.all() == (second == 29)
+            cost_w = info["export_w"] + 0.5 * info["avoidable_import_w"]
+            np.testing.assert_allclose(reward, -cost_w / 200.0)
+            trail.append(observation)
+        trails.append(np.stack(trail))
+        with pytest.raises(gym.error.ResetNeeded):
+            env.step(np.zeros((4, 3), np.float32))
+    np.testing.assert_array_equal(trails[0], trails[1])
+    assert (trails[0][-1, :, 0] != trails[0][-1, ::-1, 0]).all()  # every site lives its own window
