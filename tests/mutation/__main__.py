@@ -131,15 +131,17 @@ def survivors(source: str, jobs: int) -> tuple[int, list[Mutant]]:
 def has_reason(source: str, mutant: Mutant, rows: list[dict[str, str]]) -> bool:
     """Whether the list of equivalent mutants has this one.
 
-    A row names source, place and the changed line; or, in `change`, one text that was replaced by another
-    ("old -> new") anywhere in the source.
+    A row names source, place and the changed line; or, in `change`, a text that was replaced by another
+    ("old -> new") in one place anywhere in the source.
     """
     for row in rows:
         if row["source"] != source:
             continue
         if "change" in row:
             old, new = row["change"].split(" -> ")
-            if old in mutant.before and mutant.before.replace(old, new) == mutant.after:
+            parts = mutant.before.split(old)
+            changed = (old.join(parts[:n]) + new + old.join(parts[n:]) for n in range(1, len(parts)))
+            if mutant.after in changed:
                 return True
         elif (row["where"], row["before"], row["after"]) == mutant.key:
             return True
