@@ -51,7 +51,7 @@ def walk(path: Path) -> Iterator[Item]:
         "meter port": lambda: _meter_port(settings),
         "radio port": lambda: _serial_port(settings.radio.path),
         "policy bundle": lambda: _bundle(settings),
-        "anomaly detector": lambda: _calibration(settings),
+        "detector": lambda: _calibration(settings),
         "state folder": lambda: _folder(settings.state.directory, 1),
         "journal folder": lambda: _folder(settings.journal.directory, settings.journal.max_mb),
         "status port": lambda: _free_port(settings.status.host, settings.status.port),

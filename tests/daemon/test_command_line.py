@@ -68,7 +68,7 @@ def test_check_walks_the_list(tmp_path: Path) -> None:
     done = sunkeep("check", "--config", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(line.startswith("OK") for line in done.stdout.splitlines())
-    assert len(done.stdout.splitlines()) == 9
+    assert len(done.stdout.splitlines()) == 10
 
 
 def test_check_names_every_item_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
