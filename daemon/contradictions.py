@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
 
+from core.limits import CREDIT_MAX_S, ROUNDING_W
 from core.roles import Role
 from daemon.sections import (
     LimitsSection,
@@ -129,8 +130,15 @@ def slaves_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
 
 
 def slaves_obey_limits(limits: LimitsSection, slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
-    """A slave whose minimum lies above the phase limit could never work."""
+    """A slave whose minimum lies above the phase limit, or out of reach of one step, could never work."""
+    reach_w = limits.step_max_w_per_s * CREDIT_MAX_S - ROUNDING_W
     for index, slave in enumerate(slaves):
+        if slave.min_w > reach_w:
+            yield (
+                ("slaves", index, "min_w"),
+                f"{slave.min_w} W is more than the step limit ever allows at once, {reach_w:g} W",
+                "Such a slave could never start; use one that works from less power",
+            )
         if slave.min_w > limits.phase_max_w:
             yield (
                 ("slaves", index, "min_w"),

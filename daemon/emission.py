@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from core.allocation import totals_w
+from core.clearance import Cleared
 from core.decision import Decision, Send, Source
 from core.site import ZERO, Site
 from core.snapshot import Air, Snapshot
@@ -41,6 +42,7 @@ class Emitter:
     reports_asked_total: int = 0
     last_counter: int = -1
     _action: Air = field(default_factory=Air)
+    _told: dict[int, int] = field(default_factory=dict)
     _sent_at_s: float = float("-inf")
     _asked_at_s: float = float("-inf")
 
@@ -64,41 +66,51 @@ class Emitter:
         network_id = self.radio.network_id
         if decision.send is Send.NOTHING or network_id is None or not self.radio.up:
             return Sent()
-        resting = decision.verdict.source is Source.REST
-        at_s = clock()
-        report = at_s - self._asked_at_s >= REPORT_EVERY_S
-        by_slot: Mapping[int, int] = {
-            slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
-        }
-        n = frames_needed(by_slot)
-        heard = max((report.counter for report in self.radio.reports().values()), default=0)
-        self.counter.skip_past(heard)  # after an old backup of the file the slaves know better
-        first_counter = self.counter.take(n)
-        payloads = encode(
-            by_slot,
-            counter=first_counter,
-            ttl_s=self.ttl_s,
-            safe_release=resting,
-            report=report,
-            key=self.key,
-            network_id=network_id,
-        )
+        report = clock() - self._asked_at_s >= REPORT_EVERY_S
+        payloads = self._encode(decision, report, network_id)
         cleared = self.gate.clear_all(
             payloads, lambda payload: decode(payload, self.key, network_id), decision, snapshot
         )
         if cleared is None:
             return Sent(tuple(payloads), False, "frame_round_trip")
-        try:
-            for frame in cleared:
-                await self.radio.send(frame)
-        except Transient:
-            self.refused_total += 1
-            return Sent(tuple(payloads), False, "")
-        self.frames_total[decision.send] += len(payloads)
-        self._action = Air(totals_w(decision.setpoints_w, self.site), decision.setpoints_w)
-        self._sent_at_s = clock()
-        self.last_counter = first_counter + n - 1
-        if report:
-            self._asked_at_s = at_s
-            self.reports_asked_total += len(by_slot)
-        return Sent(tuple(payloads), True, "")
+        accepted = await self._transmit(cleared, network_id, clock)
+        if accepted:
+            self.frames_total[decision.send] += len(payloads)
+            if report:
+                self._asked_at_s = clock()
+                self.reports_asked_total += len(self.site.slaves)
+        return Sent(tuple(payloads), accepted)
+
+    def _encode(self, decision: Decision, report: bool, network_id: bytes) -> list[bytes]:
+        by_slot: Mapping[int, int] = {
+            slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
+        }
+        heard = max((report.counter for report in self.radio.reports().values()), default=0)
+        self.counter.skip_past(heard)  # after an old backup of the file the slaves know better
+        return encode(
+            by_slot,
+            counter=self.counter.take(frames_needed(by_slot)),
+            ttl_s=self.ttl_s,
+            safe_release=decision.verdict.source is Source.REST,
+            report=report,
+            key=self.key,
+            network_id=network_id,
+        )
+
+    async def _transmit(
+        self, frames: tuple[Cleared, ...], network_id: bytes, clock: Callable[[], float]
+    ) -> bool:
+        """Send frame after frame; what was accepted is on air, also when a later one is refused."""
+        for cleared in frames:
+            try:
+                await self.radio.send(cleared)
+            except Transient:
+                self.refused_total += 1
+                return False
+            frame = decode(cleared.payload, self.key, network_id)
+            self._told |= dict(enumerate(frame.setpoints_w, frame.base))
+            setpoints_w = tuple(self._told.get(slave.slot, 0) for slave in self.site.slaves)
+            self._action = Air(totals_w(setpoints_w, self.site), setpoints_w)
+            self._sent_at_s = clock()
+            self.last_counter = frame.counter
+        return True

@@ -1,0 +1,104 @@
+"""What is on air after a send, also when only the first of several frames was accepted."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from core.clearance import Cleared
+from core.decision import Authority, Decision
+from core.parts import cold_start
+from core.site import Site
+from core.snapshot import SlaveState, Snapshot
+from core.tick import decide
+from daemon.assembly import assemble
+from daemon.emission import Emitter
+from drivers.counter import Counter
+from drivers.errors import Transient
+from drivers.frame import decode
+from drivers.ports import Report
+from plant.far_end import slaves_of
+from safety.gate import SafetyGate
+from safety.pi import PiFallback
+from safety.supervisor import ModeSupervisor
+
+KEY = bytes(range(32))
+NETWORK = bytes(range(8))
+
+
+@dataclass
+class Radio:
+    """The door, with a coordinator that accepts only so many frames."""
+
+    accepts: int = 99
+    up: bool = True
+    network_id: bytes | None = NETWORK
+    sent: list[bytes] = field(default_factory=list)
+    heard: dict[int, Report] = field(default_factory=dict)
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def send(self, frame: Cleared) -> None:
+        if len(self.sent) >= self.accepts:
+            raise Transient("busy", "busy")
+        self.sent.append(frame.payload)
+
+    def reports(self) -> dict[int, Report]:
+        return self.heard
+
+
+def first_decision(site: Site) -> tuple[Decision, Snapshot]:
+    """A first action of the fallback, into a surplus on every phase."""
+    parts = assemble(site, PiFallback(site), None).parts
+    slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
+    snapshot = Snapshot(0, 100.0, (-3000.0,) * 3, 0.0, slaves)
+    memory = replace(cold_start(parts), watch=ModeSupervisor().warm)
+    return decide(snapshot, Authority.FALLBACK, memory, parts)[0], snapshot
+
+
+def emitter(site: Site, radio: Radio, folder: Path) -> Emitter:
+    return Emitter(site, SafetyGate(site), radio, Counter.create(folder / "counter"), KEY, ttl_s=15)
+
+
+async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(36, 400))
+    decision, snapshot = first_decision(site)
+    assert min(decision.setpoints_w) > 0
+    radio = Radio(accepts=1)
+    sender = emitter(site, radio, tmp_path)
+    sent = await sender.emit(decision, snapshot, lambda: 100.0)
+    assert sent.accepted is False
+    first = decode(radio.sent[0], KEY, NETWORK)
+    assert len(first.setpoints_w) == 30
+    air = sender.on_air(100.5)
+    assert air.setpoints_w == (*decision.setpoints_w[:30], *(0,) * 6)
+    assert sum(air.action_w) == sum(decision.setpoints_w[:30])
+
+
+async def test_after_the_time_to_live_nothing_is_on_air(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    sender = emitter(site, Radio(), tmp_path)
+    assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted
+    assert sender.on_air(115.0).setpoints_w == decision.setpoints_w
+    assert set(sender.on_air(115.1).setpoints_w) == {0}
+
+
+async def test_counters_go_on_behind_what_a_slave_has_accepted(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    radio = Radio(heard={0: Report(0, 777_000, 0, None, True, 99.0)})
+    sender = emitter(site, radio, tmp_path)
+    await sender.emit(decision, snapshot, lambda: 100.0)
+    assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
+
+
+@pytest.mark.parametrize("down", [{"up": False}, {"network_id": None}])
+async def test_a_radio_that_is_down_gets_nothing(tmp_path: Path, down: dict[str, None]) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    radio = Radio(**down)  # type: ignore[arg-type]
+    sent = await emitter(site, radio, tmp_path).emit(decision, snapshot, lambda: 100.0)
+    assert (sent.accepted, radio.sent) == (None, [])
