@@ -1,8 +1,8 @@
 """False trips of the calibrated detector on days it was not calibrated on, and what it sees of data faults.
 
 Measured days (``--traces``, a folder of .parquet or .csv files) are lived through the daemon's simulation
-with the shipped policy in charge. Days are divided into folds; each fold is judged by a calibration on the first
-seed of all other days. Observations are kept in ``--cache``, because they take most of the time.
+with the shipped policy in charge. Days are divided into folds; each fold is judged by a calibration on the
+first seed of all other days. Observations are kept in ``--cache``: they take most of the time.
 
 Data faults begin at a random second of daylight; the detector's calibration did not see that day. Beside the
 detector, the meter's plausibility (power alone, as of a meter that tells nothing else) and the watch on the
@@ -32,7 +32,7 @@ from daemon.pilots import pilot
 from daemon.simulate import Scenario, Wires, begin, default_site, live
 from drivers.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Reading
-from plant.trace import DAY_S, load_trace
+from plant.trace import DAY_S, Trace, load_trace
 from safety.anomaly import CalibratedDetector, Calibration, Seen, ZScoreDetector
 from tests.campaigns.table import heading, parser, percentile
 
@@ -94,21 +94,26 @@ class Recorder:
         return Anomaly(), None
 
 
+def lived(day: Trace, seed: int, start_s: int = 0, end_s: int = DAY_S) -> Rows:
+    """The features of a part of a day with the shipped policy in charge, [seconds, 30]."""
+    site, recorder = default_site(), Recorder()
+    acting = pilot("policy", site)
+    assert acting is not None
+    run = begin(
+        Scenario(day, site, start_s=start_s, end_s=end_s, seed=seed, settle_s=0),
+        replace(acting, parts=replace(acting.parts, detector=recorder)),
+    )
+    for _ in live(run):
+        pass
+    return np.array(recorder.rows)
+
+
 def observe(trace: Path, seed: int, cache: Path) -> Rows:
     """The features of a day, [86400, 30]; from the cache when it was lived before."""
     file = cache / f"{trace.stem}.{seed}.npy"
     if file.exists():
         return np.asarray(np.load(file))
-    site, recorder = default_site(), Recorder()
-    acting = pilot("policy", site)
-    assert acting is not None
-    run = begin(
-        Scenario(load_trace(trace), site, seed=seed),
-        replace(acting, parts=replace(acting.parts, detector=recorder)),
-    )
-    for _ in live(run):
-        pass
-    rows = np.array(recorder.rows)
+    rows = lived(load_trace(trace), seed)
     part = file.with_suffix(f".{os.getpid()}.npy")
     np.save(part, rows)
     part.rename(file)
@@ -146,14 +151,14 @@ def judge(calibration: Calibration, trace: Path, seed: int, cache: Path) -> Judg
     return Judged(trace.stem, seed, episodes, float(distances.max()), calibration.threshold)
 
 
-def injure(trace: Path, seed: int, fault: str, at_s: int, calibration: Calibration) -> Trial:
+def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibration) -> Trial:
     """Live through one fault."""
     site = default_site()
     acting = pilot("policy", site)
     assert acting is not None
     parts = replace(acting.parts, detector=CalibratedDetector(ZScoreDetector((), (), ()), calibration))
     memory: Memory[Any, Any, Any, Any, Any] = replace(acting.memory, seen=Seen(since_s=-1.0e9))
-    scenario = Scenario(load_trace(trace), site, start_s=at_s - BEFORE_S, end_s=at_s + LOOK_S, seed=seed)
+    scenario = Scenario(day, site, start_s=at_s - BEFORE_S, end_s=at_s + LOOK_S, seed=seed)
     far_end = scenario.far_end()
     wires, checked = Wires(scenario, far_end), PlausibilityMemory()
     found: dict[str, float] = {}
@@ -262,7 +267,13 @@ def main() -> int:
     print(table_of_days(judged))
     luck = Random(chosen.seed)
     plan = [
-        (traces[i], 1000 + number, fault, luck.randrange(*DAYLIGHT_S), fits[i % chosen.folds].calibration)
+        (
+            load_trace(traces[i]),
+            1000 + number,
+            fault,
+            luck.randrange(*DAYLIGHT_S),
+            fits[i % chosen.folds].calibration,
+        )
         for fault in FAULTS
         for number in range(chosen.trials)
         for i in [luck.randrange(len(traces))]
