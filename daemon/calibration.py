@@ -37,6 +37,8 @@ SCORE_MAX = 8.0
 VARIANCE_FLOOR = 0.5
 """Least variance of any direction, of the mean one: a direction that stood still on the calibrated days (the
 headroom is what the commands leave of the capacity, until a slave falls silent) is no evidence by itself."""
+ROWS_AT_ONCE = 65536
+"""Bounds the memory: two weeks of ticks are 145 MB as they are, and many times that as scores."""
 NORMAL_999 = 6.18
 """Between the 0.1 % and the 99.9 % quantile of the normal distribution, in standard deviations."""
 MAD_TO_STD = 1.4826
@@ -113,9 +115,13 @@ class Picture:
 
     def distances(self, days: Days) -> Numbers:
         """Squared Mahalanobis distance of every tick, as `CalibratedDetector` computes it."""
-        row = _row(days.hour)
-        scores = (days.features - self.median[row]) / self.scale[row]
-        return np.asarray(np.einsum("ni,ij,nj->n", scores, self.precision, scores, optimize=True))
+        found = np.empty(len(days.hour))
+        for begin in range(0, len(found), ROWS_AT_ONCE):
+            part = slice(begin, begin + ROWS_AT_ONCE)
+            row = _row(days.hour[part])
+            scores = (days.features[part] - self.median[row]) / self.scale[row]
+            found[part] = np.sum((scores @ self.precision) * scores, axis=1)
+        return found
 
 
 def fit(days: Days) -> Fit:
@@ -186,7 +192,8 @@ def persistent(distances: Numbers) -> Numbers:
     windows = np.lib.stride_tricks.sliding_window_view(padded, TICKS_SEEN)
     place = TICKS_SEEN - TICKS_BEYOND
     parts = [
-        np.partition(windows[i : i + 65536], place, axis=1)[:, place] for i in range(0, len(windows), 65536)
+        np.partition(windows[i : i + ROWS_AT_ONCE], place, axis=1)[:, place]
+        for i in range(0, len(windows), ROWS_AT_ONCE)
     ]
     return np.concatenate(parts) if parts else np.zeros(0)
 
