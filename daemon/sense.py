@@ -55,8 +55,15 @@ class Senses:
         Between two ticks this instant would pass unseen for up to a period, and the slaves' own ramp needs
         what is left of the 5 s from the last good sample to rest.
         """
-        due_s = self._sample_at_s + METER_LOST_S + BEYOND_S
-        return due_s if self._missed and self._looked_at_s < due_s else inf
+        return self._hold_ends_at_s + BEYOND_S if self._unseen_end else inf
+
+    @property
+    def _hold_ends_at_s(self) -> float:
+        return self._sample_at_s + METER_LOST_S
+
+    @property
+    def _unseen_end(self) -> bool:
+        return self._missed and self._looked_at_s <= self._hold_ends_at_s
 
     async def snapshot(
         self,
@@ -95,10 +102,12 @@ class Senses:
 
     async def _read_meter(self) -> list[str]:
         began_s = self.clock()
-        if self.rest_due_at_s <= began_s:  # this tick is there to rest, not to wait once more
+        if (
+            self._unseen_end and began_s > self._hold_ends_at_s
+        ):  # this tick is there to rest, not to wait once more
             return []
         limit_s = METER_SHARE * self.site.period_s
-        hold_s = self._sample_at_s + METER_LOST_S + BEYOND_S - began_s
+        hold_s = self._hold_ends_at_s + BEYOND_S - began_s
         if hold_s > 0.0:
             limit_s = min(limit_s, hold_s)
         self._missed = True

@@ -85,6 +85,19 @@ async def test_after_a_missed_sample_the_end_of_holding_is_known_and_seen_once()
     assert (await look(sensed)).meter_age_s < 1.0
 
 
+async def test_the_end_of_holding_is_seen_once_even_when_the_clock_is_a_hair_early() -> None:
+    script = Script()
+    script.takes_s = 0.0
+    sensed = senses(script)
+    await look(sensed)
+    script.answers = False
+    script.now_s = 1001.0
+    await look(sensed)
+    script.now_s = sensed.rest_due_at_s - 1e-9
+    assert (await look(sensed)).meter_age_s > METER_LOST_S
+    assert sensed.rest_due_at_s == inf
+
+
 async def test_a_read_is_cut_where_holding_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     limits_s: list[float] = []
     timeout = asyncio.timeout
