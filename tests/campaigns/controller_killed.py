@@ -69,11 +69,11 @@ async def _until_rest(far_end: FarEnd, killed_at_s: float) -> tuple[float, float
     return None
 
 
-async def _life(config: Path, far_end: FarEnd, end_s: float, rng: Random, found: Found, tap: Tap) -> None:
+async def _life(config: Path, far_end: FarEnd, end_s: float, life_s: float, found: Found, tap: Tap) -> None:
     """Start, kill, watch, look at what stands."""
     command = [sys.executable, "-m", "daemon", "run", "--plain", "--config", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    await asyncio.sleep(rng.uniform(*LIFE_S))
+    await asyncio.sleep(life_s)
     assert process.poll() is None, f"the daemon ended by itself with {process.returncode}"
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -97,7 +97,15 @@ async def _life(config: Path, far_end: FarEnd, end_s: float, rng: Random, found:
     found.shortened += error_s < -ERROR_S
 
 
-async def _site(folder: Path, number: int, lives: int, referee: Referee, found: Found) -> None:
+async def _site(
+    folder: Path,
+    number: int,
+    lives: int,
+    referee: Referee,
+    found: Found,
+    period_s: float,
+    life_s: tuple[float, float],
+) -> None:
     rng = Random(number)
     devices: Sequence[Slave] = large_slaves()
     folder.mkdir()
@@ -107,14 +115,15 @@ async def _site(folder: Path, number: int, lives: int, referee: Referee, found: 
     )
     far_end.radio.air.loss = no_loss
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
+    config.write_text(config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}"))
     began_s = boottime_s()
     StandingFile(folder).save(Standing((("anomaly", FALLBACK_S),), at_s=began_s))
     tap = Tap(referee, str(number), far_end, boottime_s)
-    tap.attach(devices, key, period_s=1.0)
+    tap.attach(devices, key, period_s=period_s)
     try:
         for _ in range(lives):
             referee.tell(kind="start", site=str(number))
-            await _life(config, far_end, began_s + FALLBACK_S, rng, found, tap)
+            await _life(config, far_end, began_s + FALLBACK_S, rng.uniform(*life_s), found, tap)
     finally:
         tap.detach()
         await far_end.stop()
@@ -125,13 +134,21 @@ async def _site(folder: Path, number: int, lives: int, referee: Referee, found: 
         found.starts += isinstance(record, Start)
 
 
-async def campaign(folder: Path, trials: int, seed: int, *, sites: int) -> Found:
+async def campaign(
+    folder: Path,
+    trials: int,
+    seed: int,
+    *,
+    sites: int,
+    period_s: float = 1.0,
+    life_s: tuple[float, float] = LIFE_S,
+) -> Found:
     """So many kills, shared by so many sites."""
     found, referee, lag = Found(), Referee(), LagWatch()
     lives = [trials // sites + (number < trials % sites) for number in range(sites)]
     await asyncio.gather(
         *(
-            _site(folder / str(number), seed * 1000 + number, share, referee, found)
+            _site(folder / str(number), seed * 1000 + number, share, referee, found, period_s, life_s)
             for number, share in enumerate(lives)
         )
     )

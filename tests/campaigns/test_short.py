@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from tests.campaigns import controller_killed, data_faults, kills, meter_loss, power_cuts
+import pytest
+
+from tests.campaigns import controller_killed, data_faults, kills, meter_loss, power_cuts, virtual_time
 from tests.campaigns.pairs import FAULTS
 
 
-async def test_a_lost_meter_brings_every_slave_to_rest_within_5_s(tmp_path: Path) -> None:
+def test_a_lost_meter_brings_every_slave_to_rest_within_5_s(tmp_path: Path) -> None:
     """One of each kind at once, with slaves of 5000 W; the referee watches all wires."""
-    outcome = await meter_loss.campaign(tmp_path, 4, 1, sites=4, run_s=(4.0, 8.0))
+    outcome = virtual_time.run(meter_loss.campaign(tmp_path, 4, 1, sites=4, run_s=(4.0, 8.0)))
     assert sorted(trial.kind for trial in outcome.trials) == sorted(FAULTS)
     assert outcome.worst_s <= meter_loss.LIMIT_S, meter_loss.table(outcome)
     assert min(trial.lost_s or 0.0 for trial in outcome.trials) > 2.5
@@ -16,15 +18,17 @@ async def test_a_lost_meter_brings_every_slave_to_rest_within_5_s(tmp_path: Path
     assert "over 5 s: 0" in meter_loss.table(outcome)
 
 
-async def test_wrong_registers_are_noticed(tmp_path: Path) -> None:
+def test_wrong_registers_are_noticed(tmp_path: Path) -> None:
     kinds = ("tenfold", "zeroed", "swapped_words")
-    done = await data_faults.campaign(tmp_path, 3, 1, sites=3, kinds=kinds)
+    done = virtual_time.run(data_faults.campaign(tmp_path, 3, 1, sites=3, kinds=kinds))
     assert sorted(trial.kind for trial in done) == sorted(kinds)
     assert data_faults.held(done), data_faults.table(done)
 
 
+@pytest.mark.slow
 async def test_a_killed_daemon_leaves_slaves_that_rest_and_a_fallback_that_stands(tmp_path: Path) -> None:
-    found = await controller_killed.campaign(tmp_path, 1, 1, sites=1)
+    """A real process and real time: the time to live alone takes 15 s."""
+    found = await controller_killed.campaign(tmp_path, 1, 1, sites=1, period_s=0.2, life_s=(8.0, 9.0))
     assert found.kills == found.starts == 1
     assert controller_killed.held(found), controller_killed.table(found)
 

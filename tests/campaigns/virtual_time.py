@@ -20,6 +20,8 @@ THREADS_S = 0.02
 """Real time to wait for a thread when there is no timer at all."""
 GRID_S = 0.005
 """Time stands on these instants: a timer goes off up to so much late, never early."""
+JUMP_S = 0.02
+"""Time passes in no larger steps, so that threads (the disk, the database) are not left behind."""
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ class _Idle(selectors.DefaultSelector):
             return ready
         ready = super().select(THREADS_S if timeout is None else SETTLE_S)
         if not ready and timeout is not None:
-            self.now_s = (floor((self.now_s + timeout) / GRID_S) + 1) * GRID_S
+            self.now_s = (floor((self.now_s + min(timeout, JUMP_S)) / GRID_S) + 1) * GRID_S
         return ready
 
 
