@@ -151,7 +151,9 @@ class Builder:
     def _join(self, name: str, splits: dict[str, str]) -> None:
         with parquet.ParquetWriter(self.out / f"{name}.parquet", SCHEMA, compression="zstd") as writer:
             for date in self._of(splits, name):
-                writer.write_table(parquet.read_table(self._days[date].path, schema=SCHEMA))
+                path = self._days[date].path
+                writer.write_table(parquet.read_table(path, schema=SCHEMA))
+                path.unlink()  # so that the disk holds a day twice at most
 
     def _moments(self, splits: dict[str, str], name: str) -> Moments:
         return reduce(add, (self._days[date].moments for date in self._of(splits, name)))

@@ -16,6 +16,7 @@ from training.dynamics import (
     Scaling,
     Shape,
     as_tensors,
+    load_model,
     save_model,
 )
 from training.transitions import Transitions, read_manifest, read_normalization, read_transitions
@@ -57,23 +58,28 @@ def fit(
     scaling: Scaling,
     plan: Plan,
     shape: Shape | None = None,
+    begin: ForwardDynamicsModel | None = None,
     tell: Callable[[Epoch], None] = lambda _epoch: None,
     keep: Callable[[ForwardDynamicsModel], None] = lambda _model: None,
 ) -> ForwardDynamicsModel:
     """Train; returns the weights of the epoch with the smallest loss on `val`.
 
     Args:
+        begin: weights to go on from; fresh ones without.
         tell: called after every epoch.
         keep: called with the model whenever it is the best so far, for a checkpoint.
     """
     torch.manual_seed(plan.seed)
-    model, criterion = ForwardDynamicsModel(shape), ForwardModelLoss(weighted=plan.weighted)
+    model = ForwardDynamicsModel(shape) if begin is None else deepcopy(begin)
+    criterion = ForwardModelLoss(weighted=plan.weighted)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=plan.patience)
     luck = torch.Generator().manual_seed(plan.seed)
     states, actions = as_tensors(train.states, train.actions_w, scaling)
     targets = scaling.state(torch.from_numpy(train.targets))
     best, best_loss = deepcopy(model), float("inf")
+    if begin is not None:
+        best_loss = weighted_loss(best, val, scaling, criterion)
     enough_s = process_time() + 60.0 * plan.minutes
     for number in range(1, plan.epochs + 1):
         model.train()
@@ -88,7 +94,7 @@ def fit(
             total += float(loss.detach())
             if process_time() > enough_s:
                 break
-        val_loss = float((squared_errors(model, val, scaling) * criterion.weights).mean())
+        val_loss = weighted_loss(model, val, scaling, criterion)
         is_best = val_loss < best_loss
         if is_best:
             best, best_loss = deepcopy(model), val_loss
@@ -116,6 +122,13 @@ def squared_errors(model: ForwardDynamicsModel, rows: Transitions, scaling: Scal
     return ((predicted(model, rows, scaling) - truth) ** 2).mean(0)
 
 
+def weighted_loss(
+    model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling, criterion: ForwardModelLoss
+) -> float:
+    """The loss over all rows, without dropout."""
+    return float((squared_errors(model, rows, scaling) * criterion.weights).mean())
+
+
 @dataclass(frozen=True)
 class Trained:
     """A model with the data it may be judged on."""
@@ -127,15 +140,22 @@ class Trained:
 
 
 def train_on(
-    folder: Path, out: Path, plan: Plan, tell: Callable[[Epoch], None] = lambda _epoch: None
+    folder: Path,
+    out: Path,
+    plan: Plan,
+    begin: Path | None = None,
+    tell: Callable[[Epoch], None] = lambda _epoch: None,
 ) -> Trained:
     """Train on a data set of `sunkeep dataset`; the best weights so far are always in `out`.
 
+    With `begin`, a saved model, its weights and its scaling are gone on from.
+
     Raises:
         DatasetError: not a data set.
+        ValueError: `begin` is not a model.
     """
     manifest = read_manifest(folder)
-    scaling = Scaling.of(read_normalization(folder))
+    start, scaling = (None, Scaling.of(read_normalization(folder))) if begin is None else load_model(begin)
     train, val = (read_transitions(folder, split, seed=plan.seed) for split in ("train", "val"))
     out.parent.mkdir(parents=True, exist_ok=True)
     lineage = {
@@ -144,5 +164,11 @@ def train_on(
         "seed": str(plan.seed),
     }
     shape = Shape(lookahead_steps=manifest.lookahead_s)
-    model = fit(train, val, scaling, plan, shape, tell, lambda m: save_model(out, m, scaling, lineage))
-    return Trained(model, scaling, read_transitions(folder, "test"), Metering(manifest.metering))
+    model = fit(train, val, scaling, plan, shape, start, tell, lambda m: save_model(out, m, scaling, lineage))
+    return judged_on(folder, model, scaling)
+
+
+def judged_on(folder: Path, model: ForwardDynamicsModel, scaling: Scaling) -> Trained:
+    """A model beside the test days of a data set."""
+    metering = Metering(read_manifest(folder).metering)
+    return Trained(model, scaling, read_transitions(folder, "test"), metering)

@@ -1,6 +1,6 @@
 """Train the forward dynamics model on a data set of `sunkeep dataset` and judge it on the test days.
 
-    python -m training.train_dynamics --dataset DIR --out DIR [--report FILE.md]
+    python -m training.train_dynamics --dataset DIR --out DIR [--begin FILE] [--report FILE.md]
 
 The training days teach, the validation days choose the epoch, the test days are judged once at the end. The
 best weights so far are always in DIR/dynamics.safetensors.
@@ -14,9 +14,9 @@ import click
 import torch
 from rich.console import Console
 
-from training.fit_dynamics import Epoch, Plan, Trained, train_on
+from training.dynamics import load_model
+from training.fit_dynamics import Epoch, Plan, Trained, judged_on, train_on
 from training.judge_dynamics import judge, markdown, tables
-from training.samples import DatasetError
 
 WEIGHTS_FILE = "dynamics.safetensors"
 DEFAULTS = Plan()
@@ -28,6 +28,9 @@ console = Console(stderr=True)
     "--dataset", type=click.Path(path_type=Path), required=True, help="Folder of `sunkeep dataset`."
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--begin", type=click.Path(path_type=Path), help="A saved model to go on from.")
+@click.option("--judge-only", is_flag=True, help="Do not train: judge the model of --begin.")
+@click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True), default=DEFAULTS.learning_rate)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=DEFAULTS.batch, show_default=True)
 @click.option("--patience", type=click.IntRange(0), default=DEFAULTS.patience, show_default=True)
@@ -39,6 +42,9 @@ console = Console(stderr=True)
 def main(
     dataset: Path,
     out: Path,
+    begin: Path | None,
+    judge_only: bool,
+    learning_rate: float,
     epochs: int,
     batch: int,
     patience: int,
@@ -50,12 +56,13 @@ def main(
 ) -> None:
     """Train the forward dynamics model and judge it on days it never saw."""
     torch.set_num_threads(1)
-    plan = Plan(
-        epochs=epochs, batch=batch, patience=patience, minutes=minutes, seed=seed, weighted=not unweighted
-    )
+    plan = Plan(epochs, batch, learning_rate, patience, seed, minutes, weighted=not unweighted)
     try:
-        trained = train_on(dataset, out / WEIGHTS_FILE, plan, _tell)
-    except DatasetError as error:
+        if judge_only:
+            trained = judged_on(dataset, *load_model(begin or out / WEIGHTS_FILE))
+        else:
+            trained = train_on(dataset, out / WEIGHTS_FILE, plan, begin, _tell)
+    except ValueError as error:
         raise click.ClickException(str(error)) from None
     _publish(trained, report, as_json=as_json)
 

@@ -112,7 +112,7 @@ def test_it_learns_and_keeps_the_best() -> None:
     epochs: list[Epoch] = []
     kept: list[ForwardDynamicsModel] = []
     plan = Plan(epochs=8, batch=64, learning_rate=3e-3, seed=0)
-    model = fit(train, val, SCALING, plan, SMALL, epochs.append, kept.append)
+    model = fit(train, val, SCALING, plan, SMALL, tell=epochs.append, keep=kept.append)
     losses = [epoch.val_loss for epoch in epochs]
     assert [epoch.is_best for epoch in epochs] == [
         loss < min([9e9, *losses[:i]]) for i, loss in enumerate(losses)
@@ -131,7 +131,7 @@ def test_it_learns_and_keeps_the_best() -> None:
 def test_a_setback_cuts_the_rate_and_time_ends_the_run() -> None:
     epochs: list[Epoch] = []
     plan = Plan(epochs=8, batch=32, learning_rate=0.1, patience=0)
-    fit(drifting(128, 0), drifting(64, 1), SCALING, plan, SMALL, epochs.append)
+    fit(drifting(128, 0), drifting(64, 1), SCALING, plan, SMALL, tell=epochs.append)
     best = float("inf")
     for before, after in pairwise(epochs):
         best = min(best, before.val_loss)
@@ -139,7 +139,7 @@ def test_a_setback_cuts_the_rate_and_time_ends_the_run() -> None:
         assert after.learning_rate == pytest.approx(before.learning_rate * share)
     assert epochs[-1].learning_rate < 0.1
     epochs.clear()
-    fit(drifting(128, 0), drifting(64, 1), SCALING, Plan(minutes=0.0), SMALL, epochs.append)
+    fit(drifting(128, 0), drifting(64, 1), SCALING, Plan(minutes=0.0), SMALL, tell=epochs.append)
     assert len(epochs) == 1
 
 
