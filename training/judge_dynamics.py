@@ -39,13 +39,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Everything that is reported. Errors of features are means over the phases, normalised."""
+    """Everything that is reported.
+
+    By feature, normalised and averaged over the phases: the error of the model, that of saying that nothing
+    changes, and the variance of the truth, which is the error of always saying the mean.
+    """
 
     rows: int
     mse: float
     still_mse: float
     levels_mse: float
-    by_feature: dict[str, tuple[float, float]]
+    by_feature: dict[str, tuple[float, float, float]]
     export_mae_w: float
     still_export_mae_w: float
     export_mean_w: float
@@ -84,7 +88,8 @@ def _judge(trained: Trained) -> Verdict:
         still_mse=float(still.mean()),
         levels_mse=float(errors[[FEATURE_NAMES.index(name) for name in LEVELS]].mean()),
         by_feature={
-            name: (_of(errors, name), _of(still, name)) for name in (*PHASE_FEATURES, *SITE_FEATURES)
+            name: (_of(errors, name), _of(still, name), _of(truth.var(0), name))
+            for name in (*PHASE_FEATURES, *SITE_FEATURES)
         },
         export_mae_w=float((exports[0] - exports[2]).abs().mean()),
         still_export_mae_w=float((exports[1] - exports[2]).abs().mean()),
@@ -183,9 +188,10 @@ def grids(verdicts: dict[str, Verdict]) -> list[Grid]:
     )
     first: Grid = ("Criteria", titles, [wanted, *judged, *holds])
     rows: list[tuple[str, ...]] = [
-        (name, f"{error:.3f}", f"{still:.3f}") for name, (error, still) in verdicts["all"].by_feature.items()
+        (name, *(f"{value:.3f}" for value in values)) for name, values in verdicts["all"].by_feature.items()
     ]
-    features: Grid = ("By feature, all rows", ("feature", "MSE", "when nothing changes"), rows)
+    header = ("feature", "MSE", "when nothing changes", "of always saying the mean")
+    features: Grid = ("By feature, all rows", header, rows)
     return [first, features, *(_by_step(name, v.steps) for name, v in verdicts.items())]
 
 
