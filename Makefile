@@ -4,7 +4,8 @@
 #   make test     all tests (installs torch)
 #   make check    formatting, linter, types, import contracts
 #   make bench    timings
-#   make safety   the safety floor's own tests, with branch coverage
+#   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
+#   make safety-long    the campaigns at full length, the fuzz and the mutation run (many hours)
 #   make lock     resolve the locked dependencies again
 #   make train-champion TRACES=DIR    train the policy that ships (under two hours; ARGS=--short: minutes)
 
@@ -23,7 +24,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev run test check bench safety lock train-champion clean
+.PHONY: setup setup-dev run test check bench safety safety-long lock train-champion clean
 
 setup: $(VENV)/.run-stamp
 
@@ -46,6 +47,15 @@ bench: setup-dev
 
 safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
+	$(BIN)/python -m pytest tests/referee tests/campaigns
+
+safety-long: setup-dev
+	for campaign in meter_loss power_cuts kills data_faults controller_killed; do
+	  $(BIN)/python -m tests.campaigns.$$campaign $(ARGS)
+	done
+	$(BIN)/python -m tests.safety.campaign --ticks 100000000 --steps 1000000 --power-cuts 100000
+	$(BIN)/python -m tests.safety.fuzz --ticks 1000000000 --shipped 1000000
+	$(BIN)/python -m tests.mutation
 
 # one thread: small networks are many times slower with two on a busy machine
 train-champion: setup-dev
