@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from daemon.commands.ack import ack, in_words
 from daemon.control import CONNECTIONS_MAX, REQUEST_MAX_BYTES, SOCKET_FILE, ask
 from daemon.records import Event, read_journal
+from plant.virtual_meter import REFRESH_S
 from tests.daemon.configuration import write_configuration
 from tests.daemon.whole import Whole, until, whole
 
@@ -42,6 +43,7 @@ async def exchange_meter(pair: Whole, serial_number: int) -> None:
     meter = pair.far_end.meter
     await meter.stop()
     meter.serial_number = serial_number
+    await asyncio.sleep(1.5 * REFRESH_S)  # the registers of the old one are gone by then
     await meter.start(pair.far_end.meter_port)
 
 
