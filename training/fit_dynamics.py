@@ -83,7 +83,7 @@ def fit(
     enough_s = process_time() + 60.0 * plan.minutes
     for number in range(1, plan.epochs + 1):
         model.train()
-        total = 0.0
+        total, done = 0.0, 0
         batches = torch.split(torch.randperm(len(train), generator=luck), plan.batch)
         for rows in batches:
             loss = criterion(model(states[rows], actions[rows]), targets[rows])
@@ -91,7 +91,7 @@ def fit(
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), GRADIENT_MAX)
             optimizer.step()
-            total += float(loss.detach())
+            total, done = total + float(loss.detach()), done + 1
             if process_time() > enough_s:
                 break
         val_loss = weighted_loss(model, val, scaling, criterion)
@@ -100,7 +100,7 @@ def fit(
             best, best_loss = deepcopy(model), val_loss
             keep(best)
         rate = optimizer.param_groups[0]["lr"]
-        tell(Epoch(number, total / len(batches), val_loss, rate, is_best))
+        tell(Epoch(number, total / done, val_loss, rate, is_best))
         scheduler.step(val_loss)
         if process_time() > enough_s:
             break
