@@ -4,7 +4,7 @@
 
 A percentage of export means little by itself: a larger margin buys less export with import. Export is
 compared at equal import, by interpolation over the margins of the PI; J = export + 0.5 avoidable import
-needs no such care.
+needs no such care. Both leave out what exceeds all slaves together.
 """
 
 import json
@@ -56,6 +56,7 @@ class Standing:
     metering: str
     extra_delay_s: int
     export_wh: float
+    beyond_wh: float
     avoidable_wh: float
     j_wh: float
     peak10s_export_w: float
@@ -140,10 +141,10 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Stan
             return float(energies_wh[places][picked].sum())
 
         j = total(mine.j_wh, at) / total(pi.j_wh, base) - 1.0
-        exports = [total(pi.export_wh, places) for places in swept]
+        exports = [total(pi.own_wh, places) for places in swept]
         imports = [total(pi.avoidable_wh, places) for places in swept]
         same = export_at(total(mine.avoidable_wh, at), exports, imports)
-        return j, total(mine.export_wh, at) / same - 1.0
+        return j, total(mine.own_wh, at) / same - 1.0
 
     j_change, export_change = changes(rows)
     resampled = np.array([changes(picked) for picked in drawn])
@@ -152,6 +153,7 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Stan
         metering.value,
         delay_s,
         float(mine.export_wh[at].sum()),
+        float(mine.beyond_wh[at].sum()),
         float(mine.avoidable_wh[at].sum()),
         float(mine.j_wh[at].sum()),
         float(mine.peak10s_export_w[at].mean()),
@@ -176,33 +178,33 @@ def _interval(values: Energies) -> tuple[float, float]:
     return float(low), float(high)
 
 
+COLUMNS = ("controller", "billed", "late", "export", "import", "J", "peak", "changes", "reversals")
+
+
 def as_table(rows: Sequence[Standing]) -> Table:
-    """All rows, the controllers of one billing and delay side by side."""
-    names = (
-        "controller",
-        "billed",
-        "late",
-        "export",
-        "avoidable",
-        "J",
-        "peak 10 s",
-        "changes",
-        "reversals",
-        "dJ",
-    )
-    table = Table(*names, "export at equal import")
+    """All rows, the controllers of one billing and delay one below the other.
+
+    Export is without what exceeds all slaves, import is the avoidable one, both in Wh.
+    """
+    table = Table(*COLUMNS, "J against the PI", "export at equal import")
     for row in rows:
+        energies = (row.export_wh - row.beyond_wh, row.avoidable_wh, row.j_wh, row.peak10s_export_w)
         table.add_row(
             row.controller,
             row.metering,
             f"{row.extra_delay_s} s",
-            *(f"{x:,.0f}" for x in (row.export_wh, row.avoidable_wh, row.j_wh, row.peak10s_export_w)),
+            *(f"{x:,.0f}" for x in energies),
             f"{row.changes_per_min:.1f}",
             f"{row.reversals_per_min:.1f}",
-            f"{row.j_change:+.1%} [{row.j_interval[0]:+.1%}, {row.j_interval[1]:+.1%}]",
-            f"{row.export_change:+.1%} [{row.export_interval[0]:+.1%}, {row.export_interval[1]:+.1%}]",
+            _change(row.j_change, row.j_interval),
+            _change(row.export_change, row.export_interval),
         )
     return table
+
+
+def _change(value: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return "" if np.isnan(value) else f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"
 
 
 @click.command()

@@ -51,9 +51,14 @@ class Swings(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Figures of every row, [n] each, by the definitions of `daemon.scoring`."""
+    """Figures of every row, [n] each, by the definitions of `daemon.scoring`.
+
+    `beyond_wh` is the part of the export that remains when every slave takes all it can: no controller's
+    doing. J leaves it out.
+    """
 
     export_wh: Energies
+    beyond_wh: Energies
     avoidable_wh: Energies
     peak10s_export_w: Energies
     changes_per_min: Energies
@@ -62,9 +67,14 @@ class Tally(NamedTuple):
     frames_per_min: Energies
 
     @property
+    def own_wh(self) -> Energies:
+        """Export that a controller could have placed."""
+        return self.export_wh - self.beyond_wh
+
+    @property
     def j_wh(self) -> Energies:
-        """Export + 0.5 avoidable import."""
-        return self.export_wh + AVOIDABLE_WEIGHT * self.avoidable_wh
+        """That + 0.5 avoidable import."""
+        return self.own_wh + AVOIDABLE_WEIGHT * self.avoidable_wh
 
 
 class Rows(NamedTuple):
@@ -158,6 +168,7 @@ def run(rows: Rows, policy: Policy) -> Tally:
     minutes = counted / 60.0
     return Tally(
         export_ws.numpy() / 3600.0,
+        beyond_ws(rows).numpy() / 3600.0,
         avoidable_ws.numpy() / 3600.0,
         peak_w.double().numpy(),
         changes.numpy() / 3.0 / minutes,
@@ -165,6 +176,15 @@ def run(rows: Rows, policy: Policy) -> Tally:
         imbalance.numpy() / counted,
         frames.numpy() / minutes,
     )
+
+
+def beyond_ws(rows: Rows) -> Tensor:
+    """Surplus of the counted seconds that exceeds all slaves, as billed, [n] in Ws."""
+    surplus_w = -rows.bare_w[1 + SETTLE_S :].double()
+    room_w = rows.rig.capacity_w.double()
+    net_w = (surplus_w.sum(2) - room_w.sum(1)).clamp(min=0.0)
+    phases_w = (surplus_w - room_w).clamp(min=0.0).sum(2)
+    return torch.where(rows.rig.is_net, net_w, phases_w).sum(0)
 
 
 def _swing(swings: Swings, action_w: Tensor, counts: bool) -> Swings:

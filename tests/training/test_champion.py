@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 import training.champion
 import training.contest
+from core.site import Metering
 from daemon.pilots import pilot
 from daemon.simulate import Scenario, default_site, simulate
 from models.bundle import load_bundle
@@ -24,7 +25,7 @@ from training.batch_laws import predictive_law
 from training.champion import EXAMPLE_S, examples, write_bundle
 from training.contest import MARGINS_W, as_table, compete, export_at, standings
 from training.course import Course
-from training.day_runs import rows_of
+from training.day_runs import Heat, beyond_ws, rows_of
 from training.days import find_days
 from training.export import sequence_error_w
 from training.net import HIDDEN, MEMORY, ReplayNet
@@ -141,6 +142,8 @@ def test_a_contest_shows_every_controller_at_equal_import(
     assert net.j_wh == pytest.approx(law.j_wh, rel=1e-2)  # untrained
     assert law.j_interval[0] <= law.j_change <= law.j_interval[1]
     assert by_name["pi", "net", 2].j_wh > pi.j_wh
+    assert pi.beyond_wh == 0.0
+    assert pi.j_wh == pytest.approx(pi.export_wh + 0.5 * pi.avoidable_wh)
     assert len(field.heats["pi"]) == 2 * 2 * (len(MARGINS_W) + 2)
     assert as_table(rows).row_count == len(rows)
 
@@ -150,3 +153,13 @@ def test_export_is_compared_between_margins_and_never_beyond() -> None:
     assert export_at(150.0, exports, imports) == 25.0
     assert np.isnan(export_at(350.0, exports, imports))
     assert np.isnan(export_at(50.0, exports, imports))
+
+
+@pytest.mark.parametrize(("metering", "expected_w"), [(Metering.NET, 3000.0), (Metering.PER_PHASE, 4000.0)])
+def test_what_exceeds_all_slaves_is_nobodys_doing(
+    metering: Metering, expected_w: float, folder: Path
+) -> None:
+    day = find_days(folder, "val")[0]
+    rows = rows_of([Heat(day, LIT_S[0], metering, 0, 0)], 100)
+    rows.bare_w[1:] = torch.tensor([-9000.0, -5000.0, -4000.0])
+    assert float(beyond_ws(rows)[0]) == pytest.approx(100 * expected_w)
