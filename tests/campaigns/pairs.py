@@ -92,6 +92,11 @@ class Pair:
         else:
             setattr(far_end.meter.faults, kind, False)
 
+    def acknowledge(self) -> None:
+        """Clear what waits for an operator, as `sunkeep ack` does; takes effect with the next tick."""
+        assert self.loop is not None
+        self.loop.acknowledged[:] = self.loop.memory.watch.standing.latched
+
     def warm(self) -> None:
         """Spare the wait after a stop: memory as after 30 good samples, with slaves believed at rest."""
         assert self.loop is not None
