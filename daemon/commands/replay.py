@@ -54,7 +54,7 @@ def replay(journal: Path, as_json: bool) -> int:
         click.echo(f"{ticks} ticks decided again, {different} different")
         if unequal_files:
             click.echo(
-                "The policy bundle or the calibration is not the one of the journal; what they say may differ."
+                "The policy bundle or the calibration is not that of the journal; what they say may differ."
             )
         if first:
             click.echo(f"first difference: {first}")
