@@ -68,6 +68,7 @@ class DatasetManifest(_Strict):
     episodes: int
     gaps: int
     gap_s: int
+    repeated_s: int
     ranges: dict[str, Range]
 
 
@@ -175,6 +176,7 @@ class Builder:
             episodes=rows.episodes,
             gaps=rows.gaps,
             gap_s=rows.gap_s,
+            repeated_s=rows.repeated_s,
             ranges=ranges,
         )
 

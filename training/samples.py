@@ -1,7 +1,7 @@
 """One second of a site as a data set knows it, and where such seconds come from: journals and simulated days.
 
-Foreign logs are in `training.foreign`. Every source yields samples on a grid of whole Unix seconds, in order,
-and leaves out seconds it knows nothing of; nothing is interpolated.
+Foreign logs are in `training.foreign`. Every source yields samples on a grid of whole Unix seconds and leaves
+out seconds it knows nothing of; nothing is interpolated.
 """
 
 from collections.abc import Iterator
@@ -102,7 +102,7 @@ def journal_samples(path: Path) -> Iterator[tuple[Terms, Sample]]:
         SettingsError: a configuration in the journal that this version refuses.
     """
     site: Site | None = None
-    grid, is_start, last = Grid(), True, -1
+    grid, is_start = Grid(), True
     for record in read_journal(path):
         if isinstance(record, Start):
             site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
@@ -113,9 +113,6 @@ def journal_samples(path: Path) -> Iterator[tuple[Terms, Sample]]:
                     f"{path}: no start before the first tick; give the directory with all files"
                 )
             second = grid.second(record.unix_s, record.snapshot.at_s)
-            if second <= last:  # a clock set back, or two ticks in one second: time only runs forward
-                continue
-            last = second
             yield terms, _journalled(record, second, site, is_start=is_start)
             is_start = False
 

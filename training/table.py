@@ -82,7 +82,7 @@ class Rows:
         self._memory = self._observer.cold
         self._last_s, self._date, self._episode = -1, "", -1
         self._applied_w: Phases = ZERO
-        self.gaps = self.gap_s = 0
+        self.gaps = self.gap_s = self.repeated_s = 0
 
     @property
     def episodes(self) -> int:
@@ -91,7 +91,7 @@ class Rows:
 
     def days(self, samples: Iterator[Sample]) -> Iterator[Day]:
         """Every day that has samples, in order; one day at a time is in memory."""
-        for date, of_day in groupby(samples, key=lambda sample: day_of(sample.second)):
+        for date, of_day in groupby(self._forward(samples), key=lambda sample: day_of(sample.second)):
             marks: list[NDArray[np.int64]] = []
             floats: list[Floats] = []
             sources: list[str] = []
@@ -103,6 +103,17 @@ class Rows:
                     _pack(rows, marks, floats)
             _pack(rows, marks, floats)
             yield Day(date, np.concatenate(marks), sources, np.concatenate(floats))
+
+    def _forward(self, samples: Iterator[Sample]) -> Iterator[Sample]:
+        """Leave out and count seconds that came before: two ticks in one, or a clock that was set back."""
+        last_s, is_start = -1, False
+        for sample in samples:
+            is_start |= sample.is_start
+            if sample.second <= last_s:
+                self.repeated_s += 1
+                continue
+            yield sample._replace(is_start=is_start)
+            last_s, is_start = sample.second, False
 
     def _row(self, sample: Sample, date: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
         sight, snapshot = sample.sight, sample.snapshot

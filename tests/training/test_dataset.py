@@ -308,6 +308,18 @@ def test_a_wall_clock_that_is_set_moves_the_grid_once() -> None:
     assert [grid.second(unix_s, at_s) for unix_s, at_s in ticks] == [100, 101, 102, 3703, 3704]
 
 
+def test_seconds_that_come_twice_are_left_out_and_counted(
+    tmp_path: Path, from_journals: Path, ticks: list[tuple[int, Tick]]
+) -> None:
+    """A clock that was set back by a minute at a restart: what it tells again is not told again."""
+    journals = write_journals(tmp_path / "in", ticks)
+    first = journals / "run-0.journal"
+    (journals / "run-0-again.journal").write_bytes(first.read_bytes())
+    manifest = made("--journals", journals, "--out", tmp_path / "out")
+    assert manifest.repeated_s == TICKS
+    assert everything(tmp_path / "out").equals(everything(from_journals))
+
+
 def refused(*arguments: str | Path) -> str:
     done = RUNNER.invoke(dataset, list(map(str, arguments)))
     assert done.exit_code == 2, done.output
@@ -361,3 +373,9 @@ def test_without_the_training_side_the_command_says_how_to_get_it(
     monkeypatch.setattr(command_line, "import_module", missing)
     assert command_line.main(["dataset", "--out", "x"]) == 1
     assert "polars is not installed here" in capsys.readouterr().err
+
+
+def test_the_help_of_the_command_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "dataset" in command_line.TRAINING_COMMANDS
+    assert command_line.main(["dataset", "--help"]) == 0
+    assert "--journals" in capsys.readouterr().out

@@ -141,7 +141,8 @@ def _table(manifest: DatasetManifest) -> Table:
     for name, facts in manifest.splits.items():
         table.add_row(name, str(len(facts.days)), f"{facts.rows:,}", f"{facts.targets:,}")
     table.caption = (
-        f"{manifest.episodes} episodes, {manifest.gaps} gaps of {manifest.gap_s:,} s together; "
+        f"{manifest.episodes} episodes, {manifest.gaps} gaps of {manifest.gap_s:,} s together, "
+        f"{manifest.repeated_s:,} s came twice and were left out; "
         + ", ".join(f"{who} acted {seconds:,} s" for who, seconds in manifest.acted_s.items())
     )
     return table
