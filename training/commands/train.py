@@ -13,7 +13,9 @@ from rich.console import Console
 from torch import Tensor
 
 from core.site import Metering
-from training.course import Course
+from training.champion import write_bundle
+from training.checkpoint import load_weights
+from training.course import BEST_FILE, Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
 from training.export import Lineage, current_commit, export_bundle
@@ -31,6 +33,7 @@ from training.learners.sac import Sac, SacSettings
 from training.learners.scaling import phase_scaling
 from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Sampler, Transitions, TransitionsError
+from training.net import ReplayNet
 from training.replay import Plan as ReplayPlan
 from training.windows import read_days
 
@@ -175,11 +178,16 @@ def _on_sites(request: Request) -> None:
 
 
 def _replay(request: Request) -> None:
-    """The recurrent residual; its bundle is made by the command that trains the champion."""
-    train_days, val_days = (read_days(find_days(request.data, split)) for split in ("train", "val"))
+    """The recurrent residual, by its own course; `--steps` are its updates, and it goes on by itself."""
+    train_days, val_days = (find_days(request.data, split) for split in ("train", "val"))
+    sunshine, run = read_days(train_days), request.out / RUN
     course = Course(seed=request.seed, updates=request.steps, device=request.device)
-    progress = run_course(train_days, val_days, request.out / RUN, course, ReplayPlan())
+    progress = run_course(sunshine, read_days(val_days), run, course, ReplayPlan())
     console.print(f"best J on val {progress.best_j_w:.1f} W at update {progress.best_step}")
+    net = ReplayNet()
+    load_weights(run / BEST_FILE, net)
+    name, out = f"replay-{request.seed}", request.out / BUNDLE
+    write_bundle(net.eval(), train_days + val_days, sunshine, out, name, request.bundle_version, request.seed)
 
 
 def _space(request: Request, scaling: Any) -> Space:

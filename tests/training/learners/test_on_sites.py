@@ -97,6 +97,14 @@ def test_the_command_makes_a_bundle_that_verifies(learner: str, log_file: Path, 
     assert "5 steps" in more.output
 
 
+def test_ppo_practises_on_a_folder_of_traces(tmp_path: Path) -> None:
+    find(tmp_path)
+    command = ["--learner", "ppo", "--data", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "out")]
+    told = CliRunner().invoke(train, command)
+    assert told.exit_code == 0, told.output
+    assert load_bundle(tmp_path / "out" / "bundle").golden_error_w <= 0.01
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     told = CliRunner().invoke(train, ["--learner", "iql", "--data", str(tmp_path), "--out", str(tmp_path)])
     assert told.exit_code == 1
