@@ -252,7 +252,11 @@ def test_commands_expire_with_their_time_to_live(tmp_path: Path) -> None:
             (folder / kind / f"{day}.csv").write_text("\n".join([header, *shifted]) + "\n")
     made("--logs", folder, "--out", tmp_path / "out")
     applied = everything(tmp_path / "out")["applied_w_a"].head(40).to_list()
-    assert applied == [0.0] * 2 + [900.0] * 16 + [0.0] * 22
+    assert applied == [0.0] * 2 + [900.0] * 16 + [0.0] * 22  # 15 s by default
+    path = tmp_path / "sunkeep.toml"
+    path.write_text(CONFIGURATION.replace("[radio]", "[radio]\nttl_s = 20"))
+    made("--logs", folder, "--out", tmp_path / "longer", "--config", path)
+    assert everything(tmp_path / "longer")["applied_w_a"].head(40).to_list().count(900.0) == 21
 
 
 BAD = [

@@ -17,6 +17,7 @@ from daemon.records import JournalError
 from daemon.refusals import InputError
 from daemon.settings import load_settings
 from daemon.simulate import default_site
+from plant.physics import TTL_S
 from plant.trace import TraceError
 from training.dataset import Builder, DatasetManifest, Splitter
 from training.days import SPLITS, DaysError, find_days
@@ -103,10 +104,10 @@ def _source(
     by_day = partial(split_days, shares=Shares(*shares), seed=seed)
     if journals is not None:
         return _of_journals(journals, by_day)
-    site = _site(config, metering)
+    site, ttl_s = _site(config, metering)
     if logs is not None:
         files = [path for kind in COLUMNS for path in log_files(logs, kind)]
-        return Source(foreign_samples(logs, site), Terms.of(site), files, by_day)
+        return Source(foreign_samples(logs, site, ttl_s), Terms.of(site), files, by_day)
     assert traces is not None
     days = tuple(day for split in SPLITS for day in find_days(traces, split))
     lives = Lives(days, site, lived["law"], lived["manner"], lived["light"], seed)
@@ -131,9 +132,12 @@ def _of_journals(folder: Path, by_day: Splitter) -> Source:
     return Source(chain([sample], rest()), terms, sorted(folder.glob("*.journal")), by_day)
 
 
-def _site(config: Path | None, metering: str | None) -> Site:
-    site = default_site() if config is None else load_settings(config, key=False).core_site()
-    return site if metering is None else replace(site, metering=Metering(metering))
+def _site(config: Path | None, metering: str | None) -> tuple[Site, float]:
+    """The site, and how long a command lives on it."""
+    settings = None if config is None else load_settings(config, key=False)
+    site = default_site() if settings is None else settings.core_site()
+    ttl_s = TTL_S if settings is None else float(settings.radio.ttl_s)
+    return (site if metering is None else replace(site, metering=Metering(metering))), ttl_s
 
 
 def _table(manifest: DatasetManifest) -> Table:
