@@ -14,7 +14,7 @@ from daemon.calibration_file import (
     require_site,
 )
 from daemon.settings import Settings
-from models.bundle import Bundle, BundleError, builtin_bundle, load_bundle, require_fit
+from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES, FeatureObserver
 from models.policy import NoPolicy, OnnxPolicy
 from safety.anomaly import CalibratedDetector, ZScoreDetector
@@ -117,8 +117,8 @@ def predictive_gains(settings: Settings) -> PredictiveGains:
 
 
 def bundle_directory(name: str) -> Path:
-    """Where a bundle lies: "builtin" or a directory."""
-    return builtin_bundle() if name == "builtin" else Path(name)
+    """Where a bundle lies: the name of one that ships, or a directory."""
+    return builtin_bundle(name) if name in SHIPPED else Path(name)
 
 
 def _bundle(directory: Path | None, site: Site) -> tuple[Bundle | None, str]:

@@ -39,7 +39,7 @@ def pilot(
     if controller == "policy":
         name = "builtin" if settings is None else settings.policy.bundle
         law = PiFallback(site, PiGains()) if settings is None else fallback_law(settings, site)
-        assembled = assemble(site, law, bundle or bundle_directory(name))
+        assembled = assemble(site, law, bundle_directory(str(bundle or name)))
         if assembled.problem:
             raise BundleError(assembled.problem, "Give another bundle with --bundle.")
         return _warm(assembled, Authority.POLICY)

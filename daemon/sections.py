@@ -14,6 +14,8 @@ from core.site import Metering
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 BUILTIN = "builtin"
+SHIPPED = (BUILTIN, "clone")
+"""Names of `models.bundle.SHIPPED`; importing them would load ONNX Runtime to read a file."""
 """The bundle that ships."""
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -89,7 +91,7 @@ def _profile(value: str, info: ValidationInfo) -> str:
 
 
 def _bundle(value: str, info: ValidationInfo) -> str:
-    return value if value == BUILTIN else str(_path(value, info))
+    return value if value in SHIPPED else str(_path(value, info))
 
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
@@ -196,7 +198,7 @@ class ModeSection(Section):
 
 
 class PolicySection(Section):
-    """The policy bundle: "builtin" or a folder."""
+    """The policy bundle: one that ships ("builtin", "clone") or a folder."""
 
     bundle: Annotated[Text, AfterValidator(_bundle)] = BUILTIN
 

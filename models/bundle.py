@@ -118,6 +118,10 @@ def require_fit(manifest: Manifest, site: Site) -> None:
         )
 
 
+SHIPPED = ("builtin", "clone")
+"""Names of the bundles that ship: the champion, and the neural clone of the predictive law."""
+
+
 def builtin_bundle(name: str = "builtin") -> Path:
     """Where a bundle that ships with Sunkeep lies."""
     return Path(str(files("models") / "artifacts" / name))

@@ -59,7 +59,12 @@ class Request:
     default=0.0,
     help="Added to every frame, told to nobody.",
 )
-@click.option("--bundle", type=FILE, metavar="DIR", help="The policy's bundle; by default as configured.")
+@click.option(
+    "--bundle",
+    type=FILE,
+    metavar="BUNDLE",
+    help="A folder, or one that ships: builtin, clone.",
+)
 @click.option(
     "--pv-connection",
     type=click.Choice(tuple(PHASE_SHARES), case_sensitive=False),

@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.roles import Role
 from core.site import Metering, Site
-from models.bundle import BundleError, builtin_bundle, load_bundle, require_fit
+from daemon import sections
+from models.bundle import SHIPPED, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES
 from tests.models.toy import model, plain_model, recurrent_model, write_bundle
 
@@ -199,3 +200,9 @@ def test_a_policy_for_another_kind_of_site_is_refused(tmp_path: Path) -> None:
         require_fit(manifest, Site((), role=Role.GENERATE))
     with pytest.raises(BundleError, match=r"0\.5 s"):
         require_fit(manifest, Site((), period_s=0.5))
+
+
+def test_every_bundle_that_ships_holds() -> None:
+    for name in SHIPPED:
+        assert load_bundle(builtin_bundle(name)).manifest.feature_names == FEATURE_NAMES
+    assert set(sections.SHIPPED) == set(SHIPPED)
