@@ -33,7 +33,6 @@ class Transitions:
     truncated: Tensor  # [n], 0 or 1
     log_density: Tensor | None = None  # [n], of the behaviour's action
     mask: Tensor | None = None  # [n, k] bool: which choices were feasible
-    following_mask: Tensor | None = None  # [n, k] bool, of the next observation
 
     def __post_init__(self) -> None:
         for name, values in self._columns().items():
