@@ -1,4 +1,4 @@
-"""Everything a daemon talks to, on loopback: a virtual meter and a virtual radio around one simulated site."""
+"""Everything a daemon talks to, on loopback: a virtual meter and radio around one site."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

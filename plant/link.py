@@ -1,9 +1,9 @@
 """The radio's luck: how long a frame takes to reach each slave, and whether it does.
 
 The ranges are assumptions about Zigbee networks of mains-powered routers, wide enough to train against. A
-frame reaches slave i after 1 + common + hop_i + jitter_i whole seconds, at most five: `common` for all slaves of
-the frame, a second more for slaves behind a hop, a rare second of jitter. Frames are lost per slave, and
-for everybody in rare bursts.
+frame reaches slave i after 1 + common + hop_i + jitter_i whole seconds, at most five: `common` for all
+slaves of the frame, a second more for slaves behind a hop, a rare second of jitter. Frames are lost per
+slave, and for everybody in rare bursts.
 """
 
 from dataclasses import dataclass

@@ -43,7 +43,7 @@ async def test_another_meter_is_not_taken_for_the_commissioned_one(tmp_path: Pat
         await until((tmp_path / "meter-identity").exists, 10.0)
         await pair.stop()
     (tmp_path / "meter-identity").write_text("[1, 2]")
-    with pytest.raises(StartError, match="another meter answers.*meter-identity"):
+    with pytest.raises(StartError, match=r"another meter answers.*meter-identity"):
         async with whole(tmp_path) as pair:
             await pair.task
 

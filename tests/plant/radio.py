@@ -89,13 +89,13 @@ class Host(ControllerApplication):  # type: ignore[misc]  # bellows is untyped
         """Send a setpoint frame to one slave, acknowledged."""
         sequence = self.get_sequence()
         packet = zt.ZigbeePacket(
-            src=zt.AddrModeAddress(zt.AddrMode.NWK, 0x0000),
-            src_ep=1,
-            dst=zt.AddrModeAddress(zt.AddrMode.NWK, address),
-            dst_ep=1,
+            src=zt.AddrModeAddress(zt.AddrMode.NWK, zt.NWK(0x0000)),
+            src_ep=zt.uint8_t(1),
+            dst=zt.AddrModeAddress(zt.AddrMode.NWK, zt.NWK(address)),
+            dst_ep=zt.uint8_t(1),
             tsn=sequence,
-            profile_id=0x0104,
-            cluster_id=0xFC57,
+            profile_id=zt.uint16_t(0x0104),
+            cluster_id=zt.uint16_t(0xFC57),
             data=zt.SerializableBytes(ZCL_HEAD + bytes([sequence, 0x00]) + payload),
             tx_options=zt.TransmitOptions.ACK,
         )
