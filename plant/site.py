@@ -16,7 +16,7 @@ STEP_S = 0.1
 ROUNDING = 1e-6
 """Of a step: an instant that is a whole number of steps away counts as reached."""
 LONGEST_CATCH_UP = 600
-"""Steps. After a longer pause (the machine was asleep) only its end is lived: the slaves have settled by then."""
+"""Steps. After a longer pause (the machine slept) only its end is lived: the slaves have settled by then."""
 VOLTAGE_V = 230.0
 LINE_OHM = 0.3
 """Resistance of a house connection up to the transformer: 5 kW on a phase lower the voltage by 6.5 V."""
