@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -43,6 +44,9 @@ from drivers.errors import ConfigError
 from drivers.plausibility import Plausibility
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
+
+DISK_THREADS = 2
+"""Writers of journal, state and totals; every thread more costs memory that is never given back."""
 
 
 @dataclass(slots=True)
@@ -158,6 +162,7 @@ class Service:
             chronicle.view = self.show(figures, url)
         chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
         running = asyncio.get_running_loop()
+        running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, self.stopping.set)
         watcher = asyncio.create_task(reloader.watch(chronicle.event, figures), name="reload")
