@@ -184,6 +184,8 @@ class _Library(logging.Handler):
         values = {"logger": record.name, "message": message, "limit_key": f"{record.name}: {record.msg}"}
         if record.exc_info and record.exc_info[1] is not None:
             values["error"] = f"{type(record.exc_info[1]).__name__}: {record.exc_info[1]}"
+        elif record.exc_text:  # a filter that redacts has made text of it; its last line is the error
+            values["error"] = record.exc_text.strip().splitlines()[-1]
         getattr(structlog.get_logger(), level)("library", **values)
 
 
