@@ -51,7 +51,7 @@ class Loop:
     """Reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
-    decision; `tell` is called with every tick that was lived; `pat` feeds the watchdog, last of all.
+    decision; `lasting` gives causes that stand until something outside is mended; `tell` is called with every tick that was lived; `pat` feeds the watchdog, last of all.
     """
 
     parts: Parts[Any, Any, Any, Any, Any]
@@ -66,6 +66,7 @@ class Loop:
     pat: Callable[[], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
+    lasting: Callable[[], tuple[str, ...]] = tuple
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
     _tick: int = 0
@@ -116,7 +117,7 @@ class Loop:
         self.pat()
 
     async def _live(self, late_s: float, authority: Authority | None) -> Lived:
-        alarms, self._alarms = self._alarms, ()
+        alarms, self._alarms = (*self._alarms, *self.lasting()), ()
         acknowledged = tuple(self.acknowledged)
         self.acknowledged.clear()
         snapshot = await self.senses.snapshot(self._tick, late_s, alarms, acknowledged, self.policy_latency())

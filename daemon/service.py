@@ -111,6 +111,7 @@ class Service:
                     dropped_log_lines=self.dropped_log_lines,
                 )
                 loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
+                loop.lasting = standing_file.causes
                 async with (
                     _status(settings, figures, chronicle) as server,
                     _operators(state, loop, chronicle),

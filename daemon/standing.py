@@ -17,6 +17,8 @@ class StandingFile:
     def __init__(self, directory: Path) -> None:
         self._file = StateFile(directory / NAME)
         self._directory = directory
+        self.writable = True
+        """Whether the last save reached the disk."""
 
     def begin(self) -> None:
         """Write that nothing stands, for a site that is commissioned now; an existing record stays."""
@@ -34,9 +36,15 @@ class StandingFile:
         )
 
     def save(self, standing: Standing) -> None:
-        """Write what stands. A disk that refuses is told in the log; control goes on."""
+        """Write what stands. A disk that refuses is told in the log and by `causes`; control goes on."""
         record = save(standing, boot_id=boot_id(), unix_s=time.time(), synced=synchronised())
         try:
             self._file.save(record)
+            self.writable = True
         except OSError as error:
+            self.writable = False
             log.error("state_unwritable", reason=error.strerror, directory=str(self._directory))
+
+    def causes(self) -> tuple[str, ...]:
+        """What the supervisor has to know: a fallback that cannot be kept must not be risked."""
+        return () if self.writable else ("state_unwritable",)

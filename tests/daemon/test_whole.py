@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from core.decision import Source
 from daemon.clock import boottime_s
 from daemon.commands.replay import replay
 from daemon.doors import StartError
@@ -57,3 +58,21 @@ async def test_a_killed_daemon_leaves_slaves_that_rest_by_themselves(tmp_path: P
         assert firmware.deadline_s is not None
         assert firmware.deadline_s - boottime_s() <= 15.0
         assert firmware.setpoint_w(firmware.deadline_s + 2.0) == 0.0
+
+
+async def test_a_state_that_cannot_be_written_leaves_the_fallback_in_charge(tmp_path: Path) -> None:
+    async with whole(tmp_path) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 500.0, 20.0)
+        for name in ("standing.a", "standing.b"):
+            (tmp_path / name).unlink(missing_ok=True)
+            (tmp_path / name).mkdir()
+        pair.far_end.meter.faults.mute = True  # a change of state is saved at once
+        await asyncio.sleep(1.0)
+        pair.far_end.meter.faults.mute = False
+        await asyncio.sleep(1.0)
+        await pair.stop()
+    told = [
+        tick.decision.verdict for tick in pair.ticks() if "state_unwritable" in tick.decision.verdict.causes
+    ]
+    assert told
+    assert all(verdict.source is not Source.POLICY for verdict in told)
