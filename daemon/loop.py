@@ -51,7 +51,8 @@ class Loop:
     """Reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
-    decision; `lasting` gives causes that stand until something outside is mended; `tell` is called with every tick that was lived; `pat` feeds the watchdog, last of all.
+    decision; `lasting` gives causes that stand until something outside is mended; `tell` is called with
+    every tick that was lived; `pat` feeds the watchdog, last of all.
     """
 
     parts: Parts[Any, Any, Any, Any, Any]
