@@ -58,4 +58,4 @@ def key(config: Path) -> None:
         raise InputError(f"{file} cannot be written: {error.strerror}.") from None
     begin_state(settings.state.directory)
     click.echo(f"Made {file} and the frame counter in {settings.state.directory}.")
-    click.echo("Run it as the user of the daemon. Give the key to every slave, and to nobody else.")
+    click.echo("The user of the daemon must own both. Give the key to every slave, and to nobody else.")
