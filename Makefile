@@ -88,7 +88,7 @@ $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
 
 # needs uv; the index is the resolver's own business and is never written down
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --no-header --no-annotate
+	--no-emit-find-links --no-header --no-annotate --no-strip-extras
 
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
