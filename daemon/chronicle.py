@@ -110,7 +110,7 @@ class Chronicle:
             radio=self.radio_statistics(),
             house=HouseStatistics(
                 self.dropped_log_lines(),
-                self.journal.written_bytes,
+                self.journal.kept_bytes,
                 self.journal.dropped_lines,
                 0 if self.loop is None else self.loop.failed_total,
             ),

@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.records import Record, to_line
+from daemon.records import Continuation, Record, Start, to_line
+from daemon.segments import PLAIN, tidy
 
 SYNC_EVERY_S = 10.0
 """Decisions reach the disk at most this late; transitions at once."""
@@ -17,26 +18,30 @@ WAITING_LINES_MAX = 900
 
 @dataclass(slots=True)
 class Journal:
-    """Append-only segments ``RUN-NNNN.journal`` in one directory, oldest removed above `max_bytes`.
+    """Append-only segments in one directory (`daemon.segments`), oldest removed above `max_bytes`.
 
-    `put` only queues a line; `flush` writes and syncs in a worker thread, so that a slow disk never holds
-    the tick.
+    `put` only queues a line; `flush_if_due` writes and syncs in a worker thread, so that a slow disk never
+    holds the tick. Every later segment of a run begins with what its first began with: the first may be
+    removed.
     """
 
     directory: Path
     run: str
     max_bytes: int
     dropped_lines: int = 0
-    written_bytes: int = 0
+    kept_bytes: int = 0
     problem: str = ""
     _waiting: deque[bytes] = field(default_factory=deque)
     _segment: int = 0
     _segment_bytes: int = 0
+    _heading: bytes = b""
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
     def put(self, record: Record) -> None:
         """Queue one record."""
+        if isinstance(record, Start):
+            self._heading = to_line(Continuation.of(record))
         if len(self._waiting) >= WAITING_LINES_MAX:
             self._waiting.popleft()
             self.dropped_lines += 1
@@ -67,18 +72,17 @@ class Journal:
             self.problem = ""
         except OSError as error:
             self.dropped_lines += len(lines)
-            self._segment += 1  # a torn line must stay the last of its file
-            self._segment_bytes = 0
+            self._next_segment()  # a torn line must stay the last of its file
             self.problem = f"{self.directory}: {error.strerror}"
 
     def _append(self, data: bytes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self._segment_bytes > SEGMENT_BYTES:
-            self._segment += 1
-            self._segment_bytes = 0
-            self._remove_oldest()
-        file = self.directory / f"{self.run}-{self._segment:04d}.journal"
-        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            self._next_segment()
+        is_new = not self._segment_bytes
+        if is_new and self._segment:
+            data = self._heading + data
+        descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             view = memoryview(data)
             while view:
@@ -87,13 +91,14 @@ class Journal:
         finally:
             os.close(descriptor)
         self._segment_bytes += len(data)
-        self.written_bytes += len(data)
+        self.kept_bytes += len(data)
+        if is_new:  # after the lines are safe: compressing a segment takes seconds on a small machine
+            self.kept_bytes = tidy(self.directory, self._file, self.max_bytes)
 
-    def _remove_oldest(self) -> None:
-        files = sorted(self.directory.glob("*.journal"))
-        total = sum(file.stat().st_size for file in files)
-        for file in files[:-1]:
-            if total <= self.max_bytes:
-                return
-            total -= file.stat().st_size
-            file.unlink()
+    @property
+    def _file(self) -> Path:
+        return self.directory / f"{self.run}-{self._segment:04d}{PLAIN}"
+
+    def _next_segment(self) -> None:
+        self._segment += 1
+        self._segment_bytes = 0

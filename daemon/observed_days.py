@@ -10,7 +10,8 @@ from core.decision import State
 from core.sight import Belief, look
 from core.site import Site
 from daemon.calibration import Days
-from daemon.records import Event, JournalError, Start, Tick, read_journal
+from daemon.records import AnyRecord, Continuation, Start, Tick, journal_files, read_journal
+from daemon.segments import name_of, size_bytes
 from daemon.settings import SettingsError, parse_settings
 from models.features import FEATURE_NAMES, FeatureObserver, Observed
 
@@ -85,34 +86,32 @@ def gather(journal: Path, site: Site, tell: Callable[[float], None] = lambda _: 
     return gathered
 
 
-def _runs(
-    journal: Path, gathered: Gathered, tell: Callable[[float], None]
-) -> Iterator[Iterator[Start | Tick | Event]]:
+def _runs(journal: Path, gathered: Gathered, tell: Callable[[float], None]) -> Iterator[Iterator[AnyRecord]]:
     """One iterator per run: files of a run share the start of their names."""
-    files = sorted(journal.glob("*.journal")) if journal.is_dir() else [journal]
-    if not files:
-        raise JournalError(f"{journal}: no *.journal file in this directory")
-    total = sum(file.stat().st_size for file in files if file.exists()) or 1
+    files = journal_files(journal)
+    total = size_bytes(files) or 1
     runs: dict[str, list[Path]] = {}
     for file in files:
-        runs.setdefault(file.stem.rpartition("-")[0], []).append(file)
+        runs.setdefault(name_of(file).rpartition("-")[0], []).append(file)
 
-    def records(members: list[Path]) -> Iterator[Start | Tick | Event]:
+    def records(members: list[Path]) -> Iterator[AnyRecord]:
         for file in members:
             yield from read_journal(file)
-            gathered.bytes_read += file.stat().st_size
+            gathered.bytes_read += size_bytes([file])
             tell(gathered.bytes_read / total)
 
     for members in runs.values():
         yield records(members)
 
 
-def _replay(records: Iterator[Start | Tick | Event], gathered: Gathered) -> None:
+def _replay(records: Iterator[AnyRecord], gathered: Gathered) -> None:
     observer = FeatureObserver()
     site, belief = gathered.site, Belief()
     observed: Observed = observer.cold
     for record in records:
-        if isinstance(record, Start):
+        if isinstance(record, Continuation) and observed is observer.cold:
+            site = _site_of(record.start) or site
+        elif isinstance(record, Start):
             site, belief, observed = _site_of(record) or site, Belief(), observer.cold
         elif isinstance(record, Tick):
             if len(record.snapshot.slaves) != len(site.slaves):

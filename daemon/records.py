@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.decision import Authority, Decision
 from core.snapshot import Snapshot
+from daemon.segments import read_segment, segments
 
 
 class Record(BaseModel):
@@ -37,6 +38,18 @@ class Start(Record):
     bundle_sha256: str
     calibration_sha256: str = ""
     standing: dict[str, Any]
+
+
+class Continuation(Record):
+    """A later segment begins here: what its run started with. The ticks before may have been removed."""
+
+    kind: Literal["continuation"] = "continuation"
+    start: Start
+
+    @classmethod
+    def of(cls, start: Start) -> "Continuation":
+        """Of the run that began with `start`."""
+        return cls(start=start)
 
 
 class Tick(Record):
@@ -64,8 +77,8 @@ class Event(Record):
     detail: dict[str, Any] = {}
 
 
-AnyRecord = Annotated[Start | Tick | Event, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[Start | Tick | Event] = TypeAdapter(AnyRecord)
+AnyRecord = Start | Continuation | Tick | Event
+_ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="kind")])
 
 
 class JournalError(Exception):
@@ -78,7 +91,7 @@ def to_line(record: Record) -> bytes:
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 
-def from_line(line: bytes) -> Start | Tick | Event:
+def from_line(line: bytes) -> AnyRecord:
     """The record of one line.
 
     Raises:
@@ -95,28 +108,38 @@ def from_line(line: bytes) -> Start | Tick | Event:
         raise ValueError(f"not a record of this version ({where}: {problem['msg']})") from None
 
 
-def read_journal(path: Path) -> Iterator[Start | Tick | Event]:
+def read_journal(path: Path) -> Iterator[AnyRecord]:
     """Records of one file, or of all files of a directory in the order of their names.
 
-    A torn last line (power cut) is left out; damage anywhere else is an error.
+    A torn last line (power cut) and a file that nothing came into are left out; damage anywhere else is an
+    error.
 
     Raises:
-        JournalError: missing, empty or damaged.
+        JournalError: missing or damaged.
     """
-    files = sorted(path.glob("*.journal")) if path.is_dir() else [path]
-    if not files:
-        raise JournalError(f"{path}: no *.journal file in this directory")
-    for file in files:
+    for file in journal_files(path):
         yield from _read_file(file)
 
 
-def _read_file(file: Path) -> Iterator[Start | Tick | Event]:
+def journal_files(path: Path) -> list[Path]:
+    """The segments of a directory, or the one file that was named.
+
+    Raises:
+        JournalError: there is none.
+    """
+    files = segments(path) if path.is_dir() else [path]
+    if not files:
+        raise JournalError(f"{path}: no *.journal file in this directory")
+    return files
+
+
+def _read_file(file: Path) -> Iterator[AnyRecord]:
     try:
-        lines = file.read_bytes().splitlines(keepends=True)
+        lines = read_segment(file).splitlines(keepends=True)
     except OSError as error:
         raise JournalError(f"{file}: cannot be read ({error.strerror})") from None
-    if not lines:
-        raise JournalError(f"{file}: empty")
+    except ValueError as error:
+        raise JournalError(f"{file}: {error}. The file was changed or damaged.") from None
     for number, line in enumerate(lines, 1):
         try:
             yield from_line(line)

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from core.decision import Decision
 from core.parts import Memory, Parts
 from core.tick import decide
-from daemon.records import Event, JournalError, Start, Tick
+from daemon.records import AnyRecord, Continuation, JournalError, Start, Tick
 
 AnyParts = Parts[Any, Any, Any, Any, Any]
 AnyMemory = Memory[Any, Any, Any, Any, Any]
@@ -36,12 +36,13 @@ class Compared:
 
 
 def replay(
-    records: Iterable[Start | Tick | Event], begin: Callable[[Start], tuple[AnyParts, AnyMemory]]
+    records: Iterable[AnyRecord], begin: Callable[[Start], tuple[AnyParts, AnyMemory]]
 ) -> Iterator[Compared]:
     """Decide again what was decided then.
 
     Args:
-        records: of a journal, in order, beginning with a start.
+        records: of a journal, in order. Ticks of a run whose start has been removed with its first segment
+            cannot be decided again and are left out, up to the next start.
         begin: parts and first memory for a start record.
 
     Raises:
@@ -50,11 +51,14 @@ def replay(
     parts: AnyParts | None = None
     memory: AnyMemory | None = None
     expected: int | None = None
+    is_headless = False
     for record in records:
         if isinstance(record, Start):
             parts, memory = begin(record)
-            expected = None
-        elif isinstance(record, Tick):
+            expected, is_headless = None, False
+        elif isinstance(record, Continuation) and parts is None:
+            is_headless = True
+        elif isinstance(record, Tick) and not is_headless:
             if parts is None or memory is None:
                 raise JournalError("the journal has no start before its first tick: give the whole directory")
             tick = record.snapshot.tick

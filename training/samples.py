@@ -17,7 +17,7 @@ from core.sight import Sight
 from core.site import Metering, Phases, Site
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.records import Start, Tick, read_journal
+from daemon.records import Continuation, Start, Tick, read_journal
 from daemon.settings import parse_settings
 from daemon.simulate import Pilot, Scenario, Wires
 
@@ -104,6 +104,8 @@ def journal_samples(path: Path) -> Iterator[tuple[Terms, Sample]]:
     site: Site | None = None
     grid, is_start = Grid(), True
     for record in read_journal(path):
+        if isinstance(record, Continuation) and site is None:
+            record = record.start  # noqa: PLW2901 - the run's first file has been removed
         if isinstance(record, Start):
             site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
             terms, grid, is_start = Terms.of(site), Grid(), True

@@ -1,18 +1,32 @@
 """`sunkeep replay`: decide a journal again and compare."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import click
 
 from core.parts import cold_start
 from daemon.assembly import assemble_from
-from daemon.records import JournalError, Start, read_journal
+from daemon.records import AnyRecord, JournalError, Start, Tick, read_journal
 from daemon.refusals import InputError
 from daemon.replay import AnyMemory, AnyParts
 from daemon.replay import replay as again
 from daemon.settings import SettingsError, parse_settings
 from safety.timers import from_record
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it. `left_out` are ticks of a run whose beginning has been removed."""
+
+    ticks: int = 0
+    different: int = 0
+    left_out: int = 0
+    other_files: list[str] = field(default_factory=list)
+    first: dict[str, Any] | None = None
 
 
 @click.command("replay")
@@ -21,11 +35,27 @@ from safety.timers import from_record
 def replay(journal: Path, as_json: bool) -> int:
     """Decide every tick of JOURNAL again and compare to the last bit.
 
-    JOURNAL is one *.journal file that holds its run's start, or a directory. Exit code 1 when a decision
-    differs.
+    JOURNAL is a directory, or one segment (*.journal, *.journal.gz) that holds its run's start. Exit code 1
+    when a decision differs.
     """
+    try:
+        outcome = _replayed(journal)
+    except (JournalError, SettingsError) as error:
+        raise InputError(str(error)) from None
+    if not outcome.ticks:
+        reason = "no tick in it. Let the daemon run for some seconds first."
+        if outcome.left_out:
+            reason = "the start of its run is not in it. Give the directory with all files."
+        raise InputError(f"{journal}: {reason}")
+    if as_json:
+        click.echo(json.dumps(asdict(outcome), default=str))
+    else:
+        _tell(outcome)
+    return 1 if outcome.different else 0
 
-    unequal_files: list[str] = []
+
+def _replayed(journal: Path) -> Outcome:
+    outcome = Outcome()
 
     def begin(start: Start) -> tuple[AnyParts, AnyMemory]:
         settings = parse_settings(start.settings_toml, Path(start.settings_path))
@@ -33,29 +63,30 @@ def replay(journal: Path, as_json: bool) -> int:
         sha256 = "" if assembled.bundle is None else assembled.bundle.sha256
         calibration = "" if assembled.calibration is None else assembled.calibration.sha256
         if (sha256, calibration) != (start.bundle_sha256, start.calibration_sha256):
-            unequal_files.append(start.run)
+            outcome.other_files.append(start.run)
         return assembled.parts, cold_start(assembled.parts)
 
-    ticks = different = 0
-    first: dict[str, object] | None = None
-    try:
-        for compared in again(read_journal(journal), begin):
-            ticks += 1
-            if not compared.equal:
-                different += 1
-                first = first or {"tick": compared.tick, "differences": compared.differences()}
-    except (JournalError, SettingsError) as error:
-        raise InputError(str(error)) from None
-    if not ticks:
-        raise InputError(f"{journal}: no tick in it. Let the daemon run for some seconds first.")
-    if as_json:
-        click.echo(json.dumps({"ticks": ticks, "different": different, "first": first}, default=str))
-    else:
-        click.echo(f"{ticks} ticks decided again, {different} different")
-        if unequal_files:
-            click.echo(
-                "The policy bundle or the calibration is not that of the journal; what they say may differ."
-            )
-        if first:
-            click.echo(f"first difference: {first}")
-    return 1 if different else 0
+    def counted() -> Iterator[AnyRecord]:
+        for record in read_journal(journal):
+            outcome.left_out += isinstance(record, Tick)
+            yield record
+
+    for compared in again(counted(), begin):
+        outcome.ticks += 1
+        outcome.left_out -= 1
+        if not compared.equal:
+            outcome.different += 1
+            outcome.first = outcome.first or {"tick": compared.tick, "differences": compared.differences()}
+    return outcome
+
+
+def _tell(outcome: Outcome) -> None:
+    click.echo(f"{outcome.ticks} ticks decided again, {outcome.different} different")
+    if outcome.left_out:
+        click.echo(f"{outcome.left_out} left out: the beginning of their run has been removed")
+    if outcome.other_files:
+        click.echo(
+            "The policy bundle or the calibration is not that of the journal; what they say may differ."
+        )
+    if outcome.first:
+        click.echo(f"first difference: {outcome.first}")

@@ -13,7 +13,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.records import JournalError
+from daemon.records import JournalError, journal_files
 from daemon.refusals import InputError
 from daemon.settings import load_settings
 from daemon.simulate import default_site
@@ -129,7 +129,7 @@ def _of_journals(folder: Path, by_day: Splitter) -> Source:
                 )
             yield following
 
-    return Source(chain([sample], rest()), terms, sorted(folder.glob("*.journal")), by_day)
+    return Source(chain([sample], rest()), terms, journal_files(folder), by_day)
 
 
 def _site(config: Path | None, metering: str | None) -> tuple[Site, float]:
