@@ -8,7 +8,7 @@ table at the end speaks of; "test" is never opened. `OUT/bundle` is what the dae
 """
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,8 @@ from training.windows import JUDGED, Sunshine, read_days, reel_of, varied
 
 SHORT_PLAN = Plan(rows=8, groups=4, stretch_s=40)
 SHORT_COURSE = Course(updates=60, check_every=30, window_s=400, windows=12)
+UPDATES = 6000
+"""One machine gives the same weights again after so many."""
 EXAMPLES = 64
 """Windows of ten minutes that the bundle's statistics are taken from."""
 EXAMPLE_S = 601
@@ -94,8 +96,8 @@ def write_bundle(
 @click.command()
 @click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
-@click.option("--minutes", type=click.FloatRange(0.0), default=75.0, show_default=True, help="Of training.")
-@click.option("--updates", type=click.IntRange(1), help="Train for this many updates instead.")
+@click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
+@click.option("--minutes", type=click.FloatRange(0.0), help="Train for this long instead; not reproducible.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")
@@ -104,8 +106,8 @@ def write_bundle(
 def main(
     traces: Path,
     out: Path,
-    minutes: float,
-    updates: int | None,
+    updates: int,
+    minutes: float | None,
     seed: int,
     device: str,
     short: bool,
@@ -119,8 +121,8 @@ def main(
         train_days, val_days = train_days[:4], val_days[:1]
     sunshine = read_days(train_days)
     plan = SHORT_PLAN if short else Plan()
-    course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates, device=device)
-    course = Course(**{**asdict(course), "seed": seed, "device": device})
+    course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)
+    course = replace(course, seed=seed, device=device)
     progress = train(sunshine, read_days(val_days), out, course, plan)
     console.print(f"best of {progress.step} updates: {progress.best_j_w:.1f} W after {progress.best_step}")
     net = ReplayNet()

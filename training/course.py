@@ -26,11 +26,11 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Course:
-    """How long a run lasts (updates, or minutes where `updates` is None) and how often it is checked."""
+    """How long a run lasts (updates, or minutes where given) and how often it is checked."""
 
     seed: int = 0
-    minutes: float = 100.0
-    updates: int | None = None
+    updates: int = 1000
+    minutes: float | None = None
     check_every: int = 150
     window_s: int = 1260
     windows: int | None = None
@@ -86,7 +86,7 @@ def train(
 
 def _done(progress: Progress, course: Course) -> float:
     """How far a run is, from 0 to 1."""
-    if course.updates is not None:
+    if course.minutes is None:
         return progress.step / course.updates
     return progress.elapsed_s / max(60.0 * course.minutes, 1e-3)
 
