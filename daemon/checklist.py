@@ -9,7 +9,7 @@ from pathlib import Path
 
 from daemon.assembly import bundle_directory
 from daemon.calibration_file import CalibrationError, load_calibration, require_site
-from daemon.sections import RtuTransport
+from daemon.sections import TcpTransport
 from daemon.settings import Settings, SettingsError, load_settings, read_site_key
 from drivers.errors import ConfigError
 from drivers.profile import load_profile
@@ -77,13 +77,15 @@ def _key(settings: Settings, path: Path) -> str:
 
 
 def _profile(settings: Settings) -> str:
+    if settings.meter.profile is None:
+        return "not needed: P1 telegrams are standard"
     profile = load_profile(settings.meter.profile)
     return f"{settings.meter.profile}, {len(profile.blocks)} block{'s' if len(profile.blocks) > 1 else ''}"
 
 
 def _meter_port(settings: Settings) -> str:
     transport = settings.meter.transport
-    if isinstance(transport, RtuTransport):
+    if not isinstance(transport, TcpTransport):
         return _serial_port(transport.path)
     return f"{transport.host}:{transport.port}, looked up when the daemon starts"
 

@@ -30,9 +30,21 @@ METER_TRIES = 2
 METER_SHARE = 0.75
 """The meter may take this share of a period; the rest is for the decision and the radio."""
 
+P1_PERIOD_S = 1.0
+"""DSMR 5.0.2 P1 companion standard, 5.1: a telegram every second."""
+
 
 def meter_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
-    """Two tries must fit the period."""
+    """A Modbus meter needs a profile, and time for two tries; a P1 port needs neither, but a second."""
+    if meter.transport.type == "p1":
+        yield from _p1_fits(site, meter)
+        return
+    if meter.profile is None:
+        why, what = (
+            "is missing: it says what the registers mean",
+            "`sunkeep meter profiles` lists the known ones",
+        )
+        yield ("meter", "profile"), why, what
     if meter.timeout_s is None:
         return
     longest_s = METER_SHARE * site.period_s / METER_TRIES
@@ -41,6 +53,22 @@ def meter_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction
             ("meter", "timeout_s"),
             f"{meter.timeout_s:g} s, tried {METER_TRIES} times, does not fit a period of {site.period_s:g} s",
             f"Write at most {longest_s:g}, or leave it out",
+        )
+
+
+def _p1_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
+    for key, is_given in (
+        ("profile", meter.profile is not None),
+        ("invert", meter.invert),
+        ("timeout_s", meter.timeout_s is not None),
+    ):
+        if is_given:
+            yield ("meter", key), 'has no meaning with type = "p1", whose telegrams are standard', "Remove it"
+    if not site.period_s >= P1_PERIOD_S:
+        yield (
+            ("site", "period_s"),
+            f"{site.period_s:g} s is shorter than what a P1 port sends in",
+            f"Write at least {P1_PERIOD_S:g}",
         )
 
 

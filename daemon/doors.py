@@ -11,6 +11,8 @@ from daemon.settings import Settings
 from drivers.coordinator import ZigbeeSettings
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
+from drivers.p1 import P1Meter
+from drivers.ports import Meter
 from drivers.profile import load_profile
 from drivers.zigbee import RadioEvent, ZigbeeRadio
 
@@ -23,32 +25,34 @@ class StartError(Exception):
     """The daemon cannot begin. One sentence why, one what to do."""
 
 
-def meter_of(settings: Settings, clock: Callable[[], float]) -> ModbusMeter:
+def meter_of(settings: Settings, clock: Callable[[], float]) -> Meter:
     """The configured meter, not yet connected.
 
     Raises:
         ConfigError: no such profile.
     """
-    meter = settings.meter
-    wire = meter.transport
+    meter, identity = settings.meter, _identity(settings).load()
+    wire, read_limit_s = meter.transport, 0.75 * settings.site.period_s
+    if wire.type == "p1":
+        return P1Meter(wire.path, clock=clock, identity=identity, read_limit_s=read_limit_s)
     transport: Transport
     if wire.type == "tcp":
         transport = Tcp(wire.host, wire.port, wire.device_id)
     else:
         transport = Rtu(wire.path, wire.baudrate, wire.parity, wire.stopbits, wire.device_id)
     return ModbusMeter(
-        load_profile(meter.profile),
+        load_profile(str(meter.profile)),
         transport,
         clock=clock,
-        identity=_identity(settings).load(),
+        identity=identity,
         invert=meter.invert,
         timeout_s=settings.meter_timeout_s(),
-        read_limit_s=0.75 * settings.site.period_s,
+        read_limit_s=read_limit_s,
     )
 
 
 @asynccontextmanager
-async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[ModbusMeter]:
+async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIterator[Meter]:
     """The meter, connected and recognised.
 
     Raises:
@@ -70,7 +74,7 @@ def _identity(settings: Settings) -> IdentityFile:
     return IdentityFile(settings.state.directory / "meter-identity")
 
 
-async def _start_meter(meter: ModbusMeter, settings: Settings) -> None:
+async def _start_meter(meter: Meter, settings: Settings) -> None:
     deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
     while True:
         try:

@@ -68,7 +68,7 @@ def problem_of(error: ErrorDetails, model: type[BaseModel], text: str, path: Pat
 
 def _without_tag(location: Location) -> Location:
     """pydantic names the chosen member of a union in the location; the file has no such key."""
-    if location[:2] == ("meter", "transport") and location[2:3] in (("tcp",), ("rtu",)):
+    if location[:2] == ("meter", "transport") and location[2:3] in (("tcp",), ("rtu",), ("p1",)):
         return location[:2] + location[3:]
     return location
 
@@ -82,7 +82,7 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
         section = dotted(tuple(part for part in location[:-1] if isinstance(part, str)))
         return "is missing", f"Add {key} to [{section}]" if section else f"Add a section [{key}]"
     if kind == "union_tag_not_found":
-        return 'has no "type"', 'Add type = "tcp" or type = "rtu"'
+        return 'has no "type"', 'Add type = "tcp" or type = "rtu" or type = "p1"'
     if kind == "union_tag_invalid":
         return f"type {_shown(context['tag'])} is not a choice", f"Choose {context['expected_tags']}"
     got = _shown(error["input"])

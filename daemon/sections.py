@@ -142,13 +142,23 @@ class RtuTransport(Section):
     device_id: int = Field(default=1, ge=1, le=247)  # Modbus over serial line 1.02, 2.2
 
 
-class MeterSection(Section):
-    """The meter at the grid connection point. `timeout_s` is per try; a missed try is repeated once."""
+class P1Transport(Section):
+    """The P1 port of a DSMR 4 or 5 meter, which sends a telegram every second by itself."""
 
-    profile: Annotated[Text, AfterValidator(_profile)]
+    type: Literal["p1"]
+    path: Text
+
+
+class MeterSection(Section):
+    """The meter at the grid connection point. `timeout_s` is per try; a missed try is repeated once.
+
+    What a P1 telegram says is fixed by its standard: it takes no profile, no sign and no timeout.
+    """
+
+    profile: Annotated[Text, AfterValidator(_profile)] | None = None
     invert: bool = False
     timeout_s: float | None = Field(default=None, ge=0.02, le=2.0)
-    transport: Annotated[TcpTransport | RtuTransport, Field(discriminator="type")]
+    transport: Annotated[TcpTransport | RtuTransport | P1Transport, Field(discriminator="type")]
 
 
 class AirtimeSection(Section):

@@ -55,6 +55,7 @@ class P1Meter:
         self._next_open_at_s = -inf
         self._backoff_s = BACKOFF_FIRST_S
         self.identity = identity
+        self.connects = 0
         self.energy = Energy()
 
     async def start(self) -> None:
@@ -135,6 +136,7 @@ class P1Meter:
             raise Transient(f"{self._path}: not open; the next attempt waits", "disconnected")
         self._next_open_at_s = now_s + self._backoff_s
         self._backoff_s = min(2.0 * self._backoff_s, BACKOFF_LAST_S)
+        self.connects += 1
         loop = asyncio.get_running_loop()
         stream = _Stream(self._clock)
         try:

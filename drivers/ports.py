@@ -49,6 +49,16 @@ class Report:
 class Meter(Protocol):
     """Reads the grid connection point."""
 
+    @property
+    def identity(self) -> tuple[int, ...] | None:
+        """What tells this device from another; None before `start`, empty when it tells nothing."""
+        ...
+
+    @property
+    def connects(self) -> int:
+        """Attempts to connect so far."""
+        ...
+
     async def start(self) -> None:
         """Connect and check identity. Raises Transient, Broken or ConfigError."""
         ...
