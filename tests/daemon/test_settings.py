@@ -104,7 +104,7 @@ REFUSED = [
     ('type = "tcp"', 'type = "rtu"', "10: meter.transport.path: is missing"),
     ('type = "tcp"', 'type = "udp"', "10: meter.transport: type 'udp' is not a choice. Choose 'tcp', 'rtu', 'p1'."),
     ('profile = "sdm630"', "", "8: meter.profile: is missing: it says what the registers mean"),
-    (MODBUS, P1 + 'baudrate = 9600', "12: meter.transport.baudrate: unknown key. Remove it; known here are path, type"),
+    (MODBUS, P1 + 'baudrate = 9600', "13: meter.transport.baudrate: unknown key. Remove it; known here are path, type"),
     (METER, 'profile = "sdm630"\n' + P1, '9: meter.profile: has no meaning with type = "p1"'),
     (METER, "invert = true\n" + P1, '9: meter.invert: has no meaning with type = "p1"'),
     (METER, "timeout_s = 0.2\n" + P1, '9: meter.timeout_s: has no meaning with type = "p1"'),
