@@ -1,128 +1,165 @@
 """The long forms: random ticks and Hypothesis steps through the shipped floor, power cuts of the state file.
 
-    python -m tests.safety.campaign --ticks 1000000 --steps 100000 --power-cuts 100000 --seed 1
+    python -m tests.safety.campaign --ticks 100000000 --compiled --jobs 2
+    python -m tests.safety.campaign --ticks 0 --steps 1000000 --jobs 2
 
-Prints one line per kind with its rate. Any unsafe frame ends it with the assertion that saw it.
+One line per kind with its rate. Ticks are lived in blocks of 20,000, of which each can be lived again alone
+(`--block`); `--minutes` ends a run early, `--first-block` goes on from there. Any unsafe frame ends the run with
+the assertion that saw it and the number of its block.
+
+With `--compiled` the sources of `core` and `safety`, unchanged, are compiled with mypyc; the first blocks are lived
+interpreted as well and must come out the same, frame by frame and to the last bit of memory.
 """
 
 import argparse
 import os
-import random
+import subprocess
+import sys
 import tempfile
 import time
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
-from core.decision import Authority
-from core.roles import Role
-from core.site import Phases
-from safety.causes import CAUSES
-from tests.safety.house import WILD_W, House
+from core import tick
+from tests.safety import compiled
+from tests.safety.blocks import Run, add_options, chosen, done, tell
+from tests.safety.lives import Tally, live
 
-LIFE = 400
-"""Ticks of one house."""
-
-
-def random_ticks(ticks: int, seed: int) -> list[House]:
-    """Live this many ticks in a row of houses; raises AssertionError on the first unsafe frame."""
-    rng = random.Random(seed)
-    houses = []
-    for start in range(0, ticks, LIFE):
-        house = House(
-            of_grid=rng.random() < 0.3,
-            role=rng.choice(list(Role)),
-            predictive=rng.random() < 0.5,
-            minimum_w=rng.choice([0, 0, 700]),
-        )
-        houses.append(house)
-        trouble, madness = rng.choice([0.0, 0.005, 0.02, 0.2]), rng.choice([0.0, 0.0, 0.002, 0.1])
-        for _ in range(min(LIFE, ticks - start)):
-            one_tick(house, rng, trouble, madness)
-    return houses
+BLOCK = 20_000
+"""Ticks of one block."""
+EXAMPLES = 40
+"""Hypothesis examples of one block."""
 
 
-def one_tick(house: House, rng: random.Random, trouble: float, madness: float) -> None:
-    """One tick of a life with this much trouble, under a policy this mad."""
-    alarms: tuple[str, ...] = ()
-    acknowledged: tuple[str, ...] = ()
-    authority, step_s, latency_s = Authority.POLICY, 1.0, 0.001
-    if rng.random() < trouble:
-        event = rng.randrange(8)
-        if event == 0:
-            alarms = (rng.choice([*CAUSES, "no such alarm"]),)
-        elif event == 1:
-            acknowledged = tuple(CAUSES)
-        elif event == 2:
-            house.restart(
-                is_reboot=rng.random() < 0.5, is_lost=rng.random() < 0.1, off_s=rng.uniform(0.5, 30.0)
-            )
-        elif event == 3:
-            house.skip(rng.choice([1.0, 5.0, 60.0, 4000.0, 90_000.0]))
-        elif event == 4:
-            slot = rng.randrange(len(house.available))
-            house.available[slot] = not house.available[slot]
-        elif event == 5:
-            authority = rng.choice(list(Authority))
-        elif event == 6:
-            latency_s = rng.choice([0.02, float("nan")])
-        else:
-            step_s = rng.choice([0.001, 0.3, 1.5, 3.0, 20.0])
-    wished_w = None if rng.random() < 0.1 * madness else a_wish(rng, madness)
-    grid_w = None if rng.random() < trouble else a_reading(rng, house)
-    house.tick(wished_w, grid_w, authority, alarms, step_s, latency_s, rng.random() > trouble, acknowledged)
+def live_block(seed: int, number: int) -> Tally:
+    """The ticks of one block, the same for the same seed and number."""
+    return live(BLOCK, f"{seed}/{number}")
 
 
-def a_wish(rng: random.Random, madness: float) -> Phases:
-    """What a policy wishes: mostly a power, at times anything."""
-    if rng.random() >= madness:
-        return (rng.uniform(-500, 6000), rng.uniform(-500, 6000), rng.uniform(-500, 6000))
-    return (any_number(rng), any_number(rng), any_number(rng))
+def lived(ticks: int, run: Run) -> Tally:
+    """Live at least this many ticks, if there is time."""
+    total = Tally()
+    for tally in done(partial(live_block, run.seed), -(-ticks // BLOCK), run, "ticks"):
+        total.add(tally)
+    return total
 
 
-def any_number(rng: random.Random) -> float:
-    return rng.choice(WILD_W) if rng.random() < 0.5 else rng.uniform(0.0, 5000.0)
+def search_block(seed: int, number: int) -> tuple[int, int]:
+    """(rules, ticks) of one block of Hypothesis examples."""
+    from tests.safety.test_stateful import AnyHouse, live_any_house
+
+    AnyHouse.rules = AnyHouse.ticks = 0
+    live_any_house(EXAMPLES, seed=1_000_003 * seed + number)
+    return AnyHouse.rules, AnyHouse.ticks
 
 
-def a_reading(rng: random.Random, house: House) -> Phases:
-    """What the meter reads: the slaves, a surplus, at times something else."""
-    if rng.random() < 0.05:
-        return (rng.uniform(-2e4, 2e4), rng.uniform(-2e4, 2e4), rng.uniform(-2e4, 2e4))
-    toward = 1.0 if house.site.role is Role.ABSORB else -1.0
-    a, b, c = (toward * (w - rng.uniform(0.0, 4000.0)) for w in house.air.action_w)
-    return (a, b, c)
+def searched(steps: int, run: Run) -> tuple[int, int]:
+    """(rules, ticks) of so many examples that they come to about this many steps, if there is time."""
+    rules = ticks = 0
+    for more, lived_ticks in done(
+        partial(search_block, run.seed), -(-steps // (EXAMPLES * 50)), run, "steps"
+    ):
+        rules, ticks = rules + more, ticks + lived_ticks
+    return rules, ticks
+
+
+def how() -> str:
+    """What kind of sources run here."""
+    if not tick.__file__.endswith(".py"):
+        from mypy.version import __version__
+
+        return f"sources compiled by mypyc {__version__}"
+    return f"sources interpreted by Python {sys.version_info.major}.{sys.version_info.minor}"
+
+
+def tell_ticks(args: argparse.Namespace, run: Run) -> None:
+    """Live, and say what it came to."""
+    started_s = time.monotonic()
+    total = lived(args.ticks, run)
+    rate = total.ticks / max(time.monotonic() - started_s, 1e-9)
+    first, last = run.first, run.first + total.ticks // BLOCK - 1
+    place = f"blocks {first} to {last}" if run.only is None else f"block {run.only}"
+    tell(
+        f"shipped floor: {total.ticks:,} ticks, {total.frames:,} frames, 0 unsafe; {how()}; seed {run.seed}, {place}; "
+        f"{rate:,.0f} ticks/s with {run.jobs} processes; fingerprint {total.fingerprint:08x}",
+        args.summary,
+    )
+    tell("  states: " + ", ".join(f"{k} {n:,}" for k, n in total.states.most_common()), args.summary)
+    tell("  events: " + ", ".join(f"{k} {n:,}" for k, n in total.events.most_common()), args.summary)
+
+
+def tell_compiled(args: argparse.Namespace, run: Run) -> None:
+    """Live a part interpreted and all of it compiled; where nothing can be compiled, all of it interpreted."""
+    try:
+        with compiled.sources() as folder:
+            environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{compiled.ROOT}"}
+            again = [sys.executable, "-P", "-m", "tests.safety.campaign", "--seed", str(run.seed)]
+            again += ["--jobs", str(run.jobs), "--first-block", str(run.first)]
+            held = min(args.same_ticks, args.ticks)
+            alone = lived(held, Run(run.seed, run.jobs, 0.0, run.first))
+            with tempfile.NamedTemporaryFile("r") as said:
+                subprocess.run(
+                    [*again, "--ticks", str(held), "--summary", said.name],
+                    env=environment, stdout=subprocess.DEVNULL, check=True,
+                )  # fmt: skip
+                told = said.read()
+            if f"fingerprint {alone.fingerprint:08x}" not in told or "compiled by" not in told:
+                raise AssertionError(f"compiled sources live otherwise: {alone.fingerprint:08x}, {told}")
+            tell(f"interpreted and compiled: {alone.ticks:,} ticks, the same to the last bit", args.summary)
+            more = ["--ticks", str(args.ticks), "--minutes", str(run.minutes)]
+            more += ["--summary", str(args.summary)] if args.summary else []
+            subprocess.run([*again, *more], env=environment, check=True)
+    except compiled.NotCompiledError as error:
+        tell(f"not compiled, so interpreted: {error}", args.summary)
+        tell_ticks(args, run)
+
+
+def tell_steps(args: argparse.Namespace, run: Run) -> None:
+    """Let Hypothesis search, and say what it came to."""
+    started_s = time.monotonic()
+    rules, ticks = searched(args.steps, run)
+    rate = rules / (time.monotonic() - started_s)
+    tell(
+        f"Hypothesis: {rules:,} steps with {ticks:,} ticks, 0 unsafe; {how()}; seed {run.seed}; "
+        f"{rate:,.0f} steps/s with {run.jobs} processes",
+        args.summary,
+    )
+
+
+def tell_power_cuts(args: argparse.Namespace, run: Run) -> None:
+    """Cut the power, and say what it came to."""
+    from tests.daemon.test_statefile import power_cuts
+
+    started_s = time.monotonic()
+    os.fsync = lambda _fd: None  # type: ignore[assignment]
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
+        power_cuts(Path(directory), args.power_cuts, run.seed)
+    rate = args.power_cuts / (time.monotonic() - started_s)
+    tell(
+        f"power cuts: {args.power_cuts:,}, 0 records lost or torn; seed {run.seed}; {rate:,.0f}/s",
+        args.summary,
+    )
 
 
 def main() -> None:
     """Run the long form."""
-    from tests.daemon.test_statefile import power_cuts
-    from tests.safety.test_stateful import live_any_house
-
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--ticks", type=int, default=1_000_000)
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--power-cuts", type=int, default=0)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--compiled", action="store_true", help="compile core and safety first")
+    parser.add_argument("--same-ticks", type=int, default=400_000, help="lived both compiled and interpreted")
+    add_options(parser)
     args = parser.parse_args()
-    started_s, frames, acted = time.perf_counter(), 0, Counter[str]()
-    for number, start in enumerate(range(0, args.ticks, 100 * LIFE)):
-        for house in random_ticks(min(100 * LIFE, args.ticks - start), args.seed * 1_000_003 + number):
-            frames += house.referee.frames
-            acted.update({state.value: count for state, count in house.acted.items()})
-    took_s = time.perf_counter() - started_s
-    print(f"ticks {args.ticks} frames {frames} unsafe 0 seed {args.seed} {args.ticks / took_s:.0f} ticks/s")
-    print("ticks by state: " + ", ".join(f"{name} {count}" for name, count in sorted(acted.items())))
+    run = chosen(args)
+    if args.ticks:
+        (tell_compiled if args.compiled else tell_ticks)(args, run)
     if args.steps:
-        started_s = time.perf_counter()
-        live_any_house(args.steps // 50)
-        took_s = time.perf_counter() - started_s
-        print(f"Hypothesis steps {args.steps} unsafe 0 {args.steps / took_s:.0f} steps/s")
+        tell_steps(args, run)
     if args.power_cuts:
-        started_s = time.perf_counter()
-        os.fsync = lambda _fd: None  # type: ignore[assignment]
-        with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
-            power_cuts(Path(directory), args.power_cuts, args.seed)
-        took_s = time.perf_counter() - started_s
-        print(f"power cuts {args.power_cuts} records lost or torn 0 {args.power_cuts / took_s:.0f}/s")
+        tell_power_cuts(args, run)
 
 
 if __name__ == "__main__":
