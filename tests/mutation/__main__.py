@@ -3,7 +3,8 @@
     python -m tests.mutation [core/slew.py ...] [--jobs 2] [--list]
 
 Each mutant lives in a forked child that loads the changed module in place of the file and runs the module's
-tests until one fails. Survivors that are not in `equivalent.toml`, with a reason, fail the run.
+tests until one fails: first the tests that saw the most mutants so far, then the quickest. Survivors that are
+not in `equivalent.toml`, with a reason, fail the run.
 """
 
 import argparse
@@ -12,24 +13,32 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
-import signal
+import resource
 import sys
+import tempfile
 import time
 import tomllib
 import types
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import hypothesis
 import hypothesis.stateful
 import numpy
 import pytest
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.safety.blocks import tell
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
-TIMEOUT_S = 60
+CPU_S, CPU_SHARE = 10, 5
+"""Time of the processor that a mutant gets: 10 s and five times what the unchanged source took."""
 EXAMPLES = 40
 SAFETY = "tests/safety/test_"
 CORE = "tests/core/test_"
@@ -87,12 +96,36 @@ def tests_of(source: str) -> list[str]:
     return found
 
 
-def start(source: str, tree: ast.Module) -> int:
+@dataclass
+class Order:
+    """Which tests go first. A plugin of pytest in the child, which tells the parent in a file."""
+
+    told: Path
+    took_s: dict[str, float] = field(default_factory=dict)
+    saw: Counter[str] = field(default_factory=Counter)
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        items.sort(key=lambda item: (-self.saw[item.nodeid], self.took_s.get(item.nodeid, 0.0)))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        with self.told.open("a") as file:
+            file.write(f"{os.getpid()} {report.duration} {int(report.failed)} {report.nodeid}\n")
+
+    def learn(self) -> None:
+        """Take in what the children told since the last time."""
+        for line in self.told.read_text().splitlines() if self.told.exists() else []:
+            _, took_s, failed, name = line.split(" ", 3)
+            self.took_s[name] = max(self.took_s.get(name, 0.0), float(took_s))
+            self.saw[name] += int(failed)
+        self.told.write_text("")
+
+
+def start(source: str, tree: ast.Module, order: Order, cpu_s: int) -> int:
     """Fork a child that tests a source with this content; it exits with 0 when every test passes."""
     child = os.fork()
     if child:
         return child
-    signal.alarm(TIMEOUT_S)  # an endless loop is seen as well
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))  # an endless loop is seen as well
     os.setsid()
     quiet = os.open(os.devnull, os.O_WRONLY)
     os.dup2(quiet, 1)
@@ -104,28 +137,43 @@ def start(source: str, tree: ast.Module) -> int:
     try:
         options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=mutation"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-        code = pytest.main([*options, *tests_of(source)])
+        code = pytest.main([*options, *tests_of(source)], plugins=[order])
     finally:
         os._exit(0 if code == 0 else 1)
 
 
-def survivors(source: str, jobs: int) -> tuple[int, list[Mutant]]:
+def unchanged(source: str, tree: ast.Module, order: Order) -> int:
+    """Test the source as it is, twice: in the file's order, then the quickest first. Seconds that it took.
+
+    Raises:
+        SystemExit: a test fails, so that no mutant can be judged.
+    """
+    for _ in range(2):
+        _, status, used = os.wait4(start(source, tree, order, 3600), 0)
+        if status != 0:
+            raise SystemExit(f"{source}: its tests fail as it is")
+        order.learn()
+    return int(used.ru_utime + used.ru_stime)
+
+
+def survivors(source: str, jobs: int, console: Console) -> tuple[int, list[Mutant]]:
     """How many mutants a source has, and those that its tests do not see."""
     text = (ROOT / source).read_text()
-    _, status = os.waitpid(start(source, ast.parse(text)), 0)
-    if status != 0:
-        raise SystemExit(f"{source}: its tests fail as it is")
-    waiting = list(mutants(text))
-    total, running, alive = len(waiting), dict[int, Mutant](), list[Mutant]()
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            mutant = waiting.pop()
-            running[start(source, mutant.tree)] = mutant
-        child, status = os.wait()
-        mutant = running.pop(child)
-        if status == 0:
-            alive.append(mutant)
-    return total, alive
+    with tempfile.TemporaryDirectory() as folder:
+        order = Order(Path(folder) / "told")
+        cpu_s = CPU_S + CPU_SHARE * unchanged(source, ast.parse(text), order)
+        waiting = list(mutants(text))
+        running, alive = dict[int, Mutant](), list[Mutant]()
+        for _ in track(range(len(waiting)), source, console=console, transient=True):
+            while waiting and len(running) < jobs:
+                order.learn()
+                mutant = waiting.pop()
+                running[start(source, mutant.tree, order, cpu_s)] = mutant
+            child, status = os.wait()
+            mutant = running.pop(child)
+            if status == 0:
+                alive.append(mutant)
+    return len(list(mutants(text))), alive
 
 
 def has_reason(source: str, mutant: Mutant, rows: list[dict[str, str]]) -> bool:
@@ -154,32 +202,43 @@ def main() -> int:
     parser.add_argument("sources", nargs="*", default=sorted(TESTS))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--list", action="store_true", help="only count the mutants")
+    parser.add_argument("--summary", type=Path, help="add the results to this file")
     args = parser.parse_args()
     os.chdir(ROOT)
-    print(f"pytest {pytest.__version__}, hypothesis {hypothesis.__version__}, numpy {numpy.__version__}")
-    rows = tomllib.loads(EQUIVALENT.read_text()).get("mutant", [])
-    unseen, counted, excused = 0, 0, 0
-    for source in args.sources:
-        if args.list:
+    if args.list:
+        for source in args.sources:
             print(f"{source}: {sum(1 for _ in mutants((ROOT / source).read_text()))} mutants")
-            continue
+        return 0
+    rows = tomllib.loads(EQUIVALENT.read_text()).get("mutant", [])
+    table = Table("source", "mutants", "seen", "equivalent", "unseen", "s", title=versions())
+    sums, bar = Counter[str](), Console(stderr=True)
+    for source in args.sources:
         started_s = time.monotonic()
-        total, alive = survivors(source, args.jobs)
+        total, alive = survivors(source, args.jobs, bar)
         strangers = [mutant for mutant in alive if not has_reason(source, mutant, rows)]
-        counted, excused, unseen = (
-            counted + total,
-            excused + len(alive) - len(strangers),
-            unseen + len(strangers),
-        )
-        took_s = time.monotonic() - started_s
-        told = f"{len(alive)} survive, {len(strangers)} without a reason"
-        print(f"{source}: {total} mutants, {told}, {took_s:.0f} s")
+        row = {"mutants": total, "seen": total - len(alive), "equivalent": len(alive) - len(strangers)}
+        row |= {"unseen": len(strangers), "s": round(time.monotonic() - started_s)}
+        table.add_row(source, *map(str, row.values()))
+        sums.update(row)
         for mutant in strangers:
-            print(f"  {mutant.where}\n    - {mutant.before}\n    + {mutant.after}"[:2000], flush=True)
-    if counted:
-        score = 1.0 - unseen / (counted - excused)
-        print(f"{counted} mutants, {excused} equivalent, {unseen} unseen: {score:.2%} of the others are seen")
-    return 1 if unseen else 0
+            tell(
+                f"{source}: unseen in {mutant.where}\n    - {mutant.before}\n    + {mutant.after}",
+                args.summary,
+            )
+    table.add_section()
+    table.add_row("all", *(str(sums[name]) for name in ("mutants", "seen", "equivalent", "unseen", "s")))
+    Console(width=100).print(table)
+    tell(
+        f"mutation: {sums['mutants']:,} mutants, {sums['seen']:,} seen, {sums['equivalent']} equivalent, "
+        f"{sums['unseen']} unseen; {len(args.sources)} sources, {sums['s']:,} s with {args.jobs} processes",
+        args.summary,
+    )
+    return 1 if sums["unseen"] else 0
+
+
+def versions() -> str:
+    """Of the tools that decide what is seen."""
+    return f"pytest {pytest.__version__}, hypothesis {hypothesis.__version__}, numpy {numpy.__version__}"
 
 
 if __name__ == "__main__":

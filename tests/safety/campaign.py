@@ -4,11 +4,11 @@
     python -m tests.safety.campaign --ticks 0 --steps 1000000 --jobs 2
 
 One line per kind with its rate. Ticks are lived in blocks of 20,000, of which each can be lived again alone
-(`--block`); `--minutes` ends a run early, `--first-block` goes on from there. Any unsafe frame ends the run with
-the assertion that saw it and the number of its block.
+(`--block`); `--minutes` ends a run early, `--first-block` goes on from there. Any unsafe frame ends the run
+with what the referee saw and the number of its block.
 
-With `--compiled` the sources of `core` and `safety`, unchanged, are compiled with mypyc; the first blocks are lived
-interpreted as well and must come out the same, frame by frame and to the last bit of memory.
+With `--compiled` the sources of `core` and `safety`, unchanged, are compiled with mypyc; the first blocks are
+lived interpreted as well and must come out the same, frame by frame and to the last bit of memory.
 """
 
 import argparse
@@ -48,9 +48,9 @@ def search_block(seed: int, number: int) -> tuple[int, int]:
     """(rules, ticks) of one block of Hypothesis examples."""
     from tests.safety.test_stateful import AnyHouse, live_any_house
 
-    AnyHouse.rules = AnyHouse.ticks = 0
+    AnyHouse.lived_steps = AnyHouse.lived_ticks = 0
     live_any_house(EXAMPLES, seed=1_000_003 * seed + number)
-    return AnyHouse.rules, AnyHouse.ticks
+    return AnyHouse.lived_steps, AnyHouse.lived_ticks
 
 
 def searched(steps: int, run: Run) -> tuple[int, int]:
@@ -80,8 +80,9 @@ def tell_ticks(args: argparse.Namespace, run: Run) -> None:
     first, last = run.first, run.first + total.ticks // BLOCK - 1
     place = f"blocks {first} to {last}" if run.only is None else f"block {run.only}"
     tell(
-        f"shipped floor: {total.ticks:,} ticks, {total.frames:,} frames, 0 unsafe; {how()}; seed {run.seed}, {place}; "
-        f"{rate:,.0f} ticks/s with {run.jobs} processes; fingerprint {total.fingerprint:08x}",
+        f"shipped floor: {total.ticks:,} ticks, {total.frames:,} frames, 0 unsafe; {how()}; "
+        f"seed {run.seed}, {place}; {rate:,.0f} ticks/s with {run.jobs} processes; "
+        f"fingerprint {total.fingerprint:08x}",
         args.summary,
     )
     tell("  states: " + ", ".join(f"{k} {n:,}" for k, n in total.states.most_common()), args.summary)
@@ -89,29 +90,33 @@ def tell_ticks(args: argparse.Namespace, run: Run) -> None:
 
 
 def tell_compiled(args: argparse.Namespace, run: Run) -> None:
-    """Live a part interpreted and all of it compiled; where nothing can be compiled, all of it interpreted."""
-    try:
-        with compiled.sources() as folder:
-            environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{compiled.ROOT}"}
-            again = [sys.executable, "-P", "-m", "tests.safety.campaign", "--seed", str(run.seed)]
-            again += ["--jobs", str(run.jobs), "--first-block", str(run.first)]
-            held = min(args.same_ticks, args.ticks)
-            alone = lived(held, Run(run.seed, run.jobs, 0.0, run.first))
-            with tempfile.NamedTemporaryFile("r") as said:
-                subprocess.run(
-                    [*again, "--ticks", str(held), "--summary", said.name],
-                    env=environment, stdout=subprocess.DEVNULL, check=True,
-                )  # fmt: skip
-                told = said.read()
-            if f"fingerprint {alone.fingerprint:08x}" not in told or "compiled by" not in told:
-                raise AssertionError(f"compiled sources live otherwise: {alone.fingerprint:08x}, {told}")
-            tell(f"interpreted and compiled: {alone.ticks:,} ticks, the same to the last bit", args.summary)
-            more = ["--ticks", str(args.ticks), "--minutes", str(run.minutes)]
-            more += ["--summary", str(args.summary)] if args.summary else []
-            subprocess.run([*again, *more], env=environment, check=True)
-    except compiled.NotCompiledError as error:
-        tell(f"not compiled, so interpreted: {error}", args.summary)
-        tell_ticks(args, run)
+    """Hold the compiled sources against the interpreted ones, then live and search with the compiled ones.
+
+    Raises:
+        AssertionError: they did not live the same.
+        NotCompiledError: nothing can be compiled here.
+    """
+    with compiled.sources() as folder:
+        held = min(args.same_ticks, args.ticks)
+        alone = lived(held, Run(run.seed, run.jobs, 0.0, run.first))
+        with tempfile.NamedTemporaryFile("r") as said:
+            in_compiled(folder, run, ["--ticks", str(held), "--summary", said.name], subprocess.DEVNULL)
+            told = said.read()
+        if f"fingerprint {alone.fingerprint:08x}" not in told or "compiled by" not in told:
+            raise AssertionError(f"compiled sources live otherwise: {alone.fingerprint:08x}, {told}")
+        tell(f"interpreted and compiled: {alone.ticks:,} ticks, the same to the last bit", args.summary)
+        more = ["--ticks", str(args.ticks), "--steps", str(args.steps), "--minutes", str(run.minutes)]
+        in_compiled(folder, run, more + (["--summary", str(args.summary)] if args.summary else []))
+
+
+def in_compiled(folder: Path, run: Run, options: list[str], output: int | None = None) -> None:
+    """Run this campaign with the sources in a folder; ends the program when it fails."""
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{compiled.ROOT}"}
+    command = [sys.executable, "-P", "-m", "tests.safety.campaign", "--seed", str(run.seed)]
+    command += ["--jobs", str(run.jobs), "--first-block", str(run.first), *options]
+    status = subprocess.run(command, env=environment, stdout=output, check=False).returncode
+    if status != 0:
+        raise SystemExit(status)
 
 
 def tell_steps(args: argparse.Namespace, run: Run) -> None:
@@ -154,9 +159,16 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     run = chosen(args)
-    if args.ticks:
-        (tell_compiled if args.compiled else tell_ticks)(args, run)
-    if args.steps:
+    is_told = False
+    if args.compiled:
+        try:
+            tell_compiled(args, run)
+            is_told = True
+        except compiled.NotCompiledError as error:
+            tell(f"not compiled, so interpreted: {error}", args.summary)
+    if args.ticks and not is_told:
+        tell_ticks(args, run)
+    if args.steps and not is_told:
         tell_steps(args, run)
     if args.power_cuts:
         tell_power_cuts(args, run)

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "safety")
 INTERPRETED = ("core/parts.py",)
-"""Generic data classes with slots: mypyc makes no module of these that can be imported."""
+"""Generic data classes with slots: what mypyc makes of these cannot be imported."""
 
 
 class NotCompiledError(Exception):
@@ -35,16 +35,12 @@ def sources() -> Iterator[Path]:
         folder = Path(name)
         for package in PACKAGES:
             shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-        files = sorted(
-            str(path.relative_to(folder)) for package in PACKAGES for path in folder.glob(f"{package}/*.py")
-        )
+        every = (path.relative_to(folder) for package in PACKAGES for path in folder.glob(f"{package}/*.py"))
+        files = sorted(str(path) for path in every if str(path) not in INTERPRETED)
         made = subprocess.run(
             [sys.executable, "-m", "mypyc", *files], cwd=folder, capture_output=True, text=True, check=False
         )
         if made.returncode != 0:
             last = "".join((made.stdout + made.stderr).splitlines(keepends=True)[-5:])
             raise NotCompiledError(f"mypyc does not take the sources:\n{last}")
-        for source in INTERPRETED:
-            for library in folder.glob(f"{source[:-3]}.*.so"):
-                library.unlink()
         yield folder

@@ -1,7 +1,7 @@
 """The shipped decision, gate, supervisor and frame codec in a house where everything goes wrong.
 
 `House` is the smallest shell around `decide()`: it encodes, has the frame cleared, and keeps what is on air.
-The bytes of every frame that was cleared are judged by `tests.safety.referee`, which shares no code with safety.
+The bytes of every frame that was cleared are judged by `tests.safety.referee`, which shares no code with it.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ class Told:
 
 
 class House:
-    """One site, tick by tick: seven slaves of 1500 to 3000 W, or with `is_big` one of 5000 W on each phase."""
+    """One site, tick by tick: seven slaves of 1500 to 3000 W, or when big one of 5000 W on each phase."""
 
     def __init__(
         self,

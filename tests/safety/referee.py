@@ -1,7 +1,7 @@
-"""Judges what goes on air in the random lives: plain arithmetic, the specification's sentences, no shared code.
+"""Judges what goes on air in the random lives, by the specification's sentences. Shares no code with others.
 
-It reads the bytes of a frame by the published layout (`docs/setpoint-protocol.md`) and keeps its own account of
-what is on air, how old the samples are and how many good ones came in a row.
+It reads the bytes of a frame by the published layout (`docs/setpoint-protocol.md`) and keeps its own account
+of what is on air, how old the samples are and how many good ones came in a row.
 """
 
 import struct

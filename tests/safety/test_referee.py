@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from core.decision import Source
+from core.decision import Source, State
 from core.limits import Limits
 from drivers.frame import encode
 from safety import gate as gate_module
 from safety import supervisor as supervisor_module
+from safety.causes import SOURCE
 from safety.gate import SafetyGate
 from tests.safety import referee as referee_module
-from tests.safety.house import KEY, NETWORK, House
+from tests.safety.house import KEY, NETWORK
 from tests.safety.lives import live
 from tests.safety.referee import HEAD, RULES, SAFE_RELEASE, TAG_BYTES, Referee, Unsafe
 
@@ -154,8 +155,12 @@ def test_it_reads_what_the_encoder_writes() -> None:
 
 def test_it_shares_no_code_with_the_project() -> None:
     tree = ast.parse(Path(referee_module.__file__).read_text())
-    found = {node.module if isinstance(node, ast.ImportFrom) else alias.name
-             for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}  # fmt: skip
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    found = {
+        node.module if isinstance(node, ast.ImportFrom) else alias.name
+        for node in imports
+        for alias in node.names
+    }
     assert found <= sys.stdlib_module_names
 
 
@@ -195,7 +200,7 @@ def break_blocked(patch: pytest.MonkeyPatch) -> None:
 
 
 def break_stale(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(supervisor_module.SOURCE, supervisor_module.State.HOLD, Source.FALLBACK)
+    patch.setitem(SOURCE, State.HOLD, Source.FALLBACK)
 
 
 @pytest.mark.parametrize(

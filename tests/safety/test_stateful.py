@@ -1,7 +1,6 @@
 """The whole floor in a house where everything goes wrong, as Hypothesis likes it and at random."""
 
 import hypothesis
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, initialize, invariant, rule
@@ -18,17 +17,17 @@ powers = st.floats(-20_000.0, 20_000.0)
 
 
 class AnyHouse(RuleBasedStateMachine):
-    """`rules` and `ticks` count what all houses lived."""
+    """The two numbers count what all houses lived."""
 
-    rules = ticks = 0
+    lived_steps = lived_ticks = 0
     house: House
 
     @invariant()
     def count(self) -> None:
-        AnyHouse.rules += 1
+        AnyHouse.lived_steps += 1
 
     def teardown(self) -> None:
-        AnyHouse.ticks += self.house.ticks
+        AnyHouse.lived_ticks += self.house.ticks
 
     @initialize(
         of_grid=st.booleans(),
@@ -69,7 +68,7 @@ class AnyHouse(RuleBasedStateMachine):
     ) -> None:
         self.house.tick((100.0, 100.0, 100.0), grid_w, authority, alarms, acknowledged=acknowledged)
 
-    @rule(count=st.integers(1, 100), toward=st.sampled_from([0.0, 800.0, 4000.0]))
+    @rule(count=st.sampled_from([1, 9, 10, 11, 29, 30, 31, 61]), toward=st.sampled_from([0.0, 800.0, 4000.0]))
     def recover(self, count: int, toward: float) -> None:
         for _ in range(count):
             self.house.tick((toward, toward, toward), (0.0, 0.0, 0.0), acknowledged=tuple(CAUSES))
@@ -108,9 +107,9 @@ def live_any_house(examples: int, seed: int | None = None) -> None:
 
 
 def test_any_house() -> None:
-    AnyHouse.rules = 0
+    AnyHouse.lived_steps = 0
     live_any_house(60)
-    assert AnyHouse.rules > 2000
+    assert AnyHouse.lived_steps > 2000
 
 
 def test_random_lives_meet_every_state_and_every_event_and_no_unsafe_frame() -> None:
