@@ -97,7 +97,7 @@ def tell_compiled(args: argparse.Namespace, run: Run) -> None:
         NotCompiledError: nothing can be compiled here.
     """
     with compiled.sources() as folder:
-        held = min(args.same_ticks, args.ticks)
+        held = args.same_ticks
         alone = lived(held, Run(run.seed, run.jobs, 0.0, run.first))
         with tempfile.NamedTemporaryFile("r") as said:
             in_compiled(folder, run, ["--ticks", str(held), "--summary", said.name], subprocess.DEVNULL)

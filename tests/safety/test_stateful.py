@@ -113,12 +113,12 @@ def test_any_house() -> None:
 
 
 def test_random_lives_meet_every_state_and_every_event_and_no_unsafe_frame() -> None:
-    tally = live(12_000, seed=1)
-    assert tally.ticks == 12_000
+    tally = live(8_000, seed=1)
+    assert tally.ticks == 8_000
     assert set(tally.states) == {state.value for state in State}
     assert set(EVENTS) < set(tally.events)
     assert {"wish NaN", "wish infinite", "wish denormal", "wish huge"} < set(tally.events)
-    assert tally.frames > 3000
+    assert tally.frames > 2000
 
 
 def test_the_same_seed_gives_the_same_ticks() -> None:

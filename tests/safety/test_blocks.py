@@ -1,0 +1,39 @@
+"""Runs in blocks: on one core or several the same, within a time, and a failure says which block it was."""
+
+from functools import partial
+
+import pytest
+
+from tests.safety import blocks
+from tests.safety.blocks import Run, done
+
+
+def square(limit: int, number: int) -> int:
+    if number >= limit:
+        raise AssertionError(f"unsafe {number}")
+    return number * number
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_block_is_worked_once(jobs: int) -> None:
+    run = Run(jobs=jobs, first=3)
+    assert sorted(done(partial(square, 99), 4, run, "squares")) == [9, 16, 25, 36]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_failure_names_seed_and_block(jobs: int) -> None:
+    with pytest.raises(AssertionError, match="unsafe 2") as told:
+        list(done(partial(square, 2), 3, Run(seed=7, jobs=jobs), "squares"))
+    assert "block 2 of seed 7" in told.value.__notes__[0]
+    assert "--seed 7 --block 2" in told.value.__notes__[0]
+
+
+def test_one_block_alone() -> None:
+    assert list(done(partial(square, 99), 4, Run(only=8), "squares")) == [64]
+
+
+def test_no_block_begins_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = iter((0.0, 10.0, 50.0, 61.0))
+    monkeypatch.setattr(blocks.time, "monotonic", lambda: next(now_s, 61.0))
+    squares = blocks._alone(partial(square, 99), range(9), Run(minutes=1.0))
+    assert list(squares) == [0, 1]
