@@ -34,6 +34,6 @@ def test_one_block_alone() -> None:
 
 def test_no_block_begins_after_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = iter((0.0, 10.0, 50.0, 61.0))
-    monkeypatch.setattr(blocks.time, "monotonic", lambda: next(now_s, 61.0))
+    monkeypatch.setattr("tests.safety.blocks.time.monotonic", lambda: next(now_s, 61.0))
     squares = blocks._alone(partial(square, 99), range(9), Run(minutes=1.0))
     assert list(squares) == [0, 1]
