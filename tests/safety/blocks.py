@@ -28,7 +28,9 @@ class Run:
     only: int | None = None
 
     def numbers(self, blocks: int) -> Iterable[int]:
-        """The blocks of this run."""
+        """The blocks of this run; none where none are asked for."""
+        if blocks == 0:
+            return ()
         return range(self.first, self.first + blocks) if self.only is None else (self.only,)
 
 
@@ -56,12 +58,15 @@ def tell(line: str, summary: Path | None) -> None:
             file.write(line + "\n")
 
 
-def done(work: Callable[[int], ResultT], blocks: int, run: Run, title: str) -> Iterator[ResultT]:
+def done(
+    work: Callable[[int], ResultT], blocks: int, run: Run, title: str, again: str = ""
+) -> Iterator[ResultT]:
     """Work through blocks; gives the results in the order in which they come.
 
     Args:
         work: takes the number of a block; picklable when there are several jobs.
         blocks: how many.
+        again: options that choose this kind of block when it has to be run again.
 
     Raises:
         Exception: what `work` raised first, with a note that says how to run this block again.
@@ -69,15 +74,16 @@ def done(work: Callable[[int], ResultT], blocks: int, run: Run, title: str) -> I
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
     console = Console(stderr=True)
     numbers = run.numbers(blocks)
-    total = blocks if run.only is None else 1
+    total = blocks if run.only is None else min(blocks, 1)
+    again = f"{again} --seed {run.seed}".strip()
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bar:
         task = bar.add_task(title, total=total)
-        for result in _alone(work, numbers, run) if run.jobs == 1 else _together(work, numbers, run):
+        for result in (_alone if run.jobs == 1 else _together)(work, numbers, run, again):
             bar.advance(task)
             yield result
 
 
-def _alone(work: Callable[[int], ResultT], numbers: Iterable[int], run: Run) -> Iterator[ResultT]:
+def _alone(work: Callable[[int], ResultT], numbers: Iterable[int], run: Run, again: str) -> Iterator[ResultT]:
     ends_s = _end_s(run)
     for number in numbers:
         if time.monotonic() >= ends_s:
@@ -85,11 +91,13 @@ def _alone(work: Callable[[int], ResultT], numbers: Iterable[int], run: Run) -> 
         try:
             yield work(number)
         except Exception as error:
-            error.add_note(_again(number, run))
+            error.add_note(_note(number, again))
             raise
 
 
-def _together(work: Callable[[int], ResultT], numbers: Iterable[int], run: Run) -> Iterator[ResultT]:
+def _together(
+    work: Callable[[int], ResultT], numbers: Iterable[int], run: Run, again: str
+) -> Iterator[ResultT]:
     ends_s, waiting = _end_s(run), iter(numbers)
     with ProcessPoolExecutor(run.jobs, mp_context=get_context("spawn")) as pool:
         running: dict[Future[ResultT], int] = {}
@@ -104,7 +112,7 @@ def _together(work: Callable[[int], ResultT], numbers: Iterable[int], run: Run) 
                 try:
                     yield future.result()
                 except Exception as error:
-                    error.add_note(_again(number, run))
+                    error.add_note(_note(number, again))
                     pool.shutdown(cancel_futures=True)
                     raise
 
@@ -113,7 +121,7 @@ def _end_s(run: Run) -> float:
     return time.monotonic() + 60.0 * run.minutes if run.minutes > 0.0 else float("inf")
 
 
-def _again(number: int, run: Run) -> str:
+def _note(number: int, again: str) -> str:
     module = getattr(sys.modules["__main__"], "__spec__", None)
     name = module.name if module else "..."
-    return f"block {number} of seed {run.seed}; again: python -m {name} --seed {run.seed} --block {number}"
+    return f"block {number}; again: python -m {name} {again} --block {number}"

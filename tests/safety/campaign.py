@@ -57,7 +57,7 @@ def searched(steps: int, run: Run) -> tuple[int, int]:
     """(rules, ticks) of so many examples that they come to about this many steps, if there is time."""
     rules = ticks = 0
     for more, lived_ticks in done(
-        partial(search_block, run.seed), -(-steps // (EXAMPLES * 50)), run, "steps"
+        partial(search_block, run.seed), -(-steps // (EXAMPLES * 50)), run, "steps", "--ticks 0 --steps 1"
     ):
         rules, ticks = rules + more, ticks + lived_ticks
     return rules, ticks

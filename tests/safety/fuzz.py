@@ -201,6 +201,33 @@ def run_block(seed: int, number: int) -> int:
     return run(TWIN_BLOCK, [seed, number])
 
 
+def tell_shipped(args: argparse.Namespace) -> None:
+    """Hold both against each other, and say what it came to."""
+    started_s, blocks = time.monotonic(), -(-args.shipped // SHIPPED_BLOCK)
+    work, again = partial(compare_block, args.seed), "--ticks 0 --shipped 1"
+    worst_w = list(done(work, blocks, chosen(args), "shipped", again))
+    ticks = len(worst_w) * SHIPPED_BLOCK
+    rate = ticks / (time.monotonic() - started_s)
+    tell(
+        f"shipped gate: {ticks:,} ticks, differs from the twin by {max(worst_w, default=0.0):.1e} W at most; "
+        f"seed {args.seed}; {rate:,.0f} ticks/s with {args.jobs} processes",
+        args.summary,
+    )
+
+
+def tell_twin(args: argparse.Namespace) -> None:
+    """Live with the twin, and say what it came to."""
+    started_s, blocks = time.monotonic(), -(-args.ticks // TWIN_BLOCK)
+    changed = list(done(partial(run_block, args.seed), blocks, chosen(args), "twin", "--shipped 0 --ticks 1"))
+    ticks = len(changed) * TWIN_BLOCK
+    rate = ticks / (time.monotonic() - started_s)
+    tell(
+        f"twin: {ticks:,} ticks, 0 unsafe, {sum(changed) / max(ticks, 1):.0%} of the wishes changed; "
+        f"seed {args.seed}; {rate:,.0f} ticks/s with {args.jobs} processes",
+        args.summary,
+    )
+
+
 def main() -> None:
     """Run the long form."""
     parser = argparse.ArgumentParser(
@@ -210,28 +237,10 @@ def main() -> None:
     parser.add_argument("--shipped", type=int, default=100_000)
     add_options(parser)
     args = parser.parse_args()
-    chosen_run = chosen(args)
-    seed, jobs = args.seed, args.jobs
-    started_s = time.monotonic()
-    worst_w = list(
-        done(partial(compare_block, seed), -(-args.shipped // SHIPPED_BLOCK), chosen_run, "shipped")
-    )
-    ticks = len(worst_w) * SHIPPED_BLOCK
-    rate = ticks / (time.monotonic() - started_s)
-    tell(
-        f"shipped gate: {ticks:,} ticks, differs from the twin by {max(worst_w, default=0.0):.1e} W at most; "
-        f"seed {seed}; {rate:,.0f} ticks/s with {jobs} processes",
-        args.summary,
-    )
-    started_s = time.monotonic()
-    changed = list(done(partial(run_block, seed), -(-args.ticks // TWIN_BLOCK), chosen_run, "twin"))
-    ticks = len(changed) * TWIN_BLOCK
-    rate = ticks / (time.monotonic() - started_s)
-    tell(
-        f"twin: {ticks:,} ticks, 0 unsafe, {sum(changed) / max(ticks, 1):.0%} of the wishes changed; "
-        f"seed {seed}; {rate:,.0f} ticks/s with {jobs} processes",
-        args.summary,
-    )
+    if args.shipped:
+        tell_shipped(args)
+    if args.ticks:
+        tell_twin(args)
 
 
 if __name__ == "__main__":
