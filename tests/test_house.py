@@ -119,7 +119,9 @@ def test_locks_hold_hashes_for_both_machines_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     assert "://" not in text
     assert not re.search(r"^-", text, re.MULTILINE)
-    pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
+    pins = re.findall(
+        r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)(.*?)(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL
+    )
     assert len(pins) > 5
     for name, version, rest in pins:
         assert "--hash=sha256:" in rest, f"{name}=={version}"
@@ -130,7 +132,9 @@ def test_locks_fit_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = {
         name.lower()
-        for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==", (ROOT / LOCKS[0]).read_text(), re.MULTILINE)
+        for name in re.findall(
+            r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==", (ROOT / LOCKS[0]).read_text(), re.MULTILINE
+        )
     }
     for requirement in project["dependencies"]:
         assert re.split(r"[\[<>=!~ ]", requirement)[0].lower() in locked
