@@ -37,6 +37,8 @@ CAUSES = {
     "violation": "the learned policy broke a safety rule in the last hour",
     "anomaly": "the site looks unlike anything the policy was trained on",
     "state_lost": "the saved state was lost",
+    "dwell": "the learned policy was told to give way less than 15 minutes ago",
+    "repeated_late_ticks": "the computer was too busy again and again",
     "repeated_violations": "the learned policy broke safety rules again and again",
     "rollback": "the learned policy did worse than the fallback",
 }
@@ -124,7 +126,8 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
-    causes = [cause(name) for name in decision.verdict.causes if name != "fallback_ordered"]
+    ordered = ("fallback_ordered", "dwell") if "fallback_ordered" in decision.verdict.causes else ()
+    causes = [cause(name) for name in decision.verdict.causes if name not in ordered]
     if causes:
         return "because " + ", and ".join(causes)
     return _by_mode(figures.about.mode, decision)

@@ -15,6 +15,11 @@ VIOLATION_S = 3600.0
 """Least time with the fallback after a safety violation (specification: 1 h)."""
 ANOMALY_S = 86400.0
 """Least time with the fallback after an anomaly trip (specification: 24 h)."""
+DWELL_S = 890.0
+"""Least time without the policy once it was ordered to give way: 15 minutes, as long as a block of
+`core.modes`, less 10 s, because blocks follow the wall clock and its corrections must not hold them back."""
+LATE_S = 60.0
+"""Least time with the fallback after the last of many late ticks: as long as they are counted."""
 
 
 class Clears(Enum):
@@ -81,6 +86,8 @@ CAUSES: dict[str, Cause] = {
     "violation": Cause(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
     "anomaly": Cause(State.PI_FALLBACK, Clears.TIME, ANOMALY_S),
     "state_lost": Cause(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
+    "dwell": Cause(State.PI_FALLBACK, Clears.TIME, DWELL_S),
+    "repeated_late_ticks": Cause(State.PI_FALLBACK, Clears.TIME, LATE_S),
     "repeated_violations": _FALLBACK_LATCHED,
     "rollback": _FALLBACK_LATCHED,
 }

@@ -6,7 +6,7 @@ from core.decision import Authority, State, Verdict
 from core.parts import Findings
 from core.sight import Sight
 from core.snapshot import Snapshot
-from safety.causes import SEVERITY, SOURCE, cause, worst
+from safety.causes import LATE_S, SEVERITY, SOURCE, cause, worst
 from safety.sensor import LoopMemory, watch_loop
 from safety.timers import Standing, acknowledge, advance, latch, start, start_violation
 
@@ -22,6 +22,8 @@ RADIO_LOST_S = 5.0
 """Longest time without the radio before the site rests until it is known again."""
 POLICY_LATENCY_MAX_S = 0.010
 """A policy that took longer has not answered in time."""
+LATE_TICKS = 3
+"""So many late ticks within `LATE_S` are no chance any more: the machine is too busy for the policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ class Watch:
     """What the supervisor remembers.
 
     `good` counts good samples in a row, `clean` clean proposals in a row (both up to what is asked of
-    them), `stopped` are the causes of a stop that waits for good samples.
+    them), `stopped` are the causes of a stop that waits for good samples. `ordered` is who was last told to
+    act (the way to the end of the process is no such order), `late_at_s` when the last late ticks were.
     """
 
     state: State = State.INIT
@@ -39,6 +42,8 @@ class Watch:
     stopped: tuple[str, ...] = ()
     radio_down_s: float = 0.0
     loop: LoopMemory = field(default_factory=LoopMemory)
+    ordered: Authority = Authority.FALLBACK
+    late_at_s: tuple[float, ...] = ()
 
 
 class ModeSupervisor:
@@ -69,10 +74,14 @@ class ModeSupervisor:
         is_down = "radio_down" in snapshot.alarms
         radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
         wiring, loop = _wiring(snapshot, sight, memory)
+        late_at_s = memory.late_at_s
+        if "late_tick" in snapshot.alarms:
+            late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
         raised = (
             *snapshot.alarms,
             *wiring,
-            *_ordered(authority),
+            *_orders(authority, memory.ordered),
+            *_lateness(snapshot, late_at_s),
             *_senses(snapshot, sight, memory.state, radio_down_s),
             *_policy(snapshot, findings),
         )
@@ -90,7 +99,8 @@ class ModeSupervisor:
         state = worst(tuple(active))
         causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
         clean = _clean(memory.clean, findings, sight, state)
-        watch = Watch(state, standing, good, clean, stopped, radio_down_s, loop)
+        ordered = memory.ordered if authority is Authority.REST else authority
+        watch = Watch(state, standing, good, clean, stopped, radio_down_s, loop, ordered, late_at_s)
         return Verdict(state, SOURCE[state], causes), watch
 
 
@@ -103,10 +113,18 @@ def _wiring(snapshot: Snapshot, sight: Sight, memory: Watch) -> tuple[tuple[str,
     return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
 
 
-def _ordered(authority: Authority) -> tuple[str, ...]:
-    if authority is Authority.POLICY:
-        return ()
-    return ("fallback_ordered",) if authority is Authority.FALLBACK else ("rest_ordered",)
+def _orders(authority: Authority, before: Authority) -> tuple[str, ...]:
+    """Who is told to act. Taking the say from the policy has effect at once, giving it back takes a while."""
+    if authority is Authority.REST:
+        return ("rest_ordered",)
+    if authority is Authority.FALLBACK:
+        return ("fallback_ordered", "dwell") if before is Authority.POLICY else ("fallback_ordered",)
+    return ()
+
+
+def _lateness(snapshot: Snapshot, late_at_s: tuple[float, ...]) -> tuple[str, ...]:
+    few = len(late_at_s) < LATE_TICKS or snapshot.at_s - late_at_s[0] > LATE_S
+    return () if few or "late_tick" not in snapshot.alarms else ("repeated_late_ticks",)
 
 
 def _senses(snapshot: Snapshot, sight: Sight, state: State, radio_down_s: float) -> tuple[str, ...]:

@@ -323,16 +323,33 @@ def test_the_headline_says_what_is_going_on(
     assert said.tone == tone
 
 
-def test_who_acts_and_why() -> None:
-    figures = Figures(NET, About(mode=Mode.SHADOW), 0.0)
+@pytest.mark.parametrize(
+    ("mode", "causes", "why"),
+    [
+        (
+            Mode.SHADOW,
+            ("fallback_ordered",),
+            "in shadow mode: the policy is computed and recorded, not obeyed",
+        ),
+        (
+            Mode.AB,
+            ("dwell", "fallback_ordered"),
+            "in a comparison: this quarter of an hour belongs to the fallback",
+        ),
+        (
+            Mode.PRODUCTION,
+            ("dwell",),
+            "because the learned policy was told to give way less than 15 minutes ago",
+        ),
+    ],
+)
+def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
+    figures = Figures(NET, About(mode=mode), 0.0)
     assert words.who(figures) == "Nobody yet"
-    ordered = Verdict(State.PI_FALLBACK, Source.FALLBACK, ("fallback_ordered",))
+    ordered = Verdict(State.PI_FALLBACK, Source.FALLBACK, causes)
     decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
-    assert (words.who(figures), words.why(figures)) == (
-        "The PI controller",
-        "in shadow mode: the policy is computed and recorded, not obeyed",
-    )
+    assert (words.who(figures), words.why(figures)) == ("The PI controller", why)
 
 
 def test_the_document_is_json_whatever_the_policy_wished() -> None:

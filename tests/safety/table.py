@@ -38,7 +38,12 @@ def table() -> str:
 def clears(cause: Cause) -> str:
     """When, in words."""
     text = str(cause.clears.value)
-    return f"{text}, {cause.least_s / 3600.0:.0f} h" if cause.clears is Clears.TIME else text
+    return f"{text}, {duration(cause.least_s)}" if cause.clears is Clears.TIME else text
+
+
+def duration(seconds: float) -> str:
+    """As people say it."""
+    return f"{seconds:g} s" if seconds < 3600.0 else f"{seconds / 3600.0:g} h"
 
 
 def names_of(state: State) -> list[str]:
@@ -106,6 +111,13 @@ def times() -> str:
         ("fallback after a violation", f"{causes.VIOLATION_S / 3600.0:g} h", "`VIOLATION_S`"),
         ("fallback after an anomaly trip", f"{causes.ANOMALY_S / 3600.0:g} h", "`ANOMALY_S`"),
         ("fallback after a lost state file", f"{CAUSES['state_lost'].least_s / 3600.0:g} h", "`CAUSES`"),
+        ("without the policy once it was told to give way", duration(causes.DWELL_S), "`DWELL_S`"),
+        (
+            "late ticks that lead to the fallback",
+            f"{supervisor.LATE_TICKS} in {duration(causes.LATE_S)}",
+            "`LATE_TICKS`",
+        ),
+        ("fallback after the last of them", duration(causes.LATE_S), "`LATE_S`"),
         (
             "violations that latch",
             f"{timers.REPEATED} in {timers.REPEATED_WITHIN_S / 3600.0:g} h",

@@ -43,7 +43,10 @@ watches = st.builds(
     standing=st.builds(
         Standing,
         left_s=st.lists(
-            st.tuples(st.sampled_from(["violation", "anomaly", "state_lost"]), st.floats(0.1, 1e5)),
+            st.tuples(
+                st.sampled_from([n for n, row in CAUSES.items() if row.clears is Clears.TIME]),
+                st.floats(0.1, 1e5),
+            ),
             max_size=2,
             unique_by=lambda pair: pair[0],
         ).map(lambda left: tuple(sorted(left))),
@@ -62,6 +65,8 @@ watches = st.builds(
     ),
     radio_down_s=st.floats(0.0, 10.0),
     loop=st.just(LoopMemory()),
+    ordered=st.sampled_from([Authority.POLICY, Authority.FALLBACK]),
+    late_at_s=st.lists(st.sampled_from([900.0, 941.0, 1000.0, nan]), max_size=3).map(tuple),
 )
 findings_of = st.builds(
     Findings,
