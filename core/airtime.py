@@ -16,7 +16,7 @@ class Bucket:
 
 
 def choose_send(
-    action_w: Phases,
+    action_w: Phases | None,
     source: Source,
     on_air: Air,
     at_s: float,
@@ -31,7 +31,7 @@ def choose_send(
     if the radio then refuses the frame: it is stale by the next tick and never repeated in a loop.
 
     Args:
-        action_w: per-phase totals of the setpoints that would be sent.
+        action_w: per-phase totals of the setpoints that would be sent; None when nothing may be sent.
         on_air: what was last transmitted.
         at_s: monotonic instant of the tick.
         period_s: of the ticks; a keep-alive goes out on the tick nearest to its due time.
@@ -48,9 +48,13 @@ def choose_send(
     return send, Bucket(tokens - spent, at_s)
 
 
-def _wanted(action_w: Phases, source: Source, on_air: Air, airtime: Airtime, period_s: float) -> Send:
+def _wanted(action_w: Phases | None, source: Source, on_air: Air, airtime: Airtime, period_s: float) -> Send:
+    if action_w is None:
+        return Send.NOTHING
     if source is Source.REST:
         return Send.SAFE
+    if on_air.doubts:  # the same again, until it is known to be on air; that may move the slaves
+        return Send.NOTHING if source is Source.HOLD else Send.KEEP_ALIVE
     moved = any(
         abs(new - old) > airtime.deadband_w for new, old in zip(action_w, on_air.action_w, strict=True)
     )

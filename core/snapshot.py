@@ -21,11 +21,16 @@ class SlaveState:
 
 @dataclass(frozen=True, slots=True)
 class Air:
-    """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out."""
+    """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out.
+
+    While it is unknown what became of a frame, that frame is taken to be on air, with an age of 0 because it
+    may have left only now, and `doubts` are what else may be on air.
+    """
 
     action_w: Phases = ZERO
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
+    doubts: tuple["Air", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,8 @@ def decide(
     asked_w = _asked(verdict.source, reach_w, steady_w, sight, snapshot, site)
     allowed_w, interventions = parts.gate.check(asked_w, verdict.source, snapshot)
     setpoints_w = _setpoints(allowed_w, verdict.source, snapshot, site, parts)
-    action_w = totals_w(setpoints_w, site)
     send, bucket = choose_send(
-        action_w,
+        None if setpoints_w is None else totals_w(setpoints_w, site),
         verdict.source,
         snapshot.on_air,
         snapshot.at_s,
@@ -74,7 +73,7 @@ def decide(
         steady_w=steady_w,
         asked_w=asked_w,
         allowed_w=allowed_w,
-        setpoints_w=setpoints_w,
+        setpoints_w=_on_air(snapshot, site) if setpoints_w is None else setpoints_w,
         send=send,
         anomaly=anomaly,
         violations=violations,
@@ -109,15 +108,20 @@ def _setpoints(
     snapshot: Snapshot,
     site: Site,
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-) -> tuple[int, ...]:
+) -> tuple[int, ...] | None:
     """Per-slave setpoints that the gate accepts: the new ones, else part of the way to them, else safe.
 
     Where slaves fall silent or have a minimum, the new vector can be further away than the action is.
+    None while it is unknown what is on air and nothing fits all that may be.
     """
-    on_air = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
+    on_air = _on_air(snapshot, site)
     wanted = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
-    for share in _SHARES:
-        candidate = part_way(on_air, wanted, share, site, snapshot)
+    ways = (part_way(on_air, wanted, share, site, snapshot) for share in _SHARES)
+    for candidate in (*ways, (0,) * len(site.slaves)):
         if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
             return candidate
-    return (0,) * len(site.slaves)
+    return None
+
+
+def _on_air(snapshot: Snapshot, site: Site) -> tuple[int, ...]:
+    return snapshot.on_air.setpoints_w or (0,) * len(site.slaves)

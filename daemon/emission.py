@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from core.allocation import totals_w
 from core.clearance import Cleared
 from core.decision import Decision, Send, Source
-from core.site import ZERO, Site
+from core.site import Site
 from core.snapshot import Air, Snapshot
+from daemon.on_air import OnAir
 from drivers.counter import Counter
-from drivers.errors import Transient
+from drivers.errors import Transient, Unconfirmed
 from drivers.frame import decode, encode, frames_needed
 from drivers.ports import Radio
 from safety.gate import SafetyGate
@@ -41,17 +41,15 @@ class Emitter:
     refused_total: int = 0
     reports_asked_total: int = 0
     last_counter: int = -1
-    _action: Air = field(default_factory=Air)
-    _told: dict[int, int] = field(default_factory=dict)
-    _sent_at_s: float = float("-inf")
     _asked_at_s: float = float("-inf")
+    _on_air: OnAir = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._on_air = OnAir(self.site, self.ttl_s)
 
     def on_air(self, at_s: float) -> Air:
-        """What the slaves follow now: nothing once their time-to-live has run out."""
-        age_s = at_s - self._sent_at_s
-        if not age_s <= self.ttl_s:
-            return Air(ZERO, (0,) * len(self.site.slaves), age_s)
-        return Air(self._action.action_w, self._action.setpoints_w, age_s)
+        """What the slaves follow now, and what else they may follow while that is unknown."""
+        return self._on_air.at(at_s)
 
     async def emit(self, decision: Decision, snapshot: Snapshot, clock: Callable[[], float]) -> Sent:
         """Put the decided setpoints on air if the decision says so.
@@ -102,15 +100,14 @@ class Emitter:
     ) -> bool:
         """Send frame after frame; what was accepted is on air, also when a later one is refused."""
         for cleared in frames:
+            frame = decode(cleared.payload, self.key, network_id)
             try:
                 await self.radio.send(cleared)
-            except Transient:
+            except Transient as error:
                 self.refused_total += 1
+                if isinstance(error, Unconfirmed):
+                    self._on_air.unconfirmed(frame, clock())
                 return False
-            frame = decode(cleared.payload, self.key, network_id)
-            self._told |= dict(enumerate(frame.setpoints_w, frame.base))
-            setpoints_w = tuple(self._told.get(slave.slot, 0) for slave in self.site.slaves)
-            self._action = Air(totals_w(setpoints_w, self.site), setpoints_w)
-            self._sent_at_s = clock()
+            self._on_air.accepted(frame, clock())
             self.last_counter = frame.counter
         return True

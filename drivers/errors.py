@@ -16,6 +16,10 @@ class Transient(DriverError):
         self.kind = kind
 
 
+class Unconfirmed(Transient):
+    """It is unknown whether the frame is on air, or will be: nobody said that it was accepted or refused."""
+
+
 class Broken(DriverError):
     """What the other end says cannot be right or has changed; rest and alert.
 

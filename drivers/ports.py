@@ -88,8 +88,8 @@ class Radio(Protocol):
     async def send(self, frame: Cleared) -> None:
         """Broadcast one frame. Returns when the coordinator accepted it.
 
-        Raises Transient when the frame was not accepted (busy, down, late): it is stale then, and the
-        next tick's frame follows.
+        Raises Transient when the frame was not accepted (busy, down): it is stale then, and the next
+        tick's frame follows; Unconfirmed when nobody said whether it was accepted.
         """
         ...
 

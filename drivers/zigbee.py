@@ -16,7 +16,7 @@ from zigpy.exceptions import DeliveryError
 from core.clearance import Cleared
 from drivers.acknowledge import LinkQuality
 from drivers.coordinator import Coordinator, Network, ZigbeeSettings
-from drivers.errors import ConfigError, Transient
+from drivers.errors import ConfigError, Transient, Unconfirmed
 from drivers.frame import wrap
 from drivers.ports import Report
 from drivers.slaves import Slaves
@@ -150,7 +150,8 @@ class ZigbeeRadio:
         """Broadcast one frame, once. Returns when the coordinator accepted it, within 0.4 s.
 
         Raises:
-            Transient: it was not accepted (busy, down, late).
+            Unconfirmed: nobody said whether it was accepted (late, a dying connection).
+            Transient: it was not accepted (busy, down).
         """
         app = self._app
         if app is None or app.lost.is_set():
@@ -162,14 +163,14 @@ class ZigbeeRadio:
                 await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)
         except TimeoutError:
             self._late(app)
-            raise Transient(f"the coordinator did not answer within {SEND_DEADLINE_S} s") from None
+            raise Unconfirmed(f"the coordinator did not answer within {SEND_DEADLINE_S} s") from None
         except DeliveryError as error:
             self._timeouts_in_a_row = 0
             self._count(frames_refused=1)
             raise Transient(f"the coordinator refused the frame: {_status(error)}") from error
         except Exception as error:  # a dying bellows raises AttributeError, TypeError and others
             self._count(frames_unsent=1)
-            raise Transient(f"the frame was not sent: {type(error).__name__}") from error
+            raise Unconfirmed(f"the frame was perhaps not sent: {type(error).__name__}") from error
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
         self._slaves.told(frame, app.network.network_id, self._clock())

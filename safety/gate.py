@@ -7,6 +7,7 @@ further.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import hypot, isfinite, sqrt
 from typing import Protocol
 
@@ -85,10 +86,13 @@ class SafetyGate:
         return action_w, tuple(interventions)
 
     def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
-        """Whether whole-watt totals may go on air, judged against the true limits."""
-        if source is Source.REST or not _sound(snapshot.on_air.action_w):
+        """Whether whole-watt totals may go on air: within the true limits of all that may be there."""
+        air = snapshot.on_air
+        if source is Source.REST or not _sound(air.action_w):
             return action_w == ZERO
-        return not self._broken(action_w, snapshot, 0.0)
+        return not any(
+            self._broken(action_w, replace(snapshot, on_air=one), 0.0) for one in (air, *air.doubts)
+        )
 
     def clear_all(
         self,

@@ -43,6 +43,23 @@ def test_what_is_on_air_already_is_not_sent_again() -> None:
     assert choose_send((930.0, 900.0, 870.0), Source.POLICY, air, 100.0, FULL, AIRTIME)[0] is Send.NOTHING
 
 
+def test_while_it_is_unknown_what_is_on_air_the_same_is_said_again_unless_it_may_not_move() -> None:
+    unsure = Air(NEW, (), 0.0, (Air(ZERO, (), 1.0),))
+    sends = [choose_send(NEW, source, unsure, 100.0, FULL, AIRTIME)[0] for source in Source]
+    assert dict(zip(Source, sends, strict=True)) == {
+        Source.POLICY: Send.KEEP_ALIVE,
+        Source.FALLBACK: Send.KEEP_ALIVE,
+        Source.HOLD: Send.NOTHING,
+        Source.REST: Send.SAFE,
+    }
+    assert choose_send(NEW, Source.POLICY, unsure, 100.0, Bucket(0.9, 100.0), AIRTIME)[0] is Send.NOTHING
+
+
+def test_what_may_not_be_sent_is_not() -> None:
+    for source in Source:
+        assert choose_send(None, source, Air(), 100.0, FULL, AIRTIME) == (Send.NOTHING, FULL)
+
+
 def test_a_bucket_is_full_at_first() -> None:
     assert Bucket() == Bucket(3.0, 0.0)
 

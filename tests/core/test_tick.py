@@ -157,7 +157,7 @@ def test_a_vector_that_is_too_far_is_gone_part_of_the_way() -> None:
     assert decision.setpoints_w == (18, 18, 0, 0, 0, 0)
 
 
-def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_and_else_rests() -> None:
+def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_else_rests_else_is_not_sent() -> None:
     on_air = (45,) * 6
     seen = snapshot((90.0, 90.0, 90.0), setpoints_w=on_air)
 
@@ -165,12 +165,20 @@ def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_and_else_rest
         def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
             return action_w == (90.0, 90.0, 90.0)
 
+    class Resting(Stub):
+        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+            return action_w == ZERO
+
     class Never(Stub):
         def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
             return False
 
     assert once(Strict(), seen)[0].setpoints_w == on_air
-    assert once(Never(), seen)[0].setpoints_w == (0,) * 6
+    assert once(Resting(), seen)[0].setpoints_w == (0,) * 6
+    for source in Source:
+        decision, memory = once(Never(source=source), seen)
+        assert (decision.setpoints_w, decision.send) == (on_air, Send.NOTHING)
+        assert memory.bucket.tokens == 3.0
 
 
 def test_held_setpoints_are_those_on_air_slave_by_slave() -> None:

@@ -14,7 +14,7 @@ from core.tick import decide
 from daemon.assembly import assemble
 from daemon.emission import Emitter
 from drivers.counter import Counter
-from drivers.errors import Transient
+from drivers.errors import Transient, Unconfirmed
 from drivers.frame import decode
 from drivers.ports import Report
 from plant.far_end import slaves_of
@@ -31,6 +31,7 @@ class Radio:
     """The door, with a coordinator that accepts only so many frames."""
 
     accepts: int = 99
+    error: Transient = field(default_factory=lambda: Transient("busy", "busy"))
     up: bool = True
     network_id: bytes | None = NETWORK
     sent: list[bytes] = field(default_factory=list)
@@ -42,7 +43,7 @@ class Radio:
 
     async def send(self, frame: Cleared) -> None:
         if len(self.sent) >= self.accepts:
-            raise Transient("busy", "busy")
+            raise self.error
         self.sent.append(frame.payload)
 
     def reports(self) -> dict[int, Report]:
@@ -75,6 +76,19 @@ async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_
     air = sender.on_air(100.5)
     assert air.setpoints_w == (*decision.setpoints_w[:30], *(0,) * 6)
     assert sum(air.action_w) == sum(decision.setpoints_w[:30])
+
+
+async def test_a_frame_that_nobody_confirmed_may_be_on_air(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    for error, doubts in ((Transient("busy"), 0), (Unconfirmed("late"), 1)):
+        (tmp_path / str(doubts)).mkdir()
+        sender = emitter(site, Radio(0, error), tmp_path / str(doubts))
+        assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted is False
+        assert sender.refused_total == 1
+        air = sender.on_air(100.5)
+        assert len(air.doubts) == doubts
+        assert air.setpoints_w == (decision.setpoints_w if doubts else (0,) * 3)
 
 
 async def test_after_the_time_to_live_nothing_is_on_air(tmp_path: Path) -> None:

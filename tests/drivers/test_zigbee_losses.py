@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from drivers.errors import Transient
+from drivers.errors import Transient, Unconfirmed
 from plant.coordinator.nvram import Nvram
 from plant.radio_site import RadioSite
 from tests.drivers.far_end import Near, radio_at, running, serve, until
@@ -135,7 +135,7 @@ async def test_two_unanswered_frames_are_a_loss() -> None:
         fall_silent(site)
         for _ in range(2):
             assert near.radio.up
-            with pytest.raises(Transient, match="did not answer within"):
+            with pytest.raises(Unconfirmed, match="did not answer within"):
                 await near.send(1, 2, 3)
         assert not near.radio.up
         assert near.radio.statistics.timeouts == 2
@@ -148,12 +148,12 @@ async def test_two_unanswered_frames_are_a_loss() -> None:
 async def test_one_late_answer_is_no_loss() -> None:
     async with running() as (near, site):
         fall_silent(site)
-        with pytest.raises(Transient, match="did not answer within"):
+        with pytest.raises(Unconfirmed, match="did not answer within"):
             await near.send(1, 2, 3)
         heal(site)
         await near.send(1, 2, 3)
         fall_silent(site)
-        with pytest.raises(Transient, match="did not answer within"):
+        with pytest.raises(Unconfirmed, match="did not answer within"):
             await near.send(1, 2, 3)
         heal(site)
         assert near.radio.up
