@@ -98,16 +98,18 @@ def _put(path: Path, data: bytes | None) -> None:
 
 
 def _record(at_s: float, rng: Random) -> dict[str, Any]:
-    return save(standing(at_s, rng), boot_id=BOOT, unix_s=1.8e9 + at_s, synced=True)
+    """What the daemon saves, and something that makes it fill one to six sectors."""
+    saved = save(standing(at_s, rng), boot_id=BOOT, unix_s=1.8e9 + at_s, synced=True)
+    return {"saved": saved, "fill": "x" * rng.randrange(5 * SECTOR_BYTES)}
 
 
 def _keeps(before: dict[str, Any], after: dict[str, Any], found: dict[str, Any] | None, at_s: float) -> bool:
     """Whether what comes back is one of the two, and restores to no less than it says."""
     if found is None or found not in (before, after):
         return False
-    back = restore(found, boot_id=BOOT, boottime_s=at_s, unix_s=0.0, synced=False)
+    back = restore(found["saved"], boot_id=BOOT, boottime_s=at_s, unix_s=0.0, synced=False)
     ends_s = {name: at_s + left_s for name, left_s in back.left_s}
-    saved = found["standing"]
+    saved = found["saved"]["standing"]
     return all(
         abs(ends_s.get(name, 0.0) - (saved["at_s"] + left_s)) <= 1e-6
         for name, left_s in saved["left_s"].items()

@@ -1,75 +1,12 @@
-"""The state file against power cuts: sectors not yet synced may be old, new, zero or noise."""
+"""Two copies on a disk that is full, fails or lies. Power cuts: `tests.campaigns.power_cuts`."""
 
 import errno
 import os
-import random
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from daemon import statefile
 from daemon.statefile import COPY_BYTES, StateFile, decode, encode
-
-SECTOR_BYTES = 512
-
-
-def record(number: int, rng: random.Random) -> dict[str, Any]:
-    """A record that fills one to six sectors."""
-    return {"number": number, "fill": "x" * rng.randrange(6 * SECTOR_BYTES)}
-
-
-def torn(old: bytes, new: bytes, rng: random.Random) -> bytes:
-    """What a power cut can leave of a copy that was being overwritten."""
-    kinds = rng.choice((("old", "new"), ("old", "new", "zero"), ("old", "new", "zero", "noise", "half")))
-    out = bytearray()
-    for start in range(0, COPY_BYTES, SECTOR_BYTES):
-        before, after = old[start : start + SECTOR_BYTES], new[start : start + SECTOR_BYTES]
-        kind = rng.choice(kinds)
-        if kind == "half":
-            cut = rng.randrange(SECTOR_BYTES)
-            out += after[:cut] + before[cut:]
-        elif kind == "noise":
-            out += rng.randbytes(SECTOR_BYTES)
-        else:
-            out += {"old": before, "new": after, "zero": bytes(SECTOR_BYTES)}[kind]
-    length = rng.choice((COPY_BYTES, COPY_BYTES, rng.randrange(COPY_BYTES)))  # a new file may come out short
-    return bytes(out[:length])
-
-
-def power_cuts(directory: Path, states: int, seed: int) -> int:
-    """Cut the power in the middle of saves; returns how often the interrupted record itself was whole."""
-    rng = random.Random(seed)
-    path = directory / "state"
-    new_whole = 0
-    for _ in range(max(1, states // 50)):
-        for copy in directory.iterdir():
-            copy.unlink()
-        for number in range(1, rng.randrange(2, 5)):
-            StateFile(path).save(record(number, rng))
-        file = StateFile(path)
-        before = file.load()
-        assert before is not None
-        copies = {suffix: directory / f"state{suffix}" for suffix in statefile.COPIES}
-        untouched = {s: c.read_bytes() if c.exists() else bytes(COPY_BYTES) for s, c in copies.items()}
-        after = record(before["number"] + 1, rng)
-        file.save(after)
-        written = {s: c.read_bytes() if c.exists() else bytes(COPY_BYTES) for s, c in copies.items()}
-        (target,) = (s for s in statefile.COPIES if written[s] != untouched[s])
-        for _ in range(50):
-            copies[target].write_bytes(torn(untouched[target], written[target], rng))
-            found = StateFile(path).load()
-            assert found in (before, after)
-            new_whole += found == after
-    return new_whole
-
-
-def test_a_power_cut_leaves_the_old_record_or_the_new_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _fd: None)  # the cut is simulated; the real disk only costs time
-    new_whole = power_cuts(tmp_path, 600, seed=20261120)
-    assert 0 < new_whole < 600  # both outcomes were really met
 
 
 def test_saves_alternate_and_the_newest_counts(tmp_path: Path) -> None:
