@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from time import perf_counter
 from typing import Any
 
-from core.decision import Authority, Decision
+from core.airtime import choose_send
+from core.decision import Authority, Decision, Send, Source, State, Verdict
 from core.modes import Assignment
 from core.parts import Memory, Parts
+from core.site import ZERO
 from core.snapshot import Snapshot
 from core.tick import decide
 from daemon.clock import Pace
@@ -71,6 +74,7 @@ class Loop:
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
     _tick: int = 0
+    _last: Lived | None = None
     _failed_at_s: list[float] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -79,12 +83,16 @@ class Loop:
         Raises:
             TooManyFailures: three ticks failed within a minute.
         """
-        while not self.stopping.is_set():
-            late_s = await self._next_deadline()
-            if self.stopping.is_set():
-                break
-            await self._guarded(late_s)
-        await self._farewell()
+        try:
+            while not self.stopping.is_set():
+                late_s = await self._next_deadline()
+                if self.stopping.is_set():
+                    break
+                await self._guarded(late_s)
+            await self._farewell()
+        except Exception:
+            await self._last_word()
+            raise
 
     async def _next_deadline(self) -> float:
         """How late this tick is. It comes early when what is on air may be held no longer."""
@@ -133,6 +141,7 @@ class Loop:
             self._alarms = (sent.alarm,)
         self._tick += 1
         lived = Lived(snapshot, assignment, decision, sent, late_s, compute_s, self.policy_latency())
+        self._last = lived
         self.tell(lived)
         return lived
 
@@ -149,6 +158,31 @@ class Loop:
             await asyncio.sleep(0.1)
             if self._all_resting() and self.clock() - began_s >= ramp_s + AIR_S:
                 break
+
+    async def _last_word(self) -> None:
+        """Tell every slave to rest without what may have failed: no meter, no decision, no journal.
+
+        As often as a farewell and as far as the air allows. Errors and silence of the radio are left alone:
+        the slaves' time to live stands behind it.
+        """
+        if self._last is None:
+            return
+        site, bucket = self.emitter.site, self.memory.bucket
+        rest = replace(
+            self._last.decision,
+            verdict=Verdict(State.SAFE_STOP, Source.REST, ("tick_error",)),
+            setpoints_w=(0,) * len(site.slaves),
+            send=Send.SAFE,
+        )
+        for pause_s in (REPEAT_FAREWELL_S, 0.0):
+            with suppress(Exception):
+                async with asyncio.timeout(REPEAT_FAREWELL_S):
+                    now_s = self.clock()
+                    air = self.emitter.on_air(now_s)
+                    send, bucket = choose_send(ZERO, Source.REST, air, now_s, bucket, site.airtime)
+                    if send is Send.SAFE:
+                        await self.emitter.emit(rest, self._last.snapshot, self.clock)
+            await asyncio.sleep(pause_s)
 
     def _all_resting(self) -> bool:
         reports = self.emitter.radio.reports()
