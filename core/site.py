@@ -34,12 +34,17 @@ class Slave:
 
 @dataclass(frozen=True, slots=True)
 class Airtime:
-    """What the radio may use of the shared air (reference: Silicon Labs, 8 broadcasts in 9 s)."""
+    """What the radio may use of the shared air (reference: Silicon Labs, 8 broadcasts in 9 s).
+
+    A vector of setpoints for many slaves takes several frames; all is counted in vectors. `window_frames` is
+    how many fit into any 9 s.
+    """
 
     frames_per_s: float = 0.5
     burst_frames: float = 3.0
     deadband_w: float = 50.0
     keep_alive_s: float = 3.0
+    window_frames: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,8 @@ class Settings(sections.Section):
 
     def core_site(self) -> Site:
         """The site as `core` knows it."""
+        frames = against.frames_for([slave.slot for slave in self.slaves])
+        window_frames = against.BROADCASTS_MAX // frames
         return Site(
             slaves=tuple(
                 Slave(s.slot, s.name, PHASE_NAMES.index(s.phase), s.max_w, s.min_w) for s in self.slaves
@@ -78,7 +80,7 @@ class Settings(sections.Section):
             role=self.site.role,
             metering=self.site.metering,
             period_s=self.site.period_s,
-            airtime=Airtime(**self.radio.airtime.model_dump()),
+            airtime=Airtime(**self.radio.airtime.model_dump(), window_frames=window_frames),
             limits=self.core_limits(),
         )
 

@@ -1,6 +1,6 @@
 """Who may act: a pure step from causes to a state, with time as an argument. Can only lower authority."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from core.decision import Authority, State, Verdict
 from core.parts import Findings
@@ -77,14 +77,8 @@ class ModeSupervisor:
         late_at_s = memory.late_at_s
         if "late_tick" in snapshot.alarms:
             late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
-        raised = (
-            *snapshot.alarms,
-            *wiring,
-            *_orders(authority, memory.ordered),
-            *_lateness(snapshot, late_at_s),
-            *_senses(snapshot, sight, memory.state, radio_down_s),
-            *_policy(snapshot, findings),
-        )
+        memory = replace(memory, radio_down_s=radio_down_s, late_at_s=late_at_s)
+        raised = (*snapshot.alarms, *wiring, *_shown(snapshot, sight, authority, findings, memory))
         stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
         good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
         stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
@@ -92,8 +86,6 @@ class ModeSupervisor:
         standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
         if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
             raised = (*raised, "starting")
-        if memory.clean < CLEAN_PROPOSALS:
-            raised = (*raised, "reentry")
         standing = _sentenced(standing, (*raised, *stopped), findings, sight)
         active = {*raised, *stopped, *standing.latched, *(name for name, _ in standing.left_s)}
         state = worst(tuple(active))
@@ -113,35 +105,26 @@ def _wiring(snapshot: Snapshot, sight: Sight, memory: Watch) -> tuple[tuple[str,
     return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
 
 
-def _orders(authority: Authority, before: Authority) -> tuple[str, ...]:
-    """Who is told to act. Taking the say from the policy has effect at once, giving it back takes a while."""
-    if authority is Authority.REST:
-        return ("rest_ordered",)
-    if authority is Authority.FALLBACK:
-        return ("fallback_ordered", "dwell") if before is Authority.POLICY else ("fallback_ordered",)
-    return ()
-
-
-def _lateness(snapshot: Snapshot, late_at_s: tuple[float, ...]) -> tuple[str, ...]:
-    few = len(late_at_s) < LATE_TICKS or snapshot.at_s - late_at_s[0] > LATE_S
-    return () if few or "late_tick" not in snapshot.alarms else ("repeated_late_ticks",)
-
-
-def _senses(snapshot: Snapshot, sight: Sight, state: State, radio_down_s: float) -> tuple[str, ...]:
-    """What is wrong with meter and radio. Before the first good samples neither can be lost."""
-    late = () if sight.fresh else ("meter_late",)
-    if state is State.INIT:
-        return late
-    lost = () if snapshot.meter_age_s <= METER_LOST_S else ("meter_lost",)
-    return (*late, *lost, *(() if radio_down_s <= RADIO_LOST_S else ("radio_lost",)))
-
-
-def _policy(snapshot: Snapshot, findings: Findings) -> tuple[str, ...]:
-    in_time = snapshot.policy_latency_s <= POLICY_LATENCY_MAX_S
-    return (
-        *(() if findings.policy_answered else ("policy_fault",)),
-        *(() if in_time else ("policy_late",)),
-    )
+def _shown(
+    snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: Watch
+) -> tuple[str, ...]:
+    """The causes that this tick shows. Before the first good samples neither meter nor radio can be lost."""
+    is_running = memory.state is not State.INIT
+    is_ordered = authority is Authority.FALLBACK
+    is_late = "late_tick" in snapshot.alarms and len(memory.late_at_s) == LATE_TICKS
+    flags = {
+        "rest_ordered": authority is Authority.REST,
+        "fallback_ordered": is_ordered,
+        "dwell": is_ordered and memory.ordered is Authority.POLICY,
+        "repeated_late_ticks": is_late and not snapshot.at_s - memory.late_at_s[0] > LATE_S,
+        "meter_late": not sight.fresh,
+        "meter_lost": is_running and not snapshot.meter_age_s <= METER_LOST_S,
+        "radio_lost": is_running and not memory.radio_down_s <= RADIO_LOST_S,
+        "policy_fault": not findings.policy_answered,
+        "policy_late": not snapshot.policy_latency_s <= POLICY_LATENCY_MAX_S,
+        "reentry": memory.clean < CLEAN_PROPOSALS,
+    }
+    return tuple(name for name, is_raised in flags.items() if is_raised)
 
 
 def _sentenced(standing: Standing, others: tuple[str, ...], findings: Findings, sight: Sight) -> Standing:

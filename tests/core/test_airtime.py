@@ -1,10 +1,12 @@
 """When a frame goes on air."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.airtime import Bucket, choose_send
+from core.airtime import URGENT_FRAMES, WINDOW_S, Bucket, choose_send
 from core.decision import Send, Source
 from core.site import ZERO, Airtime, Phases
 from core.snapshot import Air
@@ -61,7 +63,7 @@ def test_what_may_not_be_sent_is_not() -> None:
 
 
 def test_a_bucket_is_full_at_first() -> None:
-    assert Bucket() == Bucket(3.0, 0.0)
+    assert Bucket() == Bucket(3.0, 0.0, 0)
 
 
 def test_a_slow_tick_sends_its_keep_alive_on_the_nearest_tick() -> None:
@@ -85,15 +87,51 @@ def test_silence_costs_nothing() -> None:
     assert (send, bucket) == (Send.NOTHING, Bucket(2.0, 102.0))
 
 
-def test_the_first_safe_frame_may_overdraw_the_bucket() -> None:
-    empty = Bucket(0.0, 100.0)
-    standing, resting = Air(NEW, (), 1.0), Air(ZERO, (), 1.0)
-    assert choose_send(ZERO, Source.REST, standing, 100.0, empty, AIRTIME) == (Send.SAFE, Bucket(-1.0, 100.0))
-    assert choose_send(ZERO, Source.REST, resting, 100.0, empty, AIRTIME)[0] is Send.NOTHING
-    assert choose_send(ZERO, Source.REST, resting, 100.0, Bucket(0.99, 100.0), AIRTIME)[0] is Send.NOTHING
-    assert choose_send(ZERO, Source.REST, resting, 100.0, Bucket(1.0, 100.0), AIRTIME)[0] is Send.SAFE
-    in_debt = Bucket(-0.1, 100.0)
-    assert choose_send(ZERO, Source.REST, standing, 100.0, in_debt, AIRTIME)[0] is Send.NOTHING
+def test_the_first_safe_frames_go_out_tick_by_tick_as_far_as_the_air_holds_them() -> None:
+    air, bucket, sent = Air(NEW, (), 1.0), Bucket(1.25, 100.0), []
+    for tick in range(14):
+        send, bucket = choose_send(ZERO, Source.REST, air, 100.0 + tick, bucket, AIRTIME)
+        sent.append(send is Send.SAFE)
+        air = Air(ZERO, (), 1.0)
+    assert sent == [True] * 4 + [False] * 4 + [True, False] * 3
+    assert bucket == Bucket(0.75, 113.0, URGENT_FRAMES)
+
+
+def test_urgent_frames_may_overdraw_the_bucket_and_others_may_not() -> None:
+    def send(tokens: float, safe_frames: int) -> Send:
+        return choose_send(ZERO, Source.REST, Air(), 100.0, Bucket(tokens, 100.0, safe_frames), AIRTIME)[0]
+
+    for safe_frames in range(URGENT_FRAMES):
+        assert send(-0.49, safe_frames) is Send.SAFE
+        assert send(-0.5, safe_frames) is Send.NOTHING
+    assert send(1.0, URGENT_FRAMES) is Send.SAFE
+    assert send(0.99, URGENT_FRAMES) is Send.NOTHING
+    empty = Bucket(-0.49, 100.0)
+    assert choose_send(ZERO, Source.REST, Air(), 100.0, empty, AIRTIME)[1] == Bucket(-1.49, 100.0, 1)
+    assert choose_send(NEW, Source.POLICY, Air(), 100.0, Bucket(0.99, 100.0), AIRTIME)[0] is Send.NOTHING
+
+
+def test_a_rest_that_ends_is_forgotten_and_one_that_waits_is_not() -> None:
+    spent = Bucket(0.0, 100.0, 3)
+    assert choose_send(NEW, Source.POLICY, Air(), 100.0, spent, AIRTIME)[1] == Bucket(0.0, 100.0, 0)
+    assert choose_send(ZERO, Source.REST, Air(), 100.0, Bucket(-1.0, 100.0, 3), AIRTIME) == (
+        Send.NOTHING,
+        Bucket(-1.0, 100.0, 3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("airtime", "least"),
+    [
+        (Airtime(), -0.5),
+        (Airtime(burst_frames=1.0, frames_per_s=0.1), -6.1),
+        (Airtime(burst_frames=1.6, frames_per_s=0.25, window_frames=4), -0.15),
+        (Airtime(burst_frames=1.1, frames_per_s=0.16, window_frames=2), 0.0),
+    ],
+)
+def test_who_takes_more_of_the_air_anyway_may_overdraw_less(airtime: Airtime, least: float) -> None:
+    for tokens, send in ((least + 1e-6, Send.SAFE), (least - 1e-6, Send.NOTHING)):
+        assert choose_send(ZERO, Source.REST, Air(), 100.0, Bucket(tokens, 100.0), airtime)[0] is send
 
 
 def test_time_running_backwards_gives_no_tokens() -> None:
@@ -101,16 +139,37 @@ def test_time_running_backwards_gives_no_tokens() -> None:
     assert bucket.tokens == 1.0
 
 
-@given(st.lists(st.tuples(st.floats(0.0, 5.0), st.sampled_from(Source), st.booleans()), max_size=60))
-def test_never_more_frames_than_the_air_allows(ticks: list[tuple[float, Source, bool]]) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0.0, 3.0), st.sampled_from(Source), st.booleans()), max_size=80),
+    st.sampled_from([Airtime(), Airtime(burst_frames=2.0, frames_per_s=0.6), Airtime(frames_per_s=0.2)]),
+)
+def test_never_more_frames_than_the_air_allows(
+    ticks: list[tuple[float, Source, bool]], airtime: Airtime
+) -> None:
     bucket, now_s, air, sent_at_s = FULL, 100.0, Air(), list[float]()
     for step_s, source, moves in ticks:
         now_s += step_s
         action_w = NEW if moves and source is not Source.REST else ZERO
-        send, bucket = choose_send(action_w, source, air, now_s, bucket, AIRTIME)
+        send, bucket = choose_send(action_w, source, air, now_s, bucket, airtime)
         if send is not Send.NOTHING:
             sent_at_s.append(now_s)
             air = Air(action_w, (), 0.0)
-    for first, start_s in enumerate(sent_at_s):
-        for count, end_s in enumerate(sent_at_s[first:], 1):
-            assert count <= AIRTIME.burst_frames + 1.0 + AIRTIME.frames_per_s * (end_s - start_s) + 1e-6
+            assert sum(now_s - at_s <= WINDOW_S for at_s in sent_at_s) <= airtime.window_frames
+            if send is not Send.SAFE:  # a debt is paid back first
+                for count, start_s in enumerate(reversed(sent_at_s), 1):
+                    allowed = airtime.burst_frames + airtime.frames_per_s * (now_s - start_s)
+                    assert count <= allowed + 1e-6
+
+
+def test_toggled_rest_keeps_to_the_air_too() -> None:
+    """Rest and control by turns, an hour: each rest begins with urgent frames."""
+    for on, off in product(range(1, 5), range(1, 5)):
+        bucket, sent_at_s = FULL, list[float]()
+        for tick in range(3600):
+            source = Source.POLICY if tick % (on + off) < on else Source.REST
+            air = Air(NEW if source is Source.REST else ZERO, (), 1.0)
+            send, bucket = choose_send(
+                ZERO if source is Source.REST else NEW, source, air, 100.0 + tick, bucket, AIRTIME
+            )
+            sent_at_s += [float(tick)] * (send is not Send.NOTHING)
+        assert all(b - a > WINDOW_S for a, b in zip(sent_at_s, sent_at_s[8:], strict=False))

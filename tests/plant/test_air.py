@@ -70,12 +70,17 @@ def test_the_cadence_of_the_product_is_never_refused(start_s: float, seed: int) 
     luck = Random(seed)
     limiter, bucket, airtime = BroadcastLimiter(), Bucket(at_s=start_s), Airtime()
     action_w, sent_w, sent_at_s, sent = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), start_s, 0
+    source = Source.POLICY
     for second in range(HOUR_S):
         at_s = start_s + second
         if luck.random() < 0.7:
             action_w = (luck.choice((0.0, 500.0, 2000.0)), 0.0, 0.0)
+        if luck.random() < 0.1:
+            source = luck.choice((Source.POLICY, Source.POLICY, Source.REST))
+        if source is Source.REST:
+            action_w = (0.0, 0.0, 0.0)
         send, bucket = choose_send(
-            action_w, Source.POLICY, OnAir(sent_w, (), at_s - sent_at_s), at_s, bucket, airtime
+            action_w, source, OnAir(sent_w, (), at_s - sent_at_s), at_s, bucket, airtime
         )
         if send is not Send.NOTHING:
             assert limiter.allow(at_s)
