@@ -58,12 +58,12 @@ TESTS = {
     "core/parts.py": ("tick",),
     "core/decision.py": ("vocabulary", "tick"),
     "safety/anomaly.py": ("anomaly",),
-    "safety/causes.py": ("docs", "supervisor", "timers"),
+    "safety/causes.py": ("docs", "supervisor", "timers", "orders"),
     "safety/gate.py": ("gate", "clearance"),
     "safety/pi.py": ("fallbacks",),
     "safety/predictive.py": ("fallbacks",),
     "safety/sensor.py": ("sensor",),
-    "safety/supervisor.py": ("supervisor",),
+    "safety/supervisor.py": ("supervisor", "orders"),
     "safety/timers.py": ("timers", "supervisor"),
 }
 """Test modules of each source, the likeliest to fail first."""

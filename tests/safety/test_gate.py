@@ -14,6 +14,7 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.roles import Role
 from core.site import ZERO, Phases
 from core.slew import slew
+from core.snapshot import Air
 from safety.gate import SafetyGate
 from tests.core.examples import GRID, actions, grids, sight, site, snapshot, wild, wild_actions
 
@@ -296,3 +297,14 @@ def test_the_default_judges_the_action() -> None:
     assert Limits().imbalance_of is ImbalanceOf.ACTION
     assert not GATE.accepts((4300.0, 0.0, 0.0), Source.POLICY, seen)
     assert ON_GRID.accepts((4300.0, 0.0, 0.0), Source.POLICY, seen)
+
+
+def test_a_vector_must_fit_all_that_may_be_on_air() -> None:
+    maybe = Air((900.0, 0.0, 0.0), (), 0.0)
+    seen = replace(snapshot(), on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0),)))
+    assert GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, seen)
+    assert not GATE.accepts((899.0, 0.0, 0.0), Source.POLICY, seen)
+    assert not GATE.accepts(ZERO, Source.POLICY, seen)
+    assert GATE.accepts(ZERO, Source.REST, seen)
+    far = replace(seen, on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0), Air((0.0, 200.0, 0.0), (), 0.9))))
+    assert not GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, far)

@@ -1,19 +1,15 @@
 """Frames whose fate nobody tells: whatever became of them, the limits hold between the frames on air."""
 
 import random
-from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.decision import Send, Source, State
-from core.site import ZERO, Phases
-from core.snapshot import Air
+from core.decision import Send, State
+from core.site import Phases
 from daemon.on_air import OnAir
-from safety.gate import SafetyGate
-from tests.core.examples import site, snapshot
 from tests.safety.house import Fate, House
 
 HALF: Phases = (500.0, 500.0, 500.0)
@@ -85,15 +81,3 @@ def test_without_a_sample_nothing_is_repeated_and_rest_needs_no_answer() -> None
     house.tick((900.0, 0.0, 0.0), HALF, step_s=3.0, fate=Fate.GONE)
     assert house.tick((900.0, 0.0, 0.0), None).send is Send.NOTHING
     assert house.tick((900.0, 0.0, 0.0), None, step_s=2.0).send is Send.SAFE
-
-
-def test_a_vector_must_fit_all_that_may_be_on_air() -> None:
-    gate = SafetyGate(site())
-    maybe = Air((900.0, 0.0, 0.0), (), 0.0)
-    seen = replace(snapshot(), on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0),)))
-    assert gate.accepts((900.0, 0.0, 0.0), Source.POLICY, seen)
-    assert not gate.accepts((899.0, 0.0, 0.0), Source.POLICY, seen)
-    assert not gate.accepts(ZERO, Source.POLICY, seen)
-    assert gate.accepts(ZERO, Source.REST, seen)
-    far = replace(seen, on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0), Air((0.0, 200.0, 0.0), (), 0.9))))
-    assert not gate.accepts((900.0, 0.0, 0.0), Source.POLICY, far)
