@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 
+from core.clearance import Cleared
 from core.decision import Authority, Source, State
 from core.modes import Assignment
 from core.parts import cold_start
@@ -151,7 +152,7 @@ async def test_a_radio_that_hangs_or_fails_does_not_hold_up_the_end(tmp_path: Pa
     living = Life(tmp_path)
     loop = living.begin()
 
-    async def useless(_frame: object) -> None:
+    async def useless(frame: Cleared) -> None:
         if hangs:
             await asyncio.sleep(3600.0)
         raise Boom
