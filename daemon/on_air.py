@@ -62,10 +62,15 @@ class OnAir:
         return [Possible(setpoints_w, at_s, since_now) for setpoints_w in dict.fromkeys(vectors)]
 
     def _living(self, at_s: float) -> list[Possible]:
-        """Each different one of the vectors; those whose time-to-live is over are all the same: rest."""
+        """Each different one of the vectors; those whose time-to-live is over are all the same: rest.
+
+        One whose time is nearly over may be over when a frame that is sent now goes on air.
+        """
         living: dict[tuple[tuple[int, ...], bool], Possible] = {}
         for one in self._possible:
-            lives_s = self._ttl_s + (LONGEST_WAY_S if one.since_now else 0.0)
-            alive = one if at_s - one.at_s <= lives_s else Possible(self._resting, one.at_s)
-            living.setdefault((alive.setpoints_w, alive.since_now), alive)
+            age_s, rest = at_s - one.at_s, Possible(self._resting, one.at_s)
+            if age_s <= self._ttl_s + (LONGEST_WAY_S if one.since_now else 0.0):
+                living.setdefault((one.setpoints_w, one.since_now), one)
+            if not age_s <= self._ttl_s - min(LONGEST_WAY_S, self._ttl_s / 3.0):
+                living.setdefault((rest.setpoints_w, rest.since_now), rest)
         return list(living.values())

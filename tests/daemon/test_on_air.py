@@ -30,8 +30,14 @@ def test_nothing_at_first() -> None:
 def test_what_was_accepted_is_there_until_its_time_has_run_out() -> None:
     on_air = told((frame(700, 300), 100.0, True))
     assert on_air.at(100.5) == air(700, 300, 0.5)
-    assert on_air.at(115.0) == air(700, 300, 15.0)
+    assert on_air.at(110.0) == air(700, 300, 10.0)
     assert on_air.at(115.1) == air(0, 0, 115.1 - 100.0)
+
+
+def test_whose_time_is_nearly_over_may_be_at_rest_when_the_next_frame_comes() -> None:
+    on_air = told((frame(700, 300), 100.0, True))
+    assert on_air.at(115.0) == air(700, 300, 15.0, air(0, 0, 15.0))
+    assert on_air.at(110.1).doubts == (air(0, 0, 110.1 - 100.0),)
 
 
 def test_a_frame_for_some_slaves_leaves_the_others() -> None:
@@ -67,10 +73,11 @@ def test_rest_without_an_answer_leaves_everything_possible() -> None:
 
 def test_a_doubt_ends_with_the_time_of_the_slaves_and_of_the_longest_way() -> None:
     on_air = told((frame(700, 300), 100.0, True), (frame(800, 400), 101.0, False))
-    assert on_air.at(115.0).doubts == (air(700, 300, 15.0),)
-    assert on_air.at(115.5).doubts == (air(0, 0, 15.5),)
+    assert on_air.at(110.0).doubts == (air(700, 300, 10.0),)
+    assert on_air.at(115.0).doubts == (air(0, 0, 14.0), air(700, 300, 15.0))
+    assert on_air.at(115.5).doubts == (air(0, 0, 14.5),)
     last_s = 101.0 + 15.0 + LONGEST_WAY_S
-    assert on_air.at(last_s) == air(800, 400, 0.0, air(0, 0, last_s - 100.0))
+    assert on_air.at(last_s) == air(800, 400, 0.0, air(0, 0, last_s - 101.0))
     assert on_air.at(last_s + 0.5) == air(0, 0, last_s + 0.5 - 101.0)
 
 

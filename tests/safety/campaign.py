@@ -133,12 +133,13 @@ def tell_steps(args: argparse.Namespace, run: Run) -> None:
 
 def tell_power_cuts(args: argparse.Namespace, run: Run) -> None:
     """Cut the power, and say what it came to."""
-    from tests.daemon.test_statefile import power_cuts
+    from tests.campaigns.power_cuts import campaign as power_cuts
 
     started_s = time.monotonic()
     os.fsync = lambda _fd: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
-        power_cuts(Path(directory), args.power_cuts, run.seed)
+        found = power_cuts(Path(directory), args.power_cuts, run.seed)
+    assert not any(world.wrong for world in found.values()), found
     rate = args.power_cuts / (time.monotonic() - started_s)
     tell(
         f"power cuts: {args.power_cuts:,}, 0 records lost or torn; seed {run.seed}; {rate:,.0f}/s",

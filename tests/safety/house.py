@@ -6,11 +6,12 @@ The bytes of every frame that was cleared are judged by `tests.safety.referee`, 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from enum import Enum
 from math import inf, nan
 from typing import Any
 from zlib import crc32
 
-from core.allocation import totals_w
+from core.clearance import Cleared
 from core.decision import Authority, Decision, Send, Source, State
 from core.limits import ImbalanceOf, Limits
 from core.parts import Memory, Parts, cold_start
@@ -19,6 +20,7 @@ from core.sight import Sight
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import Air, SlaveState, Snapshot
 from core.tick import decide
+from daemon.on_air import LONGEST_WAY_S, OnAir
 from drivers.frame import decode, encode
 from safety.anomaly import ZScoreDetector
 from safety.gate import SafetyGate
@@ -46,9 +48,25 @@ WILD_W = (
     -1.0,
 )
 """What a broken policy may say."""
-LEAST_S = {"violation": 3600.0, "anomaly": 86400.0, "state_lost": 3600.0}
+LEAST_S = {
+    "violation": 3600.0,
+    "anomaly": 86400.0,
+    "state_lost": 3600.0,
+    "dwell": 890.0,
+    "repeated_late_ticks": 60.0,
+}
 """What a fallback must last once it has begun (specification)."""
 THERE, SILENT = SlaveState(available=True), SlaveState(available=False)
+
+
+class Fate(Enum):
+    """What becomes of a frame. After the last three nobody says so."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNSAID = "on air at once"
+    LATE = "on air just before the next tick"
+    GONE = "never on air"
 
 
 class Told:
@@ -95,7 +113,8 @@ class House:
         self.referee = Referee([slave.phase for slave in slaves], list(most_w), self.toward, of_grid)
         self.at_s, self.boot, self.boot_s = 1000.0, 1, 0.0
         self.sample_at_s, self.grid_w = 1000.0, ZERO
-        self.air, self.sent_at_s = Air(), -inf
+        self.on_air = OnAir(self.site, TTL_S)
+        self.waiting: tuple[float, tuple[Cleared, ...], bool, bool] | None = None
         self.slaves = (THERE,) * len(slaves)
         self.mute_ticks = 0
         self.counter = 0
@@ -112,25 +131,24 @@ class House:
         alarms: tuple[str, ...] = (),
         step_s: float = 1.0,
         latency_s: float = 0.001,
-        is_heard: bool = True,
+        fate: Fate = Fate.ACCEPTED,
         acknowledged: tuple[str, ...] = (),
     ) -> Decision:
-        """One tick; `grid_w` None is a missed sample, `is_heard` False a frame that the radio refuses."""
+        """One tick; `grid_w` None is a missed sample, `fate` that of the frame."""
         self.at_s += step_s
+        self._late_frames()
         self.boot_s += step_s
         if grid_w is not None:
             self.sample_at_s, self.grid_w = self.at_s - 0.05, grid_w
         age_s = self.at_s - self.sample_at_s
         self.referee.sampled(self.grid_w, age_s)
-        silent_s = self.at_s - self.sent_at_s
-        air = self.air
         seen = Snapshot(
             tick=self.ticks,
             at_s=self.boot_s,
             grid_power_w=self.grid_w,
             meter_age_s=age_s,
             slaves=self.slaves,
-            on_air=Air(air.action_w, air.setpoints_w, silent_s) if silent_s <= TTL_S else Air(age_s=silent_s),
+            on_air=self.on_air.at(self.at_s),
             alarms=alarms,
             acknowledged=acknowledged,
             policy_latency_s=latency_s,
@@ -140,7 +158,7 @@ class House:
         self.ticks += 1
         self.acted[decision.verdict.state] += 1
         if decision.send is not Send.NOTHING:
-            self._send(decision, seen, is_heard)
+            self._send(decision, seen, fate)
         for name, left_s in self.memory.watch.standing.left_s:  # what has begun must be lived through
             if left_s == LEAST_S[name]:
                 self.blocked_until_s = max(self.blocked_until_s, self.at_s + left_s)
@@ -165,8 +183,12 @@ class House:
         self.parts = replace(self.parts, supervisor=ModeSupervisor(standing))
         self.memory = cold_start(self.parts)
         self.referee.restarted()
-        if self.at_s - self.sent_at_s > TTL_S:
-            self.air = Air()
+        self.waiting = None
+
+    @property
+    def air(self) -> Air:
+        """What is most likely on air."""
+        return self.on_air.at(self.at_s)
 
     def skip(self, seconds: float) -> None:
         """Nothing runs for a while (suspension)."""
@@ -184,7 +206,7 @@ class House:
         """A checksum of every frame and of what is remembered, for two runs that should be the same."""
         return crc32(repr((self.air, self.memory, self.acted)).encode(), self.said)
 
-    def _send(self, decision: Decision, seen: Snapshot, is_heard: bool) -> None:
+    def _send(self, decision: Decision, seen: Snapshot, fate: Fate) -> None:
         self.counter += 1
         payloads = encode(
             dict(zip(self.slots, decision.setpoints_w, strict=True)),
@@ -196,18 +218,27 @@ class House:
         )
         cleared = self.gate.clear_all(payloads, _decoded, decision, seen)
         assert cleared is not None, decision  # what was decided is always allowed: control never jams
-        if not is_heard:
-            return
+        is_policy = decision.verdict.source is Source.POLICY
+        is_blocked = self.at_s < self.blocked_until_s - 1e-6
+        for frame in (_decoded(one.payload) for one in cleared):
+            if fate is Fate.ACCEPTED:
+                self.on_air.accepted(frame, self.at_s)
+            elif fate is not Fate.REFUSED:
+                self.on_air.unconfirmed(frame, self.at_s)
+        if fate in (Fate.ACCEPTED, Fate.UNSAID):
+            self._judge(cleared, is_policy, is_blocked)
+        self.waiting = (self.at_s, cleared, is_policy, is_blocked) if fate is Fate.LATE else None
+
+    def _late_frames(self) -> None:
+        """What waited in the coordinator goes on air, in front of everything that is sent now."""
+        if self.waiting is not None and self.at_s - self.waiting[0] <= LONGEST_WAY_S:
+            self._judge(*self.waiting[1:])
+        self.waiting = None
+
+    def _judge(self, cleared: tuple[Cleared, ...], is_policy: bool, is_blocked: bool) -> None:
         for frame in cleared:
             self.said = crc32(frame.payload, self.said)
-            self.referee.judge(
-                self.at_s,
-                frame.payload,
-                is_policy=decision.verdict.source is Source.POLICY,
-                is_blocked=self.at_s < self.blocked_until_s - 1e-6,
-            )
-        self.air = Air(totals_w(decision.setpoints_w, self.site), decision.setpoints_w)
-        self.sent_at_s = self.at_s
+            self.referee.judge(self.at_s, frame.payload, is_policy=is_policy, is_blocked=is_blocked)
 
 
 def _decoded(payload: bytes) -> Any:

@@ -10,7 +10,7 @@ from core.decision import Authority
 from core.roles import Role
 from core.site import Phases
 from safety.causes import CAUSES
-from tests.safety.house import DENORMAL_W, WILD_W, House
+from tests.safety.house import DENORMAL_W, WILD_W, Fate, House
 
 LIFE = 400
 """Ticks of one house."""
@@ -48,6 +48,9 @@ class Tally:
         self.fingerprint = crc32(house.fingerprint().to_bytes(4, "big"), self.fingerprint)
 
 
+UNLUCKY = tuple(fate for fate in Fate if fate is not Fate.ACCEPTED)
+
+
 def live(ticks: int, seed: int | str) -> Tally:
     """Live this many ticks in a row of houses.
 
@@ -83,7 +86,7 @@ def one_tick(house: House, rng: Random, trouble: float, madness: float, events: 
         wished_w = (_any_number(rng), _any_number(rng), _any_number(rng))
         events.update({_kind(w) for w in wished_w})
     if not draw() < trouble:
-        house.tick(wished_w, _reading(house, rng), is_heard=draw() >= 0.5 * trouble)
+        house.tick(wished_w, _reading(house, rng), fate=_fate(rng, 0.5 * trouble))
         return
     _trouble(house, rng, wished_w, events)
 
@@ -92,7 +95,7 @@ def _trouble(house: House, rng: Random, wished_w: Phases | None, events: Counter
     """One tick in which something goes wrong."""
     alarms: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
-    authority, step_s, latency_s, is_heard = Authority.POLICY, 1.0, 0.001, True
+    authority, step_s, latency_s, fate = Authority.POLICY, 1.0, 0.001, Fate.ACCEPTED
     grid_w: Phases | None = _reading(house, rng)
     event = EVENTS[int(len(EVENTS) * rng.random())]
     events[event] += 1
@@ -124,8 +127,13 @@ def _trouble(house: House, rng: Random, wished_w: Phases | None, events: Counter
     elif event == "sample wild":
         grid_w = (rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W))
     else:
-        is_heard = False
-    house.tick(wished_w, grid_w, authority, alarms, step_s, latency_s, is_heard, acknowledged)
+        fate = _fate(rng, 1.0)
+    house.tick(wished_w, grid_w, authority, alarms, step_s, latency_s, fate, acknowledged)
+
+
+def _fate(rng: Random, share: float) -> Fate:
+    """Of a frame; this share is not accepted, in one way or another."""
+    return rng.choice(UNLUCKY) if rng.random() < share else Fate.ACCEPTED
 
 
 EVENTS = (

@@ -9,7 +9,7 @@ from core.decision import Authority, State
 from core.roles import Role
 from core.site import Phases
 from safety.causes import CAUSES
-from tests.safety.house import WILD_W, House
+from tests.safety.house import WILD_W, Fate, House
 from tests.safety.lives import EVENTS, Tally, live
 
 wild = st.one_of(st.floats(), st.sampled_from(WILD_W), st.floats(-100.0, 6000.0))
@@ -45,13 +45,13 @@ class AnyHouse(RuleBasedStateMachine):
         wished_w=st.none() | st.tuples(wild, wild, wild),
         grid_w=st.tuples(powers, powers, powers),
         step_s=st.sampled_from([1.0, 1.0, 1.0, 0.001, 0.7, 1.9, 5.0]),
-        is_heard=st.booleans(),
+        fate=st.sampled_from(Fate),
         latency_s=st.sampled_from([0.001, 0.5]),
     )
     def live(
-        self, wished_w: Phases | None, grid_w: Phases, step_s: float, is_heard: bool, latency_s: float
+        self, wished_w: Phases | None, grid_w: Phases, step_s: float, fate: Fate, latency_s: float
     ) -> None:
-        self.house.tick(wished_w, grid_w, step_s=step_s, is_heard=is_heard, latency_s=latency_s)
+        self.house.tick(wished_w, grid_w, step_s=step_s, fate=fate, latency_s=latency_s)
 
     @rule(
         authority=st.sampled_from(Authority),
