@@ -139,7 +139,7 @@ class SafetyGate:
                 for a, air in zip(action_w, snapshot.on_air.action_w, strict=True)
             ),
             "step": _step_w(action_w, snapshot) <= self._reach_w(snapshot) + noise_w,
-            "imbalance": self._balanced(action_w, snapshot, -noise_w),
+            "imbalance": self._balanced(action_w, snapshot, -noise_w, FLOAT_NOISE_W),
         }
         return tuple(rule for rule, is_kept in kept.items() if not is_kept)
 
@@ -154,7 +154,7 @@ class SafetyGate:
         return _on_the_way(snapshot.on_air.action_w, action_w, reach_w / step_w)
 
     def _into_balance(self, action_w: Phases, snapshot: Snapshot) -> Phases:
-        if self._balanced(action_w, snapshot, ROUNDING_W):
+        if self._balanced(action_w, snapshot, ROUNDING_W, FLOAT_NOISE_W):
             return action_w
         low, high = 0.0, 1.0
         for _ in range(_HALVINGS):
@@ -169,8 +169,11 @@ class SafetyGate:
         credit_s = min(age_s, CREDIT_MAX_S) if age_s >= 0.0 else 0.0
         return self._step_max_w_per_s * credit_s
 
-    def _balanced(self, action_w: Phases, snapshot: Snapshot, spare_w: float) -> bool:
-        """Whether the phases differ by no more than the limit, or than they do already."""
+    def _balanced(self, action_w: Phases, snapshot: Snapshot, spare_w: float, noise_w: float = 0.0) -> bool:
+        """Whether the phases differ by no more than the limit, or than they do already.
+
+        Moving every phase alike leaves them as far apart as they are, but for `noise_w`.
+        """
         air_w = snapshot.on_air.action_w
         if self._of_grid and all(map(isfinite, snapshot.grid_power_w)):
             before_w = snapshot.grid_power_w
@@ -178,7 +181,7 @@ class SafetyGate:
             after_w = per_phase([g + self._sign * (a - air) for g, a, air in changes])
         else:
             before_w, after_w = air_w, action_w
-        return _spread_w(after_w) <= max(self._imbalance_max_w - spare_w, _spread_w(before_w))
+        return _spread_w(after_w) <= max(self._imbalance_max_w - spare_w, _spread_w(before_w) + noise_w)
 
 
 def _sound(action_w: Phases) -> bool:

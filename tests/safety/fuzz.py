@@ -20,7 +20,7 @@ from core.decision import Source
 from core.limits import CREDIT_MAX_S, IMBALANCE_CAP_W, PHASE_CAP_W, ROUNDING_W, STEP_CAP_W_PER_S
 from core.roles import Role
 from core.site import Phases
-from safety.gate import SafetyGate
+from safety.gate import FLOAT_NOISE_W, SafetyGate
 from tests.core.examples import GRID, site, snapshot
 from tests.safety.blocks import add_options, chosen, done, tell
 from tests.safety.house import WILD_W
@@ -64,7 +64,8 @@ def twin(ticks: Ticks, *, of_grid: bool, sign: float) -> Floats:
     share = np.where(step_w <= reach_w, 1.0, reach_w / np.where(step_w > 0.0, step_w, 1.0))
     action_w = np.where((step_w <= reach_w)[:, None], action_w, air_w + share[:, None] * move_w)
     limit_w = np.maximum(IMBALANCE_CAP_W - ROUNDING_W, spread(base_w))
-    tilted = ~(spread(base_w + toward * (action_w - air_w)) <= limit_w)
+    alike_w = np.maximum(limit_w, spread(base_w) + FLOAT_NOISE_W)
+    tilted = ~(spread(base_w + toward * (action_w - air_w)) <= alike_w)
     if tilted.any():
         some_base_w, some_air_w, some_limit_w = base_w[tilted], air_w[tilted], limit_w[tilted]
         move_w = action_w[tilted] - some_air_w
@@ -103,7 +104,7 @@ def unsafe(ticks: Ticks, allowed_w: Floats, *, of_grid: bool, sign: float) -> Fl
     else:
         tilt_w, before_w = np.std(whole_w, axis=1), ticks.air_w
     # beyond the limit already, whole watts may add their rounding, never more
-    level = tilt_w <= np.maximum(2000.0, np.std(before_w, axis=1) + (0.5 if of_grid else 0.0))
+    level = tilt_w <= np.maximum(2000.0, np.std(before_w, axis=1) + (0.5 if of_grid else FLOAT_NOISE_W))
     rests = (whole_w == 0.0).all(axis=1)
     return np.asarray(~np.where(ticks.rest, rests, inside & near & level))
 

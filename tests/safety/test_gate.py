@@ -308,3 +308,15 @@ def test_a_vector_must_fit_all_that_may_be_on_air() -> None:
     assert GATE.accepts(ZERO, Source.REST, seen)
     far = replace(seen, on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0), Air((0.0, 200.0, 0.0), (), 0.9))))
     assert not GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, far)
+
+
+@given(grid_w=grids, air_w=st.floats(0.0, 5000.0), asked_w=st.floats(0.0, 5000.0))
+def test_moving_every_phase_alike_is_no_matter_of_imbalance(
+    grid_w: Phases, air_w: float, asked_w: float
+) -> None:
+    """However far apart the grid's phases are, and whatever the last bits of that figure say."""
+    seen = snapshot((air_w,) * 3, 1.0, grid_w)
+    for gate in (GATE, ON_GRID):
+        allowed_w, interventions = gate.check((asked_w,) * 3, Source.POLICY, seen)
+        assert "imbalance" not in [intervention.rule for intervention in interventions]
+        assert gate.accepts(allowed_w, Source.POLICY, seen)
