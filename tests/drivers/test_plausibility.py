@@ -128,9 +128,44 @@ def frozen_at(reading: Reading, period_s: float, ticks: int) -> int | None:
 
 def test_the_same_words_again_and_again() -> None:
     assert frozen_at(bare(500.0, 0.0, 0.0), 1.0, 30) == 10
-    assert frozen_at(bare(50.0, -99.0, 30.0), 1.0, 30) is None  # a quiet house
-    assert frozen_at(bare(500.0, 0.0, 0.0), 0.1, 40) is None  # read faster than the meter measures
-    assert frozen_at(bare(500.0, 0.0, 0.0), 0.1, 200) == 51
+    assert frozen_at(bare(-100.1, 0.0, 0.0), 1.0, 30) == 10
+    assert frozen_at(bare(50.0, -100.0, 30.0), 1.0, 30) is None  # a quiet house
+    assert frozen_at(bare(500.0, 0.0, 0.0), 0.1, 80) is None  # read faster than the meter measures
+    assert frozen_at(bare(500.0, 0.0, 0.0), 0.1, 200) == 86
+    assert frozen_at(bare(500.0, 0.0, 0.0), 2.5, 30) == 5
+    assert frozen_at(bare(500.0, 0.0, 0.0), 4.25, 30) == 5
+
+
+@pytest.mark.parametrize("power_w", [(0.0, 0.0, 0.0), (12.5, -3.0, 0.0), (900.0, 0.0, 0.0)])
+def test_a_voltage_that_stands_still_is_frozen_whatever_the_power(power_w: tuple[float, ...]) -> None:
+    a, b, c = power_w
+    told = Reading((a, b, c), a + b + c, (230.1, 231.0, 229.0), None, 50.0, (1, 2, 3))
+    assert frozen_at(told, 1.0, 30) == 10
+
+
+def test_whole_volts_may_stand_still_in_a_quiet_house() -> None:
+    coarse = Reading((0.0, 0.0, 0.0), 0.0, (230.0, 231.0, 229.0), None, 50.0, (1, 2, 3))
+    assert frozen_at(coarse, 1.0, 60) is None
+
+
+def test_a_quiet_meter_that_measures_is_not_frozen() -> None:
+    """A night at 0 W: only the voltage moves, by 0.1 V every few seconds."""
+    memory = FRESH
+    for tick in range(200):
+        tenths = 2301 + (tick // 7) % 2
+        quiet = Reading((0.0,) * 3, 0.0, (tenths / 10.0, 231.0, 229.0), None, 50.0, (0, 0, 0, tenths))
+        found, memory = RULES.check(quiet, float(tick), memory)
+        assert found == ()
+
+
+def test_voltage_from_another_block_says_nothing_about_the_words_of_power() -> None:
+    """A meter that tells power every second, and voltage every fifth: its zeros may stand still."""
+    quiet = Reading((0.0,) * 3, 0.0, None, None, None, (0, 0, 0, 1))
+    memory = FRESH
+    for tick in range(60):
+        volts = (230.1, 231.2, 229.3) if tick % 5 == 0 else None
+        found, memory = RULES.check(replace(quiet, voltage_v=volts), float(tick), memory)
+        assert found == ()
 
 
 def test_frozen_ends_with_the_first_new_words() -> None:
