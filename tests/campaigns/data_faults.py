@@ -126,10 +126,12 @@ def night() -> Trace:
 async def _turned(pair: Pair, rng: Random) -> Trial:
     """Sign turned while everything rests; until the daemon sees that it pushes the wrong way."""
     faults = pair.whole.far_end.meter.faults
+    assert pair.loop is not None
     while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.power_w() == 0.0):
         await asyncio.sleep(0.1)
-    pair.acknowledge()
-    await asyncio.sleep(1.2)
+    while pair.loop.memory.watch.standing.latched:  # raised until the way to rest is over
+        pair.acknowledge()
+        await asyncio.sleep(1.2)
     pair.warm()
     await asyncio.sleep(rng.uniform(*RUN_S))
     faults.reversed_sign = True
