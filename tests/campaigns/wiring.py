@@ -70,6 +70,7 @@ KINDS: dict[str, dict[str, Wiring]] = {
         for order in tuple(permutations((0, 1, 2)))[1:]
     },
 }
+KINDS["ten times the power"] = {"abc": lambda w: per_phase([10.0 * x for x in w])}
 AT_NIGHT = ", at night"
 
 

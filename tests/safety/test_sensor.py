@@ -17,6 +17,7 @@ from safety.sensor import (
     PROVEN_W,
     SHARE,
     SUSPECTED_W,
+    TENFOLD,
     WINDOW_S,
     LoopMemory,
     watch_loop,
@@ -27,8 +28,8 @@ Wiring = tuple[tuple[int, float], ...]
 RIGHT: Wiring = ((0, 1.0), (1, 1.0), (2, 1.0))
 ALL_TURNED: Wiring = ((0, -1.0), (1, -1.0), (2, -1.0))
 KEEP = 1.0 - 1.0 / WINDOW_S
-UP, DOWN, CROSSED = slice(0, 4), slice(4, 8), slice(8, 13)
-"""Places of the evidence: a, b, c and all turned, in moves up and down; exchanges acb, bac, bca, cab, cba."""
+UP, DOWN, CROSSED, TENFOLD_AT = slice(0, 4), slice(4, 8), slice(8, 13), 13
+"""Places of the evidence: a, b, c and all turned, in moves up and down; exchanges acb ... cba; tenfold."""
 
 
 def wired(wiring: Wiring, power_w: list[float]) -> Phases:
@@ -77,6 +78,11 @@ def test_a_turned_phase_is_found(turned: tuple[int, ...], sign: float) -> None:
 @pytest.mark.parametrize("order", list(permutations((0, 1, 2)))[1:])
 def test_exchanged_phases_are_found(order: tuple[int, ...]) -> None:
     assert run(tuple((phase, 1.0) for phase in order)) == {"meter_phases"}
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_ten_times_the_power_is_suspected(sign: float) -> None:
+    assert run(((0, 10.0), (1, 10.0), (2, 10.0)), sign) == {"loop_diverges"}
 
 
 def test_small_moves_say_nothing() -> None:
@@ -180,6 +186,12 @@ def test_evidence_is_weighed_with_what_the_wirings_foretell_differently() -> Non
         assert memory.moved_w[CROSSED][place] == pytest.approx(weight * apart_w)
         vote = (right_w2 - wrong_w2) / (right_w2 + wrong_w2)
         assert memory.told_w[CROSSED][place] == pytest.approx(weight * apart_w * vote)
+    apart_w = 9.0 * (100.0**2 + 40.0**2) ** 0.5
+    wrong_w2 = 930.0**2 + 400.0**2 + 50.0**2
+    assert memory.moved_w[TENFOLD_AT] == pytest.approx(weight * apart_w)
+    assert memory.told_w[TENFOLD_AT] == pytest.approx(
+        weight * apart_w * (right_w2 - wrong_w2) / (right_w2 + wrong_w2)
+    )
 
 
 def test_moves_down_have_a_place_of_their_own() -> None:
@@ -210,7 +222,8 @@ def test_the_period_of_the_samples_hardly_matters() -> None:
 
 def test_the_thresholds_are_those_found_on_measured_days() -> None:
     assert (MOVE_S, WINDOW_S, SHARE) == (2.0, 30.0, 0.5)
-    assert (SUSPECTED_W, PROVEN_W, GAP_MAX_S, BELIEVABLE_W) == (2600.0, 800.0, 2.5, 1e6)
+    assert (SUSPECTED_W, PROVEN_W, TENFOLD) == (2600.0, 800.0, 10.0)
+    assert (GAP_MAX_S, BELIEVABLE_W) == (2.5, 1e6)
 
 
 def exactly(power_w: float) -> float:
@@ -223,9 +236,9 @@ def verdict(told_w: dict[int, float], moved_w: dict[int, float] | None = None) -
     """What is said when nothing moves and the evidence at these places has faded to these powers."""
     memory = LoopMemory(
         at_s=0.0,
-        told_w=tuple(exactly(told_w[p]) if p in told_w else 0.0 for p in range(13)),
+        told_w=tuple(exactly(told_w[p]) if p in told_w else 0.0 for p in range(14)),
         moved_w=tuple(
-            exactly((moved_w or told_w)[p]) if p in (moved_w or told_w) else 0.0 for p in range(13)
+            exactly((moved_w or told_w)[p]) if p in (moved_w or told_w) else 0.0 for p in range(14)
         ),
     )
     return watch_loop(1.0, ZERO, ZERO, 1.0, memory)[0]
@@ -254,6 +267,13 @@ def test_exchanged_phases_need_enough_evidence(place: int) -> None:
     assert verdict({place: ENOUGH}, {place: ENOUGH / SHARE + 0.01}) == ()
 
 
+def test_tenfold_power_needs_enough_evidence() -> None:
+    assert verdict({TENFOLD_AT: SUSPECTED_W}) == ("loop_diverges",)
+    assert verdict({TENFOLD_AT: SUSPECTED_W - 0.001}) == ()
+    assert verdict({TENFOLD_AT: SUSPECTED_W}, {TENFOLD_AT: SUSPECTED_W / SHARE}) == ("loop_diverges",)
+    assert verdict({TENFOLD_AT: SUSPECTED_W}, {TENFOLD_AT: SUSPECTED_W / SHARE + 0.01}) == ()
+
+
 @pytest.mark.parametrize("place", range(4))
 def test_a_suspicion_takes_both_directions_together(place: int) -> None:
     assert verdict({place: SUSPECTED_W}) == ("loop_diverges",)
@@ -268,7 +288,7 @@ def test_a_suspicion_takes_both_directions_together(place: int) -> None:
 
 @pytest.mark.parametrize(("at_s", "is_kept"), [(0.0, False), (-1.0, False), (GAP_MAX_S, True), (2.6, False)])
 def test_a_gap_starts_anew(at_s: float, is_kept: bool) -> None:
-    before = LoopMemory(at_s=0.0, told_w=(1e9,) * 13)
+    before = LoopMemory(at_s=0.0, told_w=(1e9,) * 14)
     causes, after = watch_loop(at_s, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), 1.0, before)
     assert (causes != ()) is is_kept
     assert after.at_s == at_s
@@ -279,7 +299,7 @@ def test_a_gap_starts_anew(at_s: float, is_kept: bool) -> None:
 @pytest.mark.parametrize("place", range(6))
 @pytest.mark.parametrize("bad_w", [nan, inf, -inf, BELIEVABLE_W * 1.001, -1e300])
 def test_what_is_no_power_starts_anew(place: int, bad_w: float) -> None:
-    before = LoopMemory(at_s=0.0, told_w=(1e9,) * 13)
+    before = LoopMemory(at_s=0.0, told_w=(1e9,) * 14)
     numbers = [BELIEVABLE_W if at != place else bad_w for at in range(6)]
     model_w, grid_w = (numbers[0], numbers[1], numbers[2]), (numbers[3], numbers[4], numbers[5])
     assert watch_loop(1.0, model_w, grid_w, 1.0, before) == ((), LoopMemory())
@@ -289,8 +309,8 @@ def test_what_is_no_power_starts_anew(place: int, bad_w: float) -> None:
 
 @pytest.mark.parametrize("at_s", [nan, inf])
 def test_an_instant_that_is_none_starts_anew(at_s: float) -> None:
-    assert watch_loop(at_s, ZERO, ZERO, 1.0, LoopMemory(at_s=0.0, told_w=(1e9,) * 13))[0] == ()
+    assert watch_loop(at_s, ZERO, ZERO, 1.0, LoopMemory(at_s=0.0, told_w=(1e9,) * 14))[0] == ()
 
 
 def test_memory_begins_without_evidence() -> None:
-    assert LoopMemory() == replace(LoopMemory(), at_s=None, told_w=(0.0,) * 13, moved_w=(0.0,) * 13)
+    assert LoopMemory() == replace(LoopMemory(), at_s=None, told_w=(0.0,) * 14, moved_w=(0.0,) * 14)
