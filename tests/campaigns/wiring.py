@@ -76,10 +76,13 @@ AT_NIGHT = ", at night"
 
 @dataclass(frozen=True)
 class Life:
-    """Some minutes of one site. `fault` is a key of its kind in `KINDS`, empty for the right wiring."""
+    """Some minutes of one site.
+
+    `fault` is a key of its kind in `KINDS`, empty for the right wiring. No `trace` is the shipped day.
+    """
 
     kind: str
-    trace: Path
+    trace: Path | None
     start_s: int
     end_s: int
     seed: int
@@ -108,7 +111,7 @@ class Life:
 
 
 @lru_cache(maxsize=4)
-def _day(trace: Path) -> Trace:
+def _day(trace: Path | None) -> Trace:
     return load_trace(trace)
 
 
@@ -170,7 +173,7 @@ def live(life: Life) -> Found:
     return Found(life, spoke_s, rose_w)
 
 
-def plan(traces: Sequence[Path], seed: int, *, right: int, ramps: int, faults: int) -> list[Life]:
+def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, faults: int) -> list[Life]:
     """So many lives of each kind, `faults` of each kind of wrong wiring by day and by night."""
     luck = Random(seed)
     lives = [_drawn(luck, "right", traces, RIGHT_S) for _ in range(right)]
@@ -187,7 +190,7 @@ def plan(traces: Sequence[Path], seed: int, *, right: int, ramps: int, faults: i
     return lives
 
 
-def _drawn(luck: Random, kind: str, traces: Sequence[Path], length_s: int) -> Life:
+def _drawn(luck: Random, kind: str, traces: Sequence[Path | None], length_s: int) -> Life:
     start_s = luck.randrange(DAYLIGHT_S[0], DAYLIGHT_S[1] - length_s)
     role = luck.choice((Role.ABSORB, Role.ABSORB, Role.GENERATE))
     connection = luck.choice(CONNECTIONS)
@@ -207,7 +210,7 @@ def _drawn(luck: Random, kind: str, traces: Sequence[Path], length_s: int) -> Li
     )
 
 
-def _ramp(luck: Random, traces: Sequence[Path]) -> Life:
+def _ramp(luck: Random, traces: Sequence[Path | None]) -> Life:
     life = _drawn(luck, "ramps", traces, RAMP_S)
     start_s = luck.randrange(11 * 3600, 15 * 3600)
     return replace(
@@ -272,7 +275,7 @@ def main() -> int:
     files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     lives = plan(traces, chosen.seed, right=chosen.right, ramps=chosen.ramps, faults=chosen.trials)
-    lives.sort(key=lambda life: life.trace)  # days are read once
+    lives.sort(key=lambda life: str(life.trace))  # days are read once
     found: list[Found] = []
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for number, one in enumerate(pool.map(live, lives, chunksize=8), 1):
