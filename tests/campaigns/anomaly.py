@@ -12,6 +12,7 @@ wiring are asked, each by itself.
 import os
 import struct
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from core.decision import Anomaly
-from core.parts import Memory
+from core.parts import Memory, Parts
 from core.site import Phases, per_phase
 from core.snapshot import Snapshot
 from core.tick import decide
@@ -151,13 +152,16 @@ def judge(calibration: Calibration, trace: Path, seed: int, cache: Path) -> Judg
     return Judged(trace.stem, seed, episodes, float(distances.max()), calibration.threshold)
 
 
-def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibration) -> Trial:
-    """Live through one fault."""
+def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibration | None) -> Trial:
+    """Live through one fault; without a calibration the detector only flags."""
     site = default_site()
     acting = pilot("policy", site)
     assert acting is not None
-    parts = replace(acting.parts, detector=CalibratedDetector(ZScoreDetector((), (), ()), calibration))
-    memory: Memory[Any, Any, Any, Any, Any] = replace(acting.memory, seen=Seen(since_s=-1.0e9))
+    parts: Parts[Any, Any, Any, Any, Any] = acting.parts
+    memory: Memory[Any, Any, Any, Any, Any] = acting.memory
+    if calibration is not None:
+        parts = replace(parts, detector=CalibratedDetector(ZScoreDetector((), (), ()), calibration))
+        memory = replace(memory, seen=Seen(since_s=-1.0e9))
     scenario = Scenario(day, site, start_s=at_s - BEFORE_S, end_s=at_s + LOOK_S, seed=seed)
     far_end = scenario.far_end()
     wires, checked = Wires(scenario, far_end), PlausibilityMemory()
@@ -235,19 +239,8 @@ def calibrations(traces: list[Path], folds: int, cache: Path) -> list[Fit]:
     ]
 
 
-def main() -> int:
-    """The long form."""
-    options = parser(__doc__, trials=40)
-    options.add_argument("--traces", type=Path, required=True, help="folder of measured days")
-    options.add_argument("--days", nargs="*", help="names of the days to use, without suffix; else all")
-    options.add_argument("--cache", type=Path, default=Path("runs/anomaly"))
-    options.add_argument("--folds", type=int, default=4)
-    options.add_argument("--seeds", type=int, default=2, help="simulated lives of every day")
-    options.add_argument("--jobs", type=int, default=1)
-    chosen = options.parse_args()
-    chosen.cache.mkdir(parents=True, exist_ok=True)
-    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
-    traces = [file for file in files if not chosen.days or file.stem in chosen.days]
+def _judged(traces: list[Path], chosen: Namespace) -> tuple[list[Fit], list[Judged]]:
+    """Calibrate, judge every day that a calibration did not see, and tell."""
     lives = [(trace, seed, chosen.cache) for seed in range(chosen.seeds) for trace in traces]
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for number, done in enumerate([pool.submit(observe, *life) for life in lives], 1):
@@ -265,6 +258,24 @@ def main() -> int:
             f"fold {number}: {found.days:.0f} days, threshold {found.calibration.threshold:.0f}, {found.tail}"
         )
     print(table_of_days(judged))
+    return fits, judged
+
+
+def main() -> int:
+    """The long form."""
+    options = parser(__doc__, trials=40)
+    options.add_argument("--traces", type=Path, required=True, help="folder of measured days")
+    options.add_argument("--days", nargs="*", help="names of the days to use, without suffix; else all")
+    options.add_argument("--cache", type=Path, default=Path("runs/anomaly"))
+    options.add_argument("--folds", type=int, default=4)
+    options.add_argument("--seeds", type=int, default=2, help="simulated lives of every day")
+    options.add_argument("--jobs", type=int, default=1)
+    options.add_argument("--faults-only", action="store_true", help="no calibration: the other layers alone")
+    chosen = options.parse_args()
+    chosen.cache.mkdir(parents=True, exist_ok=True)
+    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
+    traces = [file for file in files if not chosen.days or file.stem in chosen.days]
+    fits, judged = ([], []) if chosen.faults_only else _judged(traces, chosen)
     luck = Random(chosen.seed)
     plan = [
         (
@@ -272,7 +283,7 @@ def main() -> int:
             1000 + number,
             fault,
             luck.randrange(*DAYLIGHT_S),
-            fits[i % chosen.folds].calibration,
+            fits[i % chosen.folds].calibration if fits else None,
         )
         for fault in FAULTS
         for number in range(chosen.trials)
