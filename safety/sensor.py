@@ -13,7 +13,7 @@ A turned sign is proven by moves both up and down. Exchanged phases are not mist
 
 from dataclasses import dataclass
 from itertools import permutations
-from math import exp
+from math import exp, inf
 
 from core.site import ZERO, Phases, per_phase
 
@@ -50,7 +50,7 @@ class LoopMemory:
     tenfold power. `slow_...` is what the high pass takes away.
     """
 
-    at_s: float | None = None
+    at_s: float = -inf
     slow_model_w: Phases = ZERO
     slow_grid_w: Phases = ZERO
     told_w: tuple[float, ...] = _NOTHING
@@ -72,7 +72,7 @@ def watch_loop(
     """
     if not all(abs(power_w) <= BELIEVABLE_W for power_w in (*model_w, *grid_power_w)):
         return (), LoopMemory()
-    step_s = at_s - (memory.at_s if memory.at_s is not None else at_s)
+    step_s = at_s - memory.at_s
     if not 0.0 < step_s <= GAP_MAX_S:
         return (), LoopMemory(at_s, model_w, grid_power_w)
     passed = exp(-step_s / MOVE_S)
@@ -92,13 +92,11 @@ def watch_loop(
 
 def _told(moved_w: list[float], seen_w: list[float]) -> list[tuple[float, float]]:
     """What a sample tells for each wrong wiring, and the movement it tells it from; `LoopMemory`'s order."""
-    nothing, up, down = (0.0, 0.0), [], []
-    for phases in _TURNED:
+    up, down = [(0.0, 0.0)] * len(_TURNED), [(0.0, 0.0)] * len(_TURNED)
+    for place, phases in enumerate(_TURNED):
         moved = [moved_w[phase] for phase in phases]
         told = _weighed(moved, [-power_w for power_w in moved], [seen_w[phase] for phase in phases])
-        is_up = sum(moved) > 0.0
-        up.append(told if is_up else nothing)
-        down.append(nothing if is_up else told)
+        (up if sum(moved) > 0.0 else down)[place] = told
     crossed = [_weighed(moved_w, [moved_w[phase] for phase in order], seen_w) for order in _CROSSED]
     tenfold = _weighed(moved_w, [TENFOLD * power_w for power_w in moved_w], seen_w)
     return [*up, *down, *crossed, tenfold]

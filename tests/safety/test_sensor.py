@@ -313,4 +313,4 @@ def test_an_instant_that_is_none_starts_anew(at_s: float) -> None:
 
 
 def test_memory_begins_without_evidence() -> None:
-    assert LoopMemory() == replace(LoopMemory(), at_s=None, told_w=(0.0,) * 14, moved_w=(0.0,) * 14)
+    assert LoopMemory() == replace(LoopMemory(), at_s=-inf, told_w=(0.0,) * 14, moved_w=(0.0,) * 14)
