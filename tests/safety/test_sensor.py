@@ -203,6 +203,19 @@ def test_moves_down_have_a_place_of_their_own() -> None:
     assert down.told_w[CROSSED] == up.told_w[CROSSED]
 
 
+def test_a_tenth_of_a_watt_tells_as_much_for_its_size() -> None:
+    _, small = told([ZERO, (0.1, 0.0, 0.0)], [ZERO, (-0.1, 0.0, 0.0)])
+    _, large = told([ZERO, (1000.0, 0.0, 0.0)], [ZERO, (-1000.0, 0.0, 0.0)])
+    assert [1e4 * told_w for told_w in small.told_w] == pytest.approx(large.told_w)
+    assert small.told_w[0] > 0.0
+
+
+def test_moves_that_cancel_have_one_place() -> None:
+    _, memory = told([ZERO, (100.0, -100.0, 0.0)], [ZERO, ZERO])
+    assert memory.moved_w[3] == 0.0
+    assert memory.moved_w[7] > 0.0
+
+
 def test_evidence_fades_and_moves_do() -> None:
     _, memory = told([ZERO, (100.0, 40.0, 0.0)], [ZERO, (70.0, 0.0, -50.0)])
     _, faded = watch_loop(2.0, memory.slow_model_w, memory.slow_grid_w, 1.0, memory)
