@@ -22,6 +22,9 @@ RADIO_LOST_S = 5.0
 """Longest time without the radio before the site rests until it is known again."""
 POLICY_LATENCY_MAX_S = 0.010
 """A policy that took longer has not answered in time."""
+SUSPICIONS, SUSPICIONS_S = 3, 3600.0
+"""So many stops by a diverging loop within this time are a turned sign (`meter_sign`): it is met again after
+each of them, while a cloud's edge was mistaken for one once in 52 h (docs/safety-campaigns.md)."""
 LATE_TICKS = 3
 """So many late ticks within `LATE_S` are no chance any more: the machine is too busy for the policy."""
 
@@ -32,7 +35,8 @@ class Watch:
 
     `good` counts good samples in a row, `clean` clean proposals in a row (both up to what is asked of
     them), `stopped` are the causes of a stop that waits for good samples. `ordered` is who was last told to
-    act (the way to the end of the process is no such order), `late_at_s` when the last late ticks were.
+    act (the way to the end of the process is no such order), `late_at_s` when the last late ticks were,
+    `diverged_at_s` when the last stops by a diverging loop began.
     """
 
     state: State = State.INIT
@@ -44,6 +48,7 @@ class Watch:
     loop: LoopMemory = field(default_factory=LoopMemory)
     ordered: Authority = Authority.FALLBACK
     late_at_s: tuple[float, ...] = ()
+    diverged_at_s: tuple[float, ...] = ()
 
 
 class ModeSupervisor:
@@ -74,11 +79,14 @@ class ModeSupervisor:
         is_down = "radio_down" in snapshot.alarms
         radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
         wiring, loop = _wiring(snapshot, sight, memory)
-        late_at_s = memory.late_at_s
-        if "late_tick" in snapshot.alarms:
+        raised = (*snapshot.alarms, *wiring)
+        late_at_s, diverged_at_s = memory.late_at_s, memory.diverged_at_s
+        if "late_tick" in raised:
             late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
-        memory = replace(memory, radio_down_s=radio_down_s, late_at_s=late_at_s)
-        raised = (*snapshot.alarms, *wiring, *_shown(snapshot, sight, authority, findings, memory))
+        if "loop_diverges" in raised and memory.state is not State.SAFE_STOP:
+            diverged_at_s = (*diverged_at_s, snapshot.at_s)[-SUSPICIONS:]
+        memory = replace(memory, radio_down_s=radio_down_s, late_at_s=late_at_s, diverged_at_s=diverged_at_s)
+        raised = (*raised, *_shown(snapshot, sight, authority, findings, memory))
         stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
         good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
         stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
@@ -92,7 +100,16 @@ class ModeSupervisor:
         causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
         clean = _clean(memory.clean, findings, sight, state)
         ordered = memory.ordered if authority is Authority.REST else authority
-        watch = Watch(state, standing, good, clean, stopped, radio_down_s, loop, ordered, late_at_s)
+        watch = replace(
+            memory,
+            state=state,
+            standing=standing,
+            good=good,
+            clean=clean,
+            stopped=stopped,
+            loop=loop,
+            ordered=ordered,
+        )
         return Verdict(state, SOURCE[state], causes), watch
 
 
@@ -111,12 +128,12 @@ def _shown(
     """The causes that this tick shows. Before the first good samples neither meter nor radio can be lost."""
     is_running = memory.state is not State.INIT
     is_ordered = authority is Authority.FALLBACK
-    is_late = "late_tick" in snapshot.alarms and len(memory.late_at_s) == LATE_TICKS
     flags = {
         "rest_ordered": authority is Authority.REST,
         "fallback_ordered": is_ordered,
         "dwell": is_ordered and memory.ordered is Authority.POLICY,
-        "repeated_late_ticks": is_late and not snapshot.at_s - memory.late_at_s[0] > LATE_S,
+        "repeated_late_ticks": _is_repeated(memory.late_at_s, snapshot.at_s, LATE_TICKS, LATE_S),
+        "meter_sign": _is_repeated(memory.diverged_at_s, snapshot.at_s, SUSPICIONS, SUSPICIONS_S),
         "meter_late": not sight.fresh,
         "meter_lost": is_running and not snapshot.meter_age_s <= METER_LOST_S,
         "radio_lost": is_running and not memory.radio_down_s <= RADIO_LOST_S,
@@ -125,6 +142,11 @@ def _shown(
         "reentry": memory.clean < CLEAN_PROPOSALS,
     }
     return tuple(name for name, is_raised in flags.items() if is_raised)
+
+
+def _is_repeated(times_at_s: tuple[float, ...], now_s: float, times: int, within_s: float) -> bool:
+    """Whether the newest of them is now and as many as count lie within this time."""
+    return len(times_at_s) == times and times_at_s[-1] == now_s and not now_s - times_at_s[0] > within_s
 
 
 def _sentenced(standing: Standing, others: tuple[str, ...], findings: Findings, sight: Sight) -> Standing:

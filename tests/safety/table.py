@@ -113,6 +113,11 @@ def times() -> str:
         ("fallback after a lost state file", f"{CAUSES['state_lost'].least_s / 3600.0:g} h", "`CAUSES`"),
         ("without the policy once it was told to give way", duration(causes.DWELL_S), "`DWELL_S`"),
         (
+            "stops by a diverging loop that are a turned sign",
+            f"{supervisor.SUSPICIONS} in {supervisor.SUSPICIONS_S / 3600.0:g} h",
+            "`SUSPICIONS`",
+        ),
+        (
             "late ticks that lead to the fallback",
             f"{supervisor.LATE_TICKS} in {duration(causes.LATE_S)}",
             "`LATE_TICKS`",
