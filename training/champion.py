@@ -124,7 +124,7 @@ def main(
     course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)
     course = replace(course, seed=seed, device=device)
     progress = train(sunshine, read_days(val_days), out, course, plan)
-    console.print(f"best of {progress.step} updates: {progress.best_j_w:.1f} W after {progress.best_step}")
+    console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
     write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, bundle_version, seed)

@@ -1,75 +1,164 @@
-"""Checkpoints of a run: weights and the optimiser's state as safetensors, the rest as JSON in the header."""
+"""Checkpoints as safetensors: weights, optimisers, luck and progress; nothing in them executes on load."""
 
 import json
-from dataclasses import asdict, dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor, nn
 
+LEARNER = "learner"
+"""What a learner's own state is called in its checkpoints."""
+_OPTIMIZER, _GENERATOR = "optimizer", "generator"
 
-@dataclass(frozen=True)
+
+class CheckpointError(ValueError):
+    """A file that cannot be continued from; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a run stands. `best_j_w` is the smallest J on the days that choose, in W."""
+    """Where a run stands.
 
-    seed: int
+    `best` is the least judgement so far (of the champion J in W), found at `best_step`; `waited` counts the
+    judgements since then without a better one.
+    """
+
+    seed: int = 0
     step: int = 0
     elapsed_s: float = 0.0
-    best_j_w: float = float("inf")
+    best: float = inf
     best_step: int = 0
+    waited: int = 0
 
 
-def save_run(
-    path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
-    """Write everything a run needs to go on; the file is replaced at once or not at all."""
-    tensors = {f"net.{name}": x for name, x in net.state_dict().items()}
-    tensors |= {f"average.{name}": x for name, x in average.state_dict().items()}
-    for index, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(x) for name, x in moments.items()}
-    _write(path, tensors, progress)
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a checkpoint is written from and read into; `kind` names who can go on from it."""
+
+    kind: str
+    networks: Mapping[str, nn.Module]
+    optimizers: Mapping[str, torch.optim.Optimizer] = field(default_factory=dict)
+    generator: torch.Generator | None = None
 
 
-def load_run(path: Path, net: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved run back. Raises OSError or RuntimeError when the file does not fit."""
-    tensors, progress = _read(path)
-    net.load_state_dict(_under("net.", tensors))
-    average.load_state_dict(_under("average.", tensors))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under("optimizer.", tensors).items():
-        index, moment = name.split(".", 1)
-        moments.setdefault(int(index), {})[moment] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": moments})
-    return progress
+def write_checkpoint(path: Path, contents: Contents, progress: Progress) -> None:
+    """Write all that is needed to go on; the old file stays until the new one is whole."""
+    tensors = {
+        f"{name}/{key}": values
+        for name, network in contents.networks.items()
+        for key, values in network.state_dict().items()
+    }
+    for name, optimizer in contents.optimizers.items():
+        for index, state in optimizer.state_dict()["state"].items():
+            for key, values in state.items():
+                tensors[f"{_OPTIMIZER}/{name}/{index}/{key}"] = torch.as_tensor(values)
+    if contents.generator is not None:
+        tensors[_GENERATOR] = contents.generator.get_state()
+    write_tensors(path, tensors, {"learner": contents.kind, "progress": json.dumps(asdict(progress))})
+
+
+def read_checkpoint(path: Path, contents: Contents) -> Progress:
+    """Put networks, optimisers and luck into the state of a checkpoint.
+
+    Raises:
+        CheckpointError: not a checkpoint, or one of something else or of other sizes.
+    """
+    tensors, header = read_tensors(path)
+    if header.get("learner") != contents.kind:
+        raise CheckpointError(f"{path}: of {header.get('learner')}, not of {contents.kind}")
+    try:
+        for name, network in contents.networks.items():
+            network.load_state_dict(below(f"{name}/", tensors))
+        for name, optimizer in contents.optimizers.items():
+            state = below(f"{_OPTIMIZER}/{name}/", tensors)
+            optimizer.load_state_dict(_optimizer_state(state, optimizer))
+        if contents.generator is not None:
+            contents.generator.set_state(tensors[_GENERATOR])
+        return _progress(header)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def read_actor(path: Path, learner: nn.Module) -> None:
+    """Begin with the actor (and the normalisation it was trained with) of another learner's checkpoint.
+
+    Raises:
+        CheckpointError: not a checkpoint, or actors of other sizes.
+    """
+    tensors = below(f"{LEARNER}/", read_tensors(path)[0])
+    wanted = {name for name in learner.state_dict() if name.startswith(("actor.", "normalize."))}
+    found = {name: values for name, values in tensors.items() if name in wanted}
+    if set(found) != wanted:
+        raise CheckpointError(f"{path}: holds no actor like this learner's")
+    found |= {
+        name: tensors[name.replace("actor_target.", "actor.")]
+        for name in learner.state_dict()
+        if name.startswith("actor_target.")
+    }
+    try:
+        learner.load_state_dict(found, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def save_weights(path: Path, net: nn.Module, progress: Progress) -> None:
     """Write the weights of one network."""
-    _write(path, net.state_dict(), progress)
+    write_tensors(path, net.state_dict(), {"progress": json.dumps(asdict(progress))})
 
 
 def load_weights(path: Path, net: nn.Module) -> Progress:
-    """Put weights back. Raises OSError or RuntimeError when the file does not fit."""
-    tensors, progress = _read(path)
-    net.load_state_dict(tensors)
-    return progress
+    """Put weights back. Raises CheckpointError when the file does not fit."""
+    tensors, header = read_tensors(path)
+    try:
+        net.load_state_dict(tensors)
+        return _progress(header)
+    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
-def _write(path: Path, tensors: dict[str, Tensor], progress: Progress) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """One safetensors file, replaced at once or not at all."""
+    content = {name: values.detach().cpu().contiguous().clone() for name, values in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".part")
-    contiguous = {name: x.detach().cpu().contiguous() for name, x in tensors.items()}
-    save_file(contiguous, beside, {"progress": json.dumps(asdict(progress))})
-    beside.replace(path)
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        file.write(save(content, dict(header)))
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], Progress]:
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
-        return tensors, Progress(**json.loads(file.metadata()["progress"]))
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file. Raises CheckpointError when it is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names start with the prefix, without it."""
+    return {name.removeprefix(prefix): v for name, v in tensors.items() if name.startswith(prefix)}
+
+
+def _progress(header: Mapping[str, str]) -> Progress:
+    facts = json.loads(header["progress"])
+    if "best_j_w" in facts:  # what weights of the champion were written with at first
+        facts["best"] = facts.pop("best_j_w")
+    return Progress(**facts)
+
+
+def _optimizer_state(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, values in tensors.items():
+        index, key = name.split("/")
+        state.setdefault(int(index), {})[key] = values
+    return {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

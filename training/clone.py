@@ -24,8 +24,9 @@ from core.limits import PHASE_CAP_W
 from core.site import Metering, Phases, per_phase
 from training.days import Day, data_sha256, find_days
 from training.export import Lineage, current_commit, export_bundle
+from training.learners.scaling import scaling_of
 from training.lessons import TEACHERS, Answer, Lessons, attend, join, orders, vary
-from training.policy_net import PolicyNet, Scaling
+from training.policy_net import PolicyNet
 
 BATCH = 1024
 LEARNING_RATE = 2e-3
@@ -57,15 +58,6 @@ def shortfall_w(unbounded_w: Tensor, lessons_w: Tensor, capacity_w: Tensor) -> T
     error = unbounded_w - lessons_w
     error = torch.where(lessons_w <= 0.0, error.clamp(min=0.0), error)
     return torch.where(lessons_w >= capacity_w, error.clamp(max=0.0), error)
-
-
-def scaling_of(states: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> Scaling:
-    """Mean and standard deviation of every feature; a feature that never moves counts as it is."""
-    exact = states.astype(np.float64)
-    std = exact.std(axis=0)
-    std[std < 1e-6] = 1.0
-    as_tensor = torch.from_numpy
-    return Scaling(as_tensor(exact.mean(axis=0)).float(), as_tensor(std).float())
 
 
 def mean_error_w(net: PolicyNet, lessons: Lessons) -> float:
@@ -152,7 +144,7 @@ def clone(
     judged = vary(gather(val, teacher, metering, seed + 1, None, VAL_SHARE), luck)
     first = vary(gather(train, teacher, metering, seed + 2, None, FIRST_SHARE), luck)
     console.print(f"{len(first)} lessons")
-    net = fit(PolicyNet(scaling_of(first.states)), first, judged, max(1, epochs // 2), seed)
+    net = fit(PolicyNet(scaling_of(torch.from_numpy(first.states))), first, judged, max(1, epochs // 2), seed)
     second = vary(gather(train, teacher, metering, seed + 3, answering(net), SECOND_SHARE), luck)
     lessons = join([first, second])
     console.print(f"{len(lessons)} lessons with the clone's own")

@@ -12,7 +12,7 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import Progress, load_run, save_run, save_weights
+from training.checkpoint import Contents, Progress, read_checkpoint, save_weights, write_checkpoint
 from training.net import ReplayNet
 from training.replay import Batch, Judged, Plan, judge, rate_at, to_device, update
 from training.windows import JUDGED, Chances, Reel, Sunshine, measured, reel_of
@@ -58,9 +58,10 @@ def train(
     net = ReplayNet().to(device)
     average = deepcopy(net)
     optimizer = torch.optim.Adam(net.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98))
+    contents = Contents(ReplayNet.__name__, {"net": net, "average": average}, {"adam": optimizer})
     progress = Progress(course.seed)
     if (out / LAST_FILE).exists():
-        progress = load_run(out / LAST_FILE, net, average, optimizer)
+        progress = read_checkpoint(out / LAST_FILE, contents)
     batch = Batch(train_days, plan, Chances(), device, net)
     reel = to_device(choosing_reel(val_days, course), device)
     began_s = monotonic() - progress.elapsed_s
@@ -71,7 +72,7 @@ def train(
             done = _done(progress, course)
             if progress.step % course.check_every == 0 or done >= 1.0:
                 progress = _check(average, reel, progress, out, writer)
-                save_run(out / LAST_FILE, net, average, optimizer, progress)
+                write_checkpoint(out / LAST_FILE, contents, progress)
             if done >= 1.0:
                 return progress
             batch.enter(np.random.default_rng([course.seed, progress.step]))
@@ -104,8 +105,8 @@ def _check(net: ReplayNet, reel: Reel, progress: Progress, out: Path, writer: Su
         writer.add_scalar(f"val/{name}", value, progress.step)
     figures = "  ".join(f"{name} {value:.1f}" for name, value in parts(judged, reel).items())
     console.print(f"{progress.step:6d} updates {progress.elapsed_s:6.0f} s  {figures}", soft_wrap=True)
-    if j_w < progress.best_j_w:
-        progress = replace(progress, best_j_w=j_w, best_step=progress.step)
+    if j_w < progress.best:
+        progress = replace(progress, best=j_w, best_step=progress.step)
         save_weights(out / BEST_FILE, net, progress)
     return progress
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +63,19 @@ def daylight_s(trace: Trace) -> tuple[int, int]:
     return (int(lit[0]), int(lit[-1]) + 1) if lit.size else (0, len(trace.pv_w))
 
 
-def data_sha256(days: tuple[Day, ...]) -> str:
-    """One hash for a set of days: over the names and hashes of their files, sorted."""
-    lines = sorted(f"{day.path.name} {hashlib.sha256(day.path.read_bytes()).hexdigest()}\n" for day in days)
+def middle_of_light_s(trace: Trace, share: float) -> tuple[int, int]:
+    """First second and end of the middle part of a day's light."""
+    first_s, end_s = daylight_s(trace)
+    cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
+    return first_s + cut_s, end_s - cut_s
+
+
+def data_sha256(days: Iterable[Day]) -> str:
+    """One hash for a set of days."""
+    return files_sha256(day.path for day in days)
+
+
+def files_sha256(files: Iterable[Path]) -> str:
+    """One hash for a set of files: over their names and hashes, sorted."""
+    lines = sorted(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

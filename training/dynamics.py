@@ -10,13 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from core.site import Metering
 from models.features import FEATURE_NAMES
 from models.manifest import Normalization
+from training.checkpoint import below, read_tensors, write_tensors
 
 DROPOUT = 0.1
 CONSTANT = 1e-6
@@ -141,10 +140,10 @@ def export_w(raw_states: Tensor, metering: Metering) -> Tensor:
 
 def save_model(path: Path, model: ForwardDynamicsModel, scaling: Scaling, lineage: dict[str, str]) -> None:
     """Weights, scaling and sizes in one safetensors file; `lineage` goes into its header."""
-    tensors = {f"model.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"scaling.{name}": tensor for name, tensor in scaling._asdict().items()}
     header = {**lineage, "shape": model.shape.model_dump_json(), "feature_names": ",".join(FEATURE_NAMES)}
-    save_file(tensors, path, header)
+    write_tensors(path, tensors, header)
 
 
 def load_model(path: Path) -> tuple[ForwardDynamicsModel, Scaling]:
@@ -154,16 +153,13 @@ def load_model(path: Path) -> tuple[ForwardDynamicsModel, Scaling]:
         ValueError: not such a file, or made with other features.
     """
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        tensors, header = read_tensors(path)
         if header.get("feature_names") != ",".join(FEATURE_NAMES):
             raise ValueError("made with other features")
         model = ForwardDynamicsModel(Shape.model_validate_json(header["shape"]))
-        named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        model.load_state_dict(named)
+        model.load_state_dict(below("model.", tensors))
         scaling = Scaling(*(tensors[f"scaling.{name}"] for name in Scaling._fields))
-    except (OSError, KeyError, RuntimeError, SafetensorError, ValueError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise ValueError(f"{path}: not a forward dynamics model: {error}") from error
     return model.eval(), scaling
 

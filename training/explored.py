@@ -17,7 +17,7 @@ from core.site import Site
 from daemon.assembly import assemble
 from daemon.pilots import pilot
 from daemon.simulate import Pilot, Scenario
-from training.days import Day, daylight_s
+from training.days import Day, middle_of_light_s
 from training.lessons import Licence, Student, Witness, teacher_law
 from training.samples import Sample, simulated_samples
 
@@ -51,9 +51,9 @@ class Lives:
         """All of them, in order; each life has slaves and a radio of its own."""
         for number, day, is_disturbed in self._numbered():
             trace, seed = day.load(), self.seed + number
-            first_s, end_s = daylight_s(trace)
-            cut_s = int((end_s - first_s) * (1.0 - self.share) / 2.0)
-            scenario = Scenario(trace, self.site, day.connection, first_s + cut_s, end_s - cut_s, seed)
+            scenario = Scenario(
+                trace, self.site, day.connection, *middle_of_light_s(trace, self.share), seed=seed
+            )
             acting = (
                 exploring_pilot(self.site, self.law, seed) if is_disturbed else pilot(self.law, self.site)
             )

@@ -19,7 +19,7 @@ from training.dynamics import (
     load_model,
     save_model,
 )
-from training.transitions import Transitions, read_manifest, read_normalization, read_transitions
+from training.look_aheads import LookAheads, read_look_aheads, read_manifest, read_normalization
 
 GRADIENT_MAX = 1.0
 JUDGED_AT_ONCE = 8192
@@ -53,8 +53,8 @@ class Epoch:
 
 
 def fit(
-    train: Transitions,
-    val: Transitions,
+    train: LookAheads,
+    val: LookAheads,
     scaling: Scaling,
     plan: Plan,
     shape: Shape | None = None,
@@ -107,7 +107,7 @@ def fit(
     return best.eval()
 
 
-def predicted(model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling) -> Tensor:
+def predicted(model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling) -> Tensor:
     """Normalised states after the look-ahead, [n, 30]."""
     states, actions = as_tensors(rows.states, rows.actions_w, scaling)
     model.eval()
@@ -116,14 +116,14 @@ def predicted(model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling) 
         return torch.cat([model(state, action) for state, action in pairs])
 
 
-def squared_errors(model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling) -> Tensor:
+def squared_errors(model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling) -> Tensor:
     """Mean squared error of every feature, normalised, [30]."""
     truth = scaling.state(torch.from_numpy(rows.targets))
     return ((predicted(model, rows, scaling) - truth) ** 2).mean(0)
 
 
 def weighted_loss(
-    model: ForwardDynamicsModel, rows: Transitions, scaling: Scaling, criterion: ForwardModelLoss
+    model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling, criterion: ForwardModelLoss
 ) -> float:
     """The loss over all rows, without dropout."""
     return float((squared_errors(model, rows, scaling) * criterion.weights).mean())
@@ -135,7 +135,7 @@ class Trained:
 
     model: ForwardDynamicsModel
     scaling: Scaling
-    test: Transitions
+    test: LookAheads
     metering: Metering
 
 
@@ -156,7 +156,7 @@ def train_on(
     """
     manifest = read_manifest(folder)
     start, scaling = (None, Scaling.of(read_normalization(folder))) if begin is None else load_model(begin)
-    train, val = (read_transitions(folder, split, seed=plan.seed) for split in ("train", "val"))
+    train, val = (read_look_aheads(folder, split, seed=plan.seed) for split in ("train", "val"))
     out.parent.mkdir(parents=True, exist_ok=True)
     lineage = {
         "sunkeep_version": manifest.sunkeep_version,
@@ -171,4 +171,4 @@ def train_on(
 def judged_on(folder: Path, model: ForwardDynamicsModel, scaling: Scaling) -> Trained:
     """A model beside the test days of a data set."""
     metering = Metering(read_manifest(folder).metering)
-    return Trained(model, scaling, read_transitions(folder, "test"), metering)
+    return Trained(model, scaling, read_look_aheads(folder, "test"), metering)

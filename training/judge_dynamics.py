@@ -13,7 +13,7 @@ from core.site import PHASE_NAMES
 from models.features import FEATURE_NAMES, PHASE_FEATURES, SITE_FEATURES
 from training.dynamics import export_w
 from training.fit_dynamics import Trained, predicted
-from training.transitions import Transitions
+from training.look_aheads import LookAheads
 
 MSE_MAX = 0.1
 EXPORT_MAE_MAX_W = 100.0
@@ -106,7 +106,7 @@ def _of(errors: Tensor, name: str) -> float:
     return float(errors[[FEATURE_NAMES.index(n) for n in names]].mean())
 
 
-def starts(rows: Transitions, steps: int, lookahead_s: int) -> NDArray[np.intp]:
+def starts(rows: LookAheads, steps: int, lookahead_s: int) -> NDArray[np.intp]:
     """Rows from which `steps` look-aheads follow each other without a missing second."""
     span = (steps - 1) * lookahead_s
     if len(rows) <= span:

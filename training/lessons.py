@@ -24,7 +24,7 @@ from daemon.simulate import Pilot, Scenario, default_site, simulate
 from models.features import FEATURE_NAMES, PHASE_FEATURES
 from safety.pi import PiFallback
 from safety.predictive import PredictiveFallback
-from training.days import Day, daylight_s
+from training.days import Day, middle_of_light_s
 
 Floats = npt.NDArray[np.float32]
 Answer = Callable[[Sequence[float]], Phases]
@@ -156,13 +156,11 @@ def attend(
         share: part of the daylight that is lived, around its middle.
     """
     site, trace = default_site(metering), day.load()
-    first_s, end_s = daylight_s(trace)
-    cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
     witness = Witness(teacher_law(teacher, site))
     student = Student(witness, np.random.default_rng(seed), answer)
     parts = replace(assemble(site, witness, None).parts, policy=student, supervisor=Licence())
-    first_s, end_s = first_s + cut_s, end_s - cut_s
-    scenario = Scenario(trace, site, day.connection, first_s, end_s, seed, settle_s=0)
+    light_s = middle_of_light_s(trace, share)
+    scenario = Scenario(trace, site, day.connection, *light_s, seed=seed, settle_s=0)
     simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
     return _table(student.rows)
 

@@ -17,7 +17,7 @@ Columns, one row per second (units in the names, Unix time, + import):
 known, as they did for the controller. Such a row has no target, and no look-ahead passes over it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
@@ -179,6 +179,12 @@ def as_table(day: Day, lookahead_s: int) -> pa.Table:
     for name, feature in zip(NEXT_NAMES, FEATURE_NAMES, strict=True):
         columns[name] = pa.array(_shifted(day.column(feature), lookahead_s), mask=~has_target)
     return pa.table([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def stacked(table: pa.Table, names: Sequence[str]) -> Floats:
+    """Columns of a table side by side, [rows, len(names)]."""
+    columns = [table[name].to_numpy().astype(np.float32) for name in names]
+    return np.ascontiguousarray(np.column_stack(columns))
 
 
 def targets(day: Day, lookahead_s: int) -> NDArray[np.bool_]:

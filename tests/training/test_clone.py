@@ -15,9 +15,10 @@ from core.site import Metering, Phases
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
 from plant.trace import load_trace
-from training.clone import fit, mean_error_w, scaling_of, shortfall_w
+from training.clone import fit, mean_error_w, shortfall_w
 from training.days import Day, DaysError, data_sha256, daylight_s, find_days
 from training.export import Lineage, export_bundle, graph_bytes
+from training.learners.scaling import scaling_of
 from training.lessons import Lessons, Student, Witness, attend, orders, vary
 from training.policy_net import PolicyNet, Scaling
 
@@ -54,7 +55,7 @@ def test_what_lies_beyond_a_bound_is_no_error() -> None:
 
 def test_training_finds_a_known_law() -> None:
     taught, unseen = lessons(20_000), lessons(2_000, seed=1)
-    net = PolicyNet(scaling_of(taught.states))
+    net = PolicyNet(scaling_of(torch.from_numpy(taught.states)))
     before_w = mean_error_w(net, unseen)
     after_w = mean_error_w(fit(net, taught, unseen, epochs=6, seed=0), unseen)
     assert before_w > 60.0
@@ -64,7 +65,7 @@ def test_training_finds_a_known_law() -> None:
 def test_training_does_not_make_the_choice_worse_than_the_start() -> None:
     unseen = lessons(500, seed=1)
     wrong = Lessons(unseen.states, unseen.actions_w + 3000.0, unseen.capacity_w)
-    net = PolicyNet(scaling_of(unseen.states))
+    net = PolicyNet(scaling_of(torch.from_numpy(unseen.states)))
     chosen = fit(net, wrong, unseen, epochs=1, seed=0)
     assert mean_error_w(chosen, unseen) <= mean_error_w(net, unseen)
 
@@ -73,14 +74,18 @@ def test_the_same_seed_gives_the_same_graph_byte_for_byte() -> None:
     def train() -> bytes:
         torch.manual_seed(3)
         taught = lessons(3_000)
-        return graph_bytes(fit(PolicyNet(scaling_of(taught.states)), taught, lessons(500, 1), 1, seed=3))
+        return graph_bytes(
+            fit(PolicyNet(scaling_of(torch.from_numpy(taught.states))), taught, lessons(500, 1), 1, seed=3)
+        )
 
     assert train() == train()
 
 
 def test_the_exported_bundle_answers_like_the_network(tmp_path: Path) -> None:
     taught = lessons(4_000)
-    net = fit(PolicyNet(scaling_of(taught.states)), taught, lessons(500, 1), epochs=1, seed=0)
+    net = fit(
+        PolicyNet(scaling_of(torch.from_numpy(taught.states))), taught, lessons(500, 1), epochs=1, seed=0
+    )
     bundle = export_bundle(net, taught.states, taught.actions_w, LINEAGE, tmp_path / "toy")
     session = ort.InferenceSession((tmp_path / "toy" / "policy.onnx").read_bytes())
     with torch.no_grad():

@@ -27,9 +27,9 @@ from tests.training.site_days import swinging_day
 from training.commands.dataset import dataset
 from training.dataset import DatasetManifest
 from training.foreign import BATCH_ROWS, COLUMNS, COMMANDS, METER, PI, by_second, read_batches
+from training.look_aheads import read_look_aheads
 from training.samples import DatasetError, Grid
 from training.table import ACTION_NAMES, NEXT_NAMES, SCHEMA
-from training.transitions import read_transitions
 
 MIDNIGHT_S = 1_780_012_800
 """2026-05-29, 00:00 UTC."""
@@ -363,7 +363,7 @@ def test_traces_keep_their_split_and_say_who_acted(tmp_path: Path) -> None:
     rows_of = {name: split.rows for name, split in manifest.splits.items()}
     assert rows_of == {"train": 800, "val": 800, "test": 800}
     assert manifest.acted_s == {"fallback": 1200, "policy": 1200}
-    rows = read_transitions(tmp_path / "out", "val")
+    rows = read_look_aheads(tmp_path / "out", "val")
     assert len(rows) == 2 * 395
     assert set(rows.sources.tolist()) == {"fallback", "policy"}
 

@@ -25,16 +25,14 @@ from training.dynamics import (
 )
 from training.fit_dynamics import Epoch, Plan, Trained, fit, squared_errors
 from training.judge_dynamics import HORIZON, LEVELS, criteria, judge, markdown, starts, tables
-from training.transitions import Transitions
+from training.look_aheads import LookAheads
 
 SMALL = Shape(hidden_dim=32, lstm_hidden=16)
 ROWS = 900
 SCALING = Scaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
 
 
-def drifting(
-    rows: int, seed: int, sources: tuple[str, ...] = ("fallback",), push: float = 0.4
-) -> Transitions:
+def drifting(rows: int, seed: int, sources: tuple[str, ...] = ("fallback",), push: float = 0.4) -> LookAheads:
     """A known law over five rows: every feature keeps 0.9 of itself, the action pushes the first three."""
     luck = np.random.default_rng(seed)
     actions = luck.normal(0.0, 1.0, (rows + 5, 3)).astype(np.float32)
@@ -45,7 +43,7 @@ def drifting(
         states[row, :3] += push * actions[row - 5]
     acted = np.array([sources[i * len(sources) // rows] for i in range(rows)], np.str_)
     where = np.arange(rows)
-    return Transitions(states[:-5], actions[:-5], states[5:], where, where * 0, acted)
+    return LookAheads(states[:-5], actions[:-5], states[5:], where, where * 0, acted)
 
 
 def test_the_model_has_the_layers_of_the_specification() -> None:

@@ -14,7 +14,14 @@ import training.batch_rules
 from safety.predictive import PredictiveGains
 from training.batch import View, age_weights, tick
 from training.batch_laws import predictive_law
-from training.checkpoint import load_weights
+from training.checkpoint import (
+    CheckpointError,
+    Contents,
+    Progress,
+    load_weights,
+    write_checkpoint,
+    write_tensors,
+)
 from training.course import BEST_FILE, LAST_FILE, Course, choosing_reel, train
 from training.net import ReplayNet
 from training.replay import Batch, Plan, judge, rate_at, settled, update
@@ -116,13 +123,32 @@ def test_a_run_goes_on_where_it_was_left(tmp_path: Path) -> None:
     longer = Course(seed=3, updates=3, check_every=1, window_s=120, windows=2)
     second = train(days, days, tmp_path, longer, SMALL)
     assert second.step == 3
-    assert second.best_j_w <= first.best_j_w
+    assert second.best <= first.best
     assert second.elapsed_s > first.elapsed_s
     assert (tmp_path / LAST_FILE).exists()
     net = ReplayNet()
     assert load_weights(tmp_path / BEST_FILE, net).best_step == second.best_step
     reel = choosing_reel(days, course)
-    assert float(judge(reel, net.policy).j_w.mean()) == pytest.approx(second.best_j_w, rel=1e-4)
+    assert float(judge(reel, net.policy).j_w.mean()) == pytest.approx(second.best, rel=1e-4)
+
+
+def test_weights_written_before_the_best_judgement_was_renamed_still_load(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    net, path = ReplayNet(), tmp_path / "best.safetensors"
+    header = '{"seed": 4, "step": 9, "elapsed_s": 1.5, "best_j_w": 61.25, "best_step": 6}'
+    write_tensors(path, net.state_dict(), {"progress": header})
+    torch.manual_seed(2)
+    other = ReplayNet()
+    assert load_weights(path, other) == Progress(4, 9, 1.5, 61.25, 6)
+    pairs = zip(net.state_dict().values(), other.state_dict().values(), strict=True)
+    assert all(torch.equal(x, y) for x, y in pairs)
+
+
+def test_the_state_of_a_learner_is_not_a_state_of_the_replay(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / LAST_FILE, Contents("Clone", {}), Progress())
+    days, course = (square_day(),), Course(updates=1, check_every=1, window_s=120, windows=1)
+    with pytest.raises(CheckpointError, match="of Clone, not of ReplayNet"):
+        train(days, days, tmp_path, course, SMALL)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:

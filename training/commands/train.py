@@ -14,12 +14,11 @@ from torch import Tensor
 
 from core.site import Metering
 from training.champion import write_bundle
-from training.checkpoint import load_weights
+from training.checkpoint import CheckpointError, load_weights, read_actor
 from training.course import BEST_FILE, Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
 from training.export import Lineage, current_commit, export_bundle
-from training.learners.checkpoint import CheckpointError, read_actor
 from training.learners.clone import Clone
 from training.learners.files import ACTIONS, read_transitions
 from training.learners.iql import Iql, IqlSettings
@@ -183,7 +182,7 @@ def _replay(request: Request) -> None:
     sunshine, run = read_days(train_days), request.out / RUN
     course = Course(seed=request.seed, updates=request.steps, device=request.device)
     progress = run_course(sunshine, read_days(val_days), run, course, ReplayPlan())
-    console.print(f"best J on val {progress.best_j_w:.1f} W at update {progress.best_step}")
+    console.print(f"best J on val {progress.best:.1f} W at update {progress.best_step}")
     net = ReplayNet()
     load_weights(run / BEST_FILE, net)
     name, out = f"replay-{request.seed}", request.out / BUNDLE

@@ -1,6 +1,6 @@
 """Transitions out of data sets (`sunkeep dataset`) and out of logs of an exploring controller."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from core.site import PHASE_NAMES
 from daemon.scoring import AVOIDABLE_WEIGHT
 from models.features import FEATURE_NAMES
 from training.learners.transitions import Transitions, TransitionsError, from_rows, joined
-from training.table import ACTION_NAMES
+from training.table import ACTION_NAMES, Floats, stacked
 
 REWARD_W = 200.0
 """A watt of cost is 1/200 of a unit of reward, so that returns over ten seconds are near one."""
@@ -22,8 +22,6 @@ STEADY_NAMES, WISHED_NAMES = (tuple(f"{kind}_w_{p}" for p in PHASE_NAMES) for ki
 ACTIONS = ("acted", "applied", "steady", "wished")
 """Which recorded action counts: of the controller in charge, on air, the PI's, the policy's."""
 _COSTS = ("export_w", "avoidable_import_w")
-
-Floats = NDArray[np.float32]
 
 
 def read_transitions(path: Path, action: str = "acted") -> Transitions:
@@ -64,7 +62,7 @@ def _read(path: Path, action: str) -> Transitions:
     segment = np.cumsum(~fresh) + (int((~fresh).sum()) + 1) * _column(table, "episode").astype(np.int64)
     density = _column(table, "log_density")[fresh] if "log_density" in table.column_names else None
     return from_rows(
-        _stacked(table, FEATURE_NAMES)[fresh],
+        stacked(table, FEATURE_NAMES)[fresh],
         _actions(table, action)[fresh],
         _rewards(table)[fresh],
         segment[fresh],
@@ -81,7 +79,7 @@ def _rewards(table: pa.Table) -> Floats:
 
 def _actions(table: pa.Table, action: str) -> Floats:
     """[n, 3] in W; what was on air where the wanted action is not known."""
-    applied_w = _stacked(table, ACTION_NAMES)
+    applied_w = stacked(table, ACTION_NAMES)
     if action == "applied":
         return applied_w
     chosen_w = applied_w.copy()
@@ -91,7 +89,7 @@ def _actions(table: pa.Table, action: str) -> Floats:
         else:
             rows = np.full(len(applied_w), names[0].startswith(action))
         if rows.any():
-            found = _stacked(table, names)
+            found = stacked(table, names)
             rows &= np.isfinite(found).all(axis=1)
             chosen_w[rows] = found[rows]
     return chosen_w
@@ -99,7 +97,3 @@ def _actions(table: pa.Table, action: str) -> Floats:
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:
     return np.asarray(table[name].to_numpy())
-
-
-def _stacked(table: pa.Table, names: Sequence[str]) -> Floats:
-    return np.column_stack([_column(table, name) for name in names]).astype(np.float32)

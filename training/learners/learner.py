@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from training.checkpoint import LEARNER, Contents
 from training.learners.networks import HIDDEN, Actor, DeployedPolicy, Identity, Normalize, Scale
 from training.learners.transitions import Transitions
 from training.policy_net import Scaling
@@ -54,6 +55,10 @@ class Learner(nn.Module, Generic[BatchT]):
     @abstractmethod
     def update(self, batch: BatchT, generator: torch.Generator) -> Report:
         """Learn from one batch."""
+
+    def contents(self, generator: torch.Generator) -> Contents:
+        """What its checkpoints hold, with the luck of its training."""
+        return Contents(type(self).__name__, {LEARNER: self}, self.optimizers, generator)
 
     def descend(self, name: str, loss: Tensor, norm_max: float = 10.0) -> None:
         """One step of the named optimiser, with the norm of the gradient bounded."""

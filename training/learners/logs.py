@@ -25,7 +25,7 @@ from daemon.scoring import AVOIDABLE_WEIGHT, Score
 from daemon.simulate import Pilot, Scenario, begin, default_site, live
 from models.features import FEATURE_NAMES
 from safety.pi import PiFallback, PiGains, PiMemory
-from training.days import Day, daylight_s, find_days
+from training.days import Day, find_days, middle_of_light_s
 from training.learners.files import REWARD_W, STEADY_NAMES, WISHED_NAMES, write_log
 from training.lessons import Licence
 from training.table import ACTION_NAMES
@@ -135,9 +135,8 @@ def explore(day: Day, metering: Metering, seed: int, share: float = 1.0) -> dict
         share: part of the daylight.
     """
     site, trace, luck = default_site(metering), day.load(), np.random.default_rng([seed, 1])
-    first_s, end_s = daylight_s(trace)
-    cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
-    scenario = Scenario(trace, site, day.connection, first_s + cut_s, end_s - cut_s, seed, settle_s=0)
+    light_s = middle_of_light_s(trace, share)
+    scenario = Scenario(trace, site, day.connection, *light_s, seed=seed, settle_s=0)
     gains = PiGains(*(float(luck.uniform(*span)) for span in (KP, KI, MARGIN_W)))
     explorer = Explorer(site, gains, luck)
     parts = assemble(site, PiFallback(site), None).parts

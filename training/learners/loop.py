@@ -1,7 +1,7 @@
 """The loop every learner runs in: batches, progress, TensorBoard, judgements, checkpoints, early stop."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import perf_counter
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from torch.utils.tensorboard import SummaryWriter
 
-from training.learners.checkpoint import Progress, read_checkpoint, write_checkpoint
+from training.checkpoint import Progress, read_checkpoint, write_checkpoint
 from training.learners.learner import Learner
 
 BatchT = TypeVar("BatchT")
@@ -93,7 +93,7 @@ def train(
         TrainingDiverged: a reported figure is not finite.
         CheckpointError: there is nothing to resume from.
     """
-    progress = read_checkpoint(_in(out, LAST), learner, generator) if resume else Progress()
+    progress = read_checkpoint(_in(out, LAST), learner.contents(generator)) if resume else Progress()
     writer = None if out is None else SummaryWriter(str(out / "tensorboard"), purge_step=progress.step)
     try:
         return _run(_Training(learner, source, plan, generator, out, judge, progress, writer))
@@ -115,7 +115,7 @@ class _Training:
 
     def save(self, name: str) -> None:
         if self.out is not None:
-            write_checkpoint(self.out / name, self.learner, self.generator, self.progress)
+            write_checkpoint(self.out / name, self.learner.contents(self.generator), self.progress)
 
     def note(self, figures: dict[str, float]) -> None:
         if bad := [name for name, value in figures.items() if not isfinite(value)]:
@@ -126,14 +126,15 @@ class _Training:
 
 
 def _run(training: _Training) -> Outcome:
-    plan, progress = training.plan, training.progress
-    began_s, first, figures = perf_counter(), progress.step, dict[str, float]()
+    plan, first = training.plan, training.progress.step
+    began_s, figures = perf_counter(), dict[str, float]()
     with _bar() as bar:
         task = bar.add_task(type(training.learner).__name__, total=plan.steps, completed=first, figures="")
-        while progress.step < plan.steps and not _is_over(plan, progress):
+        while training.progress.step < plan.steps and not _is_over(plan, training.progress):
             training.learner.train()
             report = training.learner.update(training.source(training.generator), training.generator)
-            progress.step += 1
+            progress = replace(training.progress, step=training.progress.step + 1)
+            training.progress = progress
             if _is_due(plan.report_every, plan, progress):
                 figures = {name: float(value) for name, value in report.items()}
                 training.note(figures)
@@ -145,7 +146,8 @@ def _run(training: _Training) -> Outcome:
                 training.save(LAST)
     training.save(LAST)
     elapsed_s = max(perf_counter() - began_s, 1e-9)
-    return Outcome(progress.step, progress.best, figures, (progress.step - first) / elapsed_s)
+    step = training.progress.step
+    return Outcome(step, training.progress.best, figures, (step - first) / elapsed_s)
 
 
 def _judge(training: _Training, judge: Judge) -> None:
@@ -154,10 +156,10 @@ def _judge(training: _Training, judge: Judge) -> None:
     training.note({"judgement": found})
     progress = training.progress
     if found < progress.best:
-        progress.best, progress.waited = found, 0
+        training.progress = replace(progress, best=found, best_step=progress.step, waited=0)
         training.save(BEST)
     else:
-        progress.waited += 1
+        training.progress = replace(progress, waited=progress.waited + 1)
 
 
 def _is_due(every: int, plan: Plan, progress: Progress) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.learners.toys import TwoSteps, bandit, plain_space
-from training.learners.checkpoint import CheckpointError, read_actor, read_checkpoint
+from training.checkpoint import CheckpointError, read_actor, read_checkpoint
 from training.learners.clone import Clone
 from training.learners.iql import Iql
 from training.learners.learner import ActorLearner, Report
@@ -93,7 +93,7 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) ->
     outcome = train(learner, Sampler(DATA, 32), plan, generator, tmp_path, judge)
     assert (outcome.step, outcome.best) == (10, 2.0)
     kept = made("bc")
-    assert read_checkpoint(tmp_path / BEST, kept, generator).step == 4
+    assert read_checkpoint(tmp_path / BEST, kept.contents(generator)).step == 4
     assert torch.equal(kept.actor.mean.bias, best[0])
     assert not torch.equal(learner.actor.mean.bias, best[0])
 
@@ -118,16 +118,16 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     run("bc", 0, 2, tmp_path)
     generator = seeded(0, CPU)
     with pytest.raises(CheckpointError, match="of Clone, not of Iql"):
-        read_checkpoint(tmp_path / LAST, made("iql"), generator)
+        read_checkpoint(tmp_path / LAST, made("iql").contents(generator))
     with pytest.raises(CheckpointError, match="size mismatch"):
-        read_checkpoint(tmp_path / LAST, Clone(plain_space(1, 16)), generator)
+        read_checkpoint(tmp_path / LAST, Clone(plain_space(1, 16)).contents(generator))
     with pytest.raises(CheckpointError, match="size mismatch"):
         read_actor(tmp_path / LAST, Sac(plain_space(1, 16)))
     (tmp_path / LAST).write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError):
-        read_checkpoint(tmp_path / LAST, made("bc"), generator)
+        read_checkpoint(tmp_path / LAST, made("bc").contents(generator))
     with pytest.raises(CheckpointError):
-        read_checkpoint(tmp_path / "missing", made("bc"), generator)
+        read_checkpoint(tmp_path / "missing", made("bc").contents(generator))
 
 
 @pytest.mark.parametrize("name", ["sac", "td3bc", "iql"])

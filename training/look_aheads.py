@@ -12,16 +12,14 @@ from models.features import FEATURE_NAMES
 from models.manifest import NORMALIZATION_FILE, Normalization
 from training.dataset import MANIFEST_FILE, DatasetManifest
 from training.samples import DatasetError
-from training.table import ACTION_NAMES, NEXT_NAMES
+from training.table import ACTION_NAMES, NEXT_NAMES, Floats, stacked
 
 ROWS_MAX = 4_000_000
 """Rows read of one split: 1 GB of states, actions and targets. Of more, whole days are drawn."""
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Transitions:
+class LookAheads:
     """[n, 30] states, [n, 3] actions in W, [n, 30] states after the look-ahead; raw units.
 
     Only rows with a target. `seconds` and `episodes` say which row follows which, `sources` who acted.
@@ -37,9 +35,9 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.states)
 
-    def where(self, mask: NDArray[np.bool_]) -> "Transitions":
+    def where(self, mask: NDArray[np.bool_]) -> "LookAheads":
         """Those rows."""
-        return Transitions(*(getattr(self, name)[mask] for name in Transitions.__dataclass_fields__))
+        return LookAheads(*(getattr(self, name)[mask] for name in LookAheads.__dataclass_fields__))
 
 
 def read_manifest(folder: Path) -> DatasetManifest:
@@ -62,7 +60,7 @@ def read_normalization(folder: Path) -> Normalization:
     return Normalization.model_validate_json((folder / NORMALIZATION_FILE).read_bytes())
 
 
-def read_transitions(folder: Path, split: str, rows_max: int = ROWS_MAX, seed: int = 0) -> Transitions:
+def read_look_aheads(folder: Path, split: str, rows_max: int = ROWS_MAX, seed: int = 0) -> LookAheads:
     """The rows of a split that have a target; whole days are drawn where there are more than `rows_max`.
 
     Raises:
@@ -84,25 +82,16 @@ def read_transitions(folder: Path, split: str, rows_max: int = ROWS_MAX, seed: i
         raise DatasetError(f"{path}: cannot be read: {error}") from error
     if not sum(map(len, parts)):
         raise DatasetError(f"{path}: no row with a target")
-    return Transitions(
-        *(
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in Transitions.__dataclass_fields__
-        )
-    )
+    fields = LookAheads.__dataclass_fields__
+    return LookAheads(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
 
 
-def _part(table: pa.Table) -> Transitions:
+def _part(table: pa.Table) -> LookAheads:
     table = table.filter(table["has_target"])
-
-    def block(names: tuple[str, ...]) -> Floats:
-        columns = [table[name].to_numpy().astype(np.float32) for name in names]
-        return np.ascontiguousarray(np.column_stack(columns))
-
-    return Transitions(
-        block(FEATURE_NAMES),
-        block(ACTION_NAMES),
-        block(NEXT_NAMES),
+    return LookAheads(
+        stacked(table, FEATURE_NAMES),
+        stacked(table, ACTION_NAMES),
+        stacked(table, NEXT_NAMES),
         table["unix_s"].to_numpy().astype(np.int64),
         table["episode"].to_numpy().astype(np.int64),
         np.asarray(table["source"].to_pylist(), np.str_),
