@@ -24,6 +24,8 @@ COMMANDS = {
 TRAINING_COMMANDS = {
     "dataset": "Make a training set from journals, logs or simulated days.",
     "train": "Train a policy and write it as a bundle.",
+    "export": "Make a verified bundle of a trained run.",
+    "tune": "Retune the PI controller or the predictive law for a site.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 

@@ -1,7 +1,7 @@
 """The only place where parts are chosen: the same for live control, shadow, replay and simulation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +104,19 @@ def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
 
 
 def pi_gains(settings: Settings) -> PiGains:
-    """Gains of the PI controller as configured; its own margin where none is given."""
-    law = settings.fallback
-    gains = PiGains(law.kp, law.ki)
-    return gains if law.margin_w is None else replace(gains, margin_w=law.margin_w)
+    """Gains of the PI controller as configured; its own where none are given."""
+    return replace(PiGains(), **_given(settings, PiGains))
 
 
 def predictive_gains(settings: Settings) -> PredictiveGains:
-    """Gains of the predictive law; its own margin where none is given."""
-    margin_w = settings.fallback.margin_w
-    return PredictiveGains() if margin_w is None else PredictiveGains(margin_w=margin_w)
+    """Gains of the predictive law as configured; its own where none are given."""
+    return replace(PredictiveGains(), **_given(settings, PredictiveGains))
+
+
+def _given(settings: Settings, gains: type[PiGains | PredictiveGains]) -> dict[str, float]:
+    """The gains of a law that the configuration names."""
+    named = ((field.name, getattr(settings.fallback, field.name)) for field in fields(gains))
+    return {name: value for name, value in named if value is not None}
 
 
 def bundle_directory(name: str) -> Path:

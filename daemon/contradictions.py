@@ -6,6 +6,7 @@ from math import ceil, floor
 from core.limits import CREDIT_MAX_S, ROUNDING_W
 from core.roles import Role
 from daemon.sections import (
+    FallbackSection,
     LimitsSection,
     MeterSection,
     ModeSection,
@@ -26,6 +27,11 @@ BROADCASTS_MAX = 8
 BROADCAST_WINDOW_S = 9.0
 FRAME_SLOTS = 30
 """Setpoints of one frame (setpoint protocol)."""
+GAINS_OF = {
+    "pi": ("kp", "ki"),
+    "predictive": ("k_up", "k_down", "trend_s", "slope_share", "slope_max_w_per_s", "lead"),
+}
+"""Keys of [fallback] that only one law has."""
 METER_TRIES = 2
 METER_SHARE = 0.75
 """The meter may take this share of a period; the rest is for the decision and the radio."""
@@ -183,6 +189,20 @@ def export_cap_fits(site: SiteSection) -> Iterator[Contradiction]:
             'an export limit cannot be held by slaves with role "absorb"',
             'Set role = "generate" for slaves that feed in, or export_cap_required = false',
         )
+
+
+def gains_fit(fallback: FallbackSection) -> Iterator[Contradiction]:
+    """Gains belong to the law that acts, and let it act."""
+    for law, names in GAINS_OF.items():
+        for name in names:
+            if law != fallback.law and getattr(fallback, name) is not None:
+                yield (
+                    ("fallback", name),
+                    f'is a gain of law = "{law}", and the law is "{fallback.law}"',
+                    f'Remove it, or write law = "{law}"',
+                )
+    if fallback.law == "pi" and fallback.kp == 0.0 and fallback.ki == 0.0:
+        yield ("fallback", "ki"), "0 with kp = 0: the controller would never move", "Write for example 0.25"
 
 
 def windows_fit(mode: ModeSection) -> Iterator[Contradiction]:

@@ -214,12 +214,25 @@ class PolicySection(Section):
 
 
 class FallbackSection(Section):
-    """The controller that always has an answer. Gains above 2 oscillate with any delay of the radio."""
+    """The controller that always has an answer, with its gains; what is left out is the law's own.
+
+    `margin_w` is the import aimed at. `kp` (W/W) and `ki` (W/W per s) are of law "pi"; above 2 they oscillate
+    with any delay of the radio. The others are of law "predictive": shares of a gap that are closed per tick
+    where surplus grows and falls (`k_up`, `k_down`; more than the gap would overshoot), how far its trend is
+    followed (`trend_s`), the share of a new slope that is believed (`slope_share`), the largest slope that is
+    (`slope_max_w_per_s`, at most what the step limit can follow), and the lead on a change (`lead`, W/W).
+    """
 
     law: Literal["pi", "predictive"] = "pi"
     margin_w: float | None = Field(default=None, ge=-500.0, le=500.0)
-    kp: float = Field(default=0.7, ge=0.0, le=2.0)
-    ki: float = Field(default=0.25, ge=0.0, le=2.0)
+    kp: float | None = Field(default=None, ge=0.0, le=2.0)
+    ki: float | None = Field(default=None, ge=0.0, le=2.0)
+    k_up: float | None = Field(default=None, gt=0.0, le=1.0)
+    k_down: float | None = Field(default=None, gt=0.0, le=1.0)
+    trend_s: float | None = Field(default=None, ge=0.0, le=5.0)
+    slope_share: float | None = Field(default=None, gt=0.0, le=1.0)
+    slope_max_w_per_s: float | None = Field(default=None, gt=0.0, le=STEP_CAP_W_PER_S)
+    lead: float | None = Field(default=None, ge=0.0, le=2.0)
 
 
 class AnomalySection(Section):

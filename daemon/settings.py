@@ -61,6 +61,7 @@ class Settings(sections.Section):
                 against.slaves_fit(self.slaves),
                 against.slaves_obey_limits(self.limits, self.slaves),
                 against.export_cap_fits(self.site),
+                against.gains_fit(self.fallback),
                 against.windows_fit(self.mode),
             )
         )

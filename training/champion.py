@@ -9,8 +9,6 @@ table at the end speaks of; "test" is never opened. `OUT/bundle` is what the dae
 
 import json
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -20,14 +18,15 @@ from torch import Tensor
 
 from safety.pi import PiGains
 from training.batch import View
-from training.checkpoint import load_weights
+from training.checkpoint import BEST_FILE, load_weights
 from training.contest import as_table, compete, standings
-from training.course import BEST_FILE, Course, console, train
+from training.course import Course, console, train
 from training.days import Day, data_sha256, find_days
-from training.export import Floats, Lineage, current_commit, export_bundle
+from training.export import ExportError, Floats, Lineage, current_commit, export_bundle, next_version
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
 from training.replay import Plan, judge
+from training.trained import RunRecord
 from training.windows import JUDGED, Sunshine, read_days, reel_of, varied
 
 SHORT_PLAN = Plan(rows=8, groups=4, stretch_s=40)
@@ -77,20 +76,23 @@ def write_bundle(
     seed: int,
 ) -> None:
     """Export the network with statistics of the training days, verified as the daemon will."""
-    lineage = Lineage(
-        name=name,
-        bundle_version=number,
-        created_at_utc=datetime.now(UTC),
-        role="absorb",
-        metering="net",
-        training_commit=current_commit(),
-        training_data_sha256=data_sha256(days),
-        minimum_daemon_version=version("sunkeep"),
-    )
+    lineage = Lineage.now(name, number, "net", data_sha256(days))
     states, actions_w = examples(net, sunshine, EXAMPLES, seed)
-    bundle = export_bundle(net, states, actions_w, lineage, out, (1, 3, MEMORY))
-    console.print(f"policy.onnx {bundle.manifest.files['policy.onnx']}", soft_wrap=True)
-    console.print(f"graph and network differ by at most {bundle.golden_error_w:.4f} W on the golden vectors")
+    exported = export_bundle(net, states, actions_w, lineage, out, (1, 3, MEMORY))
+    console.print(f"policy.onnx {exported.bundle.manifest.files['policy.onnx']}", soft_wrap=True)
+    console.print(f"graph and network differ by at most {exported.parity_w:.4f} W")
+
+
+def record_run(out: Path, traces: Path, days: tuple[Day, ...], seed: int) -> None:
+    """Write beside the weights what they are trained on, for `sunkeep export`."""
+    RunRecord(
+        learner="replay",
+        seed=seed,
+        metering="net",
+        data=traces.resolve(),
+        data_sha256=data_sha256(days),
+        training_commit=current_commit(),
+    ).write(out)
 
 
 @click.command()
@@ -102,7 +104,7 @@ def write_bundle(
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")
 @click.option("--name", default="champion", show_default=True)
-@click.option("--bundle-version", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
 def main(
     traces: Path,
     out: Path,
@@ -112,13 +114,15 @@ def main(
     device: str,
     short: bool,
     name: str,
-    bundle_version: int,
+    bundle_version: int | None,
 ) -> None:
     """Train, choose, export and judge a champion."""
     torch.set_num_threads(1)
+    number = _number(out / "bundle", bundle_version)
     train_days, val_days = find_days(traces, "train"), find_days(traces, "val")
     if short:
         train_days, val_days = train_days[:4], val_days[:1]
+    record_run(out, traces, train_days + val_days, seed)
     sunshine = read_days(train_days)
     plan = SHORT_PLAN if short else Plan()
     course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)
@@ -127,11 +131,18 @@ def main(
     console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
-    write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, bundle_version, seed)
+    write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, number, seed)
     if not short:
         rows = standings(compete(val_days, range(1), net, PiGains()))
         (out / "val.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
         console.print(as_table(rows))
+
+
+def _number(out: Path, given: int | None) -> int:
+    try:
+        return next_version(out, given)
+    except ExportError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

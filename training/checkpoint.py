@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+BEST_FILE, LAST_FILE = "best.safetensors", "last.safetensors"
 LEARNER = "learner"
 """What a learner's own state is called in its checkpoints."""
 _OPTIMIZER, _GENERATOR = "optimizer", "generator"

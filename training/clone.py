@@ -7,8 +7,6 @@ give the same graph, byte for byte.
 
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
-from importlib.metadata import version
 from math import cos, pi
 from pathlib import Path
 from typing import TypeVar
@@ -23,7 +21,7 @@ from torch import Tensor
 from core.limits import PHASE_CAP_W
 from core.site import Metering, Phases, per_phase
 from training.days import Day, data_sha256, find_days
-from training.export import Lineage, current_commit, export_bundle
+from training.export import Lineage, export_bundle
 from training.learners.scaling import scaling_of
 from training.lessons import TEACHERS, Answer, Lessons, attend, join, orders, vary
 from training.policy_net import PolicyNet
@@ -173,20 +171,11 @@ def main(
     """Clone a tuned law into a policy bundle, from a folder of traces with a SUMMARY.json."""
     train, val = (find_days(traces, split)[:days] for split in ("train", "val"))
     net, lessons = clone(train, val, teacher, Metering(metering), seed, epochs)
-    lineage = Lineage(
-        name=out.name,
-        bundle_version=bundle_version,
-        created_at_utc=datetime.now(UTC),
-        role="absorb",
-        metering=metering,
-        training_commit=current_commit(),
-        training_data_sha256=data_sha256(train + val),
-        minimum_daemon_version=version("sunkeep"),
-    )
+    lineage = Lineage.now(out.name, bundle_version, metering, data_sha256(train + val))
     actions_w = np.minimum(lessons.actions_w, np.float32(PHASE_CAP_W))
-    bundle = export_bundle(net, lessons.states, actions_w, lineage, out)
-    console.print(f"policy.onnx {bundle.manifest.files['policy.onnx']}", soft_wrap=True)
-    console.print(f"graph and network differ by at most {bundle.golden_error_w:.4f} W")
+    exported = export_bundle(net, lessons.states, actions_w, lineage, out)
+    console.print(f"policy.onnx {exported.bundle.manifest.files['policy.onnx']}", soft_wrap=True)
+    console.print(f"graph and network differ by at most {exported.parity_w:.4f} W")
 
 
 if __name__ == "__main__":

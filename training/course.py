@@ -12,12 +12,19 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import Contents, Progress, read_checkpoint, save_weights, write_checkpoint
+from training.checkpoint import (
+    BEST_FILE,
+    LAST_FILE,
+    Contents,
+    Progress,
+    read_checkpoint,
+    save_weights,
+    write_checkpoint,
+)
 from training.net import ReplayNet
 from training.replay import Batch, Judged, Plan, judge, rate_at, to_device, update
 from training.windows import JUDGED, Chances, Reel, Sunshine, measured, reel_of
 
-LAST_FILE, BEST_FILE = "last.safetensors", "best.safetensors"
 CHOICE_SEED = 12
 """Far ends of the choosing windows: the same for every run, so that runs can be compared."""
 

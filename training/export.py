@@ -3,10 +3,12 @@
 import hashlib
 import json
 import logging
+import shutil
 import subprocess
 import warnings
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from core.roles import Role
 from models.bundle import Bundle, load_bundle
 from models.features import FEATURE_NAMES
 from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
@@ -32,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class ExportError(Exception):
-    """The exported graph does not answer like the network."""
+    """No bundle was made; the message says why. What lay at the destination is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,33 @@ class Lineage:
     minimum_daemon_version: str
     period_s: float = 1.0
 
+    @classmethod
+    def now(cls, name: str, number: int, metering: str, data_sha256: str, commit: str = "") -> "Lineage":
+        """Of a policy for absorbing slaves, exported now from data and source that are named by their hashes.
+
+        Args:
+            number: the bundle's version.
+            commit: the source it was trained with; this one by default.
+        """
+        return cls(
+            name=name,
+            bundle_version=number,
+            created_at_utc=datetime.now(UTC),
+            role=Role.ABSORB.value,
+            metering=metering,
+            training_commit=commit or current_commit(),
+            training_data_sha256=data_sha256,
+            minimum_daemon_version=version("sunkeep"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A verified bundle; `parity_w` is the largest deviation between graph and network in W."""
+
+    bundle: Bundle
+    parity_w: float
+
 
 def export_bundle(
     net: nn.Module,
@@ -57,22 +87,22 @@ def export_bundle(
     lineage: Lineage,
     out: Path,
     memory_shape: tuple[int, ...] | None = None,
-) -> Bundle:
-    """Write a bundle and verify it as the daemon will.
+) -> Exported:
+    """Write a bundle and verify it as the daemon will, before it takes the place of what is at `out`.
 
     Args:
         net: [1, 30] raw features to [1, 3] W; with a memory, features and memory to W and memory.
         states: training features, [n, 30]; statistics, ranges and golden vectors come from them.
         actions_w: the actions that go with them, [n, 3].
         lineage: goes into the manifest.
-        out: directory; the bundle's files in it are replaced.
+        out: directory; a bundle in it is replaced.
         memory_shape: of the network's memory; all zero must mean the first tick.
 
     Raises:
-        ExportError: the graph deviates from the network by more than 0.01 W.
+        ExportError: the graph deviates from the network by more than 0.01 W, or `out` holds something else.
         BundleError: the bundle does not verify.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    _require_place(out)
     golden_states = _golden_states(states)
     answers = _answers(net, golden_states, memory_shape)
     contents = {
@@ -83,19 +113,66 @@ def export_bundle(
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = _manifest(states, lineage, hashes, memory_shape)
     contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1) + "\n").encode()
-    for name, content in contents.items():
-        (out / name).write_bytes(content)
-    bundle = load_bundle(out, lineage.minimum_daemon_version)
-    if not bundle.golden_error_w <= PARITY_W:
-        raise ExportError(f"graph and network differ by {bundle.golden_error_w:.4f} W")
-    if memory_shape is not None:
-        error_w = sequence_error_w(net, bundle, states[:PARITY_TICKS], memory_shape)
-        if not error_w <= PARITY_W:
-            raise ExportError(f"graph and network differ by {error_w:.4f} W along a sequence")
-    return bundle
+    beside = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    try:
+        for name, content in contents.items():
+            (beside / name).write_bytes(content)
+        bundle = load_bundle(beside, lineage.minimum_daemon_version)
+        along_w = sequence_error_w(net, bundle, states[:PARITY_TICKS], memory_shape)
+        parity_w = max(bundle.golden_error_w, along_w)
+        if not parity_w <= PARITY_W:
+            raise ExportError(f"graph and network differ by {parity_w:.4f} W, {PARITY_W:g} W are allowed")
+        _take_place(beside, out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return Exported(replace(bundle, directory=out), parity_w)
 
 
-def sequence_error_w(net: nn.Module, bundle: Bundle, states: Floats, memory_shape: tuple[int, ...]) -> float:
+def next_version(out: Path, given: int | None = None) -> int:
+    """The version of the next bundle at `out`: one more than of the bundle there, 1 where there is none.
+
+    Raises:
+        ExportError: `given` is not above the version there, or `out` holds something else.
+    """
+    _require_place(out)
+    try:
+        there = Manifest.model_validate_json((out / MANIFEST_FILE).read_bytes()).bundle_version
+    except FileNotFoundError:
+        there = 0
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{out / MANIFEST_FILE} cannot be read; give another folder") from error
+    if given is not None and given <= there:
+        raise ExportError(f"{out} holds version {there} already; versions only grow, so give {there + 1}")
+    return there + 1 if given is None else given
+
+
+def _require_place(out: Path) -> None:
+    """Nothing there, or a bundle, which may be replaced."""
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out} is a file; give a folder")
+    bundle_files = {POLICY_FILE, NORMALIZATION_FILE, GOLDEN_FILE, MANIFEST_FILE}
+    strangers = (
+        sorted(path.name for path in out.iterdir() if path.name not in bundle_files) if out.exists() else []
+    )
+    if strangers:
+        raise ExportError(f"{out} holds {strangers[0]}, which is no part of a bundle; give another folder")
+
+
+def _take_place(beside: Path, out: Path) -> None:
+    """Let a verified bundle replace what is at `out`."""
+    before = out.with_name(f".{out.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if out.exists():
+        out.rename(before)
+    beside.rename(out)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def sequence_error_w(
+    net: nn.Module, bundle: Bundle, states: Floats, memory_shape: tuple[int, ...] | None
+) -> float:
     """Largest deviation in W between graph and network over ticks in a row, with a restart half-way."""
     half, worst_w = len(states) // 2, 0.0
     for part in (states[:half], states[half:]):

@@ -86,7 +86,7 @@ def test_the_exported_bundle_answers_like_the_network(tmp_path: Path) -> None:
     net = fit(
         PolicyNet(scaling_of(torch.from_numpy(taught.states))), taught, lessons(500, 1), epochs=1, seed=0
     )
-    bundle = export_bundle(net, taught.states, taught.actions_w, LINEAGE, tmp_path / "toy")
+    bundle = export_bundle(net, taught.states, taught.actions_w, LINEAGE, tmp_path / "toy").bundle
     session = ort.InferenceSession((tmp_path / "toy" / "policy.onnx").read_bytes())
     with torch.no_grad():
         answers = net(torch.from_numpy(taught.states)).numpy()

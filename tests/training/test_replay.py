@@ -15,6 +15,8 @@ from safety.predictive import PredictiveGains
 from training.batch import View, age_weights, tick
 from training.batch_laws import predictive_law
 from training.checkpoint import (
+    BEST_FILE,
+    LAST_FILE,
     CheckpointError,
     Contents,
     Progress,
@@ -22,7 +24,7 @@ from training.checkpoint import (
     write_checkpoint,
     write_tensors,
 )
-from training.course import BEST_FILE, LAST_FILE, Course, choosing_reel, train
+from training.course import Course, choosing_reel, train
 from training.net import ReplayNet
 from training.replay import Batch, Plan, judge, rate_at, settled, update
 from training.windows import JUDGED, Chances, Reel, Sunshine, measured, read_days, reel_of, surplus_of, varied

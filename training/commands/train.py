@@ -1,11 +1,8 @@
 """`sunkeep train`: learn a policy and write it as a bundle."""
 
-import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import torch
@@ -13,17 +10,17 @@ from rich.console import Console
 from torch import Tensor
 
 from core.site import Metering
-from training.champion import write_bundle
-from training.checkpoint import CheckpointError, load_weights, read_actor
-from training.course import BEST_FILE, Course
+from training.champion import record_run, write_bundle
+from training.checkpoint import BEST_FILE, CheckpointError, load_weights, read_actor
+from training.course import Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
-from training.export import Lineage, current_commit, export_bundle
+from training.export import ExportError, Lineage, current_commit, export_bundle, next_version
 from training.learners.clone import Clone
-from training.learners.files import ACTIONS, read_transitions
+from training.learners.files import ACTIONS, read_transitions, transitions_sha256
 from training.learners.iql import Iql, IqlSettings
 from training.learners.learner import ActorLearner, Space
-from training.learners.loop import BEST, Judge, Outcome, Plan, TrainingDiverged, seeded
+from training.learners.loop import Judge, Outcome, Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Absolute, Residual
 from training.learners.on_sites import Grounds
@@ -34,6 +31,7 @@ from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Sampler, Transitions, TransitionsError
 from training.net import ReplayNet
 from training.replay import Plan as ReplayPlan
+from training.trained import RunRecord
 from training.windows import read_days
 
 OFFLINE = ("bc", "sac", "cql", "iql", "td3bc")
@@ -41,7 +39,7 @@ LEARNERS = (*OFFLINE, "ppo", "replay")
 BUNDLE, RUN = "bundle", "run"
 JUDGEMENTS = 20
 PATIENCE = 5
-REFUSALS = (TransitionsError, DaysError, CheckpointError, TrainingDiverged)
+REFUSALS = (TransitionsError, DaysError, CheckpointError, ExportError, TrainingDiverged)
 
 console = Console(stderr=True)
 
@@ -64,8 +62,26 @@ class Request:
     span_w: float
     gamma: float
     cql_weight: float
-    metering: str
-    bundle_version: int
+    metering: Literal["net", "per_phase"]
+    bundle_version: int | None
+
+    @property
+    def number(self) -> int:
+        """Version of the bundle. Raises ExportError."""
+        return next_version(self.out / BUNDLE, self.bundle_version)
+
+    def record(self, data_sha256: str) -> None:
+        """Write beside the weights what they are trained on, for `sunkeep export`."""
+        RunRecord(
+            learner=self.learner,
+            seed=self.seed,
+            metering=self.metering,
+            span_w=self.span_w,
+            action=self.action,
+            data=self.data.resolve(),
+            data_sha256=data_sha256,
+            training_commit=current_commit(),
+        ).write(self.out / RUN)
 
 
 @click.command("train")
@@ -99,7 +115,7 @@ class Request:
 @click.option("--gamma", type=click.FloatRange(0.0, 0.999), default=0.93, show_default=True)
 @click.option("--cql-weight", type=click.FloatRange(0.0), default=1.0, show_default=True, help="Of cql.")
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
-@click.option("--bundle-version", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
 def train(**options: Any) -> None:
     """Learn a policy from transitions (bc, sac, cql, iql, td3bc) or on simulated sites (ppo, replay).
 
@@ -110,6 +126,7 @@ def train(**options: Any) -> None:
         raise click.UsageError("no CUDA device here; use --device cpu")
     torch.set_num_threads(1)
     try:
+        next_version(request.out / BUNDLE, request.bundle_version)  # refused now, not after hours of training
         if request.learner == "replay":
             _replay(request)
         elif request.learner == "ppo":
@@ -136,7 +153,8 @@ def offline_learner(request: Request, space: Space) -> ActorLearner[Transitions]
 def _from_transitions(request: Request) -> None:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
-    table = read_transitions(request.data, request.action)
+    table, data_hash = read_transitions(request.data, request.action), transitions_sha256(request.data)
+    request.record(data_hash)
     console.print(f"{len(table)} transitions")
     learner = offline_learner(request, _space(request, phase_scaling(table.observation))).to(device)
     if request.start_from is not None and not request.resume:
@@ -149,14 +167,15 @@ def _from_transitions(request: Request) -> None:
     sampler = Sampler(table.to(device), request.batch, exchange=True)
     outcome = run_loop(learner, sampler, plan, generator, request.out / RUN, judge, request.resume)
     if judge is not None:
-        read_actor(request.out / RUN / BEST, learner)
-    _finish(request, learner, outcome, table.observation, table.action, _files_sha256(request.data))
+        read_actor(request.out / RUN / BEST_FILE, learner)
+    _finish(request, learner, outcome, table.observation, table.action, data_hash)
 
 
 def _on_sites(request: Request) -> None:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     days = find_days(request.data, "train")
+    request.record(data_sha256(days))
     settings = PpoSettings(gamma=request.gamma)
     grounds = Grounds(read_days(days), settings.horizon, device)
     states, actions_w = grounds.survey(generator)
@@ -180,13 +199,14 @@ def _replay(request: Request) -> None:
     """The recurrent residual, by its own course; `--steps` are its updates, and it goes on by itself."""
     train_days, val_days = (find_days(request.data, split) for split in ("train", "val"))
     sunshine, run = read_days(train_days), request.out / RUN
+    record_run(run, request.data, train_days + val_days, request.seed)
     course = Course(seed=request.seed, updates=request.steps, device=request.device)
     progress = run_course(sunshine, read_days(val_days), run, course, ReplayPlan())
     console.print(f"best J on val {progress.best:.1f} W at update {progress.best_step}")
     net = ReplayNet()
     load_weights(run / BEST_FILE, net)
     name, out = f"replay-{request.seed}", request.out / BUNDLE
-    write_bundle(net.eval(), train_days + val_days, sunshine, out, name, request.bundle_version, request.seed)
+    write_bundle(net.eval(), train_days + val_days, sunshine, out, name, request.number, request.seed)
 
 
 def _space(request: Request, scaling: Any) -> Space:
@@ -207,28 +227,10 @@ def _finish(
     outcome: Outcome,
     states: Tensor,
     actions_w: Tensor,
-    data_hash: str,
+    data_sha256: str,
 ) -> None:
     console.print(f"{outcome.step} steps, {outcome.steps_per_s:.0f} steps/s", soft_wrap=True)
-    lineage = Lineage(
-        name=f"{request.learner}-{request.seed}",
-        bundle_version=request.bundle_version,
-        created_at_utc=datetime.now(UTC),
-        role="absorb",
-        metering=request.metering,
-        training_commit=current_commit(),
-        training_data_sha256=data_hash,
-        minimum_daemon_version=version("sunkeep"),
-    )
-    policy = learner.cpu().deployed()
-    bundle = export_bundle(
-        policy, states.cpu().numpy(), actions_w.cpu().numpy(), lineage, request.out / BUNDLE
-    )
-    console.print(f"{request.out / BUNDLE}: graph and network differ by {bundle.golden_error_w:.4f} W")
-
-
-def _files_sha256(path: Path) -> str:
-    """One hash for a file, or over the names and hashes of a folder's files."""
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    lines = [f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lineage = Lineage.now(f"{request.learner}-{request.seed}", request.number, request.metering, data_sha256)
+    policy, bundle = learner.cpu().deployed(), request.out / BUNDLE
+    exported = export_bundle(policy, states.cpu().numpy(), actions_w.cpu().numpy(), lineage, bundle)
+    console.print(f"{bundle}: graph and network differ by {exported.parity_w:.4f} W")

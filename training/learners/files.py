@@ -13,6 +13,7 @@ from core.decision import Source
 from core.site import PHASE_NAMES
 from daemon.scoring import AVOIDABLE_WEIGHT
 from models.features import FEATURE_NAMES
+from training.days import files_sha256
 from training.learners.transitions import Transitions, TransitionsError, from_rows, joined
 from training.table import ACTION_NAMES, Floats, stacked
 
@@ -42,6 +43,11 @@ def read_transitions(path: Path, action: str = "acted") -> Transitions:
     if not files:
         raise TransitionsError(f"{path}: no Parquet file")
     return joined([_read(file, action) for file in files])
+
+
+def transitions_sha256(path: Path) -> str:
+    """One hash for what `read_transitions` reads."""
+    return files_sha256(path.glob("*.parquet") if path.is_dir() else [path])
 
 
 def write_log(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import Progress, read_checkpoint, write_checkpoint
+from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_checkpoint, write_checkpoint
 from training.learners.learner import Learner
 
 BatchT = TypeVar("BatchT")
@@ -21,8 +21,6 @@ Source = Callable[[torch.Generator], BatchT]
 """Gives the next batch; all luck comes from the generator."""
 Judge = Callable[[], float]
 """How bad the learner is now; less is better."""
-
-LAST, BEST = "last.safetensors", "best.safetensors"
 
 console = Console(stderr=True)
 
@@ -93,7 +91,7 @@ def train(
         TrainingDiverged: a reported figure is not finite.
         CheckpointError: there is nothing to resume from.
     """
-    progress = read_checkpoint(_in(out, LAST), learner.contents(generator)) if resume else Progress()
+    progress = read_checkpoint(_in(out, LAST_FILE), learner.contents(generator)) if resume else Progress()
     writer = None if out is None else SummaryWriter(str(out / "tensorboard"), purge_step=progress.step)
     try:
         return _run(_Training(learner, source, plan, generator, out, judge, progress, writer))
@@ -143,8 +141,8 @@ def _run(training: _Training) -> Outcome:
             if training.judge is not None and plan.judge_every and _is_due(plan.judge_every, plan, progress):
                 _judge(training, training.judge)
             if plan.save_every and progress.step % plan.save_every == 0:
-                training.save(LAST)
-    training.save(LAST)
+                training.save(LAST_FILE)
+    training.save(LAST_FILE)
     elapsed_s = max(perf_counter() - began_s, 1e-9)
     step = training.progress.step
     return Outcome(step, training.progress.best, figures, (step - first) / elapsed_s)
@@ -157,7 +155,7 @@ def _judge(training: _Training, judge: Judge) -> None:
     progress = training.progress
     if found < progress.best:
         training.progress = replace(progress, best=found, best_step=progress.step, waited=0)
-        training.save(BEST)
+        training.save(BEST_FILE)
     else:
         training.progress = replace(progress, waited=progress.waited + 1)
 

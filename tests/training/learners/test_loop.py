@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.training.learners.toys import TwoSteps, bandit, plain_space
-from training.checkpoint import CheckpointError, read_actor, read_checkpoint
+from training.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, read_actor, read_checkpoint
 from training.learners.clone import Clone
 from training.learners.iql import Iql
 from training.learners.learner import ActorLearner, Report
-from training.learners.loop import BEST, LAST, Plan, TrainingDiverged, seeded, train
+from training.learners.loop import Plan, TrainingDiverged, seeded, train
 from training.learners.ppo import Ppo, PpoSettings
 from training.learners.sac import Sac, SacSettings
 from training.learners.td3bc import Td3Bc
@@ -93,7 +93,7 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) ->
     outcome = train(learner, Sampler(DATA, 32), plan, generator, tmp_path, judge)
     assert (outcome.step, outcome.best) == (10, 2.0)
     kept = made("bc")
-    assert read_checkpoint(tmp_path / BEST, kept.contents(generator)).step == 4
+    assert read_checkpoint(tmp_path / BEST_FILE, kept.contents(generator)).step == 4
     assert torch.equal(kept.actor.mean.bias, best[0])
     assert not torch.equal(learner.actor.mean.bias, best[0])
 
@@ -118,14 +118,14 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
     run("bc", 0, 2, tmp_path)
     generator = seeded(0, CPU)
     with pytest.raises(CheckpointError, match="of Clone, not of Iql"):
-        read_checkpoint(tmp_path / LAST, made("iql").contents(generator))
+        read_checkpoint(tmp_path / LAST_FILE, made("iql").contents(generator))
     with pytest.raises(CheckpointError, match="size mismatch"):
-        read_checkpoint(tmp_path / LAST, Clone(plain_space(1, 16)).contents(generator))
+        read_checkpoint(tmp_path / LAST_FILE, Clone(plain_space(1, 16)).contents(generator))
     with pytest.raises(CheckpointError, match="size mismatch"):
-        read_actor(tmp_path / LAST, Sac(plain_space(1, 16)))
-    (tmp_path / LAST).write_bytes(b"not a checkpoint")
+        read_actor(tmp_path / LAST_FILE, Sac(plain_space(1, 16)))
+    (tmp_path / LAST_FILE).write_bytes(b"not a checkpoint")
     with pytest.raises(CheckpointError):
-        read_checkpoint(tmp_path / LAST, made("bc").contents(generator))
+        read_checkpoint(tmp_path / LAST_FILE, made("bc").contents(generator))
     with pytest.raises(CheckpointError):
         read_checkpoint(tmp_path / "missing", made("bc").contents(generator))
 
@@ -135,7 +135,7 @@ def test_a_learner_begins_with_the_actor_of_a_clone(name: str, tmp_path: Path) -
     clone = run("bc", 0, 5, tmp_path)
     learner = made(name)
     assert not same(learner.actor, clone.actor)
-    read_actor(tmp_path / LAST, learner)
+    read_actor(tmp_path / LAST_FILE, learner)
     assert same(learner.actor, clone.actor)
     if isinstance(learner, Td3Bc):
         assert same(learner.actor_target, clone.actor)
