@@ -39,6 +39,7 @@ class Plan:
     seed: int = 0
     minutes: float = 10.0
     weighted: bool = True
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ def fit(
         keep: called with the model whenever it is the best so far, for a checkpoint.
     """
     torch.manual_seed(plan.seed)
-    model = ForwardDynamicsModel(shape) if begin is None else deepcopy(begin)
-    criterion = ForwardModelLoss(weighted=plan.weighted)
+    device = torch.device(plan.device)
+    model = (ForwardDynamicsModel(shape) if begin is None else deepcopy(begin)).to(device)
+    criterion = ForwardModelLoss(weighted=plan.weighted).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=plan.patience)
     luck = torch.Generator().manual_seed(plan.seed)
-    states, actions = as_tensors(train.states, train.actions_w, scaling)
-    targets = scaling.state(torch.from_numpy(train.targets))
+    states, actions = (x.to(device) for x in as_tensors(train.states, train.actions_w, scaling))
+    targets = scaling.state(torch.from_numpy(train.targets)).to(device)
     best, best_loss = deepcopy(model), float("inf")
     if begin is not None:
         best_loss = weighted_loss(best, val, scaling, criterion)
@@ -84,7 +86,7 @@ def fit(
     for number in range(1, plan.epochs + 1):
         model.train()
         total, done = 0.0, 0
-        batches = torch.split(torch.randperm(len(train), generator=luck), plan.batch)
+        batches = torch.split(torch.randperm(len(train), generator=luck).to(device), plan.batch)
         for rows in batches:
             loss = criterion(model(states[rows], actions[rows]), targets[rows])
             optimizer.zero_grad()
@@ -104,16 +106,17 @@ def fit(
         scheduler.step(val_loss)
         if process_time() > enough_s:
             break
-    return best.eval()
+    return best.cpu().eval()
 
 
 def predicted(model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling) -> Tensor:
-    """Normalised states after the look-ahead, [n, 30]."""
-    states, actions = as_tensors(rows.states, rows.actions_w, scaling)
+    """Normalised states after the look-ahead, [n, 30], on the CPU."""
+    device = next(model.parameters()).device
+    states, actions = (x.to(device) for x in as_tensors(rows.states, rows.actions_w, scaling))
     model.eval()
     with torch.inference_mode():
         pairs = zip(*(torch.split(x, JUDGED_AT_ONCE) for x in (states, actions)), strict=True)
-        return torch.cat([model(state, action) for state, action in pairs])
+        return torch.cat([model(state, action) for state, action in pairs]).cpu()
 
 
 def squared_errors(model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling) -> Tensor:
@@ -126,7 +129,7 @@ def weighted_loss(
     model: ForwardDynamicsModel, rows: LookAheads, scaling: Scaling, criterion: ForwardModelLoss
 ) -> float:
     """The loss over all rows, without dropout."""
-    return float((squared_errors(model, rows, scaling) * criterion.weights).mean())
+    return float((squared_errors(model, rows, scaling) * criterion.weights.cpu()).mean())
 
 
 @dataclass(frozen=True)

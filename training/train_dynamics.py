@@ -36,6 +36,7 @@ console = Console(stderr=True)
 @click.option("--patience", type=click.IntRange(0), default=DEFAULTS.patience, show_default=True)
 @click.option("--minutes", type=click.FloatRange(0.0), default=DEFAULTS.minutes, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True)
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default=DEFAULTS.device, show_default=True)
 @click.option("--unweighted", is_flag=True, help="Every feature counts the same.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the tables here as Markdown, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -50,13 +51,16 @@ def main(
     patience: int,
     minutes: float,
     seed: int,
+    device: str,
     unweighted: bool,
     report: Path | None,
     as_json: bool,
 ) -> None:
     """Train the forward dynamics model and judge it on days it never saw."""
     torch.set_num_threads(1)
-    plan = Plan(epochs, batch, learning_rate, patience, seed, minutes, weighted=not unweighted)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise click.UsageError("no CUDA device here; use --device cpu")
+    plan = Plan(epochs, batch, learning_rate, patience, seed, minutes, not unweighted, device)
     try:
         if judge_only:
             trained = judged_on(dataset, *load_model(begin or out / WEIGHTS_FILE))

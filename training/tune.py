@@ -1,44 +1,36 @@
-"""Tune the gains of the deterministic laws on training days, under the limits of the radio.
+"""Tuning of the deterministic laws: candidates, what each costs, and whether the best is worth a change.
 
-    python -m training.tune FOLDER --law pi|predictive [--metering net|per_phase] [--json FILE]
-
-FOLDER holds traces and a `SUMMARY.json` that lists them with `file`, `split` and `pv_connection`; only the
-training split is read. From every day one stretch is drawn in which the surplus can be placed, and every
-candidate is run on all of them by `daemon.simulate`: the same decision, airtime and safety as in live
+Every candidate lives all stretches in `daemon.simulate`: the same decision, airtime and safety as in live
 control, with a radio and slaves of its own per stretch and the same ones for every candidate. The score is
-J = export + 0.5 avoidable import as a mean power, without the surplus that exceeds all slaves together.
-
-A first round draws candidates from `RANGES`, a second one around the best of them.
+J = export + 0.5 avoidable import as a mean power, without the export that no slave could have prevented.
+Candidates are drawn from `RANGES` at first, later around the best of them. Nothing here needs torch.
 """
 
-import argparse
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from multiprocessing import Pool
-from pathlib import Path
+from time import monotonic
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
 
 from core.decision import Authority
 from core.parts import cold_start
-from core.site import Metering, Site
+from core.site import Site
 from daemon.assembly import assemble
-from daemon.simulate import Pilot, Scenario, default_site, simulate
-from plant.stepped import bare_grid_w
-from plant.trace import load_trace
+from daemon.scoring import AVOIDABLE_WEIGHT
+from daemon.simulate import Pilot, simulate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
 from safety.supervisor import ModeSupervisor
+from training.stretches import Stretch
 
 Gains: TypeAlias = PiGains | PredictiveGains
 
+LAWS = ("pi", "predictive")
 RANGES: dict[str, dict[str, tuple[float, float]]] = {
     "pi": {"kp": (0.3, 1.1), "ki": (0.12, 0.42), "margin_w": (-20.0, 40.0)},
     "predictive": {
@@ -51,71 +43,64 @@ RANGES: dict[str, dict[str, tuple[float, float]]] = {
     },
 }
 """Where candidates are drawn. Wider ranges lose in the first round, and above them the loop swings."""
-SURPLUS_W = (400.0, 12_000.0)
-"""Mean surplus of a stretch: something to place, and not more than all slaves can take."""
-TABLE_WIDTH = 110
-DRAWS = 200
-"""Stretches tried per day."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """A part of a training day with its own radio; `beyond_w` is the mean surplus nobody could place."""
-
-    scenario: Scenario
-    beyond_w: float
+STEPS = {"margin_w": 0.5}
+STEP = 0.01
+"""Gains are rounded before they are judged, so that what is told is what was tried."""
+ANYWHERE_SHARE = 0.6
+"""Of the time or the candidates: drawn anywhere. The rest is drawn around the best three."""
+WORTH = 0.01
+"""A change must save this share of J."""
+RESAMPLES = 2000
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Result:
-    """Mean powers over all stretches, in W."""
+    """Mean powers in W, a row per stretch: export that could have been prevented, and avoidable import."""
 
     gains: Gains
-    j_w: float
-    export_w: float
-    avoidable_import_w: float
+    export_w: NDArray[np.float64]
+    avoidable_w: NDArray[np.float64]
+
+    @property
+    def costs_w(self) -> NDArray[np.float64]:
+        """J of each stretch."""
+        return self.export_w + AVOIDABLE_WEIGHT * self.avoidable_w
+
+    @property
+    def j_w(self) -> float:
+        """J over all stretches."""
+        return float(self.costs_w.mean())
 
 
-def training_stretches(
-    folder: Path, site: Site, seed: int, *, stretch_s: int = 2400, per_day: int = 1, split: str = "train"
-) -> tuple[Stretch, ...]:
-    """Stretches of the days of a split; days without enough sun have none."""
-    luck = np.random.default_rng(seed)
-    stretches = []
-    for number, day in enumerate(json.loads((folder / "SUMMARY.json").read_text())):
-        if day["split"] != split:
-            continue
-        whole = Scenario(load_trace(folder / Path(day["file"]).name), site, day["pv_connection"])
-        surplus_w = -bare_grid_w(whole.trace, whole.connection).sum(axis=1)
-        for repeat in range(per_day):
-            start_s = _sunny_start(surplus_w, stretch_s, luck)
-            if start_s is None:
-                continue
-            end_s = start_s + stretch_s
-            part = replace(whole, start_s=start_s, end_s=end_s, seed=1000 * seed + 10 * number + repeat)
-            stretches.append(Stretch(part, _beyond_w(part)))
-    return tuple(stretches)
+@dataclass(frozen=True)
+class Budget:
+    """When a search ends: after some minutes, or after a number of candidates."""
+
+    minutes: float
+    candidates: int | None = None
+    clock: Callable[[], float] = monotonic
+
+    def meter(self) -> Callable[[int], float]:
+        """How far the search is, 0 to 1, given the candidates judged since now."""
+        began_s = self.clock()
+
+        def done(judged: int) -> float:
+            if self.candidates is not None:
+                return judged / self.candidates
+            return (self.clock() - began_s) / (60.0 * self.minutes)
+
+        return done
 
 
-def _sunny_start(surplus_w: NDArray[np.float64], stretch_s: int, luck: Generator) -> int | None:
-    for start_s in luck.integers(0, len(surplus_w) - stretch_s, DRAWS):
-        part_w = surplus_w[start_s : start_s + stretch_s]
-        if SURPLUS_W[0] <= part_w.mean() <= SURPLUS_W[1]:
-            return int(start_s)
-    return None
+def default_gains(law: str) -> Gains:
+    """What the law has without a configuration."""
+    return PiGains() if law == "pi" else PredictiveGains()
 
 
-def _beyond_w(scenario: Scenario) -> float:
-    """Mean export that remains when every slave takes all it can, as billed."""
-    site = scenario.site
-    room_w = np.zeros(3)
-    for slave in site.slaves:
-        room_w[slave.phase] += slave.max_w
-    room_w = np.minimum(room_w, site.limits.phase_max_w)
-    surplus_w = -bare_grid_w(scenario.trace, scenario.connection)[scenario.start_s : scenario.end_s]
-    if site.metering is Metering.NET:
-        return float(np.maximum(surplus_w.sum(axis=1) - room_w.sum(), 0.0).mean())
-    return float(np.maximum(surplus_w - room_w, 0.0).sum(axis=1).mean())
+def law_of(gains: Gains) -> str:
+    """Name of the law that has such gains."""
+    return "pi" if isinstance(gains, PiGains) else "predictive"
 
 
 def pilot_of(gains: Gains, site: Site) -> Pilot:
@@ -131,30 +116,31 @@ def judge(gains: Gains, stretches: Sequence[Stretch]) -> Result:
     for stretch in stretches:
         summary = simulate(stretch.scenario, pilot_of(gains, stretch.scenario.site)).score.summary()
         to_w = 3600.0 / summary["seconds"]
-        rows.append(
-            (
-                summary["j_wh"] * to_w - stretch.beyond_w,
-                summary["export_wh"] * to_w - stretch.beyond_w,
-                summary["avoidable_import_wh"] * to_w,
-            )
-        )
-    j_w, export_w, avoidable_w = np.mean(rows, axis=0)
-    return Result(gains, float(j_w), float(export_w), float(avoidable_w))
+        rows.append((summary["export_wh"] * to_w - stretch.beyond_w, summary["avoidable_import_wh"] * to_w))
+    export_w, avoidable_w = np.array(rows).T
+    return Result(gains, export_w, avoidable_w)
+
+
+def rounded(gains: Gains) -> Gains:
+    """The gains in the steps in which they are told."""
+    steps = {name: STEPS.get(name, STEP) for name in RANGES[law_of(gains)]}
+    values: Any = {name: round(round(getattr(gains, name) / s) * s, 6) for name, s in steps.items()}
+    return replace(gains, **values)
 
 
 def draw(law: str, luck: Generator) -> Gains:
     """A candidate anywhere in the ranges."""
     values = {name: float(luck.uniform(low, high)) for name, (low, high) in RANGES[law].items()}
-    return PiGains(**values) if law == "pi" else PredictiveGains(**values)
+    return rounded(replace(default_gains(law), **values))
 
 
-def near(best: Gains, law: str, luck: Generator, share: float = 0.12) -> Gains:
+def near(best: Gains, luck: Generator, share: float = 0.12) -> Gains:
     """A candidate around another one; `share` of each range is the standard deviation."""
     values = {}
-    for name, (low, high) in RANGES[law].items():
+    for name, (low, high) in RANGES[law_of(best)].items():
         value = getattr(best, name) + share * (high - low) * float(luck.normal())
         values[name] = min(max(low, value), high)
-    return replace(best, **values)
+    return rounded(replace(best, **values))
 
 
 _STRETCHES: tuple[Stretch, ...] = ()
@@ -169,76 +155,76 @@ def _judge(gains: Gains) -> Result:
     return judge(gains, _STRETCHES)
 
 
-def search(
-    law: str, stretches: tuple[Stretch, ...], rounds: tuple[int, int], luck: Generator, processes: int
-) -> list[Result]:
-    """Both rounds, and the present defaults among the candidates; best first."""
-    default: Gains = PiGains() if law == "pi" else PredictiveGains()
+@contextmanager
+def judging(
+    stretches: tuple[Stretch, ...], processes: int
+) -> Iterator[Callable[[Sequence[Gains]], list[Result]]]:
+    """Judges candidates, several at a time where there are processes for it."""
+    if processes == 1:
+        yield lambda candidates: [judge(gains, stretches) for gains in candidates]
+        return
     with Pool(processes, _begin, (stretches,)) as pool:
-
-        def judged(candidates: list[Gains], title: str) -> list[Result]:
-            answers = pool.imap_unordered(_judge, candidates)
-            shown = track(answers, title, len(candidates), console=Console(stderr=True))
-            return sorted(shown, key=lambda result: result.j_w)
-
-        first = judged([default, *(draw(law, luck) for _ in range(rounds[0]))], "anywhere")
-        second = [near(first[n % 3].gains, law, luck) for n in range(rounds[1])]
-        return sorted([*first, *judged(second, "around the best")], key=lambda result: result.j_w)
+        yield lambda candidates: pool.map(_judge, candidates)
 
 
-def as_table(results: Sequence[Result], default: Gains) -> Table:
-    """The best candidates and the present defaults."""
-    names = [field.name for field in fields(default)]
-    table = Table("", "J W", "export W", "import W", *names, caption="import: the avoidable part")
-    table.columns[0].no_wrap = True
-    shown = [*results[:8], *(result for result in results[8:] if result.gains == default)]
-    for result in shown:
-        gains = [f"{getattr(result.gains, name):.3g}" for name in names]
-        powers = [f"{w:.1f}" for w in (result.j_w, result.export_w, result.avoidable_import_w)]
-        table.add_row("default" if result.gains == default else "", *powers, *gains)
-    return table
+def search(
+    first: Sequence[Gains],
+    stretches: tuple[Stretch, ...],
+    budget: Budget,
+    luck: Generator,
+    processes: int = 1,
+    tell: Callable[[float, float], None] = lambda _done, _best_w: None,
+) -> list[Result]:
+    """Judge `first`, then candidates of the same law until the budget is spent; best first.
+
+    Args:
+        tell: called with how far the search is (0 to 1) and the least J so far.
+    """
+    law, done = law_of(first[0]), budget.meter()
+    with judging(stretches, processes) as judged:
+        results = sorted(judged(list(dict.fromkeys(first))), key=lambda result: result.j_w)
+        while (so_far := done(len(results))) < 1.0:
+            tell(so_far, results[0].j_w)
+            if so_far < ANYWHERE_SHARE:
+                candidates = [draw(law, luck) for _ in range(processes)]
+            else:
+                candidates = [near(results[n % 3 % len(results)].gains, luck) for n in range(processes)]
+            results = sorted([*results, *judged(candidates)], key=lambda result: result.j_w)
+    tell(1.0, results[0].j_w)
+    return results
 
 
-def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Every candidate with its score, best first."""
-    return [
-        {
-            "j_w": result.j_w,
-            "export_w": result.export_w,
-            "avoidable_import_w": result.avoidable_import_w,
-            "gains": {field.name: getattr(result.gains, field.name) for field in fields(result.gains)},
-        }
-        for result in results
-    ]
+@dataclass(frozen=True)
+class Saved:
+    """What other gains save of J in W: the mean over days, and its interval from resampled days."""
+
+    mean_w: float
+    low_w: float
+    high_w: float
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Search and show."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--law", choices=sorted(RANGES), required=True)
-    parser.add_argument("--metering", choices=[m.value for m in Metering], default=Metering.NET.value)
-    parser.add_argument("--rounds", type=int, nargs=2, default=(60, 30), metavar=("ANYWHERE", "NEAR"))
-    parser.add_argument("--seed", type=int, default=1, help="draws stretches, radios and candidates")
-    parser.add_argument("--per-day", type=int, default=1, help="stretches per training day")
-    parser.add_argument("--minutes", type=int, default=40, help="length of a stretch")
-    parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="write every candidate here")
-    options = parser.parse_args(arguments)
-    site = default_site(Metering(options.metering))
-    stretches = training_stretches(
-        options.folder, site, options.seed, stretch_s=60 * options.minutes, per_day=options.per_day
-    )
-    luck = np.random.default_rng([options.seed, 1])
-    results = search(options.law, stretches, tuple(options.rounds), luck, options.processes)
-    if options.json:
-        options.json.write_text(json.dumps(as_json(results), indent=1))
-    console = Console()
-    console.width = max(console.width, TABLE_WIDTH)
-    console.print(as_table(results, PiGains() if options.law == "pi" else PredictiveGains()))
+def saved(before: Result, after: Result, stretches: Sequence[Stretch]) -> Saved:
+    """What `after` saves over `before` on the same stretches."""
+    names = np.array([stretch.day for stretch in stretches])
+    per_stretch_w = before.costs_w - after.costs_w
+    days_w = np.array([per_stretch_w[names == name].mean() for name in dict.fromkeys(names.tolist())])
+    drawn = np.random.default_rng(0).integers(len(days_w), size=(RESAMPLES, len(days_w)))
+    low_w, high_w = np.quantile(days_w[drawn].mean(axis=1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Saved(float(days_w.mean()), float(low_w), float(high_w))
 
 
-if __name__ == "__main__":
-    main()
+def is_worth_a_change(gain: Saved, present: Result) -> bool:
+    """Whether the days that choose speak clearly for other gains."""
+    return gain.low_w > 0.0 and gain.mean_w >= WORTH * present.j_w
+
+
+def as_toml(gains: Gains) -> str:
+    """A section [fallback] for `sunkeep.toml`; gains that are the law's own and never tuned are left out."""
+    lines = [f'law = "{law_of(gains)}"']
+    tuned = RANGES[law_of(gains)]
+    own = default_gains(law_of(gains))
+    for field in fields(gains):
+        value = getattr(gains, field.name)
+        if field.name in tuned or value != getattr(own, field.name):
+            lines.append(f"{field.name} = {value:g}")
+    return "\n".join(["[fallback]", *lines]) + "\n"

@@ -1,7 +1,6 @@
 """Data sets: from journals, foreign logs and simulated days; equal where they tell of the same seconds."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,14 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
-from core.decision import Authority
 from core.site import PHASE_NAMES, Metering
-from core.tick import decide
 from daemon import __main__ as command_line
-from daemon.pilots import pilot
-from daemon.records import Event, Start, Tick, to_line
-from daemon.settings import parse_settings
-from daemon.simulate import Scenario, Wires
+from daemon.records import Tick
 from models.features import FEATURE_NAMES
 from models.manifest import Normalization
+from plant.trace import DAY_S
 from tests.daemon.configuration import CONFIGURATION
-from tests.training.site_days import swinging_day
+from tests.training.site_days import MIDNIGHT_S, lived, swinging_day, write_journals
 from training.commands.dataset import dataset
 from training.dataset import DatasetManifest
 from training.foreign import BATCH_ROWS, COLUMNS, COMMANDS, METER, PI, by_second, read_batches
@@ -31,60 +26,13 @@ from training.look_aheads import read_look_aheads
 from training.samples import DatasetError, Grid
 from training.table import ACTION_NAMES, NEXT_NAMES, SCHEMA
 
-MIDNIGHT_S = 1_780_012_800
-"""2026-05-29, 00:00 UTC."""
-DAY_S = 86_400
 DAYS, TICKS = 4, 90
 RUNNER = CliRunner()
 
 
-def lived() -> Iterator[tuple[int, Tick]]:
-    """Four days, a minute and a half of each at noon, as a daemon would write them down: (second, tick)."""
-    site = parse_settings(CONFIGURATION, Path("sunkeep.toml")).core_site()
-    acting = pilot("pi", site)
-    assert acting is not None
-    for day in range(DAYS):
-        scenario = Scenario(swinging_day(), site, "3ph", 43_200, 43_200 + TICKS, seed=day, settle_s=0)
-        far_end = scenario.far_end()
-        wires, memory = Wires(scenario, far_end), acting.memory
-        for _ in range(TICKS):
-            snapshot = wires.snapshot()
-            decision, memory = decide(snapshot, Authority.FALLBACK, memory, acting.parts)
-            second = MIDNIGHT_S + day * DAY_S + far_end.now_s
-            accepted = True if wires.transmit(decision) else None
-            far_end.step()
-            yield (
-                second,
-                Tick(
-                    unix_s=second + 0.02 * (snapshot.tick % 5),
-                    snapshot=snapshot,
-                    authority=Authority.FALLBACK,
-                    propensity=0.25,
-                    block=second // 900,
-                    confounded=False,
-                    decision=decision,
-                    accepted=accepted,
-                ),
-            )
-
-
 @pytest.fixture(scope="module")
 def ticks() -> list[tuple[int, Tick]]:
-    return list(lived())
-
-
-def write_journals(folder: Path, ticks: list[tuple[int, Tick]]) -> Path:
-    folder.mkdir()
-    for day in range(DAYS):
-        run = f"run-{day}"
-        start = Start(
-            version="0", unix_s=0.0, run=run, settings_path="/sunkeep.toml", settings_toml=CONFIGURATION,
-            bundle_sha256="", standing={},
-        )  # fmt: skip
-        of_day = [tick for second, tick in ticks if second // DAY_S == MIDNIGHT_S // DAY_S + day]
-        records = [start, *of_day[:40], Event(unix_s=0.0, event="note"), *of_day[40:]]
-        (folder / f"{run}.journal").write_bytes(b"".join(map(to_line, records)))
-    return folder
+    return list(lived(CONFIGURATION, DAYS, TICKS))
 
 
 def write_logs(folder: Path, ticks: list[tuple[int, Tick]], readings_per_s: int = 4) -> Path:
@@ -130,7 +78,7 @@ def config(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def from_journals(tmp_path_factory: pytest.TempPathFactory, ticks: list[tuple[int, Tick]]) -> Path:
     folder = tmp_path_factory.mktemp("journals")
-    made("--journals", write_journals(folder / "in", ticks), "--out", folder / "out")
+    made("--journals", write_journals(folder / "in", ticks, CONFIGURATION), "--out", folder / "out")
     return folder / "out"
 
 
@@ -193,7 +141,7 @@ def test_days_are_whole_in_one_split_and_the_manifest_tells(from_journals: Path)
 
 
 def test_equal_sources_give_equal_bytes(tmp_path: Path, ticks: list[tuple[int, Tick]]) -> None:
-    journals = write_journals(tmp_path / "in", ticks)
+    journals = write_journals(tmp_path / "in", ticks, CONFIGURATION)
     one, other = (made("--journals", journals, "--out", tmp_path / name) for name in ("one", "other"))
     assert one == other
 
@@ -316,7 +264,7 @@ def test_seconds_that_come_twice_are_left_out_and_counted(
     tmp_path: Path, from_journals: Path, ticks: list[tuple[int, Tick]]
 ) -> None:
     """A clock that was set back by a minute at a restart: what it tells again is not told again."""
-    journals = write_journals(tmp_path / "in", ticks)
+    journals = write_journals(tmp_path / "in", ticks, CONFIGURATION)
     first = journals / "run-0.journal"
     (journals / "run-0-again.journal").write_bytes(first.read_bytes())
     manifest = made("--journals", journals, "--out", tmp_path / "out")
@@ -331,7 +279,7 @@ def refused(*arguments: str | Path) -> str:
 
 
 def test_refusals_say_what_to_do(tmp_path: Path, ticks: list[tuple[int, Tick]]) -> None:
-    journals = write_journals(tmp_path / "in", ticks)
+    journals = write_journals(tmp_path / "in", ticks, CONFIGURATION)
     assert "give one of" in refused("--out", tmp_path / "out")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "file").touch()

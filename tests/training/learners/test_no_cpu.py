@@ -1,0 +1,146 @@
+"""One update of every learner on a device that is not the CPU: no tensor is left behind.
+
+This proves devices, not numbers: no value is computed, and fused kernels of a GPU are not run.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.training.no_cpu import AWAY, Luck, learner_away, sent_away, watched
+from training.dynamics import Scaling as StateScaling
+from training.dynamics import Shape
+from training.fit_dynamics import Plan as FitPlan
+from training.fit_dynamics import fit
+from training.learners import clone, iql, iql_discrete, ppo, sac, td3bc
+from training.learners.clone import Clone
+from training.learners.iql import Iql
+from training.learners.iql_discrete import Choices, DiscreteIql
+from training.learners.learner import Learner, Space
+from training.learners.networks import Residual
+from training.learners.on_sites import Grounds
+from training.learners.ppo import Ppo, PpoSettings
+from training.learners.sac import Sac, SacSettings
+from training.learners.td3bc import Td3Bc
+from training.learners.transitions import Sampler, Transitions
+from training.look_aheads import LookAheads
+from training.net import ReplayNet
+from training.policy_net import Scaling
+from training.replay import Batch, Plan, judge, to_device, update
+from training.windows import JUDGED, Chances, Sunshine, measured, reel_of
+
+HIDDEN = 8
+SPACE = Space(Scaling(torch.zeros(30), torch.ones(30)), 3, Residual(700.0), HIDDEN)
+CHOICES = Choices(SPACE.scaling, 5, HIDDEN)
+OFFLINE: dict[str, Callable[[], Learner[Transitions]]] = {
+    "bc": lambda: Clone(SPACE),
+    "sac": lambda: Sac(SPACE, SacSettings(cql_weight=0.0)),
+    "cql": lambda: Sac(SPACE, SacSettings(cql_weight=1.0, cql_samples=3)),
+    "iql": lambda: Iql(SPACE),
+    "td3bc": lambda: Td3Bc(SPACE),
+}
+
+
+@pytest.fixture(autouse=True)
+def _plain_adam(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam without fused kernels, which the stand-in device does not have."""
+
+    def plain(parameters: Any, lr: float) -> torch.optim.Adam:
+        return torch.optim.Adam(parameters, lr)
+
+    for module in (clone, iql, iql_discrete, ppo, sac, td3bc):
+        monkeypatch.setattr(module, "adam", plain)
+
+
+def rows(actions: Tensor, mask: Tensor | None = None) -> Transitions:
+    states, count = torch.rand(40, 30), torch.zeros(40)
+    return Transitions(states, actions, torch.rand(40), states + 1.0, count, count, mask=mask)
+
+
+def updated(learner: Learner[Transitions], table: Transitions, exchange: bool) -> None:
+    learner_away(learner)
+    source, luck = Sampler(table.to(AWAY), 16, exchange), Luck()
+    for _ in range(2):  # the first fills the optimisers' state
+        with watched(is_strict=True):
+            learner.update(source(luck), luck)
+    for values in learner.state_dict().values():
+        assert values.device == AWAY
+    for optimizer in learner.optimizers.values():
+        assert optimizer.state  # there were gradients for what it holds
+
+
+@pytest.mark.parametrize("name", list(OFFLINE))
+def test_an_update_from_transitions(name: str) -> None:
+    updated(OFFLINE[name](), rows(torch.rand(40, 3)), exchange=True)
+
+
+def test_an_update_over_discrete_choices() -> None:
+    mask = torch.ones(40, 5, dtype=torch.bool)
+    updated(DiscreteIql(CHOICES), rows(torch.zeros(40, 1, dtype=torch.int64), mask), exchange=False)
+
+
+def days() -> tuple[Sunshine, ...]:
+    pv_w = np.full(3000, 6000.0, np.float32)
+    return (Sunshine(np.full((3000, 3), 300.0, np.float32), pv_w, "3ph", (0, 3000)),)
+
+
+def test_an_update_on_simulated_sites() -> None:
+    learner = Ppo(SPACE, PpoSettings(horizon=3, epochs=1, minibatch=6))
+    learner_away(learner)
+    grounds, luck = Grounds(days(), 3, AWAY, count=4), Luck()
+    with watched(is_strict=False):  # days are drawn on the CPU and transferred
+        rollout = grounds.rollouts(learner)(luck)
+    with watched(is_strict=True):
+        learner.update(rollout, luck)
+
+
+def test_an_update_of_the_replay() -> None:
+    net = ReplayNet()
+    optimizer = torch.optim.Adam(net.parameters())
+    sent_away(net, {"adam": optimizer})
+    plan = Plan(rows=2, groups=2, stretch_s=6, lead_s=1)
+    batch = Batch(days(), plan, Chances(), AWAY, net)
+    for step in range(2):
+        with watched(is_strict=False):
+            batch.enter(np.random.default_rng(step))
+        with watched(is_strict=True):
+            update(net, batch, optimizer, 0.001, plan)
+    assert optimizer.state
+    luck = np.random.default_rng(2)
+    with watched(is_strict=False):
+        judge(to_device(reel_of(measured(days(), 8)[:2], luck, JUDGED), AWAY), net.policy, lead_s=2)
+
+
+def test_an_epoch_of_the_dynamics_model() -> None:
+    luck = np.random.default_rng(0)
+    states, actions_w = (luck.normal(size=(40, n)).astype(np.float32) for n in (30, 3))
+    seconds = np.arange(40)
+    table = LookAheads(states, actions_w, states, seconds, seconds * 0, np.full(40, "fallback"))
+    plan = FitPlan(epochs=1, batch=16, device=AWAY.type)
+    scaling = StateScaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
+    with watched(is_strict=False):  # the table begins on the CPU, predictions come back to it
+        fit(table, table, scaling, plan, Shape(hidden_dim=HIDDEN, lstm_hidden=4))
+
+
+class Forgetful(nn.Module):
+    """A tensor that is neither parameter nor buffer: it stays where it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.scale = nn.Parameter(torch.ones(3)), torch.full((3,), 2.0)
+
+    def forward(self) -> Tensor:
+        return (self.weight * self.scale).sum()
+
+
+def test_the_watch_sees_what_was_left_behind() -> None:
+    net = Forgetful()
+    sent_away(net, {})
+    with pytest.raises((AssertionError, RuntimeError), match=r"CPU|cpu"), watched(is_strict=False):
+        net()
+    with pytest.raises(AssertionError, match=r"left on the CPU: \(3,\)"), watched(is_strict=True):
+        torch.ones(3).exp()
