@@ -22,7 +22,8 @@ from training.checkpoint import BEST_FILE, load_weights
 from training.contest import as_table, compete, standings
 from training.course import Course, console, train
 from training.days import Day, data_sha256, find_days
-from training.export import ExportError, Floats, Lineage, current_commit, export_bundle, next_version
+from training.destination import ExportError, next_version
+from training.export import Floats, Lineage, current_commit, export_bundle
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
 from training.replay import Plan, judge

@@ -22,6 +22,7 @@ from core.roles import Role
 from models.bundle import Bundle, load_bundle
 from models.features import FEATURE_NAMES
 from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
+from training.destination import ExportError, require_place, take_place
 
 GOLDEN_VECTORS = 64
 PARITY_W = 0.01
@@ -32,10 +33,6 @@ PARITY_TICKS = 600
 MEMORY_IN, MEMORY_OUT = "memory_in", "memory_out"
 
 Floats = npt.NDArray[np.float32]
-
-
-class ExportError(Exception):
-    """No bundle was made; the message says why. What lay at the destination is as it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +99,7 @@ def export_bundle(
         ExportError: the graph deviates from the network by more than 0.01 W, or `out` holds something else.
         BundleError: the bundle does not verify.
     """
-    _require_place(out)
+    require_place(out)
     golden_states = _golden_states(states)
     answers = _answers(net, golden_states, memory_shape)
     contents = {
@@ -124,50 +121,10 @@ def export_bundle(
         parity_w = max(bundle.golden_error_w, along_w)
         if not parity_w <= PARITY_W:
             raise ExportError(f"graph and network differ by {parity_w:.4f} W, {PARITY_W:g} W are allowed")
-        _take_place(beside, out)
+        take_place(beside, out)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Exported(replace(bundle, directory=out), parity_w)
-
-
-def next_version(out: Path, given: int | None = None) -> int:
-    """The version of the next bundle at `out`: one more than of the bundle there, 1 where there is none.
-
-    Raises:
-        ExportError: `given` is not above the version there, or `out` holds something else.
-    """
-    _require_place(out)
-    try:
-        there = Manifest.model_validate_json((out / MANIFEST_FILE).read_bytes()).bundle_version
-    except FileNotFoundError:
-        there = 0
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{out / MANIFEST_FILE} cannot be read; give another folder") from error
-    if given is not None and given <= there:
-        raise ExportError(f"{out} holds version {there} already; versions only grow, so give {there + 1}")
-    return there + 1 if given is None else given
-
-
-def _require_place(out: Path) -> None:
-    """Nothing there, or a bundle, which may be replaced."""
-    if out.exists() and not out.is_dir():
-        raise ExportError(f"{out} is a file; give a folder")
-    bundle_files = {POLICY_FILE, NORMALIZATION_FILE, GOLDEN_FILE, MANIFEST_FILE}
-    strangers = (
-        sorted(path.name for path in out.iterdir() if path.name not in bundle_files) if out.exists() else []
-    )
-    if strangers:
-        raise ExportError(f"{out} holds {strangers[0]}, which is no part of a bundle; give another folder")
-
-
-def _take_place(beside: Path, out: Path) -> None:
-    """Let a verified bundle replace what is at `out`."""
-    before = out.with_name(f".{out.name}.before")
-    shutil.rmtree(before, ignore_errors=True)
-    if out.exists():
-        out.rename(before)
-    beside.rename(out)
-    shutil.rmtree(before, ignore_errors=True)
 
 
 def sequence_error_w(

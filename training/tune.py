@@ -130,13 +130,13 @@ def rounded(gains: Gains) -> Gains:
 
 def draw(law: str, luck: Generator) -> Gains:
     """A candidate anywhere in the ranges."""
-    values = {name: float(luck.uniform(low, high)) for name, (low, high) in RANGES[law].items()}
+    values: Any = {name: float(luck.uniform(low, high)) for name, (low, high) in RANGES[law].items()}
     return rounded(replace(default_gains(law), **values))
 
 
 def near(best: Gains, luck: Generator, share: float = 0.12) -> Gains:
     """A candidate around another one; `share` of each range is the standard deviation."""
-    values = {}
+    values: Any = {}
     for name, (low, high) in RANGES[law_of(best)].items():
         value = getattr(best, name) + share * (high - low) * float(luck.normal())
         values[name] = min(max(low, value), high)

@@ -169,5 +169,7 @@ def test_data_that_changed_or_is_gone_must_be_named(trained: Path, tmp_path: Pat
     record = read_record(out / "run")
     assert record is not None
     assert told["training_data_sha256"] == record.data_sha256 == transitions_sha256(trained / "rows.parquet")
+    more = [*options, "--resume", "--span-w", "1", "--data", str(tmp_path / "moved.parquet")]
+    assert "was trained with --span-w 1000" in CliRunner().invoke(train, more).output
     (out / "run" / RECORD_FILE).unlink()
     assert "--resume" in run(out, "--out", tmp_path / "bundle").output

@@ -16,7 +16,8 @@ from plant.trace import TraceError
 from training.champion import EXAMPLES, examples
 from training.checkpoint import CheckpointError
 from training.days import SUMMARY_FILE, DaysError, data_sha256, find_days
-from training.export import PARITY_W, Exported, ExportError, Floats, Lineage, export_bundle, next_version
+from training.destination import ExportError, next_version
+from training.export import PARITY_W, Exported, Floats, Lineage, export_bundle
 from training.learners.files import read_transitions, transitions_sha256
 from training.learners.loop import seeded
 from training.learners.on_sites import Grounds

@@ -15,7 +15,8 @@ from training.checkpoint import BEST_FILE, CheckpointError, load_weights, read_a
 from training.course import Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
-from training.export import ExportError, Lineage, current_commit, export_bundle, next_version
+from training.destination import ExportError, next_version
+from training.export import Lineage, current_commit, export_bundle
 from training.learners.clone import Clone
 from training.learners.files import ACTIONS, read_transitions, transitions_sha256
 from training.learners.iql import Iql, IqlSettings
@@ -31,7 +32,7 @@ from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Sampler, Transitions, TransitionsError
 from training.net import ReplayNet
 from training.replay import Plan as ReplayPlan
-from training.trained import RunRecord
+from training.trained import RunRecord, read_record
 from training.windows import read_days
 
 OFFLINE = ("bc", "sac", "cql", "iql", "td3bc")
@@ -71,7 +72,13 @@ class Request:
         return next_version(self.out / BUNDLE, self.bundle_version)
 
     def record(self, data_sha256: str) -> None:
-        """Write beside the weights what they are trained on, for `sunkeep export`."""
+        """Write beside the weights what they are trained on, for `sunkeep export`.
+
+        Raises CheckpointError when a resumed run meant other watts by its actions.
+        """
+        before = read_record(self.out / RUN) if self.resume else None
+        if before is not None and before.span_w != self.span_w:
+            raise CheckpointError(f"{self.out}: was trained with --span-w {before.span_w:g}; give it again")
         RunRecord(
             learner=self.learner,
             seed=self.seed,

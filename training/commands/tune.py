@@ -134,7 +134,8 @@ def _tune(request: Request, settings: Settings | None) -> Tuned:
         site = replace(site, metering=Metering(request.metering))
     if site.period_s != 1.0:
         raise TuningError(f"days are lived in steps of 1 s; a period of {site.period_s:g} s cannot be tuned")
-    stretches = _stretches(request, site, TTL_S if settings is None else float(settings.radio.ttl_s))
+    with Console(stderr=True).status("reading days"):
+        stretches = _stretches(request, site, TTL_S if settings is None else float(settings.radio.ttl_s))
     present = _present(settings)
     laws = LAWS if request.law == "both" else (request.law,)
     best, judged = [], 0
@@ -152,10 +153,11 @@ def _tune(request: Request, settings: Settings | None) -> Tuned:
             results = search(first, stretches["train"], budget, luck, request.processes, tell)
             best.append(results[0])
             judged += len(results)
+        progress.add_task("held-out days", total=None)
+        told = dict.fromkeys([present, *(result.gains for result in best)])
+        held_out = {gains: judge(gains, stretches["val"]) for gains in told} if stretches["val"] else {}
     best.sort(key=lambda result: result.j_w)
     gain = saved(present_result, best[0], stretches["train"])
-    told = dict.fromkeys([present, *(result.gains for result in best)])
-    held_out = {gains: judge(gains, stretches["val"]) for gains in told} if stretches["val"] else {}
     is_worth_it = is_worth_a_change(gain, present_result)
     return Tuned(site, stretches, present_result, tuple(best), judged, gain, is_worth_it, held_out)
 
