@@ -18,7 +18,7 @@ from torch import Tensor
 
 from safety.pi import PiGains
 from training.batch import View
-from training.checkpoint import BEST_FILE, load_weights
+from training.checkpoint import BEST_FILE, CheckpointError, load_weights
 from training.contest import as_table, compete, standings
 from training.course import Course, console, train
 from training.days import Day, data_sha256, find_days
@@ -27,7 +27,7 @@ from training.export import Floats, Lineage, current_commit, export_bundle
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
 from training.replay import Plan, judge
-from training.trained import RunRecord
+from training.trained import RunRecord, read_record
 from training.windows import JUDGED, Sunshine, read_days, reel_of, varied
 
 SHORT_PLAN = Plan(rows=8, groups=4, stretch_s=40)
@@ -85,15 +85,23 @@ def write_bundle(
 
 
 def record_run(out: Path, traces: Path, days: tuple[Day, ...], seed: int) -> None:
-    """Write beside the weights what they are trained on, for `sunkeep export`."""
-    RunRecord(
+    """Write beside the weights what they are trained on, for `sunkeep export`.
+
+    Raises CheckpointError when `out` holds a run on other days or with another seed: going on with it would
+    choose between weights that were judged on different days.
+    """
+    record = RunRecord(
         learner="replay",
         seed=seed,
         metering="net",
         data=traces.resolve(),
         data_sha256=data_sha256(days),
         training_commit=current_commit(),
-    ).write(out)
+    )
+    before = read_record(out)
+    if before and (before.seed, before.data_sha256) != (record.seed, record.data_sha256):
+        raise CheckpointError(f"{out} holds a run on other days or with another seed; give another --out")
+    record.write(out)
 
 
 @click.command()
@@ -123,7 +131,10 @@ def main(
     train_days, val_days = find_days(traces, "train"), find_days(traces, "val")
     if short:
         train_days, val_days = train_days[:4], val_days[:1]
-    record_run(out, traces, train_days + val_days, seed)
+    try:
+        record_run(out, traces, train_days + val_days, seed)
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from None
     sunshine = read_days(train_days)
     plan = SHORT_PLAN if short else Plan()
     course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)

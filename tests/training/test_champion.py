@@ -22,7 +22,8 @@ from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from training.batch import View
 from training.batch_laws import predictive_law
-from training.champion import EXAMPLE_S, examples, write_bundle
+from training.champion import EXAMPLE_S, examples, record_run, write_bundle
+from training.checkpoint import CheckpointError
 from training.contest import MARGINS_W, as_table, compete, export_at, standings
 from training.course import Course
 from training.day_runs import Heat, beyond_ws, rows_of
@@ -125,6 +126,15 @@ def test_the_command_trains_exports_and_judges(
     run = simulate(scenario, pilot("policy", site, bundle=tmp_path / "bundle"))
     assert run.score.unsafe_actions == 0
     assert {source.value: ticks for source, ticks in run.acted.items() if ticks} == {"policy": 200}
+
+
+def test_a_folder_with_another_run_is_refused(folder: Path, tmp_path: Path) -> None:
+    days = find_days(folder, "train")
+    record_run(tmp_path, folder, days, seed=0)
+    record_run(tmp_path, folder, days, seed=0)
+    for others, seed in ((find_days(folder, "val"), 0), (days, 1)):
+        with pytest.raises(CheckpointError, match="give another --out"):
+            record_run(tmp_path, folder, others, seed)
 
 
 def test_a_contest_shows_every_controller_at_equal_import(
