@@ -21,13 +21,14 @@ from torch import Tensor
 from safety.pi import PiGains
 from training.batch import View
 from training.checkpoint import load_weights
-from training.contest import as_table, compete, standings
+from training.contest import compete
 from training.course import BEST_FILE, Course, console, train
 from training.days import Day, data_sha256, find_days
 from training.export import Floats, Lineage, current_commit, export_bundle
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
 from training.replay import Plan, judge
+from training.standings import as_table, standings
 from training.windows import JUDGED, Sunshine, read_days, reel_of, varied
 
 SHORT_PLAN = Plan(rows=8, groups=4, stretch_s=40)
@@ -129,7 +130,7 @@ def main(
     load_weights(out / BEST_FILE, net)
     write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, bundle_version, seed)
     if not short:
-        rows = standings(compete(val_days, range(1), net, PiGains()))
+        rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))
         (out / "val.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
         console.print(as_table(rows))
 
