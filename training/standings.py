@@ -145,7 +145,7 @@ def _changes(mine: Tally, pi: Tally, sweep: Sequence[Tally], draws: Draws) -> tu
     """Of J, of export at equal import, of the 10 s peak."""
 
     def of_j(weights: Floats) -> Floats:
-        return np.asarray(weights @ mine.j_wh / (weights @ pi.j_wh) - 1.0)
+        return _change(weights @ mine.j_wh, weights @ pi.j_wh)
 
     def of_export(weights: Floats) -> Floats:
         exports, imports = (
@@ -154,13 +154,18 @@ def _changes(mine: Tally, pi: Tally, sweep: Sequence[Tally], draws: Draws) -> tu
         )
         wanted = zip(weights @ mine.avoidable_wh, exports, imports, strict=True)
         same = np.array([export_at(import_wh, *pair) for import_wh, *pair in wanted])
-        return np.asarray(weights @ mine.own_wh / same - 1.0)
+        return _change(weights @ mine.own_wh, same)
 
     def of_peak(weights: Floats) -> Floats:
-        return np.asarray(weights @ mine.peak10s_export_w / (weights @ pi.peak10s_export_w) - 1.0)
+        return _change(weights @ mine.peak10s_export_w, weights @ pi.peak10s_export_w)
 
     j_change, export_change, peak_change = (change_of(of, draws) for of in (of_j, of_export, of_peak))
     return j_change, export_change, peak_change
+
+
+def _change(mine: Floats, other: Floats) -> Floats:
+    """Relative; NaN where there is nothing to compare with."""
+    return np.divide(mine, other, out=np.full_like(mine, np.nan), where=other > 0.0) - 1.0
 
 
 def export_at(
