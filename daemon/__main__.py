@@ -24,6 +24,7 @@ COMMANDS = {
 TRAINING_COMMANDS = {
     "dataset": "Make a training set from journals, logs or simulated days.",
     "train": "Train a policy and write it as a bundle.",
+    "evaluate": "Judge a bundle on measured days, beside the PI.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 
