@@ -26,6 +26,7 @@ TRAINING_COMMANDS = {
     "train": "Train a policy and write it as a bundle.",
     "export": "Make a verified bundle of a trained run.",
     "tune": "Retune the PI controller or the predictive law for a site.",
+    "evaluate": "Judge a bundle on measured days, beside the PI.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 

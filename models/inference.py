@@ -39,7 +39,7 @@ class Session:
             GraphError: the bytes are no graph, or its inputs and outputs are not those of the manifest.
         """
         self._memory = manifest.memory
-        self._session = _open(content)
+        self._session = open_graph(content)
         inputs = [manifest.input, *(Tensor(name=m.name_in, shape=m.shape) for m in self._memory)]
         outputs = [manifest.output, *(Tensor(name=m.name_out, shape=m.shape) for m in self._memory)]
         _check("inputs", self._session.get_inputs(), inputs)
@@ -106,7 +106,8 @@ class Session:
         return worst_w
 
 
-def _open(content: bytes) -> ort.InferenceSession:
+def open_graph(content: bytes) -> ort.InferenceSession:
+    """A session on one thread that reads nothing but these bytes. Raises GraphError."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -19,7 +19,7 @@ from torch import Tensor
 from safety.pi import PiGains
 from training.batch import View
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights
-from training.contest import as_table, compete, standings
+from training.contest import compete
 from training.course import Course, console, train
 from training.days import Day, data_sha256, find_days
 from training.destination import ExportError, next_version
@@ -27,6 +27,7 @@ from training.export import Floats, Lineage, current_commit, export_bundle
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
 from training.replay import Plan, judge
+from training.standings import as_table, standings
 from training.trained import RunRecord, read_record
 from training.windows import JUDGED, Sunshine, read_days, reel_of, varied
 
@@ -145,7 +146,7 @@ def main(
     load_weights(out / BEST_FILE, net)
     write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, number, seed)
     if not short:
-        rows = standings(compete(val_days, range(1), net, PiGains()))
+        rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))
         (out / "val.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
         console.print(as_table(rows))
 

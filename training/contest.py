@@ -1,227 +1,162 @@
-"""A policy beside the retuned PI on measured days: the same days, slaves and radios, at equal import.
+"""Policies beside the retuned PI on measured days: the same days, slaves and radios, at equal import.
 
-    python -m training.contest --weights FILE --traces DIR --split val
+    python -m training.contest --bundle DIR --traces DIR --split val
 
-A percentage of export means little by itself: a larger margin buys less export with import. Export is
-compared at equal import, by interpolation over the margins of the PI; J = export + 0.5 avoidable import
-needs no such care. Both leave out what exceeds all slaves together.
+A percentage of export means little by itself: a larger margin buys less export with import. So the PI runs
+with all its margins (`training.standings`), beside the predictive law and the policies.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from rich.console import Console
-from rich.table import Table
+from rich.progress import Progress
 
 from core.site import Metering
+from models.bundle import BundleError
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from training.batch import Policy
 from training.batch_laws import pi_law, predictive_law
+from training.bundle_policy import open_bundle
 from training.checkpoint import load_weights
-from training.day_runs import Energies, Heat, Tally, lit_hours, rows_of, run
-from training.days import Day, find_days
+from training.day_runs import Heat, Tally, lit_hours, rows_of, run
+from training.days import Day, DaysError, find_days
+from training.far_ends import TROUBLES, Trouble
 from training.net import ReplayNet
+from training.standings import DELAYS_S, MARGINS_W, PI, Field, as_table, standings
 
-MARGINS_W = (-40.0, -20.0, -10.0, 0.0, 10.0, 20.0, 40.0, 80.0)
-"""Added to the PI's own margin: they span the imports at which exports are compared."""
-DELAYS_S = (0, 1, 2)
-RESAMPLES = 1000
+ROWS_AT_ONCE = 600
+"""An hour of so many rows takes 0.2 GB."""
+USUAL = (Trouble.NONE,)
 
-
-def export_at(import_wh: float, exports_wh: Sequence[float], imports_wh: Sequence[float]) -> float:
-    """What the PI exports at this avoidable import, between its margins; NaN beyond them."""
-    order = np.argsort(imports_wh)
-    x, y = np.asarray(imports_wh)[order], np.asarray(exports_wh)[order]
-    return float(np.interp(import_wh, x, y, left=np.nan, right=np.nan))
+Tell = Callable[[int, int], None]
+"""Is told how many rows are done, of how many."""
 
 
-@dataclass(frozen=True)
-class Standing:
-    """One controller in all hours of a billing and delay, beside the PI.
+def heats_of(
+    days: Sequence[Day],
+    seeds: Sequence[int],
+    margins_w: Sequence[float],
+    troubles: Sequence[Trouble] = USUAL,
+) -> tuple[Heat, ...]:
+    """Every lit hour under each billing, radio, delay and trouble.
 
-    Energies are sums over hours and radios in Wh. `export_change` is at equal import,
-    `j_change` and `peak_change` plain: -0.25 is a quarter less. The PI's margins are swept only where nothing
-    is delayed; elsewhere, and beyond the sweep, `export_change` is NaN. Intervals are 95 %, over resampled
-    hours. Peaks are means over the hours of the hour's highest.
-    """
-
-    controller: str
-    metering: str
-    extra_delay_s: int
-    export_wh: float
-    beyond_wh: float
-    avoidable_wh: float
-    j_wh: float
-    peak10s_export_w: float
-    changes_per_min: float
-    reversals_per_min: float
-    imbalance_w: float
-    frames_per_min: float
-    j_change: float
-    j_interval: tuple[float, float]
-    export_change: float
-    export_interval: tuple[float, float]
-    peak_change: float
-
-
-@dataclass(frozen=True)
-class Field:
-    """Everything a contest ran: rows, and the tally of each controller over its own rows."""
-
-    heats: dict[str, tuple[Heat, ...]]
-    tallies: dict[str, Tally]
-
-
-def heats_of(days: Sequence[Day], seeds: Sequence[int], margins_w: Sequence[float]) -> tuple[Heat, ...]:
-    """Every lit hour under each billing, radio and delay; the margins only where nothing is delayed.
-
-    Rows that differ only in billing, delay or margin come in the same order.
+    Margins only where nothing is delayed or in trouble, delays only where nothing is in trouble. Rows that
+    differ only in these or in billing come in the same order.
     """
     hours = [(day, from_s) for day in days for from_s in lit_hours(day)]
     return tuple(
-        Heat(day, from_s, metering, seed, delay_s, margin_w)
+        Heat(day, from_s, metering, seed, delay_s, margin_w, trouble)
         for metering in Metering
-        for delay_s in DELAYS_S
-        for margin_w in (margins_w if delay_s == 0 else (0.0,))
+        for trouble in troubles
+        for delay_s in (DELAYS_S if trouble is Trouble.NONE else (0,))
+        for margin_w in (margins_w if delay_s == 0 and trouble is Trouble.NONE else (0.0,))
         for day, from_s in hours
         for seed in seeds
     )
 
 
-def compete(days: Sequence[Day], seeds: Sequence[int], net: ReplayNet, gains: PiGains) -> Field:
-    """Run PI with all margins, predictive law and network."""
-    plain = heats_of(days, seeds, (0.0,))
-    swept = heats_of(days, seeds, MARGINS_W)
-    margin_w = torch.tensor([heat.margin_w for heat in swept])[:, None] + gains.margin_w
-    pi = PiGains(gains.kp, gains.ki, margin_w)  # type: ignore[arg-type]  # one margin per row
-    entries: dict[str, tuple[tuple[Heat, ...], Policy]] = {
-        "pi": (swept, pi_law(pi)),
-        "predictive": (plain, predictive_law(PredictiveGains())),
-        "champion": (plain, net.policy),
-    }
-    tallies = {name: run(rows_of(heats), policy) for name, (heats, policy) in entries.items()}
-    return Field({name: heats for name, (heats, _) in entries.items()}, tallies)
+def compete(
+    days: Sequence[Day],
+    seeds: Sequence[int],
+    policies: Mapping[str, Policy],
+    gains: PiGains,
+    troubles: Sequence[Trouble] = USUAL,
+    tell: Tell = lambda done, of: None,
+) -> Field:
+    """Run PI with all margins, predictive law and policies.
 
-
-def standings(field: Field) -> list[Standing]:
-    """All controllers, billings and delays beside the PI with its own margin."""
-    return [
-        _standing(field, name, metering, delay_s)
-        for metering in Metering
-        for delay_s in DELAYS_S
-        for name in field.tallies
-    ]
-
-
-def _rows(field: Field, name: str, metering: Metering, delay_s: int, margin_w: float = 0.0) -> list[int]:
-    return [
-        index
-        for index, heat in enumerate(field.heats[name])
-        if (heat.metering, heat.extra_delay_s, heat.margin_w) == (metering, delay_s, margin_w)
-    ]
-
-
-def _standing(field: Field, name: str, metering: Metering, delay_s: int) -> Standing:
-    mine, pi = field.tallies[name], field.tallies["pi"]
-    at, base = _rows(field, name, metering, delay_s), _rows(field, "pi", metering, delay_s)
-    margins = MARGINS_W if delay_s == 0 else (0.0,)
-    swept = [_rows(field, "pi", metering, delay_s, margin_w) for margin_w in margins]
-    rows = np.arange(len(at))
-    drawn = np.random.default_rng(0).choice(rows, (RESAMPLES, len(rows)))
-
-    def changes(picked: NDArray[np.intp]) -> tuple[float, float]:
-        def total(energies_wh: Energies, places: list[int]) -> float:
-            return float(energies_wh[places][picked].sum())
-
-        j = total(mine.j_wh, at) / total(pi.j_wh, base) - 1.0
-        exports = [total(pi.own_wh, places) for places in swept]
-        imports = [total(pi.avoidable_wh, places) for places in swept]
-        same = export_at(total(mine.avoidable_wh, at), exports, imports)
-        return j, total(mine.own_wh, at) / same - 1.0
-
-    j_change, export_change = changes(rows)
-    resampled = np.array([changes(picked) for picked in drawn])
-    return Standing(
-        name,
-        metering.value,
-        delay_s,
-        float(mine.export_wh[at].sum()),
-        float(mine.beyond_wh[at].sum()),
-        float(mine.avoidable_wh[at].sum()),
-        float(mine.j_wh[at].sum()),
-        float(mine.peak10s_export_w[at].mean()),
-        float(mine.changes_per_min[at].mean()),
-        float(mine.reversals_per_min[at].mean()),
-        float(mine.imbalance_w[at].mean()),
-        float(mine.frames_per_min[at].mean()),
-        j_change,
-        _interval(resampled[:, 0]),
-        export_change,
-        _interval(resampled[:, 1]),
-        float(mine.peak10s_export_w[at].mean() / pi.peak10s_export_w[base].mean() - 1.0),
-    )
-
-
-def _interval(values: Energies) -> tuple[float, float]:
-    """95 % of the values that exist; NaN where there are none."""
-    there = values[np.isfinite(values)]
-    if not there.size:
-        return float("nan"), float("nan")
-    low, high = np.percentile(there, [2.5, 97.5])
-    return float(low), float(high)
-
-
-COLUMNS = ("controller", "billed", "late", "export", "import", "J", "peak", "changes", "reversals")
-
-
-def as_table(rows: Sequence[Standing]) -> Table:
-    """All rows, the controllers of one billing and delay one below the other.
-
-    Export is without what exceeds all slaves, import is the avoidable one, both in Wh.
+    Args:
+        days: whose lit hours are lived.
+        seeds: of the far ends; each hour is lived once with each.
+        policies: by name.
+        gains: of the PI.
+        troubles: sites that are lived; `far_ends.TROUBLES` are all.
+        tell: is told of the progress.
     """
-    table = Table(*COLUMNS, "J against the PI", "export at equal import")
-    for row in rows:
-        energies = (row.export_wh - row.beyond_wh, row.avoidable_wh, row.j_wh, row.peak10s_export_w)
-        table.add_row(
-            row.controller,
-            row.metering,
-            f"{row.extra_delay_s} s",
-            *(f"{x:,.0f}" for x in energies),
-            f"{row.changes_per_min:.1f}",
-            f"{row.reversals_per_min:.1f}",
-            _change(row.j_change, row.j_interval),
-            _change(row.export_change, row.export_interval),
-        )
-    return table
+    plain = heats_of(days, seeds, (0.0,), troubles)
+    swept = heats_of(days, seeds, MARGINS_W, troubles)
+    heats = {PI: swept} | dict.fromkeys(("predictive", *policies), plain)
+    laws = {"predictive": predictive_law(PredictiveGains()), **policies}
+    total, done = sum(map(len, heats.values())), 0
+    tallies = {}
+    for name, rows in heats.items():
+        parts = []
+        for at in range(0, len(rows), ROWS_AT_ONCE):
+            part = rows[at : at + ROWS_AT_ONCE]
+            parts.append(run(rows_of(part), _margins_law(gains, part) if name == PI else laws[name]))
+            done += len(part)
+            tell(done, total)
+        tallies[name] = Tally(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+    return Field(heats, tallies)
 
 
-def _change(value: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return "" if np.isnan(value) else f"{value:+.1%} [{low:+.1%}, {high:+.1%}]"
+def _margins_law(gains: PiGains, heats: Sequence[Heat]) -> Policy:
+    margin_w = torch.tensor([heat.margin_w for heat in heats])[:, None] + gains.margin_w
+    return pi_law(PiGains(gains.kp, gains.ki, margin_w))  # type: ignore[arg-type]  # one margin per row
+
+
+def _policies(weights: Path | None, bundles: Sequence[Path]) -> dict[str, Policy]:
+    found: dict[str, Policy] = {}
+    for policy in map(open_bundle, bundles):
+        name = policy.bundle.manifest.name
+        if name in found:
+            raise click.UsageError(f"two bundles are named {name!r}; their rows could not be told apart")
+        found[name] = policy
+    if weights is not None:
+        net = ReplayNet()
+        load_weights(weights, net)
+        found["weights"] = net.eval().policy
+    return found
+
+
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.command()
-@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False), required=True)
-@click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
+@click.option("--bundle", "bundles", type=FOLDER, multiple=True, help="May be given several times.")
+@click.option("--weights", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--traces", type=FOLDER, required=True)
 @click.option("--split", type=click.Choice(("train", "val", "test")), default="val", show_default=True)
-@click.option("--radios", type=click.IntRange(1), default=2, show_default=True, help="Far ends per day.")
+@click.option("--radios", type=click.IntRange(1), default=1, show_default=True, help="Far ends per day.")
+@click.option("--battery", is_flag=True, help="Also sites in trouble.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures here.")
-def main(weights: Path, traces: Path, split: str, radios: int, json_path: Path | None) -> None:
+def main(
+    bundles: tuple[Path, ...],
+    weights: Path | None,
+    traces: Path,
+    split: str,
+    radios: int,
+    battery: bool,
+    json_path: Path | None,
+) -> None:
     """Run a contest and show who stands where."""
     torch.set_num_threads(1)
-    net = ReplayNet()
-    load_weights(weights, net)
-    rows = standings(compete(find_days(traces, split), range(radios), net.eval(), PiGains()))
+    console = Console(stderr=True)
+    try:
+        policies, days = _policies(weights, bundles), find_days(traces, split)
+    except (BundleError, DaysError) as error:
+        raise click.ClickException(str(error)) from error
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task("hours lived", total=None)
+        field = compete(
+            days,
+            range(radios),
+            policies,
+            PiGains(),
+            TROUBLES if battery else USUAL,
+            lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    rows = standings(field)
     if json_path is not None:
         json_path.write_text(json.dumps([asdict(row) for row in rows], indent=1))
-    Console(width=160).print(as_table(rows))
+    Console(width=180).print(as_table(rows))
 
 
 if __name__ == "__main__":

@@ -1,38 +1,40 @@
 """Hours of measured days in batches, lived as `sunkeep simulate` lives a part of a day.
 
-The far ends are drawn as `daemon.simulate.Scenario.far_end` draws them from the same seed, every row begins
-with the minute to settle that a part of a day begins with there, and a batch is proven equal to it.
+Every row begins with the minute to settle that a part of a day begins with there, and a batch on usual far
+ends is proven equal to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.limits import PHASE_CAP_W
+from core.limits import CREDIT_MAX_S, IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S
 from core.site import Metering
 from daemon.scoring import AVOIDABLE_WEIGHT, CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
-from daemon.simulate import HEATERS_PER_PHASE, SETTLE_S, default_site
-from plant.actuators import draw_actuators
-from plant.link import LOST, draw_delays, draw_link, draw_noise
+from daemon.simulate import SETTLE_S
 from plant.stepped import bare_grid_w
-from plant.trace import DAY_S
-from training.batch import PLACES, Moment, Policy, Rig, age_weights, start, tick
+from training.batch import SLAVE_W, Moment, Policy, Rig, age_weights, start, tick
 from training.days import Day, daylight_s
+from training.far_ends import FarEnd, Trouble, far_end
 
 HOUR_S = 3600
+SINGLE_W = 0.01
+"""For rounding in single precision; actions on air are whole watts."""
 
 Energies = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Heat:
-    """One row: an hour of a day under one billing, radio and delay that nobody is told of."""
+    """One row: an hour of a day under one billing, far end, and delay that nobody is told of.
+
+    `margin_w` is for the contest's PI, which has a row for each of its margins.
+    """
 
     day: Day
     from_s: int
@@ -40,6 +42,7 @@ class Heat:
     seed: int
     extra_delay_s: int
     margin_w: float = 0.0
+    trouble: Trouble = Trouble.NONE
 
 
 class Swings(NamedTuple):
@@ -54,17 +57,21 @@ class Tally(NamedTuple):
     """Figures of every row, [n] each, by the definitions of `daemon.scoring`.
 
     `beyond_wh` is the part of the export that remains when every slave takes all it can: no controller's
-    doing. J leaves it out.
+    doing. J leaves it out. `moves_per_min` counts the seconds in which the action on air changed at all, in
+    whatever phase. `violations` counts the seconds in which it broke a limit.
     """
 
     export_wh: Energies
     beyond_wh: Energies
     avoidable_wh: Energies
+    peak_export_w: Energies
     peak10s_export_w: Energies
+    moves_per_min: Energies
     changes_per_min: Energies
     reversals_per_min: Energies
     imbalance_w: Energies
     frames_per_min: Energies
+    violations: Energies
 
     @property
     def own_wh(self) -> Energies:
@@ -86,58 +93,47 @@ class Rows(NamedTuple):
     delays: Tensor  # [seconds, n, 3, PLACES]
 
 
-class _FarEnd(NamedTuple):
-    gain: Energies
-    share: Energies
-    noise_w: Energies
-    delays: NDArray[np.int8]
-
-
 def lit_hours(day: Day) -> tuple[int, ...]:
     """First seconds of the whole hours that have light from begin to end."""
     first_s, end_s = daylight_s(day.load())
     return tuple(range(max(first_s, SETTLE_S + 1), end_s - HOUR_S + 1, HOUR_S))
 
 
-def rows_of(heats: Sequence[Heat], seconds: int = HOUR_S) -> Rows:
-    """Draw every row's far end as `daemon.simulate.Scenario.far_end` does."""
+def measured_w(day: Day) -> Energies:
+    """Grid power of a day without any slave, [86400, 3] in W."""
+    return bare_grid_w(day.load(), day.connection)
+
+
+def rows_of(
+    heats: Sequence[Heat], seconds: int = HOUR_S, bare_of: Callable[[Day], Energies] = measured_w
+) -> Rows:
+    """Draw every row's far end; `bare_of` gives a day's grid power without slaves, [86400, 3] in W."""
     bare_w = {heat.day: np.zeros(0) for heat in heats}
     for day in bare_w:
-        bare_w[day] = bare_grid_w(day.load(), day.connection)
-    ends = [_far_end(heat.seed, heat.extra_delay_s) for heat in heats]
+        bare_w[day] = bare_of(day)
+    ends = [far_end(heat.seed, heat.extra_delay_s, heat.trouble) for heat in heats]
     spans = [slice(heat.from_s - SETTLE_S, heat.from_s + seconds) for heat in heats]
     before = [slice(span.start - 1, span.stop) for span in spans]
-    n, real = len(heats), torch.get_default_dtype()
-    rig = Rig(
-        torch.full((n, 3, 1), float(HEATERS_PER_PHASE)),
-        torch.from_numpy(np.stack([end.gain for end in ends])).to(real),
-        torch.from_numpy(np.stack([end.share for end in ends])).to(real),
-        torch.full((n, 3), PHASE_CAP_W),
-        torch.tensor([heat.metering is Metering.NET for heat in heats]),
-        torch.zeros(n, dtype=torch.long),
-    )
     bare = np.stack([bare_w[heat.day][span] for heat, span in zip(heats, before, strict=True)], 1)
     noise = np.stack([end.noise_w[span] for end, span in zip(ends, spans, strict=True)], 1)
     delays = np.stack([end.delays[span] for end, span in zip(ends, spans, strict=True)], 1)
-    return Rows(
-        rig, torch.from_numpy(bare).to(real), torch.from_numpy(noise).to(real), torch.from_numpy(delays)
+    return Rows(_rig(heats, ends), _real(bare), _real(noise), torch.from_numpy(delays))
+
+
+def _rig(heats: Sequence[Heat], ends: Sequence[FarEnd]) -> Rig:
+    slaves = _real(np.stack([end.slaves for end in ends]))
+    return Rig(
+        slaves[:, :, None],
+        _real(np.stack([end.gain for end in ends])),
+        _real(np.stack([end.share for end in ends])),
+        (slaves * SLAVE_W).clamp(max=PHASE_CAP_W),
+        torch.tensor([heat.metering is Metering.NET for heat in heats]),
+        torch.tensor([end.told_s for end in ends]),
     )
 
 
-@lru_cache(maxsize=16)
-def _far_end(seed: int, extra_delay_s: int) -> _FarEnd:
-    """A whole day's luck; the day itself and its billing have no part in it."""
-    site = default_site()
-    slaves, radio, meter = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(3))
-    actuators = draw_actuators(slaves, site.slaves)
-    drawn = draw_delays(radio, draw_link(radio), DAY_S, len(actuators), extra_delay_s)
-    delays = np.full((DAY_S, 3, PLACES), LOST, np.int8)
-    delays[:, :, :HEATERS_PER_PHASE] = drawn.reshape(DAY_S, 3, HEATERS_PER_PHASE)
-    gain, share = np.ones((3, PLACES)), np.ones((3, PLACES))
-    for index, actuator in enumerate(actuators):
-        gain[actuator.phase, index % HEATERS_PER_PHASE] = actuator.gain
-        share[actuator.phase, index % HEATERS_PER_PHASE] = 1.0 - np.exp(-1.0 / actuator.lag_s)
-    return _FarEnd(gain, share, draw_noise(meter, DAY_S), delays)
+def _real(values: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(values).to(torch.get_default_dtype())
 
 
 @torch.no_grad()
@@ -147,35 +143,55 @@ def run(rows: Rows, policy: Policy) -> Tally:
     n, counted = len(rig.capacity_w), seconds - SETTLE_S
     site = start(rig, rows.bare_w[0], rows.noise_w[0])
     weights, memory = age_weights(rig.told_s), None
-    export_ws, avoidable_ws, imbalance, frames, changes = torch.zeros(5, n, dtype=torch.float64)
-    recent_w, peak_w = torch.zeros(PEAK_WINDOW_S, n), torch.zeros(n)
+    sums = torch.zeros(7, n, dtype=torch.float64)
+    recent_w, peak_w, peak10s_w = torch.zeros(PEAK_WINDOW_S, n), torch.zeros(n), torch.zeros(n)
     zero = torch.zeros(n, 3)
     swings = Swings(zero, zero, zero)
     for second in range(seconds):
-        before_w = site.command_w
+        before = site
         moment = Moment(rows.bare_w[second + 1], rows.noise_w[second], rows.delays[second])
         site, memory, outcome = tick(rig, site, weights, moment, policy, memory)
         swings = _swing(swings, site.command_w, second >= SETTLE_S)
         if second < SETTLE_S:
             continue
         recent_w[second % PEAK_WINDOW_S] = outcome.export_w
-        peak_w = torch.maximum(peak_w, recent_w.mean(0))
-        export_ws += outcome.export_w
-        avoidable_ws += outcome.avoidable_w
-        changes += ((site.command_w - before_w).abs() > CHANGE_W).sum(1)
-        imbalance += site.grid_w.std(1, unbiased=False)
-        frames += outcome.sends
+        peak_w = torch.maximum(peak_w, outcome.export_w)
+        peak10s_w = torch.maximum(peak10s_w, recent_w.mean(0))
+        moved_w = (site.command_w - before.command_w).abs()
+        sums[0] += outcome.export_w
+        sums[1] += outcome.avoidable_w
+        sums[2] += (moved_w > 0.0).any(1)
+        sums[3] += (moved_w > CHANGE_W).sum(1)
+        sums[4] += site.grid_w.std(1, unbiased=False)
+        sums[5] += outcome.sends
+        sums[6] += breaks_limit(site.command_w, before.command_w, before.age_s, rig.capacity_w)
     minutes = counted / 60.0
+    export_ws, avoidable_ws, moves, changes, imbalance, frames, violations = sums.numpy()
     return Tally(
-        export_ws.numpy() / 3600.0,
+        export_ws / 3600.0,
         beyond_ws(rows).numpy() / 3600.0,
-        avoidable_ws.numpy() / 3600.0,
+        avoidable_ws / 3600.0,
         peak_w.double().numpy(),
-        changes.numpy() / 3.0 / minutes,
+        peak10s_w.double().numpy(),
+        moves / minutes,
+        changes / 3.0 / minutes,
         swings.turns.double().mean(1).numpy() / minutes,
-        imbalance.numpy() / counted,
-        frames.numpy() / minutes,
+        imbalance / counted,
+        frames / minutes,
+        violations,
     )
+
+
+def breaks_limit(action_w: Tensor, before_w: Tensor, elapsed_s: Tensor, capacity_w: Tensor) -> Tensor:
+    """`daemon.scoring.unsafe_reasons` for a batch: whether the action on air breaks a limit, [n].
+
+    Written so that what is not a number breaks them all.
+    """
+    in_box = ((action_w >= 0.0) & (action_w <= capacity_w)).all(1)
+    reach_w = STEP_CAP_W_PER_S * elapsed_s.clamp(max=CREDIT_MAX_S) + SINGLE_W
+    in_reach = (action_w - before_w).square().sum(1).sqrt() <= reach_w
+    balanced = action_w.std(1, unbiased=False) <= IMBALANCE_CAP_W + SINGLE_W
+    return ~(in_box & in_reach & balanced)
 
 
 def beyond_ws(rows: Rows) -> Tensor:

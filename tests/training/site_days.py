@@ -1,6 +1,7 @@
 """Small days for tests of the training side, and journals of a site that lived them."""
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from daemon.pilots import pilot
 from daemon.records import Event, Start, Tick, to_line
 from daemon.settings import parse_settings
 from daemon.simulate import Scenario, Wires
-from plant.trace import DAY_S, Trace
+from plant.trace import DAY_S, Trace, load_trace
+from training.days import Day
 
 MIDNIGHT_S = 1_780_012_800
 """2026-05-29, 00:00 UTC."""
@@ -69,3 +71,15 @@ def write_journals(folder: Path, ticks: list[tuple[int, Tick]], configuration: s
         records = [start, *of_day[:40], Event(unix_s=0.0, event="note"), *of_day[40:]]
         (folder / f"{run}.journal").write_bytes(b"".join(map(to_line, records)))
     return folder
+
+
+@cache
+def _shipped() -> Trace:
+    return load_trace()
+
+
+class ShippedDay(Day):
+    """The day that ships, under any name; read once."""
+
+    def load(self) -> Trace:
+        return _shipped()

@@ -24,13 +24,14 @@ from training.batch import View
 from training.batch_laws import predictive_law
 from training.champion import EXAMPLE_S, examples, record_run, write_bundle
 from training.checkpoint import CheckpointError
-from training.contest import MARGINS_W, as_table, compete, export_at, standings
+from training.contest import compete
 from training.course import Course
 from training.day_runs import Heat, beyond_ws, rows_of
 from training.days import find_days
 from training.export import sequence_error_w
 from training.net import HIDDEN, MEMORY, ReplayNet
 from training.replay import Plan
+from training.standings import MARGINS_W, as_table, export_at, standings
 from training.windows import read_days
 
 LIT_S = (40_000, 40_800)
@@ -142,15 +143,16 @@ def test_a_contest_shows_every_controller_at_equal_import(
 ) -> None:
     monkeypatch.setattr(training.contest, "lit_hours", lambda day: (LIT_S[0], LIT_S[0] + 300))
     monkeypatch.setattr(training.contest, "rows_of", lambda heats: rows_of(heats, 240))
-    field = compete(find_days(folder, "val"), (0,), ReplayNet(), PiGains())
+    field = compete(find_days(folder, "val"), (0,), {"champion": ReplayNet().policy}, PiGains())
     rows = standings(field)
     assert len(rows) == 2 * 3 * 3
     by_name = {(row.controller, row.metering, row.extra_delay_s): row for row in rows}
     pi, law, net = (by_name[name, "net", 0] for name in ("pi", "predictive", "champion"))
-    assert pi.j_change == 0.0
-    assert pi.export_change == pytest.approx(0.0, abs=1e-9)
+    assert pi.j_change.value == 0.0
+    assert pi.export_change.value == pytest.approx(0.0, abs=1e-9)
     assert net.j_wh == pytest.approx(law.j_wh, rel=1e-2)  # untrained
-    assert law.j_interval[0] <= law.j_change <= law.j_interval[1]
+    low, high = law.j_change.over_hours
+    assert low <= law.j_change.value <= high
     assert by_name["pi", "net", 2].j_wh > pi.j_wh
     assert pi.beyond_wh == 0.0
     assert pi.j_wh == pytest.approx(pi.export_wh + 0.5 * pi.avoidable_wh)
