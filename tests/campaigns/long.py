@@ -63,6 +63,7 @@ def together(seed: int, jobs: int) -> list[Part]:
     return [
         Part("mutation", "tests.mutation", shared),
         Part("twin", "tests.safety.fuzz", ("--ticks", "1000000000", "--shipped", "2000000", *rolled)),
+        Part("gate", "tests.safety.fuzz", ("--ticks", "0", "--shipped", "100000000", "--compiled", *rolled)),
         Part("steps", "tests.safety.campaign", ("--ticks", "0", "--steps", "1000000", *rolled)),
     ]
 

@@ -14,13 +14,11 @@ lived interpreted as well and must come out the same, frame by frame and to the 
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-from core import tick
 from tests.safety import compiled
 from tests.safety.blocks import Run, add_options, chosen, done, tell
 from tests.safety.lives import Tally, live
@@ -63,15 +61,6 @@ def searched(steps: int, run: Run) -> tuple[int, int]:
     return rules, ticks
 
 
-def how() -> str:
-    """What kind of sources run here."""
-    if not tick.__file__.endswith(".py"):
-        from mypy.version import __version__
-
-        return f"sources compiled by mypyc {__version__}"
-    return f"sources interpreted by Python {sys.version_info.major}.{sys.version_info.minor}"
-
-
 def tell_ticks(args: argparse.Namespace, run: Run) -> None:
     """Live, and say what it came to."""
     started_s = time.monotonic()
@@ -80,7 +69,7 @@ def tell_ticks(args: argparse.Namespace, run: Run) -> None:
     first, last = run.first, run.first + total.ticks // BLOCK - 1
     place = f"blocks {first} to {last}" if run.only is None else f"block {run.only}"
     tell(
-        f"shipped floor: {total.ticks:,} ticks, {total.frames:,} frames, 0 unsafe; {how()}; "
+        f"shipped floor: {total.ticks:,} ticks, {total.frames:,} frames, 0 unsafe; {compiled.how()}; "
         f"seed {run.seed}, {place}; {rate:,.0f} ticks/s with {run.jobs} processes; "
         f"fingerprint {total.fingerprint:08x}",
         args.summary,
@@ -100,23 +89,24 @@ def tell_compiled(args: argparse.Namespace, run: Run) -> None:
         held = args.same_ticks
         alone = lived(held, Run(run.seed, run.jobs, 0.0, run.first))
         with tempfile.NamedTemporaryFile("r") as said:
-            in_compiled(folder, run, ["--ticks", str(held), "--summary", said.name], subprocess.DEVNULL)
+            compiled.live(
+                "tests.safety.campaign",
+                folder,
+                run,
+                ["--ticks", str(held), "--summary", said.name],
+                subprocess.DEVNULL,
+            )
             told = said.read()
         if f"fingerprint {alone.fingerprint:08x}" not in told or "compiled by" not in told:
             raise AssertionError(f"compiled sources live otherwise: {alone.fingerprint:08x}, {told}")
         tell(f"interpreted and compiled: {alone.ticks:,} ticks, the same to the last bit", args.summary)
         more = ["--ticks", str(args.ticks), "--steps", str(args.steps), "--minutes", str(run.minutes)]
-        in_compiled(folder, run, more + (["--summary", str(args.summary)] if args.summary else []))
-
-
-def in_compiled(folder: Path, run: Run, options: list[str], output: int | None = None) -> None:
-    """Run this campaign with the sources in a folder; ends the program when it fails."""
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{compiled.ROOT}"}
-    command = [sys.executable, "-P", "-m", "tests.safety.campaign", "--seed", str(run.seed)]
-    command += ["--jobs", str(run.jobs), "--first-block", str(run.first), *options]
-    status = subprocess.run(command, env=environment, stdout=output, check=False).returncode
-    if status != 0:
-        raise SystemExit(status)
+        compiled.live(
+            "tests.safety.campaign",
+            folder,
+            run,
+            more + (["--summary", str(args.summary)] if args.summary else []),
+        )
 
 
 def tell_steps(args: argparse.Namespace, run: Run) -> None:
@@ -125,7 +115,7 @@ def tell_steps(args: argparse.Namespace, run: Run) -> None:
     rules, ticks = searched(args.steps, run)
     rate = rules / (time.monotonic() - started_s)
     tell(
-        f"Hypothesis: {rules:,} steps with {ticks:,} ticks, 0 unsafe; {how()}; seed {run.seed}; "
+        f"Hypothesis: {rules:,} steps with {ticks:,} ticks, 0 unsafe; {compiled.how()}; seed {run.seed}; "
         f"{rate:,.0f} steps/s with {run.jobs} processes",
         args.summary,
     )

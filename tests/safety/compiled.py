@@ -4,6 +4,7 @@ mypyc comes with mypy, and asks for a C compiler. What it makes is never shipped
 live more ticks, and is held against the interpreted sources first.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from core import tick
+from tests.safety.blocks import Run
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "safety")
@@ -44,3 +48,22 @@ def sources() -> Iterator[Path]:
             last = "".join((made.stdout + made.stderr).splitlines(keepends=True)[-5:])
             raise NotCompiledError(f"mypyc does not take the sources:\n{last}")
         yield folder
+
+
+def how() -> str:
+    """What kind of sources run here."""
+    if not tick.__file__.endswith(".py"):
+        from mypy.version import __version__
+
+        return f"sources compiled by mypyc {__version__}"
+    return f"sources interpreted by Python {sys.version_info.major}.{sys.version_info.minor}"
+
+
+def live(module: str, folder: Path, run: Run, options: list[str], output: int | None = None) -> None:
+    """Run a campaign with the sources in a folder; ends the program when it fails."""
+    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-P", "-m", module, "--seed", str(run.seed), "--jobs", str(run.jobs)]
+    command += ["--first-block", str(run.first), *options]
+    status = subprocess.run(command, env=environment, stdout=output, check=False).returncode
+    if status != 0:
+        raise SystemExit(status)

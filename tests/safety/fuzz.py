@@ -22,6 +22,7 @@ from core.roles import Role
 from core.site import Phases
 from safety.gate import FLOAT_NOISE_W, SafetyGate
 from tests.core.examples import GRID, site, snapshot
+from tests.safety import compiled
 from tests.safety.blocks import add_options, chosen, done, tell
 from tests.safety.house import WILD_W
 
@@ -211,9 +212,22 @@ def tell_shipped(args: argparse.Namespace) -> None:
     rate = ticks / (time.monotonic() - started_s)
     tell(
         f"shipped gate: {ticks:,} ticks, differs from the twin by {max(worst_w, default=0.0):.1e} W at most; "
+        f"{compiled.how()}; "
         f"seed {args.seed}; {rate:,.0f} ticks/s with {args.jobs} processes",
         args.summary,
     )
+
+
+def tell_compiled(args: argparse.Namespace) -> None:
+    """The same with the shipped sources compiled, or interpreted where nothing can be compiled."""
+    options = ["--ticks", "0", "--shipped", str(args.shipped), "--minutes", str(args.minutes)]
+    options += ["--summary", str(args.summary)] if args.summary else []
+    try:
+        with compiled.sources() as folder:
+            compiled.live("tests.safety.fuzz", folder, chosen(args), options)
+    except compiled.NotCompiledError as error:
+        tell(f"not compiled, so interpreted: {error}", args.summary)
+        tell_shipped(args)
 
 
 def tell_twin(args: argparse.Namespace) -> None:
@@ -236,9 +250,12 @@ def main() -> None:
     )
     parser.add_argument("--ticks", type=int, default=10_000_000)
     parser.add_argument("--shipped", type=int, default=100_000)
+    parser.add_argument("--compiled", action="store_true", help="compile the shipped sources first")
     add_options(parser)
     args = parser.parse_args()
-    if args.shipped:
+    if args.shipped and args.compiled:
+        tell_compiled(args)
+    elif args.shipped:
         tell_shipped(args)
     if args.ticks:
         tell_twin(args)
