@@ -4,7 +4,7 @@ Safety checks the result with code of its own (`safety.gate`); a proposal that s
 this mapping is a fault of the policy.
 """
 
-from math import isfinite, sqrt
+from math import hypot, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.sight import Sight
@@ -18,12 +18,12 @@ def spread_w(values_w: Phases) -> float:
     """Population standard deviation over the phases."""
     a, b, c = values_w
     mean = (a + b + c) / 3.0
-    return sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 3.0)
+    return hypot(a - mean, b - mean, c - mean) / sqrt(3.0)
 
 
 def distance_w(one_w: Phases, other_w: Phases) -> float:
     """L2 norm of the difference."""
-    return sqrt(sum((x - y) ** 2 for x, y in zip(one_w, other_w, strict=True)))
+    return hypot(*(x - y for x, y in zip(one_w, other_w, strict=True)))
 
 
 def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:

@@ -18,8 +18,8 @@ ALARMS = (*CAUSES, "no such alarm")
 EVERYTHING = tuple(CAUSES)
 AUTHORITIES = tuple(Authority)
 ROLES = tuple(Role)
-WILD_READINGS_W = (nan, inf, -inf, DENORMAL_W, -DENORMAL_W, 0.0, -0.0, 1e6, -1e6)
-"""A meter's samples are within its range, or no numbers: `drivers` lets nothing else in."""
+WILD_READINGS_W = (nan, inf, -inf, DENORMAL_W, -DENORMAL_W, 0.0, -0.0, 1e6, -1e6, 1.7e308, -1.7e308)
+"""`drivers` lets nothing in that is out of range; a decision has an answer to it all the same."""
 LATE_S = (1.5, 3.0, 20.0)
 
 

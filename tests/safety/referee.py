@@ -6,7 +6,7 @@ of what is on air, how old the samples are and how many good ones came in a row.
 
 import struct
 from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from math import hypot, inf, isfinite, sqrt
 
 TTL_S = 15.0
 HEAD = struct.Struct("<BIBBB")
@@ -44,7 +44,7 @@ class Unsafe(AssertionError):
 def deviation_w(a: float, b: float, c: float) -> float:
     """Population standard deviation."""
     mean = (a + b + c) / 3.0
-    return sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 3.0)
+    return hypot(a - mean, b - mean, c - mean) / sqrt(3.0)
 
 
 @dataclass
