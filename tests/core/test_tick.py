@@ -174,6 +174,9 @@ def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_else_rests_el
             return False
 
     assert once(Strict(), seen)[0].setpoints_w == on_air
+    silent = snapshot((90.0, 90.0, 90.0), age_s=5.0, setpoints_w=on_air)
+    assert once(Strict(), silent)[0].send is Send.KEEP_ALIVE
+    assert once(Never(), silent)[0].send is Send.NOTHING
     assert once(Resting(), seen)[0].setpoints_w == (0,) * 6
     for source in Source:
         decision, memory = once(Never(source=source), seen)

@@ -43,6 +43,7 @@ def test_defaults() -> None:
     assert Airtime() == Airtime(0.5, 3.0, 50.0, 3.0)
     assert Site(()) == Site((), Role.ABSORB, Metering.NET, 1.0, Airtime(), Limits())
     assert SlaveState() == SlaveState(available=True, power_w=None, report_age_s=inf)
+    assert ZERO == (0.0, 0.0, 0.0)
     assert Air() == Air(ZERO, (), inf, ())
     assert Anomaly() == Anomaly((), trip=False)
     seen = Snapshot(0, 0.0, ZERO, 0.0, ())

@@ -13,7 +13,7 @@ from core.decision import Intervention, Source
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, ImbalanceOf, Limits
 from core.roles import Role
 from core.site import ZERO, Phases
-from core.slew import slew
+from core.slew import slew, spread_w
 from core.snapshot import Air
 from safety.gate import SafetyGate
 from tests.core.examples import GRID, actions, grids, sight, site, snapshot, wild, wild_actions
@@ -320,3 +320,9 @@ def test_moving_every_phase_alike_is_no_matter_of_imbalance(
         allowed_w, interventions = gate.check((asked_w,) * 3, Source.POLICY, seen)
         assert "imbalance" not in [intervention.rule for intervention in interventions]
         assert gate.accepts(allowed_w, Source.POLICY, seen)
+
+
+def test_the_imbalance_limit_itself_is_allowed() -> None:
+    action_w = (900.0, 0.0, 0.0)
+    exactly = SafetyGate(site(limits=Limits(imbalance_max_w=spread_w(action_w))))
+    assert exactly.accepts(action_w, Source.POLICY, snapshot())
