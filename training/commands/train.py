@@ -47,8 +47,8 @@ PATIENCE = 5
 CHOICES = 5
 """States of a training that days choose from."""
 SHARPNESS, VALUE_WEIGHT = 1.0, 0.25
-"""Of iql and td3bc: softer and nearer to the data than the 3 and 2.5 of their papers. td3bc with 2.5 left the
-clone it starts from (J 187 W on val windows) for the worse: 201 W after 1000 updates, 228 W after 5000."""
+"""Of iql and td3bc: softer and nearer to the data than the 3 and 2.5 of their papers. td3bc with 2.5 and no
+--critic-first left the clone it starts from (J 187 W on val windows) for 228 W after 5000 updates."""
 REFUSALS = (TransitionsError, DaysError, CheckpointError, ExportError, TrainingDiverged)
 
 Deployable: TypeAlias = ActorLearner[Any] | DiscreteIql
