@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from training.learners.iql import IqlSettings, expectile_loss, extraction_weights
 from training.learners.learner import Learner, Report, adam
+from training.learners.levels import DeployedChoice, Levels
 from training.learners.networks import HIDDEN, Normalize, Value, follow
 from training.learners.transitions import Transitions, TransitionsError
 from training.policy_net import Scaling
@@ -30,10 +31,16 @@ class Choices:
 
 
 class DiscreteIql(Learner[Transitions]):
-    """`Transitions.action` holds the index of the choice, `mask` what was feasible."""
+    """`Transitions.action` holds the index of the choice, `mask` what was feasible.
 
-    def __init__(self, choices: Choices, settings: IqlSettings | None = None) -> None:
+    `levels` says what the choices are on a site; without them there is nothing to deploy.
+    """
+
+    def __init__(
+        self, choices: Choices, settings: IqlSettings | None = None, levels: Levels | None = None
+    ) -> None:
         super().__init__()
+        self.levels = levels
         self.settings = settings = settings or IqlSettings()
         inputs, hidden = len(choices.scaling.mean), choices.hidden
         self.normalize = Normalize(choices.scaling)
@@ -47,6 +54,11 @@ class DiscreteIql(Learner[Transitions]):
             "critic": adam(critics, settings.lr),
             "value": adam(self.value.parameters(), settings.lr),
         }
+
+    def deployed(self) -> DeployedChoice:
+        """The likeliest feasible choice, raw observations to watts; it shares the weights."""
+        assert self.levels is not None, "choices without levels"
+        return DeployedChoice(self.normalize, self.actor, self.levels)
 
     def best(self, observation: Tensor, mask: Tensor) -> Tensor:
         """The likeliest feasible choice, [n]."""

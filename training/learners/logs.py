@@ -169,6 +169,18 @@ def _columns(explorer: Explorer, costs: Costs, base: Costs) -> dict[str, NDArray
     }
 
 
+def write_explored(days: Sequence[Day], out: Path, metering: Metering, seed: int, share: float) -> None:
+    """Explore these days, each with luck of its own, and write one log; `share` is of their light."""
+    logs = []
+    for index, day in enumerate(days):
+        log_ = explore(day, metering, seed * 1000 + index, share)
+        log_["episode"] = np.full(len(log_["reward"]), index, np.int32)
+        cost_wh, base_wh = (float(log_[name].sum()) / 3600.0 for name in ("cost_w", "base_cost_w"))
+        console.print(f"{day.path.stem}: J {cost_wh:.0f} Wh exploring, {base_wh:.0f} Wh predictive")
+        logs.append(log_)
+    write_log(out, {name: np.concatenate([log_[name] for log_ in logs]) for name in logs[0]})
+
+
 @click.command()
 @click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True)
@@ -183,14 +195,7 @@ def _columns(explorer: Explorer, costs: Costs, base: Costs) -> dict[str, NDArray
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def main(traces: Path, out: Path, split: str, days: int, share: float, metering: str, seed: int) -> None:
     """Let a PI explore measured days, and write the log as one Parquet file."""
-    logs = []
-    for index, day in enumerate(find_days(traces, split)[:days]):
-        log_ = explore(day, Metering(metering), seed * 1000 + index, share)
-        log_["episode"] = np.full(len(log_["reward"]), index, np.int32)
-        cost_wh, base_wh = (float(log_[name].sum()) / 3600.0 for name in ("cost_w", "base_cost_w"))
-        console.print(f"{day.path.stem}: J {cost_wh:.0f} Wh exploring, {base_wh:.0f} Wh predictive")
-        logs.append(log_)
-    write_log(out, {name: np.concatenate([log_[name] for log_ in logs]) for name in logs[0]})
+    write_explored(find_days(traces, split)[:days], out, Metering(metering), seed, share)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Plan:
         steps: updates of the learner.
         report_every: figures to TensorBoard and the progress bar.
         judge_every: judgements; the best so far is kept.
+        judge_after: no judgement in these first steps, in which what is judged does not learn.
         patience: judgements without a better one after which training stops.
         save_every: checkpoints on the way; the last state is always kept.
     """
@@ -44,6 +45,7 @@ class Plan:
     steps: int
     report_every: int = 100
     judge_every: int = 0
+    judge_after: int = 0
     patience: int = 0
     save_every: int = 1000
 
@@ -138,7 +140,7 @@ def _run(training: _Training) -> Outcome:
                 training.note(figures)
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 bar.update(task, completed=progress.step, figures=shown)
-            if training.judge is not None and plan.judge_every and _is_due(plan.judge_every, plan, progress):
+            if training.judge is not None and _is_judged(plan, progress):
                 _judge(training, training.judge)
             if plan.save_every and progress.step % plan.save_every == 0:
                 training.save(LAST_FILE)
@@ -162,6 +164,14 @@ def _judge(training: _Training, judge: Judge) -> None:
 
 def _is_due(every: int, plan: Plan, progress: Progress) -> bool:
     return progress.step == plan.steps or (every > 0 and progress.step % every == 0)
+
+
+def _is_judged(plan: Plan, progress: Progress) -> bool:
+    return (
+        plan.judge_every > 0
+        and progress.step > plan.judge_after
+        and _is_due(plan.judge_every, plan, progress)
+    )
 
 
 def _is_over(plan: Plan, progress: Progress) -> bool:

@@ -17,8 +17,9 @@ from training.learners.transitions import Transitions
 class SacSettings:
     """The specification's values. `entropy_target` is the wanted entropy in nats; by default -1 per action.
 
-    `cql_weight` 0 is plain SAC. `entropy_start` is the temperature at the start, or for good where
-    `tunes_entropy` is off.
+    `cql_weight` 0 is plain SAC. In the first `critic_first` updates only the critics learn: a good actor
+    would follow critics that know nothing yet. `entropy_start` is the temperature at the start, or for good
+    where `tunes_entropy` is off.
     """
 
     gamma: float = 0.99
@@ -29,10 +30,13 @@ class SacSettings:
     tunes_entropy: bool = True
     cql_weight: float = 0.0
     cql_samples: int = 10
+    critic_first: int = 0
 
 
 class Sac(ActorLearner[Transitions]):
     """Off-policy learner of a stochastic policy."""
+
+    updates: Tensor
 
     def __init__(self, space: Space, settings: SacSettings | None = None) -> None:
         super().__init__(space)
@@ -41,6 +45,7 @@ class Sac(ActorLearner[Transitions]):
         self.target = deepcopy(self.critic).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(log(settings.entropy_start)))
         target = settings.entropy_target
+        self.register_buffer("updates", torch.tensor(0))
         self._entropy_target = -float(space.actions) if target is None else target
         self.optimizers = {
             "actor": adam(self.actor.parameters(), settings.lr),
@@ -51,10 +56,12 @@ class Sac(ActorLearner[Transitions]):
     def update(self, batch: Transitions, generator: torch.Generator) -> Report:
         """One step of the critics, the actor and the temperature."""
         seen = self.seen(batch)
-        critic = self._improve_critic(seen, generator)
-        actor = self._improve_actor(seen.features, generator)
+        report = self._improve_critic(seen, generator)
+        self.updates += 1
+        if int(self.updates) > self.settings.critic_first:
+            report |= self._improve_actor(seen.features, generator)
         follow(self.target, self.critic, self.settings.tau)
-        return {**critic, **actor}
+        return report
 
     def goal(self, seen: Seen, generator: torch.Generator) -> Tensor:
         """What the critics should say: reward and, where life goes on, the soft value of what follows."""

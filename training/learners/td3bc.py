@@ -16,7 +16,8 @@ class Td3BcSettings:
     """`value_weight` is the paper's alpha: how much value counts against one square of distance to the data.
 
     With `is_relative` the distance is measured in spreads of the recorded actions. `noise` and `noise_max`
-    smooth the target policy; the actor learns at every `actor_every`-th step.
+    smooth the target policy; the actor learns at every `actor_every`-th step, and not in the first
+    `critic_first` ones: a good actor would follow critics that know nothing yet.
     """
 
     gamma: float = 0.99
@@ -27,6 +28,7 @@ class Td3BcSettings:
     noise: float = 0.2
     noise_max: float = 0.5
     actor_every: int = 2
+    critic_first: int = 0
 
 
 class Td3Bc(ActorLearner[Transitions]):
@@ -55,8 +57,10 @@ class Td3Bc(ActorLearner[Transitions]):
         self.descend("critic", critic_loss)
         self.updates += 1
         report = {"critic_loss": critic_loss.detach(), "value": values[0].mean().detach()}
-        if int(self.updates) % self.settings.actor_every == 0:
-            report |= self._improve_actor(seen)
+        updates = int(self.updates)
+        if updates % self.settings.actor_every == 0:
+            if updates > self.settings.critic_first:
+                report |= self._improve_actor(seen)
             follow(self.target, self.critic, self.settings.tau)
             follow(self.actor_target, self.actor, self.settings.tau)
         return report

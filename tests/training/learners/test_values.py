@@ -1,5 +1,6 @@
 """What the values mean: expectiles, conservatism, entropy, and what ends and what is only cut."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import log
 
@@ -156,3 +157,33 @@ def test_the_actor_of_td3_learns_at_every_second_step_only() -> None:
     assert torch.equal(learner.actor.mean.weight, start)
     learner.update(sampler(generator), generator)
     assert not torch.equal(learner.actor.mean.weight, start)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda first: Td3Bc(plain_space(1), Td3BcSettings(critic_first=first, actor_every=1)),
+        lambda first: Sac(plain_space(1), SacSettings(critic_first=first)),
+    ],
+)
+def test_the_actor_waits_for_the_critics_as_long_as_it_is_told(
+    made: Callable[[int], ActorLearner[Transitions]],
+) -> None:
+    generator = seeded(0, CPU)
+    learner, sampler = made(3), Sampler(bandit(400), 32)
+    actor, critic = (
+        [p.clone() for p in part.parameters()] for part in (learner.actor, learner.get_submodule("critic"))
+    )
+
+    def moved(part: str, before: list[Tensor]) -> bool:
+        return any(
+            not torch.equal(*pair)
+            for pair in zip(learner.get_submodule(part).parameters(), before, strict=True)
+        )
+
+    for _ in range(3):
+        learner.update(sampler(generator), generator)
+    assert moved("critic", critic)
+    assert not moved("actor", actor)
+    learner.update(sampler(generator), generator)
+    assert moved("actor", actor)

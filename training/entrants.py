@@ -1,0 +1,148 @@
+"""Who is compared: what each learner learns from, for how long, and from whose weights it starts.
+
+Every run is one command line of `sunkeep train`, kept beside its result, so that any of them can be made
+again alone. A run that was interrupted goes on from its last checkpoint; one that has a result is kept.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from training.checkpoint import BEST_FILE, LAST_FILE
+from training.commands.train import BUNDLE, RUN, Trained, train
+
+EXPLORED, PLAIN, TRACES = "explored", "plain", "traces"
+RESULT_FILE, SPENT_FILE = "result.json", "spent.json"
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """One learner with its budget.
+
+    Args:
+        name: row of the table.
+        learner: `--learner` of `sunkeep train`.
+        lessons: the exploring PI's log, the plain PI's journal, or simulated sites of the traces.
+        updates: at most so many.
+        short_updates: in the short form, which only shows that everything works; 0 leaves it out.
+        starts_from: entrant whose actor it begins with.
+        note: what to know about it, for the table.
+        options: further words for `sunkeep train`.
+    """
+
+    name: str
+    learner: str
+    lessons: str
+    updates: int
+    short_updates: int
+    starts_from: str | None = None
+    note: str = ""
+    options: tuple[str, ...] = ()
+
+
+ENTRANTS = (
+    Entrant("bc", "bc", PLAIN, 3000, 40, note="journals of the plain retuned PI"),
+    Entrant("bc-explored", "bc", EXPLORED, 3000, 40, note="the exploring PI's log; start of the others"),
+    Entrant("td3bc", "td3bc", EXPLORED, 5000, 10, "bc-explored", options=("--critic-first", "1000")),
+    Entrant("iql", "iql", EXPLORED, 2500, 10, "bc-explored"),
+    Entrant("iql-discrete", "iql-discrete", EXPLORED, 1500, 10, note="125 choices around the surplus"),
+    Entrant(
+        "cql",
+        "cql",
+        EXPLORED,
+        400,
+        3,
+        "bc-explored",
+        options=("--critic-first", "160", "--cql-weight", "0.3"),
+    ),
+    Entrant("sac", "sac", EXPLORED, 1500, 10, "bc-explored", "no conservatism", ("--critic-first", "500")),
+    Entrant("ppo", "ppo", TRACES, 160, 1),
+    Entrant("replay", "replay", TRACES, 60, 0, note="the champion's learner with a small budget"),
+)
+NAMES = tuple(entrant.name for entrant in ENTRANTS)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One entrant with one seed: where it is and what it came to."""
+
+    entrant: Entrant
+    seed: int
+    folder: Path
+
+    @property
+    def bundle(self) -> Path:
+        """What it exported."""
+        return self.folder / BUNDLE
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """`updates`, `chosen_at` and `processor_s`, or None while it is not done."""
+        path = self.folder / RESULT_FILE
+        found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+        return found
+
+
+@dataclass(frozen=True)
+class School:
+    """Where lessons, traces and runs are."""
+
+    traces: Path
+    lessons: Path
+    runs: Path
+    is_short: bool = False
+
+    def run_of(self, entrant: Entrant, seed: int) -> Run:
+        """The run of an entrant with a seed."""
+        return Run(entrant, seed, self.runs / f"{entrant.name}-{seed}")
+
+    def log(self, lessons: str, split: str) -> Path:
+        """Transitions of a split: "explored" is one file, "plain" a data set of `sunkeep dataset`."""
+        return self.lessons / (
+            f"{lessons}/{split}.parquet" if lessons == PLAIN else f"{lessons}-{split}.parquet"
+        )
+
+    def command(self, run: Run) -> list[str]:
+        """Arguments of `sunkeep train` that make this run."""
+        entrant = run.entrant
+        updates = entrant.short_updates if self.is_short else entrant.updates
+        data = self.traces if entrant.lessons == TRACES else self.log(entrant.lessons, "train")
+        words = ["--learner", entrant.learner, "--data", str(data), "--out", str(run.folder)]
+        words += ["--seed", str(run.seed), "--steps", str(updates)]
+        if entrant.learner == "bc":
+            words += ["--val", str(self.log(entrant.lessons, "val"))]
+        elif entrant.learner != "replay" and not self.is_short:
+            words += ["--choose-on", str(self.traces)]
+        words += entrant.options
+        if entrant.starts_from is not None:
+            words += ["--start-from", str(self.runs / f"{entrant.starts_from}-{run.seed}" / RUN / BEST_FILE)]
+        return words
+
+
+def runs_of(school: School, names: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:
+    """All runs, seed by seed, an entrant after the one it starts from."""
+    needed = {*names, *(e.starts_from for e in ENTRANTS if e.name in names and e.starts_from is not None)}
+    for seed in seeds:
+        for entrant in ENTRANTS:
+            if entrant.name in needed and not (school.is_short and entrant.short_updates == 0):
+                yield school.run_of(entrant, seed)
+
+
+def teach(school: School, run: Run) -> None:
+    """Make a run, or go on with it; its processor time adds up over interruptions that Python sees."""
+    words, began_s = school.command(run), process_time()
+    if (run.folder / RUN / LAST_FILE).exists() and run.entrant.learner != "replay":
+        words.append("--resume")
+    run.folder.mkdir(parents=True, exist_ok=True)
+    spent = run.folder / SPENT_FILE
+    before_s = float(json.loads(spent.read_text())) if spent.exists() else 0.0
+    try:
+        trained: Trained = train.main(words, prog_name="sunkeep train", standalone_mode=False)
+    finally:
+        processor_s = before_s + process_time() - began_s
+        spent.write_text(json.dumps(processor_s))
+    result = asdict(trained) | {"processor_s": processor_s, "command": ["sunkeep", "train", *words]}
+    (run.folder / RESULT_FILE).write_text(json.dumps(result, indent=1) + "\n")

@@ -1,0 +1,42 @@
+"""How good a learner is on days that choose: J of its deterministic policy, lived by `training.batch`."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.batch import Policy, View
+from training.course import Course, choosing_reel
+from training.days import Day
+from training.learners.loop import Judge
+from training.replay import judge, to_device
+from training.windows import read_days
+
+WINDOWS, WINDOW_S = 96, 630
+"""Spread over the days; the champion's training chooses on the same days and far ends, in longer windows."""
+
+
+def memoryless(net: nn.Module) -> Policy:
+    """A network from features to watts as a policy of `training.batch`."""
+
+    def propose(view: View, memory: Any) -> tuple[Tensor, None]:
+        return net(view.features), None
+
+    return propose
+
+
+def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.device) -> Judge:
+    """Mean J in W on windows of these days, the same luck every time it is asked.
+
+    Args:
+        days: of the split "val".
+        deployed: gives the policy as it would be exported now.
+        device: where the learner lives.
+    """
+    reel = to_device(choosing_reel(read_days(days), Course(window_s=WINDOW_S, windows=WINDOWS)), device)
+
+    def found() -> float:
+        return float(judge(reel, memoryless(deployed())).j_w.mean())
+
+    return found

@@ -1,0 +1,202 @@
+"""Learners beside the retuned PI: runs of several seeds become one row, with its spread and its interval.
+
+Every controller lives the same lit hours, billed net, on the same far end, on time and with 2 s of delay that
+nobody is told of. The row of a learner is the mean over its seeds; an interval says how far that mean would
+move with other days, the spread how far apart the seeds are.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from core.site import Metering
+from safety.pi import PiGains
+from training.batch import Policy
+from training.batch_laws import pi_law
+from training.day_runs import Heat, Tally, lit_hours, rows_of, run
+from training.days import Day
+from training.resampling import Change, Draws, Floats, change_of, draws_of
+from training.standings import MARGINS_W, export_at
+
+LATE_S = 2
+RADIO = 0
+"""Seed of the far end: the same slaves, radio and meter for every controller and hour."""
+ROWS_AT_ONCE = 600
+FIGURES = (
+    "own_wh",
+    "avoidable_wh",
+    "j_wh",
+    "peak10s_export_w",
+    "changes_per_min",
+    "reversals_per_min",
+    "imbalance_w",
+)
+"""Of a tally, as they are shown: energies are summed over hours, the others are means."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """The hours that everybody lives: on time, late, and for the PI on time with each margin."""
+
+    on_time: tuple[Heat, ...]
+    late: tuple[Heat, ...]
+    margins: tuple[Heat, ...]
+
+
+Lived: TypeAlias = Mapping[str, Tally]
+"""What a controller came to in every hour: `ON_TIME`, `LATE`, and for the PI `margin(w)` with each margin."""
+ON_TIME, LATE = "on_time", "late"
+
+
+def margin(margin_w: float) -> str:
+    """Name of what the PI came to with this much added to its margin."""
+    return f"margin{margin_w:+g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One controller. Figures are means over the seeds, changes against the PI (-0.25 is a quarter less).
+
+    `export` is at equal import; it is NaN where the PI reaches that import with none of its margins. `spread`
+    holds the lowest and the highest change of a single seed. `late_j` is J with 2 s of untold delay against
+    the PI under the same delay.
+    """
+
+    controller: str
+    hours: int
+    seeds: int
+    figures: dict[str, float]
+    j: Change
+    export: Change
+    peak: Change
+    late_j: Change
+    j_spread: tuple[float, float]
+    export_spread: tuple[float, float]
+
+
+def course_of(days: Sequence[Day], hours: int | None = None) -> Course:
+    """The lit hours of these days, or some from the middle of them."""
+    spans = [(day, from_s) for day in days for from_s in lit_hours(day)]
+    if hours is not None:
+        spans = spans[(len(spans) - hours) // 2 :][:hours]
+
+    def heats(delay_s: int, margin_w: float) -> tuple[Heat, ...]:
+        return tuple(Heat(day, from_s, Metering.NET, RADIO, delay_s, margin_w) for day, from_s in spans)
+
+    margins = tuple(heat for margin_w in MARGINS_W for heat in heats(0, margin_w))
+    return Course(heats(0, 0.0), heats(LATE_S, 0.0), margins)
+
+
+def live(course: Course, policy: Policy, seconds: int) -> Lived:
+    """Let a policy live the hours, `seconds` of each."""
+    both = _lived((*course.on_time, *course.late), lambda _heats: policy, seconds)
+    count = len(course.on_time)
+    return {ON_TIME: _cut(both, slice(count)), LATE: _cut(both, slice(count, None))}
+
+
+def live_pi(course: Course, gains: PiGains, seconds: int) -> Lived:
+    """The PI, plain and with its margins."""
+
+    def law(heats: Sequence[Heat]) -> Policy:
+        margin_w = torch.tensor([heat.margin_w for heat in heats])[:, None] + gains.margin_w
+        return pi_law(PiGains(gains.kp, gains.ki, margin_w))  # type: ignore[arg-type]  # one margin per row
+
+    swept, count = _lived(course.margins, law, seconds), len(course.on_time)
+    lived = {
+        margin(margin_w): _cut(swept, slice(place * count, (place + 1) * count))
+        for place, margin_w in enumerate(MARGINS_W)
+    }
+    return lived | {ON_TIME: lived[margin(0.0)], LATE: _lived(course.late, law, seconds)}
+
+
+def _lived(heats: Sequence[Heat], law: Callable[[Sequence[Heat]], Policy], seconds: int) -> Tally:
+    parts = [heats[at : at + ROWS_AT_ONCE] for at in range(0, len(heats), ROWS_AT_ONCE)]
+    tallies = [run(rows_of(part, seconds), law(part)) for part in parts]
+    return Tally(*(np.concatenate(columns) for columns in zip(*tallies, strict=True)))
+
+
+def _cut(tally: Tally, rows: slice) -> Tally:
+    return Tally(*(column[rows] for column in tally))
+
+
+def save(path: Path, lived: Lived) -> None:
+    """Keep what a controller came to; the old file stays until the new one is whole."""
+    columns = {
+        f"{when}.{name}": column for when, tally in lived.items() for name, column in tally._asdict().items()
+    }
+    partial = path.with_suffix(".partial")
+    with partial.open("wb") as file:
+        np.savez(file, **columns)
+    partial.replace(path)
+
+
+def load(path: Path) -> Lived:
+    """Read that again."""
+    with np.load(path, allow_pickle=False) as found:
+        whens = dict.fromkeys(name.rpartition(".")[0] for name in found.files)
+        return {when: Tally(*(found[f"{when}.{name}"] for name in Tally._fields)) for when in whens}
+
+
+def rank(course: Course, pi: Lived, lived: Mapping[str, Sequence[Lived]]) -> list[Row]:
+    """A row for the PI and one for each controller, over its seeds."""
+    draws = draws_of(course.on_time)
+    return [_row(name, pi, runs, draws) for name, runs in {"pi": [pi], **lived}.items()]
+
+
+def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> Row:
+    on_time, late = (_mean([run[when] for run in runs]) for when in (ON_TIME, LATE))
+    sweep = [pi[margin(margin_w)] for margin_w in MARGINS_W]
+    nothing = Draws(np.ones((1, draws.hours.shape[1])), np.ones((1, draws.days.shape[1])))
+    alone = [(_j(run[ON_TIME], pi[ON_TIME]), _export(run[ON_TIME], sweep)) for run in runs]
+    j_alone, export_alone = ([change_of(by[k], nothing).value for by in alone] for k in (0, 1))
+    figures = {
+        figure: float(
+            getattr(on_time, figure).sum() if figure.endswith("_wh") else getattr(on_time, figure).mean()
+        )
+        for figure in FIGURES
+    }
+    return Row(
+        name,
+        draws.hours.shape[1],
+        len(runs),
+        figures | {"late_j_wh": float(late.j_wh.sum()), "violations": float(on_time.violations.sum())},
+        change_of(_j(on_time, pi[ON_TIME]), draws),
+        change_of(_export(on_time, sweep), draws),
+        change_of(_peak(on_time, pi[ON_TIME]), draws),
+        change_of(_j(late, pi[LATE]), draws),
+        (min(j_alone), max(j_alone)),
+        (min(export_alone), max(export_alone)),
+    )
+
+
+def _mean(tallies: Sequence[Tally]) -> Tally:
+    return Tally(*(np.mean(columns, axis=0) for columns in zip(*tallies, strict=True)))
+
+
+Statistic = Callable[[Floats], Floats]
+
+
+def _j(mine: Tally, pi: Tally) -> Statistic:
+    return lambda weights: np.asarray(weights @ mine.j_wh / (weights @ pi.j_wh) - 1.0)
+
+
+def _peak(mine: Tally, pi: Tally) -> Statistic:
+    return lambda weights: np.asarray(weights @ mine.peak10s_export_w / (weights @ pi.peak10s_export_w) - 1.0)
+
+
+def _export(mine: Tally, sweep: Sequence[Tally]) -> Statistic:
+    """Export against the PI's at the same avoidable import, by interpolation between its margins."""
+
+    def change(weights: Floats) -> Floats:
+        exports = np.stack([weights @ tally.own_wh for tally in sweep], 1)
+        imports = np.stack([weights @ tally.avoidable_wh for tally in sweep], 1)
+        wanted = zip(weights @ mine.avoidable_wh, exports, imports, strict=True)
+        same_wh = np.array([export_at(import_wh, *pair) for import_wh, *pair in wanted])
+        with np.errstate(invalid="ignore", divide="ignore"):  # where the PI exports nothing either
+            return np.asarray(weights @ mine.own_wh / same_wh - 1.0)
+
+    return change
