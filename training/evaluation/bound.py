@@ -29,6 +29,8 @@ STEPS_S = (1, 2, 3)
 NEVER_S = 10_000
 WAYS = (("highs-ds", True), ("highs-ipm", True), ("highs-ds", False))
 """Methods of the solver, with and without presolving; now and then one of them gives up."""
+PATIENCE_S = 20.0
+"""For one method: most windows are solved within 2 s, a rare one keeps a method busy for minutes."""
 
 Floats = NDArray[np.float64]
 
@@ -152,7 +154,8 @@ def _solved(*program: Any) -> Floats:
     """The optimum; other ways are tried where the first one ends without a proof that it is one."""
     message = ""
     for method, presolve in WAYS:
-        found: Any = linprog(*program, method, options={"presolve": presolve})  # type: ignore[call-overload]
+        options = {"presolve": presolve, "time_limit": PATIENCE_S}
+        found: Any = linprog(*program, method, options=options)  # type: ignore[call-overload]
         if found.status == 0:
             return np.asarray(found.x)
         message = found.message
