@@ -16,7 +16,6 @@ from plant.trace import TraceError
 from training.bundle_policy import BundlePolicy, open_bundle
 from training.days import SPLITS, Day, DaysError, find_days
 from training.evaluation import words
-from training.evaluation.bound import BoundError
 from training.evaluation.judgement import Judgement, Terms, as_json, judge
 from training.evaluation.page import page
 from training.standings import condition
@@ -72,7 +71,7 @@ def evaluate(
     try:
         days = find_days(traces, split)
         judgement = _judged(open_bundle(bundle_directory(str(bundle))), days, split, terms)
-    except (DaysError, TraceError, BoundError) as error:
+    except (DaysError, TraceError) as error:
         raise InputError(str(error)) from None
     plain = json.dumps(as_json(judgement), indent=1, allow_nan=False)
     if json_path is not None and str(json_path) != "-":

@@ -93,7 +93,6 @@ def judge(policy: BundlePolicy, days: Sequence[Day], split: str, terms: Terms, t
 
     Raises:
         plant.trace.TraceError: a trace that cannot be read.
-        BoundError: a program of the bound without optimum.
     """
     began_s = monotonic()
     manifest = policy.bundle.manifest
