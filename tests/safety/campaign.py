@@ -12,7 +12,6 @@ lived interpreted as well and must come out the same, frame by frame and to the 
 """
 
 import argparse
-import os
 import subprocess
 import tempfile
 import time
@@ -126,7 +125,6 @@ def tell_power_cuts(args: argparse.Namespace, run: Run) -> None:
     from tests.campaigns.power_cuts import campaign as power_cuts
 
     started_s = time.monotonic()
-    os.fsync = lambda _fd: None  # type: ignore[assignment]
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as directory:
         found = power_cuts(Path(directory), args.power_cuts, run.seed)
     assert not any(world.wrong for world in found.values()), found
