@@ -25,6 +25,9 @@ POLICY_LATENCY_MAX_S = 0.010
 SUSPICIONS, SUSPICIONS_S = 3, 3600.0
 """So many stops by a diverging loop within this time are a turned sign (`meter_sign`): it is met again after
 each of them, while a cloud's edge was mistaken for one once in 52 h (docs/safety-campaigns.md)."""
+STARTING = "starting"
+"""The one cause that nobody else can raise: before the first good samples nothing can be lost, so an alarm of
+this name would blind a running site. From outside it is an unknown name like any other."""
 LATE_TICKS = 3
 """So many late ticks within `LATE_S` are no chance any more: the machine is too busy for the policy."""
 
@@ -79,7 +82,8 @@ class ModeSupervisor:
         is_down = "radio_down" in snapshot.alarms
         radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
         wiring, loop = _wiring(snapshot, sight, memory)
-        raised = (*snapshot.alarms, *wiring)
+        alarms = ("unknown_alarm" if name == STARTING else name for name in snapshot.alarms)
+        raised = (*alarms, *wiring)
         late_at_s, diverged_at_s = memory.late_at_s, memory.diverged_at_s
         if "late_tick" in raised:
             late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
@@ -93,7 +97,7 @@ class ModeSupervisor:
         standing = advance(memory.standing, snapshot.at_s)
         standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
         if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
-            raised = (*raised, "starting")
+            raised = (*raised, STARTING)
         standing = _sentenced(standing, (*raised, *stopped), findings, sight)
         active = {*raised, *stopped, *standing.latched, *(name for name, _ in standing.left_s)}
         state = worst(tuple(active))

@@ -19,9 +19,7 @@ AUTHORITIES = tuple(Authority)
 ROLES = tuple(Role)
 WILD_READINGS_W = (nan, inf, -inf, DENORMAL_W, -DENORMAL_W, 0.0, -0.0, 1e6, -1e6, 1.7e308, -1.7e308)
 """`drivers` lets nothing in that is out of range; a decision has an answer to it all the same."""
-ALARMS = (*sorted(CAUSES.keys() - {"starting"}), "no such alarm")
-"""`starting` is the supervisor's own: nobody else raises it, and it would put a running site back to before
-its first samples, where a meter cannot be lost."""
+ALARMS = (*sorted(CAUSES), "no such alarm")
 LATE_S = (1.5, 3.0, 20.0)
 
 

@@ -27,12 +27,11 @@ def test_what_is_written_is_the_code_s_own(section: str) -> None:
 def walk(seed: int, ticks: int) -> set[Edge]:
     """Changes of state that the supervisor makes when things go wrong and right again."""
     rng, found = random.Random(seed), set()
-    causes = [name for name in CAUSES if name != "starting"]
     latched = rng.choice([(), ("meter_sign",), ("rollback",)])
     watch, at_s = ModeSupervisor(Standing(latched=latched)).cold, 1000.0
     for _ in range(ticks):
         at_s += 90_000.0 if rng.random() < 0.02 else 1.0
-        alarms = (rng.choice([*causes, "late_tick"]),) if rng.random() < 0.03 else ()
+        alarms = (rng.choice([*CAUSES, "late_tick"]),) if rng.random() < 0.03 else ()
         if watch.good in (9, 29) and rng.random() < 0.3:
             alarms = ("late_tick",)
         seen = replace(

@@ -138,6 +138,20 @@ def test_a_stop_that_clears_by_itself(name: str) -> None:
     assert story.tick().state is State.PI_FALLBACK
 
 
+def test_an_alarm_by_the_name_of_the_start_is_unknown_and_blinds_nobody() -> None:
+    story = Story().tick("starting")
+    assert (story.state, story.causes) == (State.SAFE_STOP, ("unknown_alarm",))
+    assert story.tick("starting", age_s=9.0).causes == (
+        "meter_lost",
+        "unknown_alarm",
+        "meter_late",
+        "reentry",
+    )
+    assert story.tick(times=29).state is State.SAFE_STOP
+    assert story.tick().state is State.PI_FALLBACK
+    assert cold().tick("starting").causes == ("starting", "unknown_alarm", "reentry")
+
+
 @pytest.mark.parametrize("name", ["meter_identity", "meter_sign", "meter_phases", "frame_round_trip"])
 def test_a_stop_that_waits_for_an_operator(name: str) -> None:
     story = Story().tick(name).tick(times=100)

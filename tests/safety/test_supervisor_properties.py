@@ -96,6 +96,12 @@ def test_every_combination_has_exactly_one_answer_that_fits_its_causes(watch: Wa
     assert after.state is verdict.state
 
 
+@given(watches, flags)
+def test_a_site_that_has_started_never_starts_again(watch: Watch, flag: Flags) -> None:
+    verdict, _ = one_step(watch, flag)
+    assert watch.state is State.INIT or verdict.state is not State.INIT
+
+
 RANK = {Authority.POLICY: 0, Authority.FALLBACK: 1, Authority.REST: 2}
 
 
