@@ -23,13 +23,14 @@ from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from training.batch import Policy
 from training.batch_laws import pi_law, predictive_law
+from training.beside_pi import MARGINS_W
 from training.bundle_policy import open_bundle
 from training.checkpoint import load_weights
 from training.day_runs import Heat, Tally, lit_hours, rows_of, run
 from training.days import Day, DaysError, find_days
 from training.far_ends import TROUBLES, Trouble
 from training.net import ReplayNet
-from training.standings import DELAYS_S, MARGINS_W, PI, Field, as_table, standings
+from training.standings import DELAYS_S, PI, Field, as_table, standings
 
 ROWS_AT_ONCE = 600
 """An hour of so many rows takes 0.2 GB."""

@@ -17,10 +17,10 @@ from core.site import Metering
 from safety.pi import PiGains
 from training.batch import Policy
 from training.batch_laws import pi_law
+from training.beside_pi import MARGINS_W, of_export, of_j, of_peak
 from training.day_runs import Heat, Tally, lit_hours, rows_of, run
 from training.days import Day
-from training.resampling import Change, Draws, Floats, change_of, draws_of
-from training.standings import MARGINS_W, export_at
+from training.resampling import Change, Draws, change_of, draws_of
 
 LATE_S = 2
 RADIO = 0
@@ -151,7 +151,7 @@ def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> Row:
     on_time, late = (_mean([run[when] for run in runs]) for when in (ON_TIME, LATE))
     sweep = [pi[margin(margin_w)] for margin_w in MARGINS_W]
     nothing = Draws(np.ones((1, draws.hours.shape[1])), np.ones((1, draws.days.shape[1])))
-    alone = [(_j(run[ON_TIME], pi[ON_TIME]), _export(run[ON_TIME], sweep)) for run in runs]
+    alone = [(of_j(run[ON_TIME], pi[ON_TIME]), of_export(run[ON_TIME], sweep)) for run in runs]
     j_alone, export_alone = ([change_of(by[k], nothing).value for by in alone] for k in (0, 1))
     figures = {
         figure: float(
@@ -164,10 +164,10 @@ def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> Row:
         draws.hours.shape[1],
         len(runs),
         figures | {"late_j_wh": float(late.j_wh.sum()), "violations": float(on_time.violations.sum())},
-        change_of(_j(on_time, pi[ON_TIME]), draws),
-        change_of(_export(on_time, sweep), draws),
-        change_of(_peak(on_time, pi[ON_TIME]), draws),
-        change_of(_j(late, pi[LATE]), draws),
+        change_of(of_j(on_time, pi[ON_TIME]), draws),
+        change_of(of_export(on_time, sweep), draws),
+        change_of(of_peak(on_time, pi[ON_TIME]), draws),
+        change_of(of_j(late, pi[LATE]), draws),
         (min(j_alone), max(j_alone)),
         (min(export_alone), max(export_alone)),
     )
@@ -175,28 +175,3 @@ def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> Row:
 
 def _mean(tallies: Sequence[Tally]) -> Tally:
     return Tally(*(np.mean(columns, axis=0) for columns in zip(*tallies, strict=True)))
-
-
-Statistic = Callable[[Floats], Floats]
-
-
-def _j(mine: Tally, pi: Tally) -> Statistic:
-    return lambda weights: np.asarray(weights @ mine.j_wh / (weights @ pi.j_wh) - 1.0)
-
-
-def _peak(mine: Tally, pi: Tally) -> Statistic:
-    return lambda weights: np.asarray(weights @ mine.peak10s_export_w / (weights @ pi.peak10s_export_w) - 1.0)
-
-
-def _export(mine: Tally, sweep: Sequence[Tally]) -> Statistic:
-    """Export against the PI's at the same avoidable import, by interpolation between its margins."""
-
-    def change(weights: Floats) -> Floats:
-        exports = np.stack([weights @ tally.own_wh for tally in sweep], 1)
-        imports = np.stack([weights @ tally.avoidable_wh for tally in sweep], 1)
-        wanted = zip(weights @ mine.avoidable_wh, exports, imports, strict=True)
-        same_wh = np.array([export_at(import_wh, *pair) for import_wh, *pair in wanted])
-        with np.errstate(invalid="ignore", divide="ignore"):  # where the PI exports nothing either
-            return np.asarray(weights @ mine.own_wh / same_wh - 1.0)
-
-    return change

@@ -11,12 +11,11 @@ import numpy as np
 from rich.table import Table
 
 from core.site import Metering
+from training.beside_pi import MARGINS_W, of_export, of_j, of_peak
 from training.day_runs import Heat, Tally
 from training.far_ends import Trouble
-from training.resampling import Change, Draws, Floats, change_of, draws_of
+from training.resampling import Change, change_of, draws_of
 
-MARGINS_W = (-40.0, -20.0, -10.0, 0.0, 10.0, 20.0, 40.0, 80.0)
-"""Added to the PI's own margin: they span the imports at which exports are compared."""
 DELAYS_S = (0, 1, 2)
 PI = "pi"
 
@@ -106,9 +105,7 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int, trouble
         if len((taken := _pi(field, metering, delay_s, trouble, margin_w)).export_wh)
     ]
     draws = draws_of(heats)
-    j_change, export_change, peak_change = _changes(
-        mine, _pi(field, metering, delay_s, trouble), sweep, draws
-    )
+    pi = _pi(field, metering, delay_s, trouble)
     return Standing(
         name,
         metering.value,
@@ -127,9 +124,9 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int, trouble
         float(mine.imbalance_w.mean()),
         float(mine.frames_per_min.mean()),
         int(mine.violations.sum()),
-        j_change,
-        export_change,
-        peak_change,
+        change_of(of_j(mine, pi), draws),
+        change_of(of_export(mine, sweep), draws),
+        change_of(of_peak(mine, pi), draws),
     )
 
 
@@ -139,42 +136,6 @@ def _pi(field: Field, metering: Metering, delay_s: int, trouble: Trouble, margin
 
 def _taken(tally: Tally, rows: list[int]) -> Tally:
     return Tally(*(column[rows] for column in tally))
-
-
-def _changes(mine: Tally, pi: Tally, sweep: Sequence[Tally], draws: Draws) -> tuple[Change, Change, Change]:
-    """Of J, of export at equal import, of the 10 s peak."""
-
-    def of_j(weights: Floats) -> Floats:
-        return _change(weights @ mine.j_wh, weights @ pi.j_wh)
-
-    def of_export(weights: Floats) -> Floats:
-        exports, imports = (
-            np.stack([weights @ getattr(tally, name) for tally in sweep], 1)
-            for name in ("own_wh", "avoidable_wh")
-        )
-        wanted = zip(weights @ mine.avoidable_wh, exports, imports, strict=True)
-        same = np.array([export_at(import_wh, *pair) for import_wh, *pair in wanted])
-        return _change(weights @ mine.own_wh, same)
-
-    def of_peak(weights: Floats) -> Floats:
-        return _change(weights @ mine.peak10s_export_w, weights @ pi.peak10s_export_w)
-
-    j_change, export_change, peak_change = (change_of(of, draws) for of in (of_j, of_export, of_peak))
-    return j_change, export_change, peak_change
-
-
-def _change(mine: Floats, other: Floats) -> Floats:
-    """Relative; NaN where there is nothing to compare with."""
-    return np.divide(mine, other, out=np.full_like(mine, np.nan), where=other > 0.0) - 1.0
-
-
-def export_at(
-    import_wh: float, exports_wh: Sequence[float] | Floats, imports_wh: Sequence[float] | Floats
-) -> float:
-    """What the PI exports at this avoidable import, between its margins; NaN beyond them."""
-    order = np.argsort(imports_wh)
-    x, y = np.asarray(imports_wh)[order], np.asarray(exports_wh)[order]
-    return float(np.interp(import_wh, x, y, left=np.nan, right=np.nan))
 
 
 def frontier(field: Field, metering: Metering) -> Mapping[float, tuple[float, float]]:

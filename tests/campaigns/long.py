@@ -92,7 +92,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = [*ALONE, "state_file", "mutation", "twin", "steps", "ticks"]
+    names = [part.name for part in (*alone(0), *together(0, 1), ticks(0, 1, 0.0))]
     parser.add_argument("parts", nargs="*", help="of " + ", ".join(names))
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--minutes", type=float, default=180.0, help="the ticks take what is left")

@@ -22,6 +22,7 @@ from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from training.batch import View
 from training.batch_laws import predictive_law
+from training.beside_pi import MARGINS_W, export_at
 from training.champion import EXAMPLE_S, examples, record_run, write_bundle
 from training.checkpoint import CheckpointError
 from training.contest import compete
@@ -31,7 +32,7 @@ from training.days import find_days
 from training.export import sequence_error_w
 from training.net import HIDDEN, MEMORY, ReplayNet
 from training.replay import Plan
-from training.standings import MARGINS_W, as_table, export_at, standings
+from training.standings import as_table, standings
 from training.windows import read_days
 
 LIT_S = (40_000, 40_800)

@@ -10,11 +10,11 @@ from core.site import Metering
 from safety.pi import PiGains
 from tests.training.test_contest import FROM_S, SHIPPED
 from training.batch_laws import pi_law
+from training.beside_pi import MARGINS_W
 from training.day_runs import Heat, Tally
 from training.days import Day
 from training.ranking import LATE, ON_TIME, Course, Lived, live, live_pi, load, margin, rank, save
 from training.ranking_table import Effort, Line, as_markdown
-from training.standings import MARGINS_W
 
 HOURS = 6
 DAYS = tuple(Day(Path(name), "val", "3ph") for name in ("one", "two"))

@@ -14,12 +14,12 @@ from pyarrow import parquet
 
 from daemon.__main__ import main
 from training import contest
+from training.beside_pi import MARGINS_W
 from training.commands import evaluate as command
 from training.day_runs import rows_of
 from training.evaluation import gap, judgement, words
 from training.evaluation.page import page
 from training.far_ends import Trouble, far_end
-from training.standings import MARGINS_W
 
 FROM_S = 40_000
 
