@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from models.features import FEATURE_NAMES
 from models.manifest import Sha256
 from training.checkpoint import BEST_FILE, LAST_FILE, LEARNER, CheckpointError, below, read_tensors
+from training.learners.iql_discrete import Choices, DiscreteIql
+from training.learners.levels import DeployedChoice, Levels
 from training.learners.networks import Absolute, Actor, DeployedPolicy, Normalize, Residual, Scale
 from training.net import MEMORY, ReplayNet
 from training.policy_net import Scaling
@@ -98,16 +100,28 @@ def load_policy(path: Path, record: RunRecord | None) -> TrainedPolicy:
             replay = ReplayNet()
             replay.load_state_dict(tensors)
             return TrainedPolicy(replay.eval(), (1, 3, MEMORY))
-        return TrainedPolicy(_actor(path, tensors, header, record).eval(), None)
+        learner = below(f"{LEARNER}/", tensors)
+        if header.get("learner") == DiscreteIql.__name__ and "levels.offsets_w" in learner:
+            return TrainedPolicy(_choice(learner).eval(), None)
+        return TrainedPolicy(_actor(path, learner, header, record).eval(), None)
     except RuntimeError as error:  # sizes or names of another version
         raise CheckpointError(f"{path}: {error}") from error
 
 
+def _choice(learner: dict[str, Tensor]) -> DeployedChoice:
+    """The policy over choices; what they are in watts stands beside its weights."""
+    levels = Levels(tuple(learner["levels.offsets_w"].tolist()))
+    spread = Scaling(learner["normalize.mean"], learner["normalize.std"])
+    choices = Choices(spread, levels.count, len(learner["actor.net.0.0.bias"]))
+    net = DiscreteIql(choices, levels=levels)
+    net.load_state_dict(learner)
+    return net.deployed()
+
+
 def _actor(
-    path: Path, tensors: dict[str, Tensor], header: dict[str, str], record: RunRecord | None
+    path: Path, learner: dict[str, Tensor], header: dict[str, str], record: RunRecord | None
 ) -> DeployedPolicy:
     """The deterministic policy of a learner's checkpoint."""
-    learner = below(f"{LEARNER}/", tensors)
     actor, mean, std = map(learner.get, ("actor.mean.weight", "normalize.mean", "normalize.std"))
     if actor is None or mean is None or std is None:
         kind = header.get("learner")

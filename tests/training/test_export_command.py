@@ -51,13 +51,18 @@ def write_rows(path: Path, seed: int) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone after five updates, with its data beside it."""
     folder = tmp_path_factory.mktemp("clone")
+    teach(folder, "bc")
+    return folder
+
+
+def teach(folder: Path, learner: str) -> None:
+    """Five updates into `out`, of `rows.parquet` beside it."""
     write_rows(folder / "rows.parquet", 1)
-    options = ["--learner", "bc", "--steps", "5", "--batch", "16", "--span-w", "700", "--seed", "3"]
+    options = ["--learner", learner, "--steps", "5", "--batch", "16", "--span-w", "700", "--seed", "3"]
     made = CliRunner().invoke(
         train, [*options, "--data", str(folder / "rows.parquet"), "--out", str(folder / "out")]
     )
     assert made.exit_code == 0, made.output
-    return folder
 
 
 def run(*arguments: object) -> Result:
@@ -93,6 +98,13 @@ def test_the_exported_policy_is_the_one_that_training_exported(trained: Path, tm
     there = load_bundle(trained / "out" / "bundle").manifest
     assert told["files"] == there.files
     assert told["name"] == there.name == "bc-3"
+
+
+def test_a_policy_over_choices_is_exported_as_training_did(tmp_path: Path) -> None:
+    teach(tmp_path, "iql-discrete")
+    told = facts(tmp_path / "out", "--out", tmp_path / "bundle")
+    assert told["files"] == load_bundle(tmp_path / "out" / "bundle").manifest.files
+    assert told["parity_w"] <= 0.01
 
 
 def test_versions_only_grow(trained: Path, tmp_path: Path) -> None:
