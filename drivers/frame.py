@@ -172,11 +172,6 @@ def decode(payload: bytes, key: bytes, network_id: bytes) -> SetpointFrame:
     return SetpointFrame(counter, ttl_s, base, watts, bool(first & _SAFE_RELEASE), bool(first & _REPORT))
 
 
-def asks_for_reports(payload: bytes) -> bool:
-    """Whether every slave is asked to report, by the flags alone: nothing is verified, no key is needed."""
-    return bool(payload[:1]) and bool(payload[0] & _REPORT)
-
-
 def decode_report(attributes: bytes, key: bytes, network_id: bytes) -> SlaveReport:
     """Decode and verify the attributes of one report: the bytes behind the ZCL header.
 

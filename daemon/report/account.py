@@ -21,8 +21,9 @@ class Account:
 
     Energies in J, times in s. `reachable_j` is the part of the surplus that the slaves that answered could
     have taken. `recorded_s` lies between ticks of the journal, `unrecorded_s` in its gaps; in
-    `unsynchronised_s` the wall clock, and so the date, was not known. `causes` are those that led to the
-    state they stand beside.
+    `unsynchronised_s` the wall clock, and so the date, was not known. `unanswered_s` is the radio's loss, as
+    the daemon saw it, held over the time in which it was up. `causes` are those that led to the state they
+    stand beside.
     """
 
     energy: Energy = field(default_factory=Energy)
@@ -34,11 +35,11 @@ class Account:
     missed_samples: int = 0
     frames_sent: int = 0
     frames_refused: int = 0
-    reports_asked: int = 0
-    reports_heard: int = 0
     recorded_s: float = 0.0
     unrecorded_s: float = 0.0
     unsynchronised_s: float = 0.0
+    radio_up_s: float = 0.0
+    unanswered_s: float = 0.0
 
     def spell(self, state: State, cause: str) -> Spell:
         """The spell of a cause, to be counted on."""
@@ -72,5 +73,5 @@ class Account:
 
     @property
     def acknowledged_share(self) -> float | None:
-        """Reports of the slaves that were heard, per report asked for; None while none was asked for."""
-        return min(1.0, self.reports_heard / self.reports_asked) if self.reports_asked else None
+        """Share of the answers due from the slaves that came; None while the radio was never up."""
+        return 1.0 - self.unanswered_s / self.radio_up_s if self.radio_up_s > 0.0 else None

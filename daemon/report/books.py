@@ -20,8 +20,7 @@ from daemon.report.account import Account
 from daemon.report.reading import Span
 from daemon.report.trial import Trial
 from daemon.settings import SettingsError, parse_settings
-from daemon.telemetry import About, Cost, RadioStatistics
-from drivers.frame import asks_for_reports
+from daemon.telemetry import About, Cost
 from safety.causes import cause
 
 GAPS_KEPT = 20
@@ -44,8 +43,6 @@ class Life:
     start: Start
     figures: Figures
     tick: Tick | None = None
-    asked: int = 0
-    heard: int = 0
     counts: tuple[int, ...] = (0,) * len(Counts.__slots__)
 
     @property
@@ -118,9 +115,7 @@ class Books:
         step_s = 0.0 if before is None else tick.snapshot.at_s - before.snapshot.at_s
         recorded_s = step_s if 0.0 < step_s <= figures.gap_s else 0.0
         booked = self.days.setdefault(day, Account()) if day in self.span else Account()
-        asked = life.asked
-        _live(life, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
-        booked.reports_asked += life.asked - asked
+        _live(figures, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
         _book(booked, life, tick, recorded_s)
         _book_causes(booked, None if before is None else before.decision, tick.decision, recorded_s)
         if day in self.span:
@@ -170,17 +165,13 @@ def _reload(figures: Figures, event: Event) -> None:
     figures.adopt(figures.site, replace(figures.about, mode=mode))
 
 
-def _live(life: Life, tick: Tick, local: datetime) -> None:
+def _live(figures: Figures, tick: Tick, local: datetime) -> None:
     """Tell the figures one tick, as `daemon.chronicle` did."""
-    frames = [bytes.fromhex(text) for text in tick.frames_hex]
-    if tick.accepted and any(map(asks_for_reports, frames)):
-        life.asked += len(life.site.slaves)
-    life.figures.update(
+    figures.update(
         tick.snapshot,
         tick.decision,
         cost=Cost(),
-        frames_sent=len(frames) if tick.accepted else 0,
-        radio=RadioStatistics("radio_down" not in tick.snapshot.alarms, reports_asked_total=life.asked),
+        frames_sent=len(tick.frames_hex) if tick.accepted else 0,
         local=local,
     )
 
@@ -199,8 +190,9 @@ def _book(account: Account, life: Life, tick: Tick, recorded_s: float) -> None:
     account.missed_samples += not sight.fresh
     account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
     account.frames_refused += tick.accepted is False
-    account.reports_heard += figures.reports_heard - life.heard
-    life.heard = figures.reports_heard
+    if "radio_down" not in tick.snapshot.alarms:
+        account.radio_up_s += recorded_s
+        account.unanswered_s += tick.snapshot.link_loss_rate * recorded_s
     counts = tuple(getattr(figures.counts, name) for name in Counts.__slots__)
     if counts != life.counts:
         for name, now, then in zip(Counts.__slots__, counts, life.counts, strict=True):

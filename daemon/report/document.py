@@ -111,6 +111,7 @@ def _values(report: Report, account: Account) -> dict[str, float | int | None]:
         "recorded_s": account.recorded_s,
         "unrecorded_s": account.unrecorded_s,
         "unsynchronised_s": account.unsynchronised_s,
+        "radio_up_s": account.radio_up_s,
         **{f"{name}_s": account.state_s[state] for state, name in STATE_NAMES.items()},
     }
     return {
@@ -122,8 +123,6 @@ def _values(report: Report, account: Account) -> dict[str, float | int | None]:
         "missed_samples": account.missed_samples,
         "frames_sent": account.frames_sent,
         "frames_refused": account.frames_refused,
-        "reports_asked": account.reports_asked,
-        "reports_heard": account.reports_heard,
         "acknowledged_share": _share(account.acknowledged_share),
         **{name: getattr(account.counts, name) for name in Counts.__slots__},
     }

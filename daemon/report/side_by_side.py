@@ -21,8 +21,8 @@ DESIGNS = {
 
 def side_by_side(found: Comparison, law: str) -> Iterator[RenderableType]:
     """A table and what it says; `law` is the fallback in words."""
-    title = f"Policy against {law}: {DESIGNS[found.design]}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    yield Text(f"Policy against {law}: {DESIGNS[found.design]}", "bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Wh per hour", no_wrap=True)
     for name in ("Blocks", "Surplus", "Exported", "by slaves", "J", "Policy acted"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -31,7 +31,8 @@ def side_by_side(found: Comparison, law: str) -> Iterator[RenderableType]:
     if found.export is not None and found.j is not None:
         table.add_section()
         table.add_row("difference", "", "", _difference(found.export), "", _difference(found.j), "")
-    yield table
+    if found.policy or found.fallback:
+        yield table
     yield Text(_verdict(found))
     counted = ", ".join(f"{count} of the {ARM_NAMES[arm]}" for arm, count in found.incomplete.items())
     yield Text(

@@ -16,8 +16,8 @@ from daemon.report.document import Report
 from daemon.report.side_by_side import percent, side_by_side
 from daemon.report.tariff import JOULES_PER_KWH
 
-ABSORBING = ("Surplus", "Exported", "Used", "Placed", "Imported", "by slaves")
-GENERATING = ("Fed", "Exported", "without", "Imported", "without")
+ABSORBING = ("Surplus", "Export", "Used", "Placed", "Import", "slaves'")
+GENERATING = ("Fed", "Export", "without", "Import", "without")
 GAPS_SHOWN = 3
 DAMAGE_SHOWN = 5
 
@@ -33,13 +33,15 @@ def summary(report: Report) -> RenderableType:
 
 
 def _days(report: Report) -> Table:
-    table = Table(title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Energy in kWh", no_wrap=True)
+    table = Table(
+        title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
+    table.add_column("in kWh", no_wrap=True)
     names = ABSORBING if report.role is Role.ABSORB else GENERATING
     for name in (*names, report.tariff.currency, "Missing"):
         table.add_column(name, justify="right", no_wrap=True)
     for day, account in sorted(report.days.items()):
-        table.add_row(f"{day:%a %Y-%m-%d}", *_cells(report, account))
+        table.add_row(f"{day:%a %d %b}", *_cells(report, account))
     if len(report.days) > 1:
         table.add_section()
         table.add_row("Total", *_cells(report, report.total), style="bold")
@@ -55,7 +57,7 @@ def _title(report: Report) -> str:
 def _cells(report: Report, account: Account) -> tuple[str, ...]:
     energy = account.energy
     missing = _time(account.recorded_s + account.unrecorded_s - energy.measured_s)
-    money = f"{report.tariff.saved(energy, report.role):.2f}"
+    money = _money(report, account)
     if report.role is Role.GENERATE:
         figures = (
             energy.placed_j, energy.exported_j, energy.exported_without_j, energy.imported_j,
@@ -70,7 +72,7 @@ def _cells(report: Report, account: Account) -> tuple[str, ...]:
 
 def _energy(report: Report) -> Iterator[str]:
     total, tariff = report.total, report.tariff
-    saved = f"{tariff.saved(total.energy, report.role):.2f} {tariff.currency}"
+    saved = f"{_money(report, total)} {tariff.currency}"
     prices = f"{tariff.price_per_kwh:g} a kWh bought, {tariff.feed_in_per_kwh:g} a kWh exported"
     if report.role is Role.GENERATE:
         fed, less = _kwh(total.energy.placed_j), total.energy.imported_without_j - total.energy.imported_j
@@ -132,11 +134,11 @@ def _wires(report: Report) -> Iterator[str]:
     total = report.total
     missed = f"Meter: {total.missed_samples:,} of {total.ticks:,} samples missed."
     if total.acknowledged_share is None:
-        yield f"{missed} Radio: no report was asked for."
+        yield f"{missed} The radio was never up."
         return
     refused = f"; a frame was refused {_times(total.frames_refused)}" if total.frames_refused else ""
-    lost = percent(1.0 - total.acknowledged_share)
-    yield f"{missed} Radio: {lost} of the slaves' reports lost ({total.reports_asked:,} asked for){refused}."
+    lost, sent = percent(1.0 - total.acknowledged_share), f"{total.frames_sent:,} frames sent"
+    yield f"{missed} Radio: {sent}, {lost} of the slaves' answers lost{refused}."
 
 
 def _missing(report: Report) -> Iterator[str]:
@@ -150,7 +152,7 @@ def _missing(report: Report) -> Iterator[str]:
         unsure = _time(total.unsynchronised_s)
         yield f"{unsure} were recorded before the clock was set: they may stand under a wrong day."
     if report.left_out:
-        yield f"{report.left_out:,} ticks left out: no configuration of this version and role belongs to them."
+        yield f"{report.left_out:,} ticks left out: no configuration of this version and role is theirs."
     for damage in report.damaged[:DAMAGE_SHOWN]:
         yield f"Left out: {damage}"
     if len(report.damaged) > DAMAGE_SHOWN:
@@ -166,8 +168,12 @@ def _law(report: Report) -> str:
     return words.LAWS.get(report.law, report.law)
 
 
+def _money(report: Report, account: Account) -> str:
+    return f"{round(report.tariff.saved(account.energy, report.role), 2) + 0.0:.2f}"  # no minus before zero
+
+
 def _kwh(joules: float) -> str:
-    return f"{joules / JOULES_PER_KWH:.2f}"
+    return f"{round(joules / JOULES_PER_KWH, 2) + 0.0:.2f}"
 
 
 def _time(seconds: float) -> str:
