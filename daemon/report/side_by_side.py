@@ -28,12 +28,9 @@ def side_by_side(found: Comparison, law: str) -> Iterator[RenderableType]:
         table.add_column(name, justify="right", no_wrap=True)
     for name, arm in (("policy", found.policy), (law, found.fallback)):
         table.add_row(name, *_arm(arm))
-    if found.export is not None and found.j is not None:
-        table.add_section()
-        table.add_row("difference", "", "", _difference(found.export), "", _difference(found.j), "")
     if found.policy or found.fallback:
         yield table
-    yield Text(_verdict(found))
+    yield from map(Text, _verdict(found))
     counted = ", ".join(f"{count} of the {ARM_NAMES[arm]}" for arm, count in found.incomplete.items())
     yield Text(
         f"Blocks belong to whom they were assigned to, whoever acted; their first minute does not count. "
@@ -48,28 +45,27 @@ def _arm(arm: Arm | None) -> tuple[str, ...]:
     return (str(arm.blocks), *(f"{value:,.0f}" for value in figures), percent(arm.acted_share))
 
 
-def _difference(found: Estimate) -> str:
-    return f"{found.value_w:+,.0f} [{found.low_w:+,.0f}, {found.high_w:+,.0f}]"
-
-
-def _verdict(found: Comparison) -> str:
+def _verdict(found: Comparison) -> Iterator[str]:
     if found.confounded:
-        return (
+        yield (
             "Confounded: the hours were fixed, so the sun differs as well as the controller. "
             "This says nothing about which is better."
         )
-    if found.too_few or found.export is None or found.j is None:
-        return f"Too few to say: {found.too_few}."
-    return (
-        f"Export: {_said(found.export)}. J (export + 0.5 import by slaves): {_said(found.j)}. "
-        "Brackets hold 95 % intervals."
-    )
+    elif found.too_few or found.export is None or found.j is None:
+        yield f"Too few to say: {found.too_few}."
+    else:
+        yield _said("Export", found.export)
+        yield _said("J (export + 0.5 import by slaves)", found.j)
 
 
-def _said(found: Estimate) -> str:
+def _said(name: str, found: Estimate) -> str:
+    told = "no difference shown"
     if found.high_w < 0.0:
-        return "less with the policy"
-    return "more with the policy" if found.low_w > 0.0 else "no difference shown"
+        told = "less with the policy"
+    elif found.low_w > 0.0:
+        told = "more with the policy"
+    bounds = f"95 % interval {found.low_w:+,.0f} to {found.high_w:+,.0f}"
+    return f"{name}: {told}, {found.value_w:+,.0f} Wh per hour ({bounds})."
 
 
 def percent(share: float | None) -> str:

@@ -83,10 +83,10 @@ def _energy(report: Report) -> Iterator[str]:
     yield f"{used}{share}: {saved} saved ({prices})."
     if total.energy.exported_without_j > 0.0:
         reach = total.reachable_j / total.energy.exported_without_j
-        yield f"The slaves that answered could have taken {percent(reach)} of the surplus."
+        yield f"The slaves that answered could have taken {percent(reach)} of all surplus."
     if total.energy.avoidable_import_j >= 0.005 * JOULES_PER_KWH:
         bought = _kwh(total.energy.avoidable_import_j)
-        yield f"{bought} kWh that they took came from the grid: paid for in that saving, and worth nothing."
+        yield f"{bought} kWh that they took came from the grid: the saving is less by their price."
 
 
 def _acting(report: Report) -> Iterator[str]:

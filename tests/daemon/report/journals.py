@@ -14,7 +14,7 @@ from core.parts import cold_start
 from core.tick import decide
 from daemon.assembly import assemble_from
 from daemon.embedded import write_site
-from daemon.records import Continuation, Record, Start, Tick, to_line
+from daemon.records import AnyRecord, Continuation, Start, Tick, to_line
 from daemon.scoring import Score
 from daemon.segments import compress
 from daemon.settings import load_settings
@@ -50,7 +50,7 @@ def configure(folder: Path, mode: Mode = Mode.PRODUCTION) -> Path:
 
 def lived(
     config: Path, plan: Plan, days: int = 1, start_s: int = 0, end_s: int = DAY_S, score: Score | None = None
-) -> Iterator[Record]:
+) -> Iterator[AnyRecord]:
     """A start and the ticks of days of the embedded trace, one after the other, each with luck of its own."""
     settings = load_settings(config, key=False)
     parts = assemble_from(settings).parts
@@ -86,24 +86,23 @@ def lived(
 
 
 def write(
-    directory: Path, records: Iterator[Record], run: str = "20260601T000000Z-1", ticks: int = SEGMENT_TICKS
+    directory: Path, records: Iterator[AnyRecord], run: str = "20260601T000000Z-1", ticks: int = SEGMENT_TICKS
 ) -> list[Path]:
-    """Segments as `daemon.journal` leaves them: all but the newest compressed. Returns them in order."""
+    """Segments as `daemon.journal` leaves them: full ones compressed. Returns them in order."""
     directory.mkdir(parents=True, exist_ok=True)
-    files: list[Path] = []
-    heading, written = b"", 0
+    heading, waiting, number, count = b"", bytearray(), 0, 0
     for record in records:
         if isinstance(record, Start):
             heading = to_line(Continuation.of(record))
-        if not files or written >= ticks:
-            if files:
-                compress(files[-1])
-            files.append(directory / f"{run}-{len(files):04d}.journal")
-            files[-1].write_bytes(heading if len(files) > 1 else b"")
-            written = 0
-        with files[-1].open("ab") as file:
-            file.write(to_line(record))
-        written += isinstance(record, Tick)
+        waiting += to_line(record)
+        count += isinstance(record, Tick)
+        if count == ticks:
+            file = directory / f"{run}-{number:04d}.journal"
+            file.write_bytes(waiting)
+            compress(file)
+            waiting, number, count = bytearray(heading), number + 1, 0
+    if count:
+        (directory / f"{run}-{number:04d}.journal").write_bytes(waiting)
     return sorted(directory.glob(f"{run}-*"))
 
 

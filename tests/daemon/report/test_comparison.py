@@ -68,7 +68,8 @@ def booked(ticks: Sequence[Tick], mode: Mode = Mode.AB) -> Trial:
 
 def by_lot(second: int, **changes: object) -> Tick:
     """A tick in the block that its instant belongs to."""
-    return tick(float(second), float(second), propensity=0.5, block=second // BLOCK_S, **changes)
+    lot = {"propensity": 0.5, "block": second // BLOCK_S}
+    return tick(float(second), float(second)).model_copy(update=lot | changes)
 
 
 def test_a_block_belongs_to_whom_it_was_assigned_to_whoever_acted() -> None:
