@@ -12,6 +12,7 @@ COMMANDS = {
     "plant": "Start the far end alone: virtual meter, coordinator, slaves.",
     "simulate": "Run a controller on a trace in accelerated time.",
     "replay": "Decide a journal again and compare.",
+    "report": "Tell what the site did: energy, money, who acted, policy against PI.",
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",

@@ -63,6 +63,8 @@ class Counts:
 class Figures:
     """The accumulator. Every attribute may be read by anybody at any time between two ticks.
 
+    `newest` is the energy of the newest tick, which the accounts of `ledger` already hold.
+
     Args:
         site: the site as commissioned.
         about: what is configured.
@@ -85,6 +87,7 @@ class Figures:
         self.ticks = 0
         self.counts = _restored((carried or {}).get("counts"))
         self.ledger = Ledger((carried or {}).get("ledger"))
+        self.newest = Energy()
         self.frames = dict.fromkeys((Send.CHANGE, Send.KEEP_ALIVE, Send.SAFE), 0)
         self.interventions: dict[str, int] = {}
         self.causes_seen: dict[str, None] = {}
@@ -170,11 +173,16 @@ class Figures:
             return None
         return spread_w(self.snapshot.on_air.action_w), spread_w(self.snapshot.grid_power_w)
 
+    @property
+    def gap_s(self) -> float:
+        """The longest step between two ticks that a reading is held over."""
+        return max(GAP_S, 2.5 * self.site.period_s)
+
     def meter_known(self) -> bool:
         """Whether the grid power describes the present: a sample was read, and not too long ago."""
         return (
             self.snapshot is not None
-            and self.snapshot.meter_age_s <= max(GAP_S, 2.5 * self.site.period_s)
+            and self.snapshot.meter_age_s <= self.gap_s
             and all(map(isfinite, self.snapshot.grid_power_w))
         )
 
@@ -264,11 +272,11 @@ class Figures:
         if known:
             without_w = None if baseline_w is None else sum(baseline_w)
             self.series.append(Point(snapshot.at_s, sum(snapshot.grid_power_w), without_w))
-        if known and 0.0 < step_s <= max(GAP_S, 2.5 * self.site.period_s):
-            energy = account(snapshot.grid_power_w, self.without_w, self.placed_w, self.site, step_s)
+        if known and 0.0 < step_s <= self.gap_s:
+            self.newest = account(snapshot.grid_power_w, self.without_w, self.placed_w, self.site, step_s)
         else:
-            energy = Energy(unmeasured_s=max(0.0, step_s))
-        self.ledger.add(energy, snapshot.at_s, None if self.local is None else self.local.date())
+            self.newest = Energy(unmeasured_s=max(0.0, step_s))
+        self.ledger.add(self.newest, snapshot.at_s, None if self.local is None else self.local.date())
 
 
 def _restored(saved: Any) -> Counts:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
+from core.metering import exported_w
 from core.roles import sign
 from core.sight import Sight
-from core.site import Phases, Site, per_phase
+from core.site import Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot
 
 TRUSTED_FOR_S = 15.0
@@ -56,3 +57,10 @@ def without_slaves_w(grid_power_w: Phases, placed_w: Phases, site: Site) -> Phas
     """What the meter would read if no slave acted."""
     s = sign(site.role)
     return per_phase([g - s * p for g, p in zip(grid_power_w, placed_w, strict=True)])
+
+
+def reachable_w(without_w: Phases, capacity_w: Phases, metering: Metering) -> float:
+    """The part of the surplus that absorbing slaves of this capacity could take, as billed."""
+    if metering is Metering.NET:
+        return min(exported_w(without_w, metering), sum(capacity_w))
+    return sum(min(max(0.0, -w), c) for w, c in zip(without_w, capacity_w, strict=True))

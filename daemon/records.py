@@ -5,7 +5,7 @@ Floats are written in the shortest form that reads back as the same float, so a 
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.decision import Authority, Decision
 from core.snapshot import Snapshot
-from daemon.segments import read_segment, segments
+from daemon.segments import lines_of, segments
 
 
 class Record(BaseModel):
@@ -78,6 +78,7 @@ class Event(Record):
 
 
 AnyRecord = Start | Continuation | Tick | Event
+DAMAGED = "The file was changed or damaged."
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="kind")])
 
 
@@ -118,7 +119,35 @@ def read_journal(path: Path) -> Iterator[AnyRecord]:
         JournalError: missing or damaged.
     """
     for file in journal_files(path):
-        yield from _read_file(file)
+        yield from records_of(file, _refuse)
+
+
+def records_of(file: Path, damaged: Callable[[str], None]) -> Iterator[AnyRecord]:
+    """Every record of a segment that is whole, and nothing else.
+
+    Args:
+        file: a segment, compressed or not.
+        damaged: told in words, naming file and line, what is not whole: a line whose checksum fails is left
+            out, and so is whatever follows in a segment that cannot be read on. A torn last line is none.
+    """
+    problem = ""
+    try:
+        for number, line in enumerate(lines_of(file), 1):
+            if problem:
+                damaged(problem)
+            problem = ""
+            try:
+                yield from_line(line)
+            except ValueError as error:
+                problem = f"{file}:{number}: {error}. {DAMAGED}"  # the last line may be torn by a power cut
+    except OSError as error:
+        damaged(f"{file}: cannot be read ({error.strerror})")
+    except ValueError as error:
+        damaged(f"{file}: {error}. {DAMAGED}")
+
+
+def _refuse(problem: str) -> None:
+    raise JournalError(problem)
 
 
 def journal_files(path: Path) -> list[Path]:
@@ -131,19 +160,3 @@ def journal_files(path: Path) -> list[Path]:
     if not files:
         raise JournalError(f"{path}: no *.journal file in this directory")
     return files
-
-
-def _read_file(file: Path) -> Iterator[AnyRecord]:
-    try:
-        lines = read_segment(file).splitlines(keepends=True)
-    except OSError as error:
-        raise JournalError(f"{file}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise JournalError(f"{file}: {error}. The file was changed or damaged.") from None
-    for number, line in enumerate(lines, 1):
-        try:
-            yield from_line(line)
-        except ValueError as error:
-            if number == len(lines):
-                return
-            raise JournalError(f"{file}:{number}: {error}. The file was changed or damaged.") from None

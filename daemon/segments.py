@@ -7,7 +7,7 @@ import gzip
 import os
 import shutil
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 PLAIN, COMPRESSED = ".journal", ".journal.gz"
@@ -40,24 +40,27 @@ def _size_bytes(file: Path) -> int:
         return 0
 
 
-def read_segment(file: Path) -> bytes:
-    """Its lines. A segment that was compressed since it was listed is found all the same.
+def lines_of(file: Path) -> Iterator[bytes]:
+    """Its lines, one by one. A segment that was compressed since it was listed is found all the same.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no complete gzip file.
+        ValueError: it is no complete gzip file; the lines before the damage have been given.
     """
     compressed = file.with_name(name_of(file) + COMPRESSED)
     try:
-        data = file.read_bytes()
+        stream = file.open("rb")
     except FileNotFoundError:
-        file, data = compressed, compressed.read_bytes()
-    if file != compressed:
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"not a complete gzip file ({error})") from None
+        file, stream = compressed, compressed.open("rb")
+    with stream:
+        if file != compressed:
+            yield from stream
+            return
+        try:
+            with gzip.GzipFile(fileobj=stream) as unpacked:
+                yield from unpacked
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"not a complete gzip file ({error})") from None
 
 
 def compress(file: Path) -> None:

@@ -1,0 +1,1 @@
+"""What the site did over some days, told from its own journals."""

@@ -1,0 +1,211 @@
+"""Retells a journal to the daemon's own figures, and books what they say by local day.
+
+Nothing is measured a second time: `daemon.figures` counts a retold tick exactly as it counted the lived one.
+"""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from heapq import heappush, heappushpop
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from core.decision import Decision
+from core.modes import Mode
+from core.roles import Role
+from core.site import Site
+from daemon.figures import Counts, Figures
+from daemon.placement import reachable_w
+from daemon.records import AnyRecord, Continuation, Event, Start, Tick
+from daemon.report.account import Account
+from daemon.report.reading import Span
+from daemon.report.trial import Trial
+from daemon.settings import SettingsError, parse_settings
+from daemon.telemetry import About, Cost
+from safety.causes import cause
+
+GAPS_KEPT = 20
+"""The longest gaps are named one by one; all of them are counted."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Gap:
+    """A time without ticks, by the wall clock."""
+
+    lasted_s: float
+    from_unix_s: float
+    reason: str
+
+
+@dataclass(slots=True)
+class Life:
+    """One run of the daemon, as far as it was retold."""
+
+    start: Start
+    figures: Figures
+    tick: Tick | None = None
+    counts: tuple[int, ...] = (0,) * len(Counts.__slots__)
+
+    @property
+    def site(self) -> Site:
+        """The site as it was configured then."""
+        return self.figures.site
+
+
+@dataclass(slots=True)
+class Books:
+    """Accounts by local day, the blocks of a comparison, and the gaps.
+
+    `role` is the newest run's: ticks of slaves that work the other way would not add up, and are left out
+    like those whose configuration cannot be read. `done` is set by the first tick after the last day.
+    """
+
+    zone: ZoneInfo
+    role: Role
+    span: Span = field(default_factory=Span)
+    days: dict[date, Account] = field(default_factory=dict)
+    trial: Trial = field(default_factory=Trial)
+    gaps: list[Gap] = field(default_factory=list)
+    gaps_total: int = 0
+    runs: int = 0
+    left_out: int = 0
+    done: bool = False
+    _life: Life | None = None
+    _latest: Tick | None = None
+
+    def take(self, record: AnyRecord) -> None:
+        """Take in one record."""
+        if isinstance(record, Tick):
+            self._tell(record)
+        elif isinstance(record, Start):
+            self._begin(record)
+        elif isinstance(record, Continuation):
+            if self._life is None or self._life.start != record.start:
+                self._begin(record.start)
+        elif record.event == "configuration_reloaded" and self._life is not None:
+            _reload(self._life.figures, record)
+
+    def total(self) -> Account:
+        """All days together."""
+        total = Account()
+        for account in self.days.values():
+            total.add(account)
+        return total
+
+    def _begin(self, start: Start) -> None:
+        self._life = None
+        try:
+            settings = parse_settings(start.settings_toml, Path(start.settings_path))
+        except SettingsError:
+            return  # written by another version: the ticks that follow are left out, and counted
+        site = settings.core_site()
+        if site.role is self.role:
+            self.runs += 1
+            self._life = Life(start, Figures(site, About(mode=settings.mode.mode), 0.0))
+
+    def _tell(self, tick: Tick) -> None:
+        day = self._day(tick.unix_s)
+        if self.span.last is not None and day > self.span.last and tick.snapshot.hour is not None:
+            self.done = True
+        life = self._life
+        if life is None or len(tick.snapshot.slaves) != len(life.site.slaves):
+            self.left_out += day in self.span
+            return
+        figures, before = life.figures, life.tick
+        self._look_for_gap(life, tick)
+        step_s = 0.0 if before is None else tick.snapshot.at_s - before.snapshot.at_s
+        recorded_s = step_s if 0.0 < step_s <= figures.gap_s else 0.0
+        booked = self.days.setdefault(day, Account()) if day in self.span else Account()
+        _live(figures, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
+        _book(booked, life, tick, recorded_s)
+        _book_causes(booked, None if before is None else before.decision, tick.decision, recorded_s)
+        if day in self.span:
+            self.trial.book(tick, figures.about.mode, figures.newest, recorded_s)
+        life.tick = self._latest = tick
+
+    def _day(self, unix_s: float) -> date:
+        return datetime.fromtimestamp(unix_s, self.zone).date()
+
+    def _look_for_gap(self, life: Life, tick: Tick) -> None:
+        """A gap within a run is seen on the monotonic clock, one between runs only on a synchronised one."""
+        if life.tick is not None:
+            lasted_s = tick.snapshot.at_s - life.tick.snapshot.at_s
+            if lasted_s > life.figures.gap_s:
+                in_row = tick.snapshot.tick == life.tick.snapshot.tick + 1
+                self._book_gap(lasted_s, tick.unix_s, "no ticks" if in_row else "not in the journal")
+        elif self._latest is not None and self._latest.snapshot.hour is not None is not tick.snapshot.hour:
+            lasted_s = tick.unix_s - self._latest.unix_s
+            if lasted_s > life.figures.gap_s:
+                self._book_gap(lasted_s, tick.unix_s, "between two runs")
+
+    def _book_gap(self, lasted_s: float, to_unix_s: float, reason: str) -> None:
+        """Days that lie wholly in a gap have no account."""
+        from_unix_s = to_unix_s - lasted_s
+        first, last = self._day(from_unix_s), self._day(to_unix_s)
+        parts = {last: to_unix_s - max(from_unix_s, self._midnight_s(last))}
+        if first != last:
+            parts[first] = self._midnight_s(first + timedelta(days=1)) - from_unix_s
+        for day, part_s in parts.items():
+            if day in self.span:
+                self.days.setdefault(day, Account()).unrecorded_s += part_s
+        if any(day in self.span for day in parts):
+            self.gaps_total += 1
+            push = heappush if len(self.gaps) < GAPS_KEPT else heappushpop
+            push(self.gaps, Gap(lasted_s, from_unix_s, reason))
+
+    def _midnight_s(self, day: date) -> float:
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
+
+
+def _reload(figures: Figures, event: Event) -> None:
+    """What `daemon.reload` did to the figures then."""
+    try:
+        mode = Mode(event.detail.get("mode"))
+    except ValueError:
+        return
+    figures.adopt(figures.site, replace(figures.about, mode=mode))
+
+
+def _live(figures: Figures, tick: Tick, local: datetime) -> None:
+    """Tell the figures one tick, as `daemon.chronicle` did."""
+    figures.update(
+        tick.snapshot,
+        tick.decision,
+        cost=Cost(),
+        frames_sent=len(tick.frames_hex) if tick.accepted else 0,
+        local=local,
+    )
+
+
+def _book(account: Account, life: Life, tick: Tick, recorded_s: float) -> None:
+    """What the figures counted in this tick."""
+    figures, sight = life.figures, tick.decision.sight
+    account.energy.add(figures.newest)
+    if figures.newest.compared_s and figures.without_w is not None and life.site.role is Role.ABSORB:
+        reachable = reachable_w(figures.without_w, sight.capacity_w, life.site.metering)
+        account.reachable_j += reachable * figures.newest.compared_s
+    account.state_s[tick.decision.verdict.state] += recorded_s
+    account.recorded_s += recorded_s
+    account.unsynchronised_s += recorded_s if tick.snapshot.hour is None else 0.0
+    account.ticks += 1
+    account.missed_samples += not sight.fresh
+    account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
+    account.frames_refused += tick.accepted is False
+    if "radio_down" not in tick.snapshot.alarms:
+        account.radio_up_s += recorded_s
+        account.unanswered_s += tick.snapshot.link_loss_rate * recorded_s
+    counts = tuple(getattr(figures.counts, name) for name in Counts.__slots__)
+    if counts != life.counts:
+        for name, now, then in zip(Counts.__slots__, counts, life.counts, strict=True):
+            setattr(account.counts, name, getattr(account.counts, name) + now - then)
+        life.counts = counts
+
+
+def _book_causes(account: Account, before: Decision | None, now: Decision, recorded_s: float) -> None:
+    """Causes that lead to the state they stand beside. One begins where the tick before had it not."""
+    verdict = now.verdict
+    then = before.verdict.causes if before is not None and before.verdict.state is verdict.state else ()
+    for name in verdict.causes:
+        if cause(name).state is verdict.state:
+            spell = account.spell(verdict.state, name)
+            spell.times += name not in then
+            spell.lasted_s += recorded_s

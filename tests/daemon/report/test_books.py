@@ -1,0 +1,346 @@
+"""Accounts of a journal: equal to what the daemon counted, the sum of their parts, nothing across gaps."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.decision import Anomaly, Authority, Source, State, Verdict
+from core.modes import Mode, Plan
+from core.roles import Role
+from core.snapshot import SlaveState
+from daemon.figures import Counts, Figures
+from daemon.ledger import Energy
+from daemon.records import AnyRecord, Event, Start, Tick, read_journal
+from daemon.report.account import Account
+from daemon.report.books import GAPS_KEPT, Books, Gap
+from daemon.report.reading import Span, needed, newest, read
+from daemon.scoring import Score
+from daemon.simulate import default_site
+from tests.campaigns import virtual_time
+from tests.daemon.feeder import BLIND, decision, snapshot
+from tests.daemon.report.journals import FIRST_DAY_UNIX_S, configure, lived, start_of, write
+from tests.daemon.whole import until, whole
+
+BERLIN = ZoneInfo("Europe/Berlin")
+UTC_ZONE = ZoneInfo("UTC")
+MIDNIGHT_S = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
+
+
+def tick(unix_s: float, at_s: float, number: int = 0, **changes: object) -> Tick:
+    """A tick of nine slaves that exports 400 W and believes to have placed 600 W."""
+    seen = snapshot(at_s, (-400.0, 0.0, 0.0), tick=number, hour=12, slaves=(SlaveState(),) * 9)
+    told = decision(
+        sight=replace(BLIND, model_w=(600.0, 0.0, 0.0), capacity_w=(700.0, 0.0, 0.0)), setpoints_w=(0,) * 9
+    )
+    base = Tick(
+        unix_s=unix_s, snapshot=seen, authority=Authority.POLICY, propensity=1.0, block=0, confounded=False,
+        decision=told,
+    )  # fmt: skip
+    return base.model_copy(update=changes)
+
+
+def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
+    told = replace(base.decision, verdict=Verdict(state, Source.REST, causes))
+    return base.model_copy(update={"decision": told})
+
+
+def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInfo = UTC_ZONE) -> Books:
+    books = Books(zone, Role.ABSORB, span or Span())
+    for record in records:
+        books.take(record)
+    return books
+
+
+def values(account: Account) -> dict[str, float]:
+    """Every number of an account, by name."""
+    flat = {f"energy {name}": getattr(account.energy, name) for name in Energy.__slots__}
+    flat |= {f"count {name}": getattr(account.counts, name) for name in Counts.__slots__}
+    flat |= {f"state {state.value}": lasted_s for state, lasted_s in account.state_s.items()}
+    for (state, cause), spell in account.causes.items():
+        flat |= {f"times {state.value} {cause}": spell.times, f"s {state.value} {cause}": spell.lasted_s}
+    plain = ("reachable_j", "ticks", "missed_samples", "frames_sent", "frames_refused", "recorded_s",
+             "unrecorded_s", "unsynchronised_s", "radio_up_s", "unanswered_s")  # fmt: skip
+    return flat | {name: getattr(account, name) for name in plain}
+
+
+def sum_of(accounts: Iterable[Account]) -> Account:
+    total = Account()
+    for account in accounts:
+        total.add(account)
+    return total
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    return start_of(configure(tmp_path), MIDNIGHT_S)
+
+
+def test_the_report_of_a_lived_run_is_what_the_daemon_counted(tmp_path: Path) -> None:
+    """The whole daemon on real wires, through a meter that fails: every total is the same number."""
+    figures = virtual_time.run(_live(tmp_path))
+    books = booked(read_journal(tmp_path / "journal"))
+    total = books.total()
+    assert total.energy.measured_s > 20.0
+    assert total.energy.placed_j > 0.0
+    for name in Energy.__slots__:
+        assert getattr(total.energy, name) == pytest.approx(getattr(figures.ledger.total, name), rel=1e-9), (
+            name
+        )
+    assert total.counts == figures.counts
+    assert total.ticks == figures.ticks
+    assert total.frames_sent == sum(figures.frames.values())
+    assert total.recorded_s == pytest.approx(sum(figures.source_s.values()))
+    acted_s = {Source.POLICY: State.RL_ACTIVE, Source.FALLBACK: State.PI_FALLBACK, Source.HOLD: State.HOLD}
+    for source, state in acted_s.items():
+        assert total.state_s[state] == pytest.approx(figures.source_s[source]), state
+    assert total.causes[State.SAFE_STOP, "meter_lost"].times == 1
+    assert total.causes[State.SAFE_STOP, "meter_lost"].lasted_s > 3.0
+    assert total.causes[State.SAFE_STOP, "rest_ordered"].times == 1
+    assert total.missed_samples > 10
+
+
+async def _live(folder: Path) -> Figures:
+    async with whole(folder) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 3000.0, 20.0)
+        pair.far_end.meter.faults.mute = True
+        await until(lambda: set(pair.reference_w().values()) == {0.0}, 6.0)
+        pair.far_end.meter.faults.mute = False
+        await asyncio.sleep(15.0)
+        await pair.stop()
+        assert pair.service.figures is not None
+        return pair.service.figures
+
+
+def test_the_report_of_a_simulated_noon_is_near_what_the_site_lived(tmp_path: Path) -> None:
+    """The score knows the true powers; the journal knows a meter with noise and a belief of the slaves."""
+    config = configure(tmp_path)
+    score = Score(default_site())
+    records = lived(config, Plan(Mode.PRODUCTION), start_s=39600, end_s=41400, score=score)
+    total = booked(records).total()
+    lived_wh = score.summary()
+    assert lived_wh["export_wh"] > 20.0
+    assert total.energy.exported_j / 3600.0 == pytest.approx(lived_wh["export_wh"], rel=0.05)
+    assert total.energy.imported_j / 3600.0 == pytest.approx(lived_wh["import_wh"], rel=0.05)
+
+
+def test_a_day_worked_out_by_hand(start: Start) -> None:
+    """400 W leave while 600 W are placed: 1000 W of surplus, of which slaves of 700 W could take 700 W."""
+    ticks = [tick(MIDNIGHT_S + n, 50.0 + n, n) for n in range(11)]
+    total = booked([start, *ticks]).total()
+    assert (total.energy.exported_j, total.energy.placed_j) == (4000.0, 6000.0)
+    assert (total.energy.exported_without_j, total.reachable_j) == (10_000.0, 7000.0)
+    assert total.used_share == pytest.approx(0.6)
+    assert (total.recorded_s, total.state_s[State.RL_ACTIVE], total.ticks) == (10.0, 10.0, 11)
+
+
+@pytest.mark.parametrize(("numbers", "reason"), [((1, 2), "no ticks"), ((1, 3601), "not in the journal")])
+def test_nothing_is_counted_across_a_gap(start: Start, numbers: tuple[int, int], reason: str) -> None:
+    first, second = numbers
+    ticks = [
+        tick(MIDNIGHT_S, 10.0, 0),
+        tick(MIDNIGHT_S + 1, 11.0, first),
+        tick(MIDNIGHT_S + 3601, 3611.0, second),
+        tick(MIDNIGHT_S + 3602, 3612.0, second + 1),
+    ]
+    books = booked([start, *ticks])
+    total = books.total()
+    assert (total.energy.exported_j, total.energy.measured_s, total.recorded_s) == (800.0, 2.0, 2.0)
+    assert total.unrecorded_s == 3600.0
+    assert books.gaps == [Gap(3600.0, MIDNIGHT_S + 1, reason)]
+
+
+def test_a_gap_over_midnight_belongs_to_both_days_and_what_lies_wholly_in_it_is_no_day(start: Start) -> None:
+    books = booked(
+        [
+            start,
+            tick(MIDNIGHT_S - 3600, 10.0),
+            start,
+            tick(MIDNIGHT_S + 2 * 86400 + 60, 10.0),
+        ]
+    )
+    assert {day.day: account.unrecorded_s for day, account in books.days.items()} == {1: 3600.0, 4: 60.0}
+    assert books.gaps == [Gap(2 * 86400 + 3660.0, MIDNIGHT_S - 3600, "between two runs")]
+    assert books.runs == 2
+
+
+def test_between_runs_a_clock_that_is_not_set_makes_no_gap(start: Start) -> None:
+    unset = tick(MIDNIGHT_S + 7200, 10.0)
+    unset = unset.model_copy(update={"snapshot": replace(unset.snapshot, hour=None)})
+    books = booked([start, tick(MIDNIGHT_S, 10.0), start, unset, tick(MIDNIGHT_S + 7201, 11.0)])
+    assert books.gaps_total == 0
+    assert books.total().unsynchronised_s == 0.0
+    late = unset.model_copy(update={"snapshot": replace(unset.snapshot, at_s=11.0)})
+    assert booked([start, tick(MIDNIGHT_S, 10.0), late]).total().unsynchronised_s == 1.0
+
+
+def test_only_the_longest_gaps_are_kept_and_all_are_counted(start: Start) -> None:
+    ticks = [tick(MIDNIGHT_S + 10.0 * n * n, 10.0 * n * n, n) for n in range(GAPS_KEPT + 10)]
+    books = booked([start, *ticks])
+    assert books.gaps_total == GAPS_KEPT + 9
+    assert min(books.gaps).lasted_s == 10.0 * (2 * 9 + 1)
+    assert books.total().unrecorded_s == pytest.approx(10.0 * (GAPS_KEPT + 9) ** 2)
+
+
+def test_days_are_those_of_the_site(start: Start) -> None:
+    """Midnight in Berlin is 22:00 UTC in June."""
+    ticks = [tick(MIDNIGHT_S - 7200 + n, 10.0 + n) for n in (-1, 0, 1)]
+    books = booked([start, *ticks], zone=BERLIN)
+    assert {day: account.ticks for day, account in books.days.items()} == {
+        date(2026, 6, 1): 1,
+        date(2026, 6, 2): 2,
+    }
+
+
+def test_a_stop_is_counted_once_and_only_for_what_stops(start: Start) -> None:
+    ticks = [tick(MIDNIGHT_S + n, 10.0 + n, n) for n in range(8)]
+    for n in (2, 3, 4, 7):
+        ticks[n] = with_verdict(ticks[n], State.SAFE_STOP, "meter_lost", "meter_late", "reentry")
+    ticks[6] = with_verdict(ticks[6], State.PI_FALLBACK, "reentry")
+    total = booked([start, *ticks]).total()
+    told = {key: (spell.times, spell.lasted_s) for key, spell in total.causes.items()}
+    assert told == {(State.SAFE_STOP, "meter_lost"): (2, 4.0), (State.PI_FALLBACK, "reentry"): (1, 1.0)}
+
+
+def test_the_radio_and_refused_frames(start: Start) -> None:
+    ticks = [tick(MIDNIGHT_S + n, 10.0 + n, n) for n in range(4)]
+    for n, (loss, alarms) in enumerate([(0.0, ()), (0.2, ()), (0.4, ()), (0.0, ("radio_down",))]):
+        seen = replace(ticks[n].snapshot, link_loss_rate=loss, alarms=alarms)
+        ticks[n] = ticks[n].model_copy(update={"snapshot": seen, "frames_hex": ("13",), "accepted": n != 2})
+    total = booked([start, *ticks]).total()
+    assert total.acknowledged_share == pytest.approx(0.7)
+    assert (total.frames_sent, total.frames_refused) == (3, 1)
+    assert Account().acknowledged_share is None
+    assert Account().used_share is None
+
+
+def test_what_fits_no_configuration_is_left_out_and_counted(start: Start) -> None:
+    unreadable = start.model_copy(update={"settings_toml": "[site]\nunknown = 1"})
+    other_role = start.model_copy(
+        update={"settings_toml": start.settings_toml.replace('"absorb"', '"generate"')}
+    )
+    one = tick(MIDNIGHT_S, 10.0)
+    fewer = one.model_copy(update={"snapshot": replace(one.snapshot, slaves=(SlaveState(),))})
+    books = booked([one, unreadable, one, other_role, one, start, fewer, one])
+    assert (books.left_out, books.total().ticks, books.runs) == (4, 1, 1)
+
+
+def test_a_reload_changes_the_mode_as_it_did_then(start: Start) -> None:
+    reloaded = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": "ab"})
+    by_lot = tick(100.0, 11.0, propensity=0.5, block=4)
+    books = booked([start, tick(99.0, 10.0), reloaded, by_lot])
+    assert [block.design.value for block in books.trial.blocks.values()] == ["pairs"]
+    nonsense = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": "?"})
+    books = booked([start, nonsense, by_lot])
+    assert [block.design.value for block in books.trial.blocks.values()] == ["share"]
+
+
+STEPS = st.sampled_from([0.2, 1.0, 1.0, 1.0, 2.5, 3.0, 900.0, 7200.0, 40_000.0])
+STATES = st.sampled_from(
+    [(State.RL_ACTIVE, ()), (State.SAFE_STOP, ("meter_lost",)), (State.PI_FALLBACK, ("violation", "dwell"))]
+)
+TICKS = st.lists(
+    st.tuples(STEPS, STATES, st.floats(-9000.0, 9000.0), st.booleans(), st.booleans()), max_size=40
+)
+
+
+def made_up(rows: Sequence[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]]) -> list[Tick]:
+    """Ticks over some days: step, state, grid power, violation, anomaly trip."""
+    ticks, at_s = [], 0.0
+    for number, (step_s, (state, causes), grid_w, broke, tripped) in enumerate(rows):
+        at_s += step_s
+        one = with_verdict(tick(MIDNIGHT_S + at_s, 1000.0 + at_s, number), state, *causes)
+        told = replace(one.decision, violations=("step",) if broke else (), anomaly=Anomaly((), tripped))
+        seen = replace(one.snapshot, grid_power_w=(grid_w, 0.0, 10.0))
+        ticks.append(one.model_copy(update={"decision": told, "snapshot": seen}))
+    return ticks
+
+
+@pytest.fixture(scope="module")
+def one_start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    return start_of(configure(tmp_path_factory.mktemp("site")), MIDNIGHT_S)
+
+
+@settings(deadline=None)
+@given(rows=TICKS, starts=st.sets(st.integers(0, 40)))
+def test_the_days_of_a_journal_add_up_to_the_whole(
+    one_start: Start,
+    rows: list[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]],
+    starts: set[int],
+) -> None:
+    """Day by day and all at once, with the daemon started anew at arbitrary ticks."""
+    records: list[AnyRecord] = [one_start]
+    for at, one in enumerate(made_up(rows)):
+        records += [one_start, one] if at in starts else [one]
+    whole_span = booked(records)
+    alone = [booked(records, Span(day, day)).total() for day in whole_span.days]
+    assert values(sum_of(alone)) == pytest.approx(values(whole_span.total()))
+
+
+@settings(deadline=None)
+@given(runs=st.lists(TICKS, min_size=1, max_size=4))
+def test_the_runs_of_a_journal_add_up_to_the_whole(
+    one_start: Start, runs: list[list[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]]]
+) -> None:
+    """Each run alone and all in a row; only the time between them belongs to none of the parts."""
+    parts: list[list[AnyRecord]] = [[one_start, *made_up(rows)] for rows in runs]
+    together = values(booked([record for part in parts for record in part]).total())
+    added = values(sum_of(booked(part).total() for part in parts))
+    for counts in (together, added):
+        counts.pop("unrecorded_s")
+    assert together == pytest.approx(added)
+
+
+def test_segments_that_are_not_needed_are_not_read_and_change_nothing(tmp_path: Path) -> None:
+    start = start_of(configure(tmp_path), FIRST_DAY_UNIX_S)
+    hours = range(72)
+    ticks = [
+        tick(FIRST_DAY_UNIX_S + 3600.0 * h + s, 3600.0 * h + s, 60 * h + s) for h in hours for s in range(60)
+    ]
+    files = write(tmp_path / "journal", iter([start, *ticks]), ticks=60 * 6)
+    assert len(files) == 12
+    span = Span(date(2026, 6, 2), date(2026, 6, 2))
+    chosen = needed(files, span, UTC_ZONE)
+    assert chosen == files[3:]
+    told: list[float] = []
+    fewer = booked(read(chosen, pytest.fail, told.append), span)
+    assert fewer.done
+    assert values(fewer.total()) == values(booked(read(files, pytest.fail), span).total())
+    assert fewer.total().ticks == 24 * 60
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0)
+    assert needed(files, Span(), UTC_ZONE) == files
+    found = newest(files)
+    assert found == (start, FIRST_DAY_UNIX_S + 3600.0 * 71 + 59)
+
+
+def test_damage_is_named_and_what_is_whole_is_counted(tmp_path: Path) -> None:
+    start = start_of(configure(tmp_path), MIDNIGHT_S)
+    ticks = [tick(MIDNIGHT_S + n, 10.0 + n, n) for n in range(400)]
+    files = write(tmp_path / "journal", iter([start, *ticks]), ticks=110)
+    files[1].write_bytes(files[1].read_bytes()[:-400])
+    text = files[3].read_bytes().splitlines(keepends=True)
+    text[50] = text[50].replace(b"-400", b"-401")
+    files[3].write_bytes(b"".join(text) + b"0123 torn")
+    (tmp_path / "journal" / "20260602T000000Z-2-0000.journal").touch()
+    damaged: list[str] = []
+    files = sorted((tmp_path / "journal").iterdir())
+    books = booked(read(files, damaged.append))
+    assert [f"{files[1]}: not a complete gzip" in damaged[0], f"{files[3]}:51: checksum" in damaged[1]] == [
+        True
+    ] * 2
+    assert len(damaged) == 2
+    total = books.total()
+    assert 280 <= total.ticks < 399
+    assert total.recorded_s + total.unrecorded_s == pytest.approx(399.0)
+    assert [gap.reason for gap in books.gaps] == ["not in the journal"]
+    found = newest(files)
+    assert found is not None
+    assert found[1] == MIDNIGHT_S + 399
+    assert newest(files[:0]) is None
