@@ -140,7 +140,7 @@ class HotSwap:
         kept = policy_name(self.assembled.bundle or self._waiting) or "the fallback"
         self.problem = reason
         self.figures.policy_refused(reason)
-        self.tell("policy_swap_refused", reason=reason, kept=kept)
+        self.tell("policy_swap_refused", wanted=self.configured, reason=reason, kept=kept)
 
     def _change(self, memory: AnyMemory, bundle: Bundle | None) -> tuple[AnyParts, AnyMemory]:
         self.assembled, memory = with_policy(self.assembled, memory, bundle)

@@ -75,7 +75,7 @@ class ModelStore:
 
     def load(self, active: Active) -> Bundle:
         """The bundle, verified, and whether it is the one that was activated."""
-        bundle = load_bundle(self.place(active.reference))
+        bundle = self._load(active.reference)
         if active.sha256 and bundle.sha256 != active.sha256:
             raise BundleError(
                 f"{bundle.directory} is not the bundle that was activated (SHA-256 differs).",
@@ -138,7 +138,7 @@ class ModelStore:
         """
         with self._locked():
             reference = self._resolve(wanted)
-            bundle = load_bundle(self.place(reference))
+            bundle = self._load(reference)
             require_fit(bundle.manifest, site)
             active = Active(reference=reference, sha256="" if reference in SHIPPED else bundle.sha256)
             try:
@@ -164,6 +164,12 @@ class ModelStore:
             require_fit(self.load(back.active).manifest, site)
             self._save(back)
             return back.active
+
+    def _load(self, reference: str) -> Bundle:
+        try:
+            return load_bundle(self.place(reference))
+        except BundleError as error:
+            raise BundleError(f"{reference} must not be used: {error.reason}", error.remedy) from None
 
     def _resolve(self, wanted: str) -> str:
         there = {item.reference: item for item in self.installed()}
