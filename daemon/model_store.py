@@ -23,7 +23,7 @@ from models.bundle import (
     read_manifest,
     require_fit,
 )
-from models.manifest import Manifest
+from models.manifest import MANIFEST_FILE, Manifest
 
 STORE_FOLDER = "models"
 _INCOMING = ".incoming-"
@@ -176,7 +176,7 @@ class ModelStore:
         if wanted in SHIPPED or wanted in there:
             return wanted
         folder = Path(wanted)
-        if not folder.is_dir():
+        if not (folder / MANIFEST_FILE).is_file():
             known = ", ".join((*there, *SHIPPED))
             raise BundleError(f"There is no bundle {wanted!r} in {self.directory}.", f"Known: {known}.")
         _, sha256 = read_manifest(folder)
