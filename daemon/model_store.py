@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.site import Site
 from daemon.active_bundle import INSTALLED_REFERENCE, Active, ActiveFile, Choice
+from daemon.sections import STORE_FOLDER
 from daemon.statefile import sync_directory
 from models.bundle import (
     SHIPPED,
@@ -25,7 +26,6 @@ from models.bundle import (
 )
 from models.manifest import MANIFEST_FILE, Manifest
 
-STORE_FOLDER = "models"
 _INCOMING = ".incoming-"
 _AS_DAEMON = "Run this as the daemon's user: sudo -u sunkeep sunkeep model ..."
 

@@ -19,6 +19,8 @@ SHIPPED = (BUILTIN, "clone")
 """Names of `models.bundle.SHIPPED`; importing them would load ONNX Runtime to read a file."""
 INSTALLED = "installed"
 """The bundle that is active in the store (`daemon.model_store`)."""
+STORE_FOLDER = "models"
+"""The store, in the state directory."""
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

@@ -58,6 +58,7 @@ def events(folder: Path) -> dict[str, dict[str, Any]]:
     return {r.event: r.detail for r in read_journal(folder / "journal") if isinstance(r, Event)}
 
 
+@pytest.mark.slow
 async def test_a_running_daemon_swaps_replays_and_keeps_what_is_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -154,6 +155,7 @@ def judge(folder: Path, store: ModelStore) -> None:
     assert (outcome["ticks"], outcome["different"], outcome["other_files"]) == (len(ticks), 0, [])
 
 
+@pytest.mark.slow
 async def test_a_changed_configuration_names_another_bundle(tmp_path: Path) -> None:
     store = bundles(tmp_path / "site")
     folder = tmp_path / "site"
