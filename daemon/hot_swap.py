@@ -8,6 +8,7 @@ no answer, so the fallback takes over and the new policy has to propose cleanly 
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from daemon.settings import Settings
 from models.bundle import Bundle, BundleError, load_bundle, require_fit
 
 LOOK_EVERY_S = 1.0
+TICKS_TO_WAIT = 3
 
 Wish: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
 """What the configuration names, and the stamp of the store when that decides."""
@@ -49,6 +51,7 @@ class HotSwap:
     problem: str = field(init=False)
     _waiting: Bundle | None = None
     _withdrawn_tick: int = -1
+    _lived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.configured, self.problem = self.settings.policy.bundle, self.assembled.problem
@@ -101,6 +104,7 @@ class HotSwap:
         wanted = wish(self.settings, self.configured)
         if wanted == self.tried:
             return
+        await self._after_tick()
         try:
             bundle = await asyncio.to_thread(self._load, self.configured)
         except BundleError as error:
@@ -112,6 +116,16 @@ class HotSwap:
                 return
             self._accept(bundle)
         self.tried = wanted
+
+    def tick_lived(self) -> None:
+        """A tick is over: the longest pause in which loading can delay nothing begins now."""
+        self._lived.set()
+
+    async def _after_tick(self) -> None:
+        """Loading holds the interpreter for 20 ms at a time (measured), twice what an inference may take."""
+        self._lived.clear()
+        with suppress(TimeoutError):  # while ticks fail, a new policy is no less welcome
+            await asyncio.wait_for(self._lived.wait(), TICKS_TO_WAIT * self.settings.site.period_s)
 
     def _load(self, configured: str) -> Bundle | None:
         """What is wanted, verified; None while another process is changing that. In a thread of its own.

@@ -118,6 +118,7 @@ class Service:
                 )
                 del assembled  # from here on the swap alone holds the policy, and lets go of it
                 reloader.policy = swap.configure
+                chronicle.lived = swap.tick_lived
                 loop = self._loop(swap, senses, emitter, chronicle, reloader)
                 loop.lasting = standing_file.causes
                 async with (
