@@ -158,7 +158,7 @@ class Figures:
         """Another policy is in force."""
         self.policy_swaps += 1
         self.about = replace(self.about, policy_name=name)
-        self.note(self._at_s(), f"policy {name} took over; it acts after a minute of clean proposals")
+        self.note(self._at_s(), f"policy {name} took over")
 
     def policy_accepted(self) -> None:
         """What is configured or activated is in force, or will be from the next tick on."""

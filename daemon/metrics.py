@@ -103,7 +103,7 @@ def _identity(f: Figures) -> Families:
     )
     info.add_metric([f.about.version, f.about.policy_name, f.about.fallback_law], 1.0)
     yield info
-    text = "1 while the policy that is configured or activated is not used, because it does not verify."
+    text = "1 while the policy that is configured or activated is not used: it is missing or does not verify."
     yield _gauge("policy_refused", text, float(bool(f.about.policy_problem)))
     yield _counter("policy_swaps", "Policies taken over between two ticks since the start.", f.policy_swaps)
     text = "Policies refused while the daemon ran, since the start; the one before stayed in force."
