@@ -66,8 +66,8 @@ def probe(as_json: bool, **options: Any) -> int:
     """Find out which known meter answers, and print the lines for the configuration.
 
     Tries every profile at the first setting where anybody answers. Only reads; takes seconds over TCP, about
-    half a minute per device id on a serial line where nobody answers. Exits 78 when nothing fits. The sign of
-    the power is not found this way.
+    a minute per device id on a serial line where nobody answers. Exits 78 when nothing fits. The sign of the
+    power is not found this way.
     """
     transports = _transports(**options)
     profiles = {name: load_profile(name) for name in profile_names()}
