@@ -17,8 +17,8 @@ COMMANDS = {
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
     "calibrate": "Fit the anomaly detector to the site's own journals.",
-    "model": "Look after policy bundles: verify.",
-    "meter": "Look after the meter: profiles, read.",
+    "model": "Look after policy bundles: verify, install, list, activate, rollback.",
+    "meter": "Look after the meter: profiles, probe, read.",
     "zigbee": "Look after the radio network: key, form.",
 }
 """Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""

@@ -1,11 +1,13 @@
 """The only place where parts are chosen: the same for live control, shadow, replay and simulation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core.parts import Detector, Fallback, Parts
+from core.parts import Detector, Fallback, Memory, Parts
 from core.site import Site
 from daemon.calibration_file import (
     CalibrationError,
@@ -13,6 +15,8 @@ from daemon.calibration_file import (
     load_calibration,
     require_site,
 )
+from daemon.model_store import ModelStore
+from daemon.sections import INSTALLED
 from daemon.settings import Settings
 from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES, FeatureObserver
@@ -25,6 +29,7 @@ from safety.supervisor import ModeSupervisor
 from safety.timers import Standing
 
 AnyParts = Parts[Any, Any, Any, Any, Any]
+AnyMemory = Memory[Any, Any, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Assembled:
 
     `problem` is why there is no policy; the fallback acts then. `calibration` is that of the detector's
     tripping tier; without one the detector only flags, and `calibration_problem` says why a configured one
-    is not used.
+    is not used. `z_threshold` and `clock` are for another policy in the place of this one.
     """
 
     parts: AnyParts
@@ -42,12 +47,14 @@ class Assembled:
     problem: str = ""
     calibration: CalibrationRecord | None = None
     calibration_problem: str = ""
+    z_threshold: float = 3.0
+    clock: Callable[[], float] | None = None
 
 
 def assemble(
     site: Site,
     fallback: Fallback[Any],
-    bundle_directory: Path | None,
+    bundle: Path | Callable[[], Bundle | None] | None,
     *,
     z_threshold: float = 3.0,
     calibration: Path | None = None,
@@ -59,36 +66,55 @@ def assemble(
     Args:
         site: the site as commissioned.
         fallback: the controller that always has an answer.
-        bundle_directory: the policy's bundle; None for a site without a policy.
+        bundle: the policy's bundle: its directory, or what loads it (raises BundleError); None for a site
+            without a policy.
         z_threshold: standard deviations beyond which the detector flags.
         calibration: file of `sunkeep calibrate`; None for a detector that only flags.
         clock: fine clock that measures the policy's latency; None where time is simulated.
         standing: fallbacks and latches that outlived a restart.
     """
-    bundle, problem = _bundle(bundle_directory, site)
+    loaded, problem = _bundle(bundle, site)
     calibrated, calibration_problem = _calibration(calibration, site)
-    policy = NoPolicy() if bundle is None else OnnxPolicy(bundle, clock)
+    policy = NoPolicy() if loaded is None else OnnxPolicy(loaded, clock)
     parts = Parts(
         site=site,
         observer=FeatureObserver(),
         policy=policy,
         fallback=fallback,
-        detector=_detector(bundle, z_threshold, calibrated),
+        detector=_detector(loaded, z_threshold, calibrated),
         supervisor=ModeSupervisor(standing),
         gate=SafetyGate(site),
     )
-    return Assembled(parts, policy, bundle, problem, calibrated, calibration_problem)
+    return Assembled(parts, policy, loaded, problem, calibrated, calibration_problem, z_threshold, clock)
+
+
+def with_policy(
+    assembled: Assembled, memory: AnyMemory, bundle: Bundle | None
+) -> tuple[Assembled, AnyMemory]:
+    """The same controller with another policy, or with none; between two ticks, live and in a replay.
+
+    The flag tier follows the bundle's statistics, and the policy's own memory begins cold; everything else
+    goes on.
+    """
+    policy = NoPolicy() if bundle is None else OnnxPolicy(bundle, assembled.clock)
+    detector = _detector(bundle, assembled.z_threshold, assembled.calibration)
+    parts = replace(assembled.parts, policy=policy, detector=detector)
+    changed = replace(assembled, parts=parts, policy=policy, bundle=bundle, problem="")
+    return changed, replace(memory, policy=policy.cold)
 
 
 def assemble_from(
-    settings: Settings, clock: Callable[[], float] | None = None, standing: Standing | None = None
+    settings: Settings,
+    clock: Callable[[], float] | None = None,
+    standing: Standing | None = None,
+    bundle: Callable[[], Bundle | None] | None = None,
 ) -> Assembled:
-    """The controller that a configuration describes."""
+    """The controller that a configuration describes; `bundle` loads another policy than it names."""
     site = settings.core_site()
     return assemble(
         site,
         fallback_law(settings, site),
-        bundle_directory(settings.policy.bundle),
+        bundle or partial(configured_bundle, settings),
         z_threshold=settings.anomaly.z_threshold,
         calibration=settings.anomaly.calibration,
         clock=clock,
@@ -124,15 +150,39 @@ def bundle_directory(name: str) -> Path:
     return builtin_bundle(name) if name in SHIPPED else Path(name)
 
 
-def _bundle(directory: Path | None, site: Site) -> tuple[Bundle | None, str]:
-    if directory is None:
+def configured_bundle(settings: Settings) -> Bundle:
+    """The bundle that a configuration names, verified.
+
+    Raises:
+        BundleError: it must not be used, or nothing is active where the active one is asked for.
+    """
+    if settings.policy.bundle != INSTALLED:
+        return load_bundle(bundle_directory(settings.policy.bundle))
+    store = ModelStore(settings.state.directory)
+    return store.load(store.active.load().active)
+
+
+def known_directories(settings: Settings, first: str) -> Iterator[Path]:
+    """Where a bundle of the past may lie: there first of all, as configured, in the store, as shipped."""
+    if first:
+        yield Path(first)
+    if settings.policy.bundle != INSTALLED:
+        yield bundle_directory(settings.policy.bundle)
+    with suppress(BundleError):
+        yield from (item.directory for item in ModelStore(settings.state.directory).installed())
+    yield from map(builtin_bundle, SHIPPED)
+
+
+def _bundle(bundle: Path | Callable[[], Bundle | None] | None, site: Site) -> tuple[Bundle | None, str]:
+    if bundle is None:
         return None, ""
     try:
-        bundle = load_bundle(directory)
-        require_fit(bundle.manifest, site)
+        loaded = load_bundle(bundle) if isinstance(bundle, Path) else bundle()
+        if loaded is not None:
+            require_fit(loaded.manifest, site)
     except BundleError as error:
         return None, str(error)
-    return bundle, ""
+    return loaded, ""
 
 
 def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | None, str]:

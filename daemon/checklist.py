@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from daemon.assembly import bundle_directory
+from daemon.assembly import configured_bundle
 from daemon.calibration_file import CalibrationError, load_calibration, require_site
 from daemon.sections import TcpTransport
 from daemon.settings import Settings, SettingsError, load_settings, read_site_key
 from drivers.errors import ConfigError
 from drivers.profile import load_profile
-from models.bundle import BundleError, load_bundle, require_fit
+from models.bundle import BundleError, require_fit
 
 RESERVE_MB = 100
 """Left free beside a full journal."""
@@ -101,7 +101,7 @@ def _serial_port(name: str) -> str:
 
 
 def _bundle(settings: Settings) -> str:
-    bundle = load_bundle(bundle_directory(settings.policy.bundle))
+    bundle = configured_bundle(settings)
     require_fit(bundle.manifest, settings.core_site())
     return f"{bundle.manifest.name} {bundle.manifest.bundle_version}, golden vectors hold"
 

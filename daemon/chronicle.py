@@ -25,7 +25,10 @@ TOTALS_EVERY_S = 300.0
 
 @dataclass(slots=True)
 class Chronicle:
-    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block."""
+    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block.
+
+    `lived` is called last of all, when the tick has nothing left to do.
+    """
 
     journal: Journal
     figures: Figures
@@ -39,6 +42,7 @@ class Chronicle:
     dropped_log_lines: Callable[[], int] = int
     view: Callable[[], None] | None = None
     control: Callable[[Lived], None] | None = None
+    lived: Callable[[], None] | None = None
     loop: Loop | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
@@ -64,6 +68,8 @@ class Chronicle:
             self.control(lived)
         if self.view is not None:
             self.view()
+        if self.lived is not None:
+            self.lived()
 
     def event(self, name: str, **detail: Any) -> None:
         """Something between ticks."""

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from secrets import token_hex
 
+from daemon.sections import STORE_FOLDER
 from daemon.standing import StandingFile
 from drivers.counter import Counter
 from drivers.frame import KEY_BYTES
@@ -24,7 +25,7 @@ def make_key(file: Path) -> None:
 
 
 def begin_state(directory: Path) -> None:
-    """Begin the frame counter and the record of what stands; what is there already stays.
+    """Begin the frame counter, the record of what stands and the store of policies; what is there stays.
 
     Raises:
         ConfigError: the directory cannot be written.
@@ -32,4 +33,5 @@ def begin_state(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not (directory / COUNTER_FILE).exists():
         Counter.create(directory / COUNTER_FILE)
+    (directory / STORE_FOLDER).mkdir(exist_ok=True, mode=0o700)  # the unit makes it read-only for the daemon
     StandingFile(directory).begin()

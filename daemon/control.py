@@ -44,11 +44,12 @@ class RefusedError(Exception):
 class Control:
     """Answers operators of one loop. `tell` must be called with every tick that was lived.
 
-    `event` records what operators did, in the journal and the log.
+    `event` records what operators did, in the journal and the log; `policy` says which one is in force.
     """
 
     loop: "Loop"
     event: Callable[..., None]
+    policy: Callable[[], dict[str, Any]] = dict
     _last: "Lived | None" = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
@@ -71,6 +72,8 @@ class Control:
         match request:
             case {"command": "list"} if len(request) == 1:
                 return self._list()
+            case {"command": "policy"} if len(request) == 1:
+                return self.policy()
             case {"command": "acknowledge", "cause": str(cause)} if len(request) == 2:
                 return await self._acknowledge(cause, user_id)
         raise RefusedError("not a request of this version")

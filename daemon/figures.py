@@ -5,7 +5,7 @@ Pure: the loop feeds it, time comes in with the snapshot, and nobody else writes
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import isfinite
 from typing import Any
@@ -95,6 +95,7 @@ class Figures:
         self.source_s = dict.fromkeys(Source, 0.0)
         self.reports_heard = 0
         self.fallback_active: bool | None = None
+        self.policy_swaps = self.policy_refusals = 0
         self.inference = Histogram(INFERENCE_BOUNDS_S)
         self.compute, self.lateness = Histogram(TICK_BOUNDS_S), Histogram(TICK_BOUNDS_S)
         self.recent_inference, self.recent_compute, self.recent_lateness = Recent(), Recent(), Recent()
@@ -155,6 +156,22 @@ class Figures:
     def note(self, at_s: float, text: str) -> None:
         """Add an event in words, for example what the log also says."""
         self.events.append(Event(at_s, self.local, text))
+
+    def policy_swapped(self, name: str) -> None:
+        """Another policy is in force."""
+        self.policy_swaps += 1
+        self.about = replace(self.about, policy_name=name)
+        self.note(self._at_s(), f"policy {name} took over")
+
+    def policy_accepted(self) -> None:
+        """What is configured or activated is in force, or will be from the next tick on."""
+        self.about = replace(self.about, policy_problem="")
+
+    def policy_refused(self, problem: str) -> None:
+        """What is configured or activated must not be used: the policy before it stays."""
+        self.policy_refusals += 1
+        self.about = replace(self.about, policy_problem=problem)
+        self.note(self._at_s(), f"policy refused: {problem}")
 
     def changes_per_min(self, at_s: float) -> tuple[float, float]:
         """(changes, reversals) of the setpoints on air per minute and phase, over the last five minutes."""

@@ -6,15 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from time import perf_counter
-from typing import Any
 
 from core.airtime import choose_send
 from core.decision import Authority, Decision, Send, Source, State, Verdict
 from core.modes import Assignment
-from core.parts import Memory, Parts
 from core.site import ZERO
 from core.snapshot import Snapshot
 from core.tick import decide
+from daemon.assembly import AnyMemory, AnyParts
 from daemon.clock import Pace
 from daemon.emission import Emitter, Sent
 from daemon.log import log
@@ -54,12 +53,13 @@ class Loop:
     """Reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
-    decision; `lasting` gives causes that stand until something outside is mended; `tell` is called with
+    decision; `lasting` gives causes that stand until something outside is mended; `between_ticks` is asked
+    before every tick, with its number and the memory, for parts and memory that change; `tell` is called with
     every tick that was lived; `pat` feeds the watchdog, last of all.
     """
 
-    parts: Parts[Any, Any, Any, Any, Any]
-    memory: Memory[Any, Any, Any, Any, Any]
+    parts: AnyParts
+    memory: AnyMemory
     senses: Senses
     emitter: Emitter
     pace: Pace
@@ -71,6 +71,7 @@ class Loop:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
     lasting: Callable[[], tuple[str, ...]] = tuple
+    between_ticks: Callable[[int, AnyMemory], tuple[AnyParts, AnyMemory] | None] = lambda *_: None
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
     _tick: int = 0
@@ -126,6 +127,8 @@ class Loop:
         self.pat()
 
     async def _live(self, late_s: float, authority: Authority | None) -> Lived:
+        if (changed := self.between_ticks(self._tick, self.memory)) is not None:
+            self.parts, self.memory = changed
         alarms, self._alarms = (*self._alarms, *self.lasting()), ()
         acknowledged = tuple(self.acknowledged)
         self.acknowledged.clear()

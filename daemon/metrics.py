@@ -103,6 +103,11 @@ def _identity(f: Figures) -> Families:
     )
     info.add_metric([f.about.version, f.about.policy_name, f.about.fallback_law], 1.0)
     yield info
+    text = "1 while the policy that is configured or activated is not used: it is missing or does not verify."
+    yield _gauge("policy_refused", text, float(bool(f.about.policy_problem)))
+    yield _counter("policy_swaps", "Policies taken over between two ticks since the start.", f.policy_swaps)
+    text = "Policies refused while the daemon ran, since the start; the one before stayed in force."
+    yield _counter("policy_refusals", text, f.policy_refusals)
     modes = {mode.value: float(mode is f.about.mode) for mode in Mode}
     yield _gauges("mode", "1 for the configured mode, 0 for the others.", "mode", modes)
     yield _counter("ticks", "Decisions taken since the start.", f.ticks)

@@ -1,12 +1,22 @@
 """Controllers ready to act in a simulation, chosen by name."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from core.decision import Authority
 from core.parts import cold_start
 from core.site import Site
-from daemon.assembly import Assembled, assemble, bundle_directory, fallback_law, pi_gains, predictive_gains
+from daemon.assembly import (
+    Assembled,
+    assemble,
+    bundle_directory,
+    configured_bundle,
+    fallback_law,
+    pi_gains,
+    predictive_gains,
+)
+from daemon.sections import BUILTIN
 from daemon.settings import Settings
 from daemon.simulate import Pilot
 from models.bundle import BundleError
@@ -37,9 +47,11 @@ def pilot(
     if controller == "none":
         return None
     if controller == "policy":
-        name = "builtin" if settings is None else settings.policy.bundle
         law = PiFallback(site, PiGains()) if settings is None else fallback_law(settings, site)
-        assembled = assemble(site, law, bundle_directory(str(bundle or name)))
+        if settings is not None and bundle is None:
+            assembled = assemble(site, law, partial(configured_bundle, settings))
+        else:
+            assembled = assemble(site, law, bundle_directory(str(bundle or BUILTIN)))
         if assembled.problem:
             raise BundleError(assembled.problem, "Give another bundle with --bundle.")
         return _warm(assembled, Authority.POLICY)

@@ -26,7 +26,8 @@ class Start(Record):
     """The daemon started: everything a replay needs besides the ticks.
 
     `standing` is what outlived the restart (`safety.timers`), `settings_toml` the configuration as it
-    was read and `settings_path` where it lay (relative paths in it are resolved against that).
+    was read and `settings_path` where it lay (relative paths in it are resolved against that). Without a
+    `bundle_sha256` there was no policy; `bundle_directory` is where the bundle lay.
     """
 
     kind: Literal["start"] = "start"
@@ -36,6 +37,7 @@ class Start(Record):
     settings_path: str
     settings_toml: str
     bundle_sha256: str
+    bundle_directory: str = ""
     calibration_sha256: str = ""
     standing: dict[str, Any]
 
@@ -50,6 +52,15 @@ class Continuation(Record):
     def of(cls, start: Start) -> "Continuation":
         """Of the run that began with `start`."""
         return cls(start=start)
+
+
+class PolicyChange(Record):
+    """Between two ticks another bundle took over. Without a hash no policy answers until the next change."""
+
+    kind: Literal["policy"] = "policy"
+    unix_s: float
+    bundle_sha256: str = ""
+    bundle_directory: str = ""
 
 
 class Tick(Record):
@@ -77,7 +88,7 @@ class Event(Record):
     detail: dict[str, Any] = {}
 
 
-AnyRecord = Start | Continuation | Tick | Event
+AnyRecord = Start | Continuation | PolicyChange | Tick | Event
 DAMAGED = "The file was changed or damaged."
 _ADAPTER: TypeAdapter[AnyRecord] = TypeAdapter(Annotated[AnyRecord, Field(discriminator="kind")])
 

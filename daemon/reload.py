@@ -1,4 +1,4 @@
-"""Follows the configuration file: a new mode takes effect between two ticks, a bad file changes nothing."""
+"""Follows the configuration file: mode and policy change between two ticks, a bad file changes nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,11 +17,12 @@ SETTLE_S = 1.0
 
 @dataclass(slots=True)
 class Reloader:
-    """Holds the plan in force. `now` asks for a look at once (SIGHUP)."""
+    """Holds the plan in force. `now` asks for a look at once (SIGHUP); `policy` is told of new settings."""
 
     path: Path
     settings: Settings
     site_seed: bytes
+    policy: Callable[[Settings], None] = lambda _: None
     now: asyncio.Event = field(default_factory=asyncio.Event)
     plan: Plan = field(init=False)
     _seen: tuple[int, int] = field(init=False)
@@ -59,8 +60,9 @@ class Reloader:
             tell("configuration_refused", reason=str(error.problems[0]), kept="the one in force")
             return
         self.plan = settings.plan(self.site_seed)
+        self.policy(settings)
         figures.adopt(figures.site, replace(figures.about, mode=self.plan.mode))
-        waiting = _changed_beside_mode(self.settings, settings)
+        waiting = _after_restart(self.settings, settings)
         tell("configuration_reloaded", mode=self.plan.mode.value, after_restart=", ".join(waiting))
 
     def _stamp(self) -> tuple[int, int]:
@@ -71,7 +73,7 @@ class Reloader:
         return (status.st_mtime_ns, status.st_ino)
 
 
-def _changed_beside_mode(old: Settings, new: Settings) -> list[str]:
+def _after_restart(old: Settings, new: Settings) -> list[str]:
     """Sections that take effect only with a restart."""
-    names: list[Any] = [name for name in type(old).model_fields if name != "mode"]
+    names: list[Any] = [name for name in type(old).model_fields if name not in ("mode", "policy")]
     return [name for name in names if getattr(old, name) != getattr(new, name)]

@@ -7,12 +7,10 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from core.decision import Decision
-from core.parts import Memory, Parts
 from core.tick import decide
-from daemon.records import AnyRecord, Continuation, JournalError, Start, Tick
+from daemon.assembly import AnyMemory, AnyParts
+from daemon.records import AnyRecord, Continuation, JournalError, PolicyChange, Start, Tick
 
-AnyParts = Parts[Any, Any, Any, Any, Any]
-AnyMemory = Memory[Any, Any, Any, Any, Any]
 _DECISION = TypeAdapter(Decision)
 
 
@@ -36,7 +34,9 @@ class Compared:
 
 
 def replay(
-    records: Iterable[AnyRecord], begin: Callable[[Start], tuple[AnyParts, AnyMemory]]
+    records: Iterable[AnyRecord],
+    begin: Callable[[Start], tuple[AnyParts, AnyMemory]],
+    change: Callable[[PolicyChange, AnyMemory], tuple[AnyParts, AnyMemory]],
 ) -> Iterator[Compared]:
     """Decide again what was decided then.
 
@@ -44,6 +44,7 @@ def replay(
         records: of a journal, in order. Ticks of a run whose start has been removed with its first segment
             cannot be decided again and are left out, up to the next start.
         begin: parts and first memory for a start record.
+        change: parts and memory after a change of policy, given the memory before.
 
     Raises:
         JournalError: ticks before any start, or a tick missing in between.
@@ -58,6 +59,8 @@ def replay(
             expected, is_headless = None, False
         elif isinstance(record, Continuation) and parts is None:
             is_headless = True
+        elif isinstance(record, PolicyChange) and memory is not None:
+            parts, memory = change(record, memory)
         elif isinstance(record, Tick) and not is_headless:
             if parts is None or memory is None:
                 raise JournalError("the journal has no start before its first tick: give the whole directory")

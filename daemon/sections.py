@@ -14,9 +14,13 @@ from core.site import Metering
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 BUILTIN = "builtin"
+"""The bundle that ships."""
 SHIPPED = (BUILTIN, "clone")
 """Names of `models.bundle.SHIPPED`; importing them would load ONNX Runtime to read a file."""
-"""The bundle that ships."""
+INSTALLED = "installed"
+"""The bundle that is active in the store (`daemon.model_store`)."""
+STORE_FOLDER = "models"
+"""The store, in the state directory."""
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -91,7 +95,7 @@ def _profile(value: str, info: ValidationInfo) -> str:
 
 
 def _bundle(value: str, info: ValidationInfo) -> str:
-    return value if value in SHIPPED else str(_path(value, info))
+    return value if value in (*SHIPPED, INSTALLED) else str(_path(value, info))
 
 
 Text: TypeAlias = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
@@ -208,7 +212,9 @@ class ModeSection(Section):
 
 
 class PolicySection(Section):
-    """The policy bundle: one that ships ("builtin", "clone") or a folder."""
+    """The policy bundle: one that ships ("builtin", "clone"), "installed" for the one that is active in the
+    store (`sunkeep model activate`), or a folder.
+    """
 
     bundle: Annotated[Text, AfterValidator(_bundle)] = BUILTIN
 

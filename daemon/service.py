@@ -28,6 +28,7 @@ from daemon.control import Control, serve_control
 from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
+from daemon.hot_swap import HotSwap, policy_name, wish
 from daemon.journal import Journal
 from daemon.log import log
 from daemon.loop import Loop
@@ -78,6 +79,7 @@ class Service:
             counter = _open_counter(state / COUNTER_FILE)
             standing_file = StandingFile(state)
             standing = standing_file.restore()
+            wanted = wish(settings)
             assembled = assemble_from(settings, time.perf_counter, standing)
             if assembled.problem:
                 log.warning("policy_refused", reason=assembled.problem, acting="fallback")
@@ -110,41 +112,47 @@ class Service:
                     keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,
                 )
-                loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
+                chronicle.journal.put(self._start_record(assembled, standing))
+                swap = HotSwap(
+                    settings, assembled, figures, chronicle.event, chronicle.journal.put, tried=wanted
+                )
+                del assembled  # from here on the swap alone holds the policy, and lets go of it
+                reloader.policy = swap.configure
+                chronicle.lived = swap.tick_lived
+                loop = self._loop(swap, senses, emitter, chronicle, reloader)
                 loop.lasting = standing_file.causes
                 async with (
                     _status(settings, figures, chronicle) as server,
-                    _operators(state, loop, chronicle),
+                    _operators(state, loop, chronicle, swap),
                 ):
-                    await self._live(loop, chronicle, figures, server, reloader)
+                    await self._live(loop, chronicle, figures, server, reloader, swap)
 
     def _loop(
         self,
-        assembled: Assembled,
+        swap: HotSwap,
         senses: Senses,
         emitter: Emitter,
         chronicle: Chronicle,
         reloader: Reloader,
-        standing: Standing,
     ) -> Loop:
         zone = self.settings.zone()
-        chronicle.journal.put(self._start_record(assembled, standing))
 
         def assignment() -> Assignment:
             return assign(reloader.plan, wall_moment(zone))
 
         loop = Loop(
-            parts=assembled.parts,
-            memory=cold_start(assembled.parts),
+            parts=swap.assembled.parts,
+            memory=cold_start(swap.assembled.parts),
             senses=senses,
             emitter=emitter,
             pace=Pace(self.settings.site.period_s, boottime_s()),
             clock=boottime_s,
             assignment=assignment,
-            policy_latency=lambda: assembled.policy.last_latency_s,
+            policy_latency=swap.policy_latency_s,
             tell=chronicle.tell,
             pat=_pat,
             stopping=self.stopping,
+            between_ticks=swap.between_ticks,
         )
         chronicle.loop = loop
         return loop
@@ -156,6 +164,7 @@ class Service:
         figures: Figures,
         server: StatusServer | None,
         reloader: Reloader,
+        swap: HotSwap,
     ) -> None:
         self.figures = figures
         url = "" if server is None else server.url
@@ -166,7 +175,10 @@ class Service:
         running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
         for number in (signal.SIGTERM, signal.SIGINT):
             running.add_signal_handler(number, self.stopping.set)
-        watcher = asyncio.create_task(reloader.watch(chronicle.event, figures), name="reload")
+        watchers = [
+            asyncio.create_task(reloader.watch(chronicle.event, figures), name="reload"),
+            asyncio.create_task(swap.watch(), name="policy"),
+        ]
         running.add_signal_handler(signal.SIGHUP, reloader.now.set)
         gc.collect()
         gc.freeze()  # a full collection over zigpy's objects takes 50 ms and more
@@ -175,19 +187,20 @@ class Service:
             await loop.run()
         finally:
             notify.stopping()
-            watcher.cancel()
+            for watcher in watchers:
+                watcher.cancel()
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 running.remove_signal_handler(number)
             chronicle.event("stopped", ticks=figures.ticks)
             await chronicle.close()
 
     def _about(self, assembled: Assembled) -> About:
-        bundle = assembled.bundle
         return About(
             site_name=self.settings.site.name,
             mode=self.settings.mode.mode,
             fallback_law=self.settings.fallback.law,
-            policy_name="" if bundle is None else f"{bundle.directory.name} {bundle.manifest.bundle_version}",
+            policy_name=policy_name(assembled.bundle),
+            policy_problem=assembled.problem,
             version=version("sunkeep"),
             remark=self.remark,
             anomaly_calibrated=assembled.calibration is not None,
@@ -199,13 +212,15 @@ class Service:
         return Journal(section.directory, run, section.max_mb * 10**6)
 
     def _start_record(self, assembled: Assembled, standing: Standing) -> Start:
+        bundle = assembled.bundle
         return Start(
             version=version("sunkeep"),
             unix_s=time.time(),
             run=str(os.getpid()),
             settings_path=str(self.path.absolute()),
             settings_toml=self.path.read_text(),
-            bundle_sha256="" if assembled.bundle is None else assembled.bundle.sha256,
+            bundle_sha256="" if bundle is None else bundle.sha256,
+            bundle_directory="" if bundle is None else str(bundle.directory.absolute()),
             calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
             standing=to_record(standing),
         )
@@ -275,9 +290,9 @@ async def _status(
 
 
 @asynccontextmanager
-async def _operators(state: Path, loop: Loop, chronicle: Chronicle) -> AsyncIterator[None]:
+async def _operators(state: Path, loop: Loop, chronicle: Chronicle, swap: HotSwap) -> AsyncIterator[None]:
     """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = Control(loop, chronicle.event)
+    control = Control(loop, chronicle.event, swap.describe)
     chronicle.control = control.tell
     async with AsyncExitStack() as door:
         try:

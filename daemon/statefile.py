@@ -66,7 +66,7 @@ class StateFile:
         finally:
             os.close(descriptor)
         if is_new:
-            _sync_directory(self._directory)
+            sync_directory(self._directory)
         self._saves[index] = number
 
 
@@ -101,7 +101,8 @@ def _read(path: Path) -> tuple[int, dict[str, Any] | None]:
         return 0, None
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Bring the names in a directory to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

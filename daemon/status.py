@@ -36,6 +36,7 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
             "role": figures.site.role.value,
             "metering": figures.site.metering.value,
             "policy": figures.about.policy_name,
+            "policy_problem": figures.about.policy_problem,
             "version": figures.about.version,
         },
         "at_s": at_s,

@@ -10,13 +10,15 @@ class About:
     """What is configured; changes only when the settings or the policy do.
 
     `remark` is one line for people, shown with the site's name (for example which measured day is being
-    replayed at the far end of the wires). `fallback_law` is ``pi`` or ``predictive``.
+    replayed at the far end of the wires). `fallback_law` is ``pi`` or ``predictive``. `policy_name` is the
+    policy in force, `policy_problem` why it is not the one that is configured or activated.
     """
 
     site_name: str = "Home"
     mode: Mode = Mode.SHADOW
     fallback_law: str = "pi"
     policy_name: str = ""
+    policy_problem: str = ""
     version: str = ""
     remark: str = ""
     anomaly_calibrated: bool = False

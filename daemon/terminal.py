@@ -215,11 +215,13 @@ def _events(seen: dict[str, Any], rows: _Rows) -> None:
 def _foot(seen: dict[str, Any], address: str, body: Text) -> None:
     details = seen["details"]
     age_s, rate = details["meter_age_s"], details["ack_rate"]
+    refused = seen["site"]["policy_problem"]
     facts = [
         "meter " + ("unknown" if age_s is None else f"{age_s:.1f} s old"),
         "radio up" if details["radio_up"] else "radio down",
         "reports " + ("–" if rate is None else f"{100 * rate:.0f} %"),
         f"frames {sum(details['frames'].values())}",
+        f"policy {seen['site']['policy'] or 'none'}" + (" (another was refused)" if refused else ""),
     ]
     body.append(" " + " · ".join(facts) + "\n")
     body.append(" " + " · ".join([*([address] if address else []), "Ctrl-C stops"]), "dim")

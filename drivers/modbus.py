@@ -108,7 +108,7 @@ class ModbusMeter:
         values = self._decoders[self._profile.power_block].decode(raw)
         self._note_energy(values)
         values = await self._read_slow(until_s) | values
-        return self._reading(values, raw)
+        return reading_of(values, raw, self._sign)
 
     async def stop(self) -> None:
         """Close the connection."""
@@ -179,31 +179,47 @@ class ModbusMeter:
             words = await self._twice(function, item.address, item.count, until_s)
         except Refused:  # variants without these registers are common
             return ()
-        number = int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words), "big")
+        number = identity_number(words)
         if item.expect and number not in item.expect:
             expected = " or ".join(map(str, item.expect))
             hint = item.hint or "check profile and device_id"
             raise ConfigError(f"{self._profile.title}: {item.name} is {number}, expected {expected}; {hint}")
         return words
 
-    def _reading(self, values: Values, raw: tuple[int, ...]) -> Reading:
-        power_w = self._phases(values, "power_w", self._sign)
-        if power_w is None:
-            raise Transient("the meter says: power not available", "not_available")
-        total_w = values.get("total_power_w", (None,))[0]
-        return Reading(
-            grid_power_w=power_w,
-            total_power_w=sum(power_w) if total_w is None else self._sign * total_w,
-            voltage_v=self._phases(values, "voltage_v"),
-            current_a=self._phases(values, "current_a"),
-            frequency_hz=values.get("frequency_hz", (None,))[0],
-            raw=raw,
-            power_factor=self._phases(values, "power_factor"),
-        )
 
-    @staticmethod
-    def _phases(values: Values, name: str, sign: float = 1.0) -> Phases | None:
-        a, b, c = values.get(name, (None, None, None))
-        if a is None or b is None or c is None:
-            return None
-        return (sign * a, sign * b, sign * c)
+def reading_of(values: Values, raw: tuple[int, ...], sign: float) -> Reading:
+    """A sample of what was decoded; without a total the phases are summed.
+
+    Args:
+        values: of all blocks that were read.
+        raw: registers of the power block.
+        sign: +1.0 where the registers count import as positive, else -1.0.
+
+    Raises:
+        Transient: the meter has no power to tell.
+    """
+    power_w = _phases(values, "power_w", sign)
+    if power_w is None:
+        raise Transient("the meter says: power not available", "not_available")
+    total_w = values.get("total_power_w", (None,))[0]
+    return Reading(
+        grid_power_w=power_w,
+        total_power_w=sum(power_w) if total_w is None else sign * total_w,
+        voltage_v=_phases(values, "voltage_v"),
+        current_a=_phases(values, "current_a"),
+        frequency_hz=values.get("frequency_hz", (None,))[0],
+        raw=raw,
+        power_factor=_phases(values, "power_factor"),
+    )
+
+
+def identity_number(words: tuple[int, ...]) -> int:
+    """The value of identity registers, high word first."""
+    return int.from_bytes(b"".join(word.to_bytes(2, "big") for word in words), "big")
+
+
+def _phases(values: Values, name: str, sign: float = 1.0) -> Phases | None:
+    a, b, c = values.get(name, (None, None, None))
+    if a is None or b is None or c is None:
+        return None
+    return (sign * a, sign * b, sign * c)

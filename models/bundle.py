@@ -75,7 +75,20 @@ def load_bundle(directory: Path, daemon_version: str | None = None) -> Bundle:
     Raises:
         BundleError: anything about it does not hold.
     """
-    contents = _read(directory)
+    return bundle_of(directory, read_files(directory), daemon_version)
+
+
+def bundle_of(directory: Path, contents: dict[str, bytes], daemon_version: str | None = None) -> Bundle:
+    """The bundle that these files are.
+
+    Args:
+        directory: where they come from, for messages.
+        contents: of `read_files`.
+        daemon_version: as in `load_bundle`.
+
+    Raises:
+        BundleError: anything about it does not hold.
+    """
     manifest = _parse(Manifest, contents[MANIFEST_FILE], MANIFEST_FILE)
     _check_files(manifest, contents)
     _check_fit(manifest, daemon_version or _installed_version())
@@ -96,6 +109,16 @@ def load_bundle(directory: Path, daemon_version: str | None = None) -> Bundle:
         )
     digest = hashlib.sha256(contents[MANIFEST_FILE]).hexdigest()
     return Bundle(directory, manifest, normalization, golden, golden_error_w, session, digest)
+
+
+def read_manifest(directory: Path) -> tuple[Manifest, str]:
+    """What a bundle says about itself, and its SHA-256; nothing else of it is looked at.
+
+    Raises:
+        BundleError: there is no manifest, or it is not valid.
+    """
+    content = _read_file(directory, MANIFEST_FILE)
+    return _parse(Manifest, content, MANIFEST_FILE), hashlib.sha256(content).hexdigest()
 
 
 def require_fit(manifest: Manifest, site: Site) -> None:
@@ -127,8 +150,12 @@ def builtin_bundle(name: str = "builtin") -> Path:
     return Path(str(files("models") / "artifacts" / name))
 
 
-def _read(directory: Path) -> dict[str, bytes]:
-    """All files of the directory, each read once, without following links."""
+def read_files(directory: Path) -> dict[str, bytes]:
+    """All files of a bundle by their names, each read once, without following links.
+
+    Raises:
+        BundleError: it cannot be read, or is no bundle.
+    """
     try:
         names = sorted(path.name for path in directory.iterdir())
     except OSError as error:

@@ -66,6 +66,7 @@ def test_what_the_daemon_relies_on() -> None:
         "ExecReload=/bin/kill -HUP $MAINPID",
         "ProcSubset=all",
         "MemoryMax=300M",
+        "ReadOnlyPaths=-/var/lib/sunkeep/models",
     ):
         assert needed in lines
     assert any("ORT_DISABLE_TELEMETRY=1" in line for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from core.site import PHASE_NAMES
+from daemon.commands.probe import probe
 from daemon.doors import open_meter
 from daemon.settings import Settings, load_settings
 from drivers.ports import Reading
@@ -18,6 +19,9 @@ from drivers.profile import load_profile, profile_names
 @click.group()
 def meter() -> None:
     """Look after the meter."""
+
+
+meter.add_command(probe)
 
 
 @meter.command()

@@ -1,21 +1,46 @@
 """`sunkeep model`: policy bundles."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from models.bundle import builtin_bundle, load_bundle
+from daemon.control import ask
+from daemon.model_store import Installed, ModelStore
+from daemon.refusals import EX_CONFIG
+from daemon.sections import INSTALLED
+from daemon.settings import Settings, load_settings
+from models.bundle import BundleError, builtin_bundle, load_bundle, read_manifest
+
+ANSWER_S = 3.0
+TAKE_OVER_S = 5.0
+"""The daemon looks once a second and loads a bundle in a fraction of one; a small machine is slower."""
+ASK_EVERY_S = 0.2
+
+configured = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/sunkeep/sunkeep.toml"),
+    show_default=True,
+    help="The configuration of the site.",
+)
+for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 
 @click.group()
 def model() -> None:
-    """Look after policy bundles."""
+    """Look after policy bundles.
+
+    Installed bundles lie in the state directory. One of them is active; the daemon uses it when the
+    configuration says [policy] bundle = "installed". Run these as the daemon's user.
+    """
 
 
 @model.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@for_programs
 def verify(directory: Path | None, as_json: bool) -> None:
     """Verify a bundle: hashes, shapes, features, golden vectors. Without DIRECTORY the one that ships.
 
@@ -42,3 +67,148 @@ def verify(directory: Path | None, as_json: bool) -> None:
         f"    {facts['golden_vectors']} golden vectors, largest deviation {bundle.golden_error_w:.4f} W; "
         f"manifest {bundle.sha256[:16]}"
     )
+
+
+@model.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@configured
+@for_programs
+def install(folder: Path, config: Path, as_json: bool) -> None:
+    """Verify the bundle in FOLDER and copy it into the state directory. It is not active yet.
+
+    Its role and period must fit the site, and its version must be larger than that of every installed bundle
+    of its name. Exits 78 with the reason when it is refused; nothing has changed then.
+    """
+    settings = load_settings(config, key=False)
+    item, is_new = _store(settings).install(folder, settings.core_site())
+    if as_json:
+        click.echo(json.dumps(_facts(item) | {"directory": str(item.directory), "is_new": is_new}))
+        return
+    click.echo(f"{'Installed' if is_new else 'Already installed:'} {item.reference} in {item.directory}.")
+    click.echo(f"Use it with: sunkeep model activate {item.reference} --config {config}")
+
+
+@model.command("list")
+@configured
+@for_programs
+def list_(config: Path, as_json: bool) -> None:
+    """List the installed bundles, which one is active, and which policy a running daemon uses."""
+    settings = load_settings(config, key=False)
+    store = _store(settings)
+    try:
+        active, problem = store.active.load().active.reference, ""
+    except BundleError as error:
+        active, problem = "", str(error)
+    bundles = [_facts(item) for item in store.installed()]
+    daemon = _in_force(settings)
+    if as_json:
+        facts = {"active": active, "problem": problem, "configured": settings.policy.bundle}
+        click.echo(json.dumps(facts | {"bundles": bundles, "daemon": daemon}))
+        return
+    in_force = "" if daemon is None else daemon["sha256"]
+    for row in bundles:
+        marks = ["active"] * (row["reference"] == active) + ["in use"] * (row["sha256"] == in_force != "")
+        created = row["created_at_utc"][:10]
+        said = row["problem"] or f"{row['role']:<8} {created}  {row['sha256'][:12]}  {', '.join(marks)}"
+        click.echo(f"{row['reference']:<24} {said}".rstrip())
+    if not bundles:
+        click.echo(f"Nothing is installed in {store.directory}.")
+    click.echo(problem or f"Active: {active}.")
+    if settings.policy.bundle != INSTALLED:
+        click.echo(_other(settings.policy.bundle))
+    click.echo(_said_in_force(daemon))
+
+
+@model.command()
+@click.argument("bundle")
+@configured
+@for_programs
+def activate(bundle: str, config: Path, as_json: bool) -> int:
+    """Make BUNDLE the active one: NAME@VERSION, the folder it came from, or builtin or clone, which ship.
+
+    It is verified again. A running daemon takes it over between two ticks; the one before is kept for
+    rollback.
+    """
+    settings = load_settings(config, key=False)
+    active, is_new = _store(settings).activate(bundle, settings.core_site())
+    return _told(settings, active.reference, is_new, as_json)
+
+
+@model.command()
+@configured
+@for_programs
+def rollback(config: Path, as_json: bool) -> int:
+    """Make the bundle active again that was active before."""
+    settings = load_settings(config, key=False)
+    active = _store(settings).rollback(settings.core_site())
+    return _told(settings, active.reference, True, as_json)
+
+
+def _store(settings: Settings) -> ModelStore:
+    return ModelStore(settings.state.directory)
+
+
+def _facts(item: Installed) -> dict[str, Any]:
+    manifest = item.manifest
+    return {
+        "reference": item.reference,
+        "name": item.order[0],
+        "bundle_version": item.order[1],
+        "role": None if manifest is None else manifest.role,
+        "created_at_utc": None if manifest is None else manifest.created_at_utc.isoformat(),
+        "sha256": item.sha256,
+        "problem": item.problem,
+    }
+
+
+def _in_force(settings: Settings) -> dict[str, Any] | None:
+    """What a running daemon says about its policy; None when none answers this user."""
+    try:
+        answer = ask(settings.state.directory, {"command": "policy"}, ANSWER_S)
+    except (OSError, ValueError):
+        return None
+    return answer if {"policy", "sha256", "problem", "is_settled"} <= answer.keys() else None
+
+
+def _told(settings: Settings, reference: str, is_new: bool, as_json: bool) -> int:
+    """Say what is active now and what the daemon makes of it. 78 when it refuses."""
+    _, sha256 = read_manifest(_store(settings).place(reference))
+    if not as_json:
+        click.echo(f"Active{'' if is_new else ' already'}: {reference}, manifest {sha256[:12]}.")
+    if settings.policy.bundle != INSTALLED:
+        daemon = _in_force(settings)
+        said = _other(settings.policy.bundle)
+    else:
+        daemon = _taken_over(settings)
+        said = _said_in_force(daemon)
+    if as_json:
+        facts = {"active": reference, "sha256": sha256, "is_new": is_new, "daemon": daemon}
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(said)
+    return EX_CONFIG if daemon and daemon["problem"] else 0
+
+
+def _taken_over(settings: Settings) -> dict[str, Any] | None:
+    """Wait until the running daemon uses what is active, or refuses it."""
+    until_s = time.monotonic() + TAKE_OVER_S + 3.0 * settings.site.period_s
+    while True:
+        daemon = _in_force(settings)
+        if daemon is None or daemon["is_settled"] or time.monotonic() > until_s:
+            return daemon
+        time.sleep(ASK_EVERY_S)
+
+
+def _other(configured: str) -> str:
+    return (
+        f'The configuration names another: [policy] bundle = "{configured}". Write "{INSTALLED}" to use it.'
+    )
+
+
+def _said_in_force(daemon: dict[str, Any] | None) -> str:
+    if daemon is None:
+        return "No daemon answers here; it uses what is active when it starts."
+    said = (
+        f"The running daemon uses {daemon['policy'] or 'no policy'}, manifest {daemon['sha256'][:12] or '-'}."
+    )
+    return f"{said} It refused the one wanted: {daemon['problem']}" if daemon["problem"] else said

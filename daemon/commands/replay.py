@@ -2,19 +2,29 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from core.parts import cold_start
-from daemon.assembly import assemble_from
-from daemon.records import AnyRecord, JournalError, Start, Tick, read_journal
+from daemon.assembly import (
+    AnyMemory,
+    AnyParts,
+    Assembled,
+    assemble_from,
+    configured_bundle,
+    known_directories,
+    with_policy,
+)
+from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick, read_journal
 from daemon.refusals import InputError
-from daemon.replay import AnyMemory, AnyParts
 from daemon.replay import replay as again
-from daemon.settings import SettingsError, parse_settings
+from daemon.settings import Settings, SettingsError, parse_settings
+from models.bundle import Bundle, BundleError, load_bundle, read_manifest
 from safety.timers import from_record
 
 
@@ -54,24 +64,56 @@ def replay(journal: Path, as_json: bool) -> int:
     return 1 if outcome.different else 0
 
 
+@dataclass(slots=True)
+class _Controllers:
+    """The controller of every stretch of the journal, with the very bundle that decided then."""
+
+    outcome: Outcome
+    _settings: Settings | None = None
+    _assembled: Assembled | None = None
+
+    def begin(self, start: Start) -> tuple[AnyParts, AnyMemory]:
+        """That of a run."""
+        self._settings = settings = parse_settings(start.settings_toml, Path(start.settings_path))
+        standing = from_record(start.standing)
+        load = partial(self._then, start, start.run) if start.bundle_sha256 else lambda: None
+        self._assembled = assembled = assemble_from(settings, standing=standing, bundle=load)
+        calibration = "" if assembled.calibration is None else assembled.calibration.sha256
+        if calibration != start.calibration_sha256:
+            self.outcome.other_files.append(start.run)
+        return assembled.parts, cold_start(assembled.parts)
+
+    def change(self, change: PolicyChange, memory: AnyMemory) -> tuple[AnyParts, AnyMemory]:
+        """That after a change of policy."""
+        assert self._assembled is not None
+        bundle = self._then(change, change.bundle_sha256[:16]) if change.bundle_sha256 else None
+        self._assembled, memory = with_policy(self._assembled, memory, bundle)
+        return self._assembled.parts, memory
+
+    def _then(self, record: Start | PolicyChange, name: str) -> Bundle | None:
+        """The bundle of a record, wherever it lies now; else what is configured now, and that is said."""
+        assert self._settings is not None
+        for directory in known_directories(self._settings, record.bundle_directory):
+            with suppress(BundleError):
+                if read_manifest(directory)[1] == record.bundle_sha256:
+                    return load_bundle(directory)
+        self.outcome.other_files.append(name)
+        try:
+            return configured_bundle(self._settings)
+        except BundleError:
+            return None
+
+
 def _replayed(journal: Path) -> Outcome:
     outcome = Outcome()
-
-    def begin(start: Start) -> tuple[AnyParts, AnyMemory]:
-        settings = parse_settings(start.settings_toml, Path(start.settings_path))
-        assembled = assemble_from(settings, standing=from_record(start.standing))
-        sha256 = "" if assembled.bundle is None else assembled.bundle.sha256
-        calibration = "" if assembled.calibration is None else assembled.calibration.sha256
-        if (sha256, calibration) != (start.bundle_sha256, start.calibration_sha256):
-            outcome.other_files.append(start.run)
-        return assembled.parts, cold_start(assembled.parts)
+    again_as_then = _Controllers(outcome)
 
     def counted() -> Iterator[AnyRecord]:
         for record in read_journal(journal):
             outcome.left_out += isinstance(record, Tick)
             yield record
 
-    for compared in again(counted(), begin):
+    for compared in again(counted(), again_as_then.begin, again_as_then.change):
         outcome.ticks += 1
         outcome.left_out -= 1
         if not compared.equal:

@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -58,6 +59,40 @@ def test_meter_read_shows_the_grid(site: Path, capsys: pytest.CaptureFixture[str
     assert sum(reading["grid_power_w"]) == pytest.approx(reading["total_power_w"], abs=30.0)
     assert command_line.main(["meter", "read", "--config", str(site)]) == 0
     assert capsys.readouterr().out.count(" W") == 4
+
+
+def test_meter_probe_names_the_profile_and_its_lines(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["meter", "probe", "--json", "--config", str(site)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["best"] == ["sdm630", "sdm72d-m-v2"]
+    lines = tomllib.loads("\n".join(found["configuration"]))["meter"]
+    assert lines == tomllib.loads(site.read_text())["meter"] | {
+        "transport": lines["transport"] | {"device_id": 1}
+    }
+    where = lines["transport"]
+    arguments = ["meter", "probe", "--host", where["host"], "--port", str(where["port"])]
+    assert command_line.main(arguments) == 0
+    assert "Best match: sdm630 (Eastron SDM630)." in capsys.readouterr().out
+    assert command_line.main([*arguments, "--device-id", "9"]) == 78
+    assert "Nobody answers. Check the address" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--host", "127.0.0.1", "--serial", "/dev/null"],
+        ["--serial", "/dev/null", "--device-id", "0"],
+        ["--serial", "/dev/null", "--baudrate", "1234"],
+    ],
+)
+def test_meter_probe_refuses_what_it_cannot_try(arguments: list[str]) -> None:
+    assert command_line.main(["meter", "probe", *arguments]) == 2
+
+
+def test_meter_probe_says_that_a_port_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["meter", "probe", "--serial", "/dev/none"]) == 78
+    assert "cannot connect to /dev/none" in capsys.readouterr().out
 
 
 def test_forming_refuses_a_coordinator_with_a_network(site: Path) -> None:

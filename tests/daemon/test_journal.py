@@ -22,6 +22,7 @@ from daemon.journal import Journal
 from daemon.records import AnyRecord, Continuation, Event, JournalError, Record, Start, Tick, read_journal
 from daemon.segments import COMPRESSED, PLAIN, compress, segments, size_bytes
 from daemon.settings import load_settings
+from models.bundle import builtin_bundle, read_manifest
 from safety.timers import Standing, to_record
 from tests.core.examples import snapshot
 from tests.daemon.configuration import write_configuration
@@ -45,7 +46,7 @@ def event(number: int) -> Event:
 def start_record(settings_toml: str = "", settings_path: str = "/sunkeep.toml") -> Start:
     return Start(
         version="0", unix_s=0.0, run="1", settings_path=settings_path, settings_toml=settings_toml,
-        bundle_sha256="", standing=to_record(Standing()),
+        bundle_sha256=read_manifest(builtin_bundle())[1], standing=to_record(Standing()),
     )  # fmt: skip
 
 

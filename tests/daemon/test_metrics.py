@@ -60,6 +60,18 @@ def test_the_exposition_says_what_the_figures_say(figures: Figures) -> None:
     assert seen["sunkeep_cause_active{cause=violation}"] == 0.0
 
 
+def test_a_change_of_policy_is_counted_and_named(figures: Figures) -> None:
+    figures.policy_swapped("toy 2")
+    figures.policy_refused("Toy 3 is broken.")
+    seen = samples(Exposition(figures).render(0.0))
+    assert seen["sunkeep_policy_swaps_total"] == 1.0
+    assert seen["sunkeep_policy_refusals_total"] == 1.0
+    assert seen["sunkeep_policy_refused"] == 1.0
+    assert any(name.startswith("sunkeep_build_info") and "{policy=toy 2}" in name for name in seen)
+    figures.policy_accepted()
+    assert samples(Exposition(figures).render(1.0))["sunkeep_policy_refused"] == 0.0
+
+
 def test_nothing_is_said_before_the_first_tick() -> None:
     seen = samples(Exposition(Figures(SITE, ABOUT, 0.0)).render(0.0))
     assert seen["sunkeep_ticks_total"] == 0.0

@@ -52,10 +52,12 @@ async def whole(
     slaves: int | Sequence[Slave] = 6,
     trace: Trace | None = None,
     seed: int = 0,
+    more: str = "",
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
-    Nothing but the far end has run when the body begins; the daemon starts at the first await.
+    `more` is added to the configuration. Nothing but the far end have run when the body begins; the daemon
+    starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -69,7 +71,7 @@ async def whole(
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
-    config.write_text(text)
+    config.write_text(text + more)
     service = Service(load_settings(config), config)
     task = asyncio.create_task(service.run())
     try:

@@ -1,0 +1,185 @@
+"""`sunkeep meter probe`: which known meter answers, for installers."""
+
+import asyncio
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from daemon.refusals import EX_CONFIG, InputError
+from daemon.settings import load_settings
+from drivers.line import Rtu, Tcp, Transport
+from drivers.probe import Silence, Trial, best, where
+from drivers.probe import probe as tried
+from drivers.profile import Profile, load_profile, profile_names
+
+BAUDRATES = (9600, 19200, 38400, 115200)
+"""Those that meters leave their makers with, the most common first."""
+PARITIES = ("N", "E")
+SERIAL_DEVICES = range(1, 248)
+"""Modbus over serial line 1.02, 2.2."""
+ADVICE = (
+    "Check the address, the device id, the cable (A and B may be swapped), the power of the meter, and that "
+    "no other program asks it."
+)
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Probe where this configuration says.")
+@click.option("--host", help="Modbus TCP: address of the meter or gateway.")
+@click.option("--port", type=click.IntRange(1, 65535), default=502, show_default=True, help="With --host.")
+@click.option("--serial", help="Modbus RTU: path of the serial port.")
+@click.option(
+    "--baudrate",
+    "baudrates",
+    type=click.Choice((1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200)),
+    multiple=True,
+    default=BAUDRATES,
+    show_default=True,
+    help="With --serial; may be repeated.",
+)
+@click.option(
+    "--parity",
+    "parities",
+    type=click.Choice(["N", "E", "O"]),
+    multiple=True,
+    default=PARITIES,
+    show_default=True,
+    help="With --serial; may be repeated.",
+)
+@click.option(
+    "--device-id",
+    "device_ids",
+    type=click.IntRange(0, 255),
+    multiple=True,
+    default=(1,),
+    show_default=True,
+    help="May be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def probe(as_json: bool, **options: Any) -> int:
+    """Find out which known meter answers, and print the lines for the configuration.
+
+    Tries every profile at the first setting where anybody answers. Only reads; takes seconds over TCP, about
+    a minute per device id on a serial line where nobody answers. Exits 78 when nothing fits. The sign of the
+    power is not found this way.
+    """
+    transports = _transports(**options)
+    profiles = {name: load_profile(name) for name in profile_names()}
+    if as_json:
+        trials, silences = asyncio.run(_tried(transports, profiles, None))
+        click.echo(json.dumps(_facts(trials, silences, profiles)))
+    else:
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            trials, silences = asyncio.run(_tried(transports, profiles, progress))
+        click.echo("\n".join(_words(trials, silences, profiles)))
+    return 0 if best(trials) else EX_CONFIG
+
+
+def _transports(
+    config: Path | None,
+    host: str | None,
+    port: int,
+    serial: str | None,
+    baudrates: tuple[int, ...],
+    parities: tuple[str, ...],
+    device_ids: tuple[int, ...],
+) -> list[Transport]:
+    """Every setting to try, in order."""
+    if sum(option is not None for option in (config, host, serial)) != 1:
+        raise click.UsageError("Give one of --config, --host and --serial.")
+    if config is not None:
+        wire = load_settings(config, key=False).meter.transport
+        if wire.type == "p1":
+            raise InputError("A P1 port sends its telegrams by itself: there is nothing to probe.")
+        if wire.type == "tcp":
+            return [Tcp(wire.host, wire.port, wire.device_id)]
+        return [Rtu(wire.path, wire.baudrate, wire.parity, wire.stopbits, wire.device_id)]
+    if host is not None:
+        return [Tcp(host, port, device_id) for device_id in device_ids]
+    if not set(device_ids) <= set(SERIAL_DEVICES):
+        raise click.UsageError("On a serial line --device-id is 1 to 247.")
+    return [
+        Rtu(str(serial), baudrate, parity, 1, device_id)
+        for device_id in device_ids
+        for baudrate in baudrates
+        for parity in parities
+    ]
+
+
+async def _tried(
+    transports: list[Transport], profiles: dict[str, Profile], progress: Progress | None
+) -> tuple[list[Trial], list[Silence]]:
+    trials: list[Trial] = []
+    silences: list[Silence] = []
+    bar = None if progress is None else progress.add_task(where(transports[0]), total=len(transports))
+    async for outcome in tried(transports, profiles, time.monotonic):
+        if isinstance(outcome, Silence):
+            silences.append(outcome)
+        else:
+            trials.append(outcome)
+        if progress is not None and bar is not None:
+            at = outcome.transport if trials else transports[min(len(silences), len(transports) - 1)]
+            total = len(silences) + len(profiles) if trials else len(transports)
+            done = len(silences) + len(trials)
+            progress.update(bar, description=where(at), completed=done, total=total)
+    return trials, silences
+
+
+def _facts(trials: list[Trial], silences: list[Silence], profiles: dict[str, Profile]) -> dict[str, Any]:
+    found = best(trials)
+    return {
+        "best": [trial.profile for trial in found],
+        "configuration": _lines(found[0]) if found else None,
+        "silent": [{"where": where(s.transport), "reason": s.reason} for s in silences],
+        "trials": [
+            {
+                "profile": trial.profile,
+                "title": profiles[trial.profile].title,
+                "where": where(trial.transport),
+                "fits": trial.fits,
+                "score": trial.score,
+                "for": trial.speaks_for,
+                "against": trial.speaks_against,
+                "reading": None if trial.reading is None else asdict(trial.reading),
+            }
+            for trial in trials
+        ],
+    }
+
+
+def _words(trials: list[Trial], silences: list[Silence], profiles: dict[str, Profile]) -> list[str]:
+    lines = [f"{where(silence.transport)}: {silence.reason}" for silence in silences]
+    if not trials:
+        return [*lines, "", f"Nobody answers. {ADVICE}"]
+    lines += [f"{where(trials[0].transport)}: somebody answers.", ""]
+    for trial in sorted(trials, key=lambda trial: (not trial.fits, -trial.score)):
+        said = ", ".join(trial.speaks_for) if trial.fits else "; ".join(trial.speaks_against)
+        lines.append(f"  {trial.profile:<14} {'fits  ' if trial.fits else 'no    '} {said}")
+    found = best(trials)
+    if not found:
+        advice = "It may be a meter that Sunkeep does not know: a profile is a small TOML file."
+        return [*lines, "", f"No known profile fits. {advice}"]
+    first = found[0].profile
+    lines += ["", f"Best match: {first} ({profiles[first].title})."]
+    if len(found) > 1:
+        others = ", ".join(f"{trial.profile} ({profiles[trial.profile].title})" for trial in found[1:])
+        lines.append(f"Fits as well: {others}. Choose the one that is printed on the meter.")
+    return [*lines, "Check the sign next (`sunkeep meter read`, switch a kettle on).", "", *_lines(found[0])]
+
+
+def _lines(trial: Trial) -> list[str]:
+    """The section of the configuration."""
+    wire = trial.transport
+    lines = ["[meter]", f'profile = "{trial.profile}"', "[meter.transport]"]
+    if isinstance(wire, Tcp):
+        lines += ['type = "tcp"', f"host = {json.dumps(wire.host)}", f"port = {wire.port}"]
+    else:
+        lines += ['type = "rtu"', f"path = {json.dumps(wire.path)}", f"baudrate = {wire.baudrate}"]
+        lines += [f'parity = "{wire.parity}"', f"stopbits = {wire.stopbits}"]
+    return [*lines, f"device_id = {wire.device_id}"]

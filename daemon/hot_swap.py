@@ -1,0 +1,169 @@
+"""Another policy between two ticks: loaded and verified beside the loop, taken over in it.
+
+A tick without a policy lies between the old one and the new one. To the supervisor that is a policy that gave
+no answer, so the fallback takes over and the new policy has to propose cleanly for as long as after any fault
+(`safety.supervisor.CLEAN_PROPOSALS`) before it acts. A bundle that must not be used changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from daemon.assembly import AnyMemory, AnyParts, Assembled, bundle_directory, with_policy
+from daemon.figures import Figures
+from daemon.model_store import ModelStore
+from daemon.records import PolicyChange, Record
+from daemon.sections import INSTALLED
+from daemon.settings import Settings
+from models.bundle import Bundle, BundleError, load_bundle, require_fit
+
+LOOK_EVERY_S = 1.0
+TICKS_TO_WAIT = 3
+
+Wish: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
+"""What the configuration names, and the stamp of the store when that decides."""
+
+
+def wish(settings: Settings, configured: str | None = None) -> Wish:
+    """What is wanted now: cheap, and different once anything was configured or activated."""
+    name = settings.policy.bundle if configured is None else configured
+    return name, ModelStore(settings.state.directory).active.stamp() if name == INSTALLED else ()
+
+
+@dataclass(slots=True)
+class HotSwap:
+    """Holds the policy in force, and the one that waits for the next tick.
+
+    `tell` records events, `record` puts a line into the journal; `tried` is what was wanted when the policy
+    in force was loaded. `problem` is why what is wanted is not used.
+    """
+
+    settings: Settings
+    assembled: Assembled
+    figures: Figures
+    tell: Callable[..., None]
+    record: Callable[[Record], None]
+    tried: Wish
+    configured: str = field(init=False)
+    problem: str = field(init=False)
+    _waiting: Bundle | None = None
+    _withdrawn_tick: int = -1
+    _lived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.configured, self.problem = self.settings.policy.bundle, self.assembled.problem
+
+    def policy_latency_s(self) -> float:
+        """How long the policy in force took for its last answer."""
+        return self.assembled.policy.last_latency_s
+
+    def configure(self, settings: Settings) -> None:
+        """The configuration was loaded again: from the next look on it says what is wanted."""
+        self.configured = settings.policy.bundle
+
+    def describe(self) -> dict[str, Any]:
+        """What is in force, for operators, and whether everything wanted was looked at: plain values."""
+        bundle = self.assembled.bundle
+        return {
+            "configured": self.configured,
+            "policy": policy_name(bundle),
+            "sha256": "" if bundle is None else bundle.sha256,
+            "problem": self.problem,
+            "is_settled": self._waiting is None and wish(self.settings, self.configured) == self.tried,
+        }
+
+    def between_ticks(self, tick: int, memory: AnyMemory) -> tuple[AnyParts, AnyMemory] | None:
+        """Parts and memory from this tick on; None when nothing changes. For the loop alone.
+
+        Args:
+            tick: number of the tick that comes; a tick that failed comes again.
+            memory: what the tick before left.
+        """
+        if self._waiting is None or tick == self._withdrawn_tick:
+            return None
+        if self.assembled.bundle is not None:
+            self._withdrawn_tick = tick
+            return self._change(memory, None)
+        bundle, self._waiting = self._waiting, None
+        parts, memory = self._change(memory, bundle)
+        self.figures.policy_swapped(policy_name(bundle))
+        self.tell("policy_swapped", policy=policy_name(bundle), sha256=bundle.sha256[:16])
+        return parts, memory
+
+    async def watch(self) -> None:
+        """Look once a second, for ever."""
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> None:
+        """Load what is wanted if that has changed. A bundle that must not be used is told once."""
+        wanted = wish(self.settings, self.configured)
+        if wanted == self.tried:
+            return
+        await self._after_tick()
+        try:
+            bundle = await asyncio.to_thread(self._load, self.configured)
+        except BundleError as error:
+            self._refuse(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a bundle does, control goes on
+            self._refuse(f"{type(error).__name__}: {error}")
+        else:
+            if bundle is None:
+                return
+            self._accept(bundle)
+        self.tried = wanted
+
+    def tick_lived(self) -> None:
+        """A tick is over: the longest pause in which loading can delay nothing begins now."""
+        self._lived.set()
+
+    async def _after_tick(self) -> None:
+        """Loading holds the interpreter for 20 ms at a time (measured), twice what an inference may take."""
+        self._lived.clear()
+        with suppress(TimeoutError):  # while ticks fail, a new policy is no less welcome
+            await asyncio.wait_for(self._lived.wait(), TICKS_TO_WAIT * self.settings.site.period_s)
+
+    def _load(self, configured: str) -> Bundle | None:
+        """What is wanted, verified; None while another process is changing that. In a thread of its own.
+
+        Raises:
+            BundleError: it must not be used.
+        """
+        if configured == INSTALLED:
+            store = ModelStore(self.settings.state.directory)
+            choice = store.steady_choice()
+            if choice is None:
+                return None
+            bundle = store.load(choice.active)
+        else:
+            bundle = load_bundle(bundle_directory(configured))
+        require_fit(bundle.manifest, self.assembled.parts.site)
+        return bundle
+
+    def _accept(self, bundle: Bundle) -> None:
+        now = self.assembled.bundle
+        self._waiting = None if now is not None and now.sha256 == bundle.sha256 else bundle
+        self.problem = ""
+        self.figures.policy_accepted()
+
+    def _refuse(self, reason: str) -> None:
+        kept = policy_name(self.assembled.bundle or self._waiting) or "the fallback"
+        self.problem = reason
+        self.figures.policy_refused(reason)
+        self.tell("policy_swap_refused", wanted=self.configured, reason=reason, kept=kept)
+
+    def _change(self, memory: AnyMemory, bundle: Bundle | None) -> tuple[AnyParts, AnyMemory]:
+        self.assembled, memory = with_policy(self.assembled, memory, bundle)
+        sha256, directory = ("", "") if bundle is None else (bundle.sha256, str(bundle.directory.absolute()))
+        change = PolicyChange(unix_s=time.time(), bundle_sha256=sha256, bundle_directory=directory)
+        self.record(change)
+        return self.assembled.parts, memory
+
+
+def policy_name(bundle: Bundle | None) -> str:
+    """Name and version, as people see them; empty without a policy."""
+    return "" if bundle is None else f"{bundle.manifest.name} {bundle.manifest.bundle_version}"
