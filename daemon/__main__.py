@@ -19,7 +19,7 @@ COMMANDS = {
     "calibrate": "Fit the anomaly detector to the site's own journals.",
     "model": "Look after policy bundles: verify, install, list, activate, rollback.",
     "meter": "Look after the meter: profiles, probe, read.",
-    "zigbee": "Look after the radio network: key, form.",
+    "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
 }
 """Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
 TRAINING_COMMANDS = {
@@ -85,8 +85,8 @@ def sunkeep() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return the exit code. No traceback reaches the terminal.
 
-    0 done, 2 usage or input, 70 a fault of the program (with the path of a report), 78 configuration,
-    130 interrupted.
+    0 done, 1 done and the answer is no (nobody joined, a slave is silent), 2 usage or input, 70 a fault of
+    the program (with the path of a report), 78 configuration, 130 interrupted.
     """
     try:
         code = sunkeep.main(

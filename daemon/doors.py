@@ -8,13 +8,13 @@ from random import Random
 from daemon.identity import IdentityFile
 from daemon.log import log
 from daemon.settings import Settings
-from drivers.coordinator import ZigbeeSettings
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
 from drivers.p1 import P1Meter
 from drivers.ports import Meter
 from drivers.profile import load_profile
-from drivers.zigbee import RadioEvent, ZigbeeRadio
+from drivers.zigbee import STOPPED, RadioEvent, ZigbeeRadio
+from drivers.zigbee_settings import ZigbeeSettings
 
 PATIENCE_S = 10.0
 """A device that boots together with the daemon gets this long; then the service manager tries again."""
@@ -114,7 +114,7 @@ def radio_of(settings: Settings, key: bytes, clock: Callable[[], float], luck: R
 
 
 def _tell(event: RadioEvent) -> None:
-    tell = log.info if event.kind == "up" else log.warning
+    tell = log.info if event.kind == "up" or event.text == STOPPED else log.warning
     tell(f"radio_{event.kind}", text=event.text)
 
 

@@ -1,14 +1,13 @@
 """The daemon as a whole: opens the doors, lives tick after tick, closes the doors."""
 
 import asyncio
-import fcntl
 import gc
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -23,7 +22,6 @@ from daemon import notify
 from daemon.assembly import Assembled, assemble_from
 from daemon.chronicle import Chronicle
 from daemon.clock import Pace, boottime_s, local_hour, wall_moment
-from daemon.commissioning import COUNTER_FILE
 from daemon.control import Control, serve_control
 from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
@@ -37,11 +35,10 @@ from daemon.reload import Reloader
 from daemon.sense import Senses
 from daemon.settings import Settings, read_site_key
 from daemon.standing import StandingFile
+from daemon.state_folder import hold_state, open_counter
 from daemon.telemetry import About, MeterStatistics, RadioStatistics
 from daemon.totals import TotalsFile
 from daemon.web import StatusError, StatusServer, serve
-from drivers.counter import Counter
-from drivers.errors import ConfigError
 from drivers.plausibility import Plausibility
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
@@ -74,9 +71,9 @@ class Service:
             TooManyFailures: from the loop.
         """
         settings, state = self.settings, self.settings.state.directory
-        with _sole_instance(state):
+        with hold_state(state):
             key = read_site_key(settings, self.path)
-            counter = _open_counter(state / COUNTER_FILE)
+            counter = open_counter(state)
             standing_file = StandingFile(state)
             standing = standing_file.restore()
             wanted = wish(settings)
@@ -245,33 +242,6 @@ def _tell_calibration(assembled: Assembled) -> None:
 
 def _pat() -> None:
     notify.alive()
-
-
-@contextmanager
-def _sole_instance(state: Path) -> Iterator[None]:
-    """Hold the state directory; a second daemon would use the same frame counter."""
-    try:
-        state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise StartError(
-            f"{state} cannot be used ({error.strerror}). Set [state] directory to a folder of this user."
-        ) from None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise StartError(f"another sunkeep holds {state}. Stop it first.") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _open_counter(file: Path) -> Counter:
-    try:
-        return Counter.open(file)
-    except ConfigError as error:
-        raise StartError(str(error)) from None
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ last frame that its slave accepted, and comes in a known time slot behind that f
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from core.sight import MEAN_AGE_S
@@ -44,8 +44,23 @@ class _Link:
     told: int | None = None
     misses: int = 0
     missed_counter: int = -1
+    answered: int = 0
+    missed: int = 0
+    delays_s: deque[float] = field(default_factory=lambda: deque(maxlen=DELAY_SAMPLES))
     repair_at_s: float = 0.0
     repair_pause_s: float = REPAIR_AGAIN_S
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Answers of one slot that came and that did not, and the newest 31 delays of those that came.
+
+    A delay is that of the command and of the way back; the time slot of the answer is taken off.
+    """
+
+    answered: int
+    missed: int
+    delays_s: tuple[float, ...]
 
 
 class LinkQuality:
@@ -85,9 +100,12 @@ class LinkQuality:
         while link.waiting and link.waiting[0][0] <= report.counter:
             counter, sent_at_s = link.waiting.popleft()
             if counter == report.counter:
-                self._outcomes += [(at_s, report.slot, False) for p in passed if sent_at_s - p >= OVERTAKE_S]
-                self._outcomes.append((at_s, report.slot, True))
-                self._delays_s.append((at_s, at_s - sent_at_s - reply_delay_s(report.slot)))
+                for _ in (p for p in passed if sent_at_s - p >= OVERTAKE_S):
+                    self._settled(at_s, report.slot, answered=False)
+                self._settled(at_s, report.slot, answered=True)
+                delay_s = at_s - sent_at_s - reply_delay_s(report.slot)
+                self._delays_s.append((at_s, delay_s))
+                link.delays_s.append(delay_s)
             passed.append(sent_at_s)
         if report.counter >= link.missed_counter:
             link.misses, link.repair_at_s, link.repair_pause_s = 0, 0.0, REPAIR_AGAIN_S
@@ -116,6 +134,17 @@ class LinkQuality:
         self._settle(at_s)
         return {slot: link.misses for slot, link in self._links.items()}
 
+    def tally(self, slot: int, at_s: float) -> Tally:
+        """What became of the answers that this slot owed since the start."""
+        self._settle(at_s)
+        link = self._links[slot]
+        return Tally(link.answered, link.missed, tuple(max(0.0, delay_s) for delay_s in link.delays_s))
+
+    @property
+    def waiting(self) -> bool:
+        """Whether an answer is still due from anybody."""
+        return any(link.waiting for link in self._links.values())
+
     def repair_due(self, at_s: float) -> tuple[int, ...]:
         """Slots that missed two answers in a row and were not repaired lately."""
         self._settle(at_s)
@@ -135,6 +164,11 @@ class LinkQuality:
         """The radio was lost: what was not answered by now says nothing about the links."""
         for link in self._links.values():
             link.waiting.clear()
+
+    def _settled(self, at_s: float, slot: int, *, answered: bool) -> None:
+        link = self._links[slot]
+        link.answered, link.missed = link.answered + answered, link.missed + (not answered)
+        self._outcomes.append((at_s, slot, answered))
 
     def _share(self, at_s: float, window_s: float, slot: int | None) -> float | None:
         self._settle(at_s)
@@ -159,6 +193,6 @@ class LinkQuality:
             while link.waiting and at_s - link.waiting[0][1] > reply_delay_s(slot) + GRACE_S:
                 link.missed_counter, _ = link.waiting.popleft()
                 link.misses += 1
-                self._outcomes.append((at_s, slot, False))
+                self._settled(at_s, slot, answered=False)
         while self._outcomes and at_s - self._outcomes[0][0] > RATE_WINDOW_S:
             self._outcomes.popleft()

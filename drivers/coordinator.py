@@ -1,20 +1,21 @@
 """One life of the coordinator: a bellows application from start-up to its loss. It is never revived."""
 
 import asyncio
-import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any, Self
 
-import zigpy.config
+import bellows.types
 import zigpy.exceptions
 import zigpy.types
 from bellows.zigbee.application import ControllerApplication
 
-from drivers.errors import ConfigError
+from drivers.errors import ConfigError, reason
 from drivers.frame import CLUSTER, ENDPOINT, PROFILE
 from drivers.redaction import guard_logs
+from drivers.zigbee_settings import ZigbeeSettings, protect, stack_config
 
 START_TIMEOUT_S = 20.0
 """bellows gives up on a silent coordinator after 13.5 s by itself."""
@@ -23,31 +24,22 @@ HEARTBEAT_S = 1.0
 HEARTBEAT_TIMEOUT_S = 0.8
 HEARTBEAT_MISSES = 2
 """A hang is noticed at most 1.0 + 1.0 + 0.8 s after the last answer."""
+SEEN_EVERY_S = 60.0
+CLOSE_TRIES = 6
+CLOSE_AGAIN_S = 2.0
+"""Tries for longer than a broadcast stays in a full table (9 s); until then routers would stay open."""
 UNICAST_TIMEOUT_S = 4.0
 """bellows waits 3 s for the acknowledgement of a mains-powered device."""
 
 NO_NETWORK = "no network on this coordinator: run `sunkeep zigbee form`"
+CANNOT_TAKE_OVER = (
+    "this coordinator cannot take over the address of the old one, which every slave knows: update its "
+    "firmware (EmberZNet 7.4 or newer can), or use another stick"
+)
 OTHER_NETWORK = (
     "the coordinator holds another network than the database remembers: plug in the right one, restore a "
     "backup onto it, or move the database away"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ZigbeeSettings:
-    """Where the coordinator is and who listens behind it.
-
-    `path` is a serial device (use /dev/serial/by-id/...) or ``socket://host:port``. `database` keeps the
-    devices and backups of the network; with None nothing survives a restart but what the coordinator
-    itself holds. `slots` are those of the commissioned slaves.
-    """
-
-    path: str
-    slots: tuple[int, ...]
-    baudrate: int = 115200
-    flow_control: str | None = None
-    channel: int = 15
-    database: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +51,16 @@ class Network:
     channel: int
 
 
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """A device that asked to join: its IEEE address, its network address and that of the router it asked."""
+
+    ieee: str
+    address: int
+    parent: int
+    refused: bool
+
+
 class Coordinator(ControllerApplication):  # type: ignore[misc]
     """The application of bellows that takes the slaves' reports itself and notices its own end.
 
@@ -68,25 +70,38 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
 
     on_report: Callable[[int, bytes], None]
     """Called with the network address of the sender and the ZCL frame."""
+    on_join: Callable[[Newcomer], None]
+    """Called when a device asks the trust center to join."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self.on_report = lambda address, data: None
+        self.on_join = lambda newcomer: None
         self.lost = asyncio.Event()
         self.lost_reason = ""
 
     @classmethod
-    async def start(cls, settings: ZigbeeSettings, *, auto_form: bool = False) -> Self:
+    async def start(
+        cls,
+        settings: ZigbeeSettings,
+        *,
+        auto_form: bool = False,
+        before: Callable[[Self], None] | None = None,
+    ) -> Self:
         """Connect and resume the network.
+
+        Args:
+            auto_form: give a blank coordinator a network: the newest backup that it knows, else a new one.
+            before: called once the database is loaded and nothing is connected yet.
 
         Raises:
             ConfigError: no network, the wrong network, no such device: the message says what to do.
             Exception: anything else that zigpy, bellows and the operating system come up with.
         """
         guard_logs()
-        _protect(settings.database)
+        protect(settings.database)
         # The two steps matter: `new` with start_radio leaks the database's thread when the start fails.
-        opening: asyncio.Task[Self] = asyncio.create_task(cls.new(_config(settings), start_radio=False))
+        opening: asyncio.Task[Self] = asyncio.create_task(cls.new(stack_config(settings), start_radio=False))
         try:
             app = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -94,12 +109,19 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
             raise
         problem = ""
         try:
+            if before is not None:
+                before(app)
             async with asyncio.timeout(START_TIMEOUT_S):
                 await app.startup(auto_form=auto_form)
         except zigpy.exceptions.NetworkNotFormed:
             problem = NO_NETWORK
         except zigpy.exceptions.NetworkSettingsInconsistent:
             problem = OTHER_NETWORK  # the text of the exception holds both network keys
+        except (
+            zigpy.exceptions.CannotWriteNetworkSettings,
+            zigpy.exceptions.DestructiveWriteNetworkSettings,
+        ):
+            problem = CANNOT_TAKE_OVER
         except FileNotFoundError:
             problem = f"{settings.path} does not exist: is the coordinator plugged in?"
         except PermissionError as error:
@@ -149,8 +171,63 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
         source = packet.src.address if packet.src is not None else None
         if packet.cluster_id == CLUSTER and isinstance(source, zigpy.types.NWK):
             self.on_report(int(source), packet.data.serialize())
+            self._seen(source)
             return
         super().packet_received(packet)
+
+    def _seen(self, address: zigpy.types.NWK) -> None:
+        """Keep when a known device was heard, not more often than is worth a write to the database."""
+        now_utc = datetime.now(UTC)
+        for device in self.devices.values():
+            if device.nwk == address and now_utc.timestamp() - (device.last_seen or 0.0) > SEEN_EVERY_S:
+                device.last_seen = now_utc
+
+    # --- joining -----------------------------------------------------------------------------------
+
+    async def permit(self, time_s: int = 60, node: Any = None) -> None:
+        """Called by zigpy at every start, to close the network. Never prepares a join without a code.
+
+        bellows would let everybody who knows the public link key in for a while, and would set the policy
+        back two seconds later, whatever it is by then.
+        """
+        await super(ControllerApplication, self).permit(time_s, node)
+
+    async def permit_gp(self, time_s: int) -> None:
+        """Green Power devices have no install code, and no business here: never opened, so never closed."""
+
+    def ezsp_callback_handler(self, frame_name: str, args: Any) -> None:
+        """Called by bellows for everything that the coordinator says by itself."""
+        if frame_name == "trustCenterJoinHandler":
+            address, ieee, update, decision, parent = args
+            if update == bellows.types.EmberDeviceUpdate.STANDARD_SECURITY_UNSECURED_JOIN:
+                refused = decision == bellows.types.EmberJoinDecision.DENY_JOIN
+                self.on_join(Newcomer(str(ieee), int(address), int(parent), refused))
+        super().ezsp_callback_handler(frame_name, args)
+
+    async def close_joining(self, *, forget_keys: bool) -> None:
+        """Let nobody join any more, here and through any router. Raises anything.
+
+        Args:
+            forget_keys: drop what waits for devices. A device that has just joined still needs its key: it
+                gets a new one under it (Zigbee Base Device Behavior 10.2.5).
+        """
+        await self.permit_ncp(0)
+        policy = bellows.types.EzspPolicyId.TRUST_CENTER_POLICY
+        await self._ezsp.setPolicy(policyId=policy, decisionId=self._ezsp.tc_policy)
+        if forget_keys:
+            await self._ezsp.clearTransientLinkKeys()
+        tries = CLOSE_TRIES
+        while True:
+            try:
+                await self.permit(0)
+                return
+            except zigpy.exceptions.DeliveryError:
+                tries -= 1
+                if not tries:
+                    raise
+                await asyncio.sleep(CLOSE_AGAIN_S)
+
+    # --- its end -----------------------------------------------------------------------------------
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by bellows, up to twice for one loss."""
@@ -243,58 +320,23 @@ def _hush_serial_link() -> None:
             task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
 
 
-async def form(settings: ZigbeeSettings) -> Network:
-    """Give a blank coordinator a network: the newest backup of the database, else a new one.
+@asynccontextmanager
+async def borrowed(settings: ZigbeeSettings, **how: Any) -> AsyncIterator[Coordinator]:
+    """A coordinator for one command; `how` as for `Coordinator.start`.
 
     Raises:
-        ConfigError: it has one already, or it cannot be reached.
+        ConfigError: it cannot be reached, in words that say what to do.
     """
     try:
-        app = await Coordinator.start(settings)
-    except ConfigError as error:
-        if str(error) != NO_NETWORK:
-            raise
-    else:
-        network = app.network
-        await app.close()
-        found = f"PAN id 0x{network.pan_id:04x}, channel {network.channel}"
-        raise ConfigError(f"this coordinator has a network already: {found}")
-    app = await Coordinator.start(settings, auto_form=True)
+        app = await Coordinator.start(settings, **how)
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"no coordinator answers at {settings.path} ({reason(error)}). Check the path and the cable, and "
+            "that no other program (a running daemon, zigbee2mqtt) uses it"
+        ) from error
     try:
-        if settings.database is not None:
-            await app.backups.create_backup()
-        return app.network
+        yield app
     finally:
         await app.close()
-
-
-def _config(settings: ZigbeeSettings) -> dict[str, Any]:
-    persistent = settings.database is not None
-    return {
-        zigpy.config.CONF_DEVICE: {
-            zigpy.config.CONF_DEVICE_PATH: settings.path,
-            zigpy.config.CONF_DEVICE_BAUDRATE: settings.baudrate,
-            zigpy.config.CONF_DEVICE_FLOW_CONTROL: settings.flow_control,
-        },
-        zigpy.config.CONF_DATABASE: str(settings.database) if persistent else None,
-        # a thread of its own costs twice the processor time and wins nothing at one frame a second
-        "use_thread": False,
-        # both would spend broadcasts and unicasts of their own
-        zigpy.config.CONF_OTA: {zigpy.config.CONF_OTA_ENABLED: False},
-        zigpy.config.CONF_TOPO_SCAN_ENABLED: False,
-        zigpy.config.CONF_NWK_BACKUP_ENABLED: persistent,
-        zigpy.config.CONF_NWK_VALIDATE_SETTINGS: persistent,
-        zigpy.config.CONF_SOURCE_ROUTING: False,
-        zigpy.config.CONF_NWK: {zigpy.config.CONF_NWK_CHANNEL: settings.channel},
-    }
-
-
-def _protect(database: Path | None) -> None:
-    """The database holds the network key in clear: make it the owner's alone before sqlite opens it."""
-    if database is None:
-        return
-    try:
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT, 0o600))
-        database.chmod(0o600)
-    except OSError as error:
-        raise ConfigError(f"the database {database} cannot be opened: {error.strerror}") from error

@@ -33,3 +33,15 @@ class Broken(DriverError):
 
 class ConfigError(DriverError):
     """Does not fit the configuration; do not start. The message says what to do."""
+
+
+def reason(error: Exception) -> str:
+    """Short and free of secrets: the text of what zigpy and bellows raise is not ours."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, AttributeError | TypeError):  # what bellows meets in a link that is gone
+        return "it hung up"
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return f"{type(cause).__name__}, {cause.strerror}"
+    return type(error).__name__

@@ -15,11 +15,12 @@ from zigpy.exceptions import DeliveryError
 
 from core.clearance import Cleared
 from drivers.acknowledge import LinkQuality
-from drivers.coordinator import Coordinator, Network, ZigbeeSettings
-from drivers.errors import ConfigError, Transient, Unconfirmed
+from drivers.coordinator import Coordinator, Network
+from drivers.errors import ConfigError, Transient, Unconfirmed, reason
 from drivers.frame import wrap
 from drivers.ports import Report
 from drivers.slaves import Slaves
+from drivers.zigbee_settings import ZigbeeSettings
 
 SEND_DEADLINE_S = 0.4
 """Acceptance takes 2 ms on an idle coordinator; within a tick of 1 s there is no time for more."""
@@ -28,8 +29,10 @@ PAUSE_MIN_S = 0.2
 PAUSE_MAX_S = 5.0
 PAUSE_JITTER = 0.2
 STEADY_AFTER_S = 30.0
-"""Up for this long, the next loss starts again with the shortest pause. Every start costs two broadcasts."""
+"""Up for this long, the next loss starts again with the shortest pause. Every start costs a broadcast."""
 REPAIR_EVERY_S = 1.0
+STOPPED = "stopped"
+"""Text of the event when the radio goes down because it was told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,11 @@ class ZigbeeRadio:
         table_full = self._app.broadcast_table_full if self._app is not None else None
         return replace(self._statistics, broadcast_table_full=table_full)
 
+    @property
+    def addresses(self) -> dict[int, int]:
+        """Network address of every slot heard so far."""
+        return dict(self._slaves.addresses)
+
     def reports(self) -> dict[int, Report]:
         """Newest report of every slot heard so far."""
         return dict(self._slaves.reports)
@@ -206,7 +214,7 @@ class ZigbeeRadio:
             except ConfigError as error:
                 self._report_problem(str(error))
             except Exception as error:  # noqa: BLE001  # zigpy raises whatever the system and the wire give
-                self._report_problem(f"the coordinator at {self._settings.path} failed: {_reason(error)}")
+                self._report_problem(f"the coordinator at {self._settings.path} failed: {reason(error)}")
             pause_s = next_pause_s(pause_s, self._clock() - begun_s)
             await asyncio.sleep(pause_s * self._rng.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
 
@@ -214,7 +222,7 @@ class ZigbeeRadio:
         """One life of a coordinator, from start to loss. Raises when it does not start."""
         self._count(starts=1)
         app = await Coordinator.start(self._settings)
-        reason = "stopped"
+        reason = STOPPED
         repairs = asyncio.create_task(self._repair_links(), name="zigbee repairs")
         try:
             self._came_up(app)
@@ -293,13 +301,3 @@ def _lost(reason: str) -> str:
 def _status(error: DeliveryError) -> str:
     name = getattr(error.status, "name", None)
     return str(name or error.status)
-
-
-def _reason(error: Exception) -> str:
-    """Short and free of secrets: the text of these exceptions is not ours."""
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    if isinstance(cause, OSError) and cause.strerror:
-        return f"{type(cause).__name__}, {cause.strerror}"
-    return type(error).__name__

@@ -39,6 +39,8 @@ class ApsFrame:
     destination: int
     delivery: Delivery = Delivery.UNICAST
     group: int = 0
+    nwk_counter: int | None = None
+    """Frame counter of the network layer; None where a test does not care."""
 
 
 class Node(Protocol):
@@ -50,6 +52,12 @@ class Node(Protocol):
     router: bool
     receiver_on: bool
     groups: set[int]
+    network_key: bytes | None
+    """Of the network that it has joined, 16 bytes; None belongs to every network (placed there by a test)."""
+    join_key: bytes
+    """What it can decrypt when it joins, 16 bytes: from its install code, or the public one."""
+    permit_until_s: float
+    """Until when it lets others join through it."""
 
     def receive(self, frame: ApsFrame) -> None: ...
     def announce(self) -> None: ...
@@ -85,6 +93,7 @@ class Air:
 
     Attributes:
         extended_pan_id: of the network that the coordinator runs, None while it runs none.
+        network_key: of that network, 16 bytes.
         taps: called with every application frame that the coordinator transmits, and when.
     """
 
@@ -101,11 +110,13 @@ class Air:
         self.limiter = limiter or BroadcastLimiter()
         self.clock = clock
         self.extended_pan_id: bytes | None = None
+        self.network_key: bytes | None = None
         self.nodes: dict[int, Node] = {}
         self.taps: list[Tap] = []
         self.statistics = AirStatistics()
         self.to_coordinator: Receiver | None = None
         self._timers: set[asyncio.TimerHandle] = set()
+        self._heard_counters: dict[tuple[bytes, bytes | None], int] = {}
 
     def add(self, node: Node) -> None:
         """Put a node into the network. Raises ValueError if its address is taken."""
@@ -131,7 +142,9 @@ class Air:
             self.statistics.broadcasts_refused += 1
             return False
         self._tap(frame, at_s)
-        receivers = [node for node in self.nodes.values() if node.online and _addressed(node, frame)]
+        receivers = [
+            node for node in self.nodes.values() if _addressed(node, frame) and self._takes(node, frame)
+        ]
         for node, delay_s in zip(receivers, self.broadcast_delay(len(receivers)), strict=True):
             if self.loss(node.address, at_s):
                 self.statistics.broadcasts_lost += 1
@@ -145,7 +158,7 @@ class Air:
         self.statistics.unicasts_offered += 1
         self._tap(frame, at_s)
         node = self.nodes.get(frame.destination)
-        if node is None or not node.online or self._unicast_lost(node, at_s):
+        if node is None or self._unicast_lost(node, at_s) or not self._takes(node, frame):
             return None
         self.statistics.unicasts_heard += 1
         there_s, back_s = self.unicast_delay(2)
@@ -155,7 +168,7 @@ class Air:
     def from_node(self, node: Node, frame: ApsFrame) -> None:
         """Carry a frame of a node to the coordinator."""
         self.statistics.from_nodes_offered += 1
-        if node.online and not self._unicast_lost(node, self.clock()):
+        if node.online and self._knows_key(node) and not self._unicast_lost(node, self.clock()):
             self.later(self.unicast_delay(1)[0], self._arrive, node, frame)
 
     def later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:
@@ -170,6 +183,26 @@ class Air:
 
         timer = asyncio.get_running_loop().call_later(delay_s, run)
         self._timers.add(timer)
+
+    def _knows_key(self, node: Node) -> bool:
+        return node.network_key is None or node.network_key == self.network_key
+
+    def _takes(self, node: Node, frame: ApsFrame) -> bool:
+        """Whether its network layer lets this frame of the coordinator pass.
+
+        It drops what it cannot decrypt, and every counter that is not greater than the last one under the
+        same key (Zigbee specification 4.3.1.2). The order is that of the transmissions: `broadcast_delay`
+        lies behind the network layer.
+        """
+        if not node.online or not self._knows_key(node):
+            return False
+        if frame.nwk_counter is None:
+            return True
+        key = (node.ieee, self.network_key)
+        fresh = frame.nwk_counter > self._heard_counters.get(key, -1)
+        if fresh:
+            self._heard_counters[key] = frame.nwk_counter
+        return fresh
 
     def _heard(self, node: Node, frame: ApsFrame) -> None:
         self.statistics.broadcasts_heard += 1

@@ -65,6 +65,7 @@ async def start_far_end(
     connection: str = "3ph",
     metering: Metering = Metering.NET,
     role: Role = Role.ABSORB,
+    commissioned: bool = True,
 ) -> FarEnd:
     """Start site, meter and radio.
 
@@ -74,6 +75,8 @@ async def start_far_end(
         start_s: second of the measured day at which the site begins.
         meter_port, radio_port: TCP ports on loopback, 0 for any; a radio port of None opens a
             pseudo-terminal.
+        commissioned: with a network that the slaves have joined; else with a blank coordinator, and slaves
+            that keep trying to join with their install codes.
 
     Raises:
         OSError: a port is taken.
@@ -104,7 +107,8 @@ async def start_far_end(
         clock=clock,
         broadcast_delay=lambda receivers: [luck.uniform(*AIR_S) for _ in range(receivers)],
         loss=BurstLoss(luck),
-        nvram=Nvram.formed(Random(seed)),
+        nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
+        joined=commissioned,
     )
     appliances |= {slot: DeadTime(firmware, luck) for slot, firmware in radio.firmwares.items()}
 

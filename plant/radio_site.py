@@ -1,5 +1,6 @@
 """The far end of the radio, ready to use: coordinator, air and one node per slave."""
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from plant.coordinator.line import Line, clean
 from plant.coordinator.nvram import Nvram
 from plant.firmware import Firmware
 from plant.slave_node import SlaveNode
+
+SEEK_EVERY_S = 2.0
+"""A slave in pairing mode scans its channels about this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ async def serve_radio_site(
     nvram: Nvram | None = None,
     outbound: Line = clean,
     inbound: Line = clean,
+    joined: bool = True,
 ) -> RadioSite:
     """Start the far end of a site.
 
@@ -64,6 +69,8 @@ async def serve_radio_site(
         limiter: of broadcasts; the default is that of a stock stick.
         nvram: the coordinator's memory; by default one with a formed network.
         outbound, inbound: what the serial line does to frames to and from the host.
+        joined: whether the slaves are in the network from the start; else each keeps looking for an open
+            one, to join with its install code.
 
     Raises:
         OSError: the port is taken.
@@ -79,7 +86,8 @@ async def serve_radio_site(
     nodes: dict[int, SlaveNode] = {}
     for slot, max_w in slaves:
         nodes[slot] = SlaveNode(air, Firmware(slot, key, max_w), measured_w, rng)
-        air.add(nodes[slot])
+        if joined:
+            air.add(nodes[slot])
     coordinator = VirtualCoordinator(
         air,
         ezsp_version=ezsp_version,
@@ -88,4 +96,14 @@ async def serve_radio_site(
         inbound=inbound,
     )
     path = await (coordinator.start_pty() if port is None else coordinator.start_tcp(port))
+    for node in nodes.values() if not joined else ():
+        air.later(rng.uniform(0.1, SEEK_EVERY_S), _seek, coordinator, node)
     return RadioSite(path, coordinator, air, nodes)
+
+
+def _seek(coordinator: VirtualCoordinator, node: SlaveNode) -> None:
+    """Ask to join, and if that fails, again a little later: what a slave does in pairing mode."""
+    with contextlib.suppress(PermissionError):
+        if node.online and coordinator.join(node):
+            return
+    coordinator.air.later(SEEK_EVERY_S, _seek, coordinator, node)

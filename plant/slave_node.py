@@ -1,9 +1,12 @@
 """A slave: firmware with a radio. Hears setpoint frames and answers with its report in its time slot."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from random import Random
 from typing import Any
 
+from crccheck.crc import CrcX25
+from zigpy.util import convert_install_code
 from zigpy.zcl import foundation
 
 from plant.air import Air, ApsFrame
@@ -22,6 +25,12 @@ def ieee_of(slot: int) -> bytes:
     return bytes([slot]) + IEEE_BLOCK[1:]
 
 
+def install_code_of(slot: int) -> bytes:
+    """The install code on the label of the simulated slave with this slot: 16 bytes and their CRC."""
+    code = sha256(b"install code" + ieee_of(slot)).digest()[:16]
+    return code + bytes(CrcX25().process(code).finalbytes(byteorder="little"))
+
+
 class SlaveNode(ZigbeeNode):
     """One slave on the air.
 
@@ -36,6 +45,7 @@ class SlaveNode(ZigbeeNode):
         self, air: Air, firmware: Firmware, measured_w: Callable[[int], float | None], rng: Random
     ) -> None:
         super().__init__(air, ieee_of(firmware.slot), FIRST_ADDRESS + firmware.slot, (CLUSTER,), MANUFACTURER)
+        self.join_key = convert_install_code(install_code_of(firmware.slot)).serialize()
         self.firmware = firmware
         self._measured_w, self._rng = measured_w, rng
         self._report_number = 0

@@ -1,5 +1,6 @@
 """A Zigbee device in the simulated network: its device objects (ZDO) and a minimal ZCL server."""
 
+import math
 from typing import Any
 
 import zigpy.types as zt
@@ -16,6 +17,10 @@ MAC_ROUTER = 0x8E
 SERVER_ROUTER = 0x2C00
 CHARACTER_STRING, ENUM8 = 0x42, 0x30
 MAINS = 0x01
+FOREVER = 0xFF
+"""Permit duration that does not end (Zigbee specification 2.4.3.3.7)."""
+PUBLIC_LINK_KEY = b"ZigBeeAlliance09"
+"""What a device without an install code joins with. Everybody knows it."""
 
 Attributes = dict[int, tuple[int, Any]]
 """Attribute id to (ZCL type id, value)."""
@@ -40,6 +45,9 @@ class ZigbeeNode:
     ) -> None:
         self.air, self.ieee, self.address, self.manufacturer = air, ieee, address, manufacturer
         self.online = self.router = self.receiver_on = True
+        self.network_key: bytes | None = None
+        self.join_key = PUBLIC_LINK_KEY
+        self.permit_until_s = -math.inf
         self.groups: set[int] = set()
         self.clusters = (BASIC, GROUPS, *clusters)
         self.attributes: dict[int, Attributes] = {
@@ -114,8 +122,10 @@ class ZigbeeNode:
                 return addresses
             case zdo.ZDOCmd.Bind_req | zdo.ZDOCmd.Unbind_req:
                 return (done,)
-            case zdo.ZDOCmd.Mgmt_Permit_Joining_req if delivery is Delivery.UNICAST:
-                return (done,)
+            case zdo.ZDOCmd.Mgmt_Permit_Joining_req:
+                duration = int(arguments[0])
+                self.permit_until_s = math.inf if duration == FOREVER else self.air.clock() + duration
+                return (done,) if delivery is Delivery.UNICAST else None
             case zdo.ZDOCmd.Mgmt_Lqi_req:
                 return done, zdo.Neighbors(Entries=0, StartIndex=0, NeighborTableList=[])
             case zdo.ZDOCmd.Mgmt_Rtg_req:

@@ -12,6 +12,7 @@ from daemon.commands.options import TimeOfDay
 from daemon.embedded import site_key, write_site
 from daemon.refusals import InputError
 from plant.far_end import slaves_of, start_far_end
+from plant.slave_node import ieee_of, install_code_of
 from plant.trace import TraceError, load_trace
 
 
@@ -35,6 +36,11 @@ from plant.trace import TraceError, load_trace
     help="With --write-config: where the daemon serves its status page.",
 )
 @click.option(
+    "--uncommissioned",
+    is_flag=True,
+    help="A blank coordinator, and slaves that wait to join; prints their install codes.",
+)
+@click.option(
     "--write-config",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
@@ -49,16 +55,29 @@ def plant(
     pv_connection: str,
     seed: int,
     status_port: int,
+    uncommissioned: bool,
     folder: Path | None,
 ) -> None:
     """Run a simulated site behind a virtual Modbus meter and a virtual Zigbee coordinator on loopback.
 
     Any Modbus client reads the meter (SDM630, device 1), any EZSP host uses the coordinator. With
     --write-config, `sunkeep run --config FOLDER/site.toml` controls it exactly as it controls hardware.
+    With --uncommissioned, every step of docs/hardware.md with `sunkeep zigbee` can be rehearsed on it.
     Runs until interrupted.
     """
     asyncio.run(
-        _serve(trace, meter_port, radio_port, slaves, start_s, pv_connection, seed, status_port, folder)
+        _serve(
+            trace,
+            meter_port,
+            radio_port,
+            slaves,
+            start_s,
+            pv_connection,
+            seed,
+            status_port,
+            folder,
+            commissioned=not uncommissioned,
+        )
     )
 
 
@@ -72,6 +91,8 @@ async def _serve(
     seed: int,
     status_port: int,
     folder: Path | None,
+    *,
+    commissioned: bool,
 ) -> None:
 
     try:
@@ -91,6 +112,7 @@ async def _serve(
             meter_port=meter_port,
             radio_port=radio_port,
             connection=connection,
+            commissioned=commissioned,
         )
     except OSError as error:
         raise InputError(
@@ -101,6 +123,9 @@ async def _serve(
             write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port)
         click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
         click.echo(f"radio  {far_end.radio_path}  EZSP 13, {slaves} slaves")
+        for slave in devices if not commissioned else ():
+            ieee, code = ieee_of(slave.slot)[::-1].hex(":"), install_code_of(slave.slot).hex()
+            click.echo(f"slave  slot {slave.slot}  {ieee}  {code}  {slave.name}")
         if folder is not None:
             click.echo(f"config {folder / 'site.toml'}")
         click.echo(f"day    {day.name}, from {start_s // 3600:02d}:{start_s % 3600 // 60:02d}")

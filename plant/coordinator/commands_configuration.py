@@ -83,6 +83,17 @@ def set_configuration(stack: Stack, arguments: Fields) -> Fields:
     return OK
 
 
+def set_policy(stack: Stack, arguments: Fields) -> Fields:
+    """Set a policy; that of the trust center decides who may join."""
+    stack.policies[int(arguments["policyId"])] = int(arguments["decisionId"])
+    return OK
+
+
+def get_policy(stack: Stack, arguments: Fields) -> Fields:
+    """Read a policy."""
+    return {"decisionId": stack.policies.get(int(arguments["policyId"]), 0)}
+
+
 def add_endpoint(stack: Stack, arguments: Fields) -> Fields:
     """Register an endpoint of the host."""
     stack.endpoints[int(arguments["endpoint"])] = arguments
@@ -154,7 +165,8 @@ COMMANDS = {
     "getConfigurationValue": get_configuration,
     "setConfigurationValue": set_configuration,
     "addEndpoint": add_endpoint,
-    "setPolicy": accept,
+    "setPolicy": set_policy,
+    "getPolicy": get_policy,
     "setManufacturerCode": accept,
     "setRadioPower": accept,
     "getEui64": get_eui64,

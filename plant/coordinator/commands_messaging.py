@@ -35,7 +35,7 @@ def send_unicast(stack: Stack, arguments: Fields) -> Fields:
     refusal = _refusal(stack, "sendUnicast", arguments)
     if refusal is not None:
         return {"status": refusal}
-    frame = _frame(arguments, Delivery.UNICAST)
+    frame = _frame(stack, arguments, Delivery.UNICAST)
     sequence = arguments["aps_frame"].sequence = stack.next_sequence()
     if frame.destination == COORDINATOR:
         stack.emit("messageSentHandler", _sent(arguments, _TYPE.OUTGOING_DIRECT, ok=True))
@@ -58,7 +58,7 @@ def _send_to_many(
     stack: Stack, name: str, arguments: Fields, delivery: Delivery, kind: t.EmberOutgoingMessageType
 ) -> Fields:
     refusal = _refusal(stack, name, arguments)
-    if refusal is None and not stack.air.broadcast(_frame(arguments, delivery)):
+    if refusal is None and not stack.air.broadcast(_frame(stack, arguments, delivery)):
         stack.count(t.EmberCounterType.COUNTER_BROADCAST_TABLE_FULL)
         refusal = t.sl_Status.BUSY
     if refusal is not None:
@@ -77,7 +77,7 @@ def _refusal(stack: Stack, name: str, arguments: Fields) -> t.sl_Status | None:
     return stack.failures.pop(name, None)
 
 
-def _frame(arguments: Fields, delivery: Delivery) -> ApsFrame:
+def _frame(stack: Stack, arguments: Fields, delivery: Delivery) -> ApsFrame:
     aps = arguments["aps_frame"]
     group = delivery is Delivery.GROUP
     return ApsFrame(
@@ -90,6 +90,7 @@ def _frame(arguments: Fields, delivery: Delivery) -> ApsFrame:
         destination=int(arguments["nwk"]),
         delivery=delivery,
         group=int(aps.groupId) if group else 0,
+        nwk_counter=stack.nvram.security.frame_counter,
     )
 
 

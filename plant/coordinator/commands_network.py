@@ -58,9 +58,17 @@ def get_network_parameters(stack: Stack, arguments: Fields) -> Fields:
 def permit_joining(stack: Stack, arguments: Fields) -> Fields:
     """Open the network for a while, or close it."""
     duration = int(arguments["duration"])
-    stack.permit_until_s = math.inf if duration == FOREVER else stack.air.clock() + duration
+    until_s = math.inf if duration == FOREVER else stack.air.clock() + duration
+    stack.permit_until_s = until_s
     opened, closed = t.sl_Status.ZIGBEE_NETWORK_OPENED, t.sl_Status.ZIGBEE_NETWORK_CLOSED
     stack.say("stackStatusHandler", status=opened if duration else closed)
+
+    def time_is_up() -> None:
+        if stack.permit_until_s == until_s:  # not opened or closed anew meanwhile
+            stack.say("stackStatusHandler", status=closed)
+
+    if duration not in (0, FOREVER):
+        stack.air.later(duration, time_is_up)
     return OK
 
 

@@ -1,12 +1,14 @@
-"""Commands about keys. No cryptography happens on the simulated air; keys are kept and handed out."""
+"""Commands about keys. Nothing is encrypted on the simulated air; keys are kept, compared and handed out."""
 
 import bellows.types as t
 
 from plant.coordinator.commands_configuration import OK, accept
 from plant.coordinator.ezsp import Fields
-from plant.coordinator.stack import Stack
+from plant.coordinator.stack import Stack, TransientKey
 
 _BITS = t.EmberCurrentSecurityBitmask
+TRANSIENT_KEY_S = 300.0
+"""How long a key waits for its device (EmberZNet, transientKeyTimeoutS of a stock firmware)."""
 _ZERO_EUI64 = t.EUI64.convert("00:00:00:00:00:00:00:00")
 
 
@@ -73,6 +75,20 @@ def export_link_key(stack: Stack, arguments: Fields) -> Fields:
     }
 
 
+def import_transient_key(stack: Stack, arguments: Fields) -> Fields:
+    """Let one device, or with all ones everybody, join with a key; a newer key replaces the older."""
+    timeout_s = float(stack.configuration[t.EzspConfigId.CONFIG_TRANSIENT_KEY_TIMEOUT_S] or TRANSIENT_KEY_S)
+    kept = TransientKey(arguments["plaintext_key"].serialize(), stack.air.clock() + timeout_s)
+    stack.transient_keys[arguments["eui64"].serialize()] = kept
+    return OK
+
+
+def clear_transient_keys(stack: Stack, arguments: Fields) -> Fields:
+    """Forget every key that waits for a device."""
+    stack.transient_keys.clear()
+    return OK
+
+
 def find_key(stack: Stack, arguments: Fields) -> Fields:
     """No entry."""
     return {"index": 0xFF}
@@ -85,8 +101,8 @@ COMMANDS = {
     "getNetworkKeyInfo": get_network_key_info,
     "exportLinkKeyByIndex": export_link_key,
     "importLinkKey": accept,
-    "importTransientKey": accept,
-    "clearTransientLinkKeys": accept,
+    "importTransientKey": import_transient_key,
+    "clearTransientLinkKeys": clear_transient_keys,
     "clearKeyTable": accept,
     "findKeyTableEntry": find_key,
     "eraseKeyTableEntry": accept,

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import bellows.types as t
 
-from plant.air import Air, Node
+from plant.air import COORDINATOR, Air, Node
 from plant.coordinator import (
     commands_configuration,
     commands_messaging,
@@ -21,6 +21,7 @@ from plant.coordinator.line import Line, clean
 from plant.coordinator.nvram import Nvram
 from plant.coordinator.serve import PtyPort, TcpPort
 from plant.coordinator.stack import Stack
+from plant.coordinator.trust_center import admit
 
 log = logging.getLogger(__name__)
 
@@ -144,21 +145,27 @@ class VirtualCoordinator:
         """Drop the connection under the host. A TCP host may connect again; a terminal is gone for good."""
         self._hang_up()
 
-    def join(self, node: Node) -> None:
-        """A device joins and announces itself. Raises PermissionError while joining is closed."""
-        if not self.stack.permitting:
+    def join(self, node: Node, through: Node | None = None) -> bool:
+        """A device asks to join, through the coordinator or a router, and announces itself if it is let in.
+
+        Returns:
+            Whether it is in the network: it was let in, and could decrypt the network key.
+
+        Raises:
+            PermissionError: joining is closed there; the trust center hears nothing of it.
+        """
+        if not self.stack.up or not (self.stack.permitting if through is None else self._opens(through)):
             raise PermissionError("joining is closed")
+        if not admit(self.stack, node, COORDINATOR if through is None else through.address):
+            return False
+        node.network_key = self.air.network_key
         if node.address not in self.air.nodes:
             self.air.add(node)
-        self.stack.say(
-            "trustCenterJoinHandler",
-            newNodeId=node.address,
-            newNodeEui64=t.EUI64.deserialize(node.ieee)[0],
-            status=t.EmberDeviceUpdate.STANDARD_SECURITY_UNSECURED_JOIN,
-            policyDecision=t.EmberJoinDecision.USE_PRECONFIGURED_KEY,
-            parentOfNewNodeId=0,
-        )
         node.announce()
+        return True
+
+    def _opens(self, router: Node) -> bool:
+        return router.online and self.air.clock() < router.permit_until_s
 
     # frames --------------------------------------------------------------------------------------
     def _announce(self) -> None:

@@ -3,6 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import bellows.types as t
@@ -39,6 +40,14 @@ LQI, RSSI_DBM = 200, -55
 """A good link."""
 
 
+@dataclass(frozen=True, slots=True)
+class TransientKey:
+    """A link key that waits for one device, or for everybody, to join with it."""
+
+    key: bytes
+    until_s: float
+
+
 class Stack:
     """Volatile and lasting state. Commands change it; `emit` carries its callbacks to the host.
 
@@ -57,7 +66,7 @@ class Stack:
     def reset(self) -> None:
         """Lose everything volatile, as at power-on."""
         self.state = t.EmberNetworkStatus.NO_NETWORK
-        self.air.extended_pan_id = None
+        self.air.extended_pan_id = self.air.network_key = None
         self.configuration: dict[int, int] = defaultdict(int, CONFIGURATION)
         self.configuration[_CONFIG.CONFIG_BROADCAST_TABLE_SIZE] = self.air.limiter.size
         self.values: dict[int, bytes] = {}
@@ -65,6 +74,8 @@ class Stack:
         self.groups: dict[int, Any] = {}
         self.counters = [0] * COUNTERS
         self.permit_until_s = -math.inf
+        self.policies: dict[int, int] = {}
+        self.transient_keys: dict[bytes, TransientKey] = {}
         self._aps_sequence = 0
 
     @property
@@ -88,6 +99,7 @@ class Stack:
         assert network is not None, "the caller has checked that there is a network"
         self.state = t.EmberNetworkStatus.JOINED_NETWORK
         self.air.extended_pan_id = network.extended_pan_id
+        self.air.network_key = self.nvram.security.network_key
         self.nvram.security.frame_counter += COUNTER_STEP
         self.nvram.save()
         self.say("stackStatusHandler", status=t.sl_Status.NETWORK_UP)
@@ -95,7 +107,7 @@ class Stack:
     def take_down(self) -> None:
         """Stop the network and say so."""
         self.state = t.EmberNetworkStatus.NO_NETWORK
-        self.air.extended_pan_id = None
+        self.air.extended_pan_id = self.air.network_key = None
         self.say("stackStatusHandler", status=t.sl_Status.NETWORK_DOWN)
 
     def say(self, name: str, **fields: Any) -> None:

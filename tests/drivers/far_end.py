@@ -10,9 +10,9 @@ from time import monotonic
 from typing import Any
 
 from core.clearance import Cleared
-from drivers.coordinator import ZigbeeSettings
 from drivers.frame import encode
 from drivers.zigbee import RadioEvent, ZigbeeRadio
+from drivers.zigbee_settings import ZigbeeSettings
 from plant.channel import immediate, no_loss
 from plant.radio_site import RadioSite, serve_radio_site
 

@@ -217,7 +217,7 @@ PROGRAM = """
 import asyncio, random, sys, time
 from pathlib import Path
 from drivers.zigbee import ZigbeeRadio
-from drivers.coordinator import ZigbeeSettings
+from drivers.zigbee_settings import ZigbeeSettings
 
 async def main():
     settings = ZigbeeSettings(path=sys.argv[1], slots=(0,), database=Path(sys.argv[2]))

@@ -1,14 +1,17 @@
 """Forming a network, remembering it, and keeping its keys out of every log."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from drivers.coordinator import NO_NETWORK, OTHER_NETWORK, ZigbeeSettings, form
+from drivers.backup import form
+from drivers.coordinator import NO_NETWORK, OTHER_NETWORK
 from drivers.errors import ConfigError
 from drivers.redaction import MARK, redact
+from drivers.zigbee_settings import ZigbeeSettings
 from plant.coordinator.nvram import Nvram
 from tests.drivers.far_end import SLOTS, radio_at, serve, until
 
@@ -18,7 +21,7 @@ async def test_form_gives_a_blank_coordinator_a_network(tmp_path: Path) -> None:
     site = await serve(Random(1), nvram=Nvram())
     settings = ZigbeeSettings(site.path, SLOTS, channel=20, database=database)
     try:
-        network = await form(settings)
+        network = (await form(settings)).network
         assert network.channel == 20
         assert network.network_id == site.air.extended_pan_id
         with pytest.raises(ConfigError, match=r"has a network already: PAN id 0x.*, channel 20"):
@@ -35,12 +38,14 @@ async def test_form_gives_a_blank_coordinator_a_network(tmp_path: Path) -> None:
 async def test_a_replaced_coordinator_gets_the_old_network_back(tmp_path: Path) -> None:
     database = tmp_path / "zigbee.db"
     first = await serve(Random(1), nvram=Nvram())
-    network = await form(ZigbeeSettings(first.path, SLOTS, database=database))
+    formed = await form(ZigbeeSettings(first.path, SLOTS, database=database))
+    assert not formed.restored
     key = first.coordinator.nvram.security.network_key
     await first.stop()
     second = await serve(Random(2), nvram=Nvram())
     try:
-        assert await form(ZigbeeSettings(second.path, SLOTS, database=database)) == network
+        again = await form(ZigbeeSettings(second.path, SLOTS, database=database))
+        assert again == replace(formed, restored=True)
         assert second.coordinator.nvram.security.network_key == key
     finally:
         await second.stop()

@@ -26,6 +26,8 @@ class Listener:
         self.address, self.ieee = address, address.to_bytes(8, "little")
         self.online = self.router = self.receiver_on = True
         self.groups: set[int] = set()
+        self.network_key: bytes | None = None
+        self.join_key, self.permit_until_s = b"", 0.0
         self.heard: list[ApsFrame] = []
 
     def receive(self, frame: ApsFrame) -> None:

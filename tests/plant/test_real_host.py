@@ -24,6 +24,7 @@ from plant.coordinator.nvram import Nvram
 from plant.firmware import CLUSTER, Firmware
 from plant.radio_site import RadioSite, serve_radio_site
 from plant.slave_node import SlaveNode
+from plant.zigbee_node import PUBLIC_LINK_KEY
 from tests.plant.radio import KEY, Host, frame_payload, running_host, until
 
 SLOTS = range(6)
@@ -211,8 +212,9 @@ async def test_a_new_slave_joins_and_is_interviewed() -> None:
         slave = SlaveNode(served.air, Firmware(9, KEY, 3000), lambda slot: None, Random(1))
         with pytest.raises(PermissionError, match="joining is closed"):
             served.coordinator.join(slave)
+        slave.join_key = PUBLIC_LINK_KEY
         await host.permit(60)
-        served.coordinator.join(slave)
+        assert served.coordinator.join(slave)
         ieee = zt.EUI64.deserialize(slave.ieee)[0]
         await until(lambda: ieee in host.devices and host.devices[ieee].is_initialized)
         device = host.devices[ieee]
