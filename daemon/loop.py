@@ -38,10 +38,11 @@ class TooManyFailures(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """One whole tick, for journal, metrics and views."""
+    """One whole tick, for journal, metrics and views. `before` is the memory that it began with."""
 
     snapshot: Snapshot
     assignment: Assignment
+    before: Memory[Any, Any, Any, Any, Any]
     decision: Decision
     sent: Sent
     late_s: float
@@ -54,8 +55,9 @@ class Loop:
     """Reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
-    decision; `lasting` gives causes that stand until something outside is mended; `tell` is called with
-    every tick that was lived; `pat` feeds the watchdog, last of all.
+    decision; `lasting` gives causes that stand until something outside is mended; `judge` gives causes that
+    the tick just lived has shown; `tell` is called with every tick that was lived; `pat` feeds the watchdog,
+    last of all.
     """
 
     parts: Parts[Any, Any, Any, Any, Any]
@@ -71,6 +73,7 @@ class Loop:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
     lasting: Callable[[], tuple[str, ...]] = tuple
+    judge: Callable[[Lived], tuple[str, ...]] = lambda _lived: ()
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
     _tick: int = 0
@@ -133,6 +136,7 @@ class Loop:
         assignment = self.assignment()
         if authority is not None:
             assignment = Assignment(authority, 0.0, assignment.block)
+        before = self.memory
         started_s = perf_counter()
         decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
         compute_s = perf_counter() - started_s
@@ -140,8 +144,9 @@ class Loop:
         if sent.alarm:
             self._alarms = (sent.alarm,)
         self._tick += 1
-        lived = Lived(snapshot, assignment, decision, sent, late_s, compute_s, self.policy_latency())
+        lived = Lived(snapshot, assignment, before, decision, sent, late_s, compute_s, self.policy_latency())
         self._last = lived
+        self._alarms = (*self._alarms, *self.judge(lived))
         self.tell(lived)
         return lived
 

@@ -19,9 +19,10 @@ from typing import Any
 
 from core.modes import Assignment, assign
 from core.parts import cold_start
+from core.site import Site
 from daemon import notify
-from daemon.assembly import Assembled, assemble_from
-from daemon.chronicle import Chronicle
+from daemon.assembly import Assembled, assemble_from, describe_fallback
+from daemon.chronicle import JUDGE, Chronicle
 from daemon.clock import Pace, boottime_s, local_hour, wall_moment
 from daemon.commissioning import COUNTER_FILE
 from daemon.control import Control, serve_control
@@ -29,6 +30,7 @@ from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
 from daemon.journal import Journal
+from daemon.judging import Judging
 from daemon.log import log
 from daemon.loop import Loop
 from daemon.records import Start
@@ -42,6 +44,7 @@ from daemon.web import StatusError, StatusServer, serve
 from drivers.counter import Counter
 from drivers.errors import ConfigError
 from drivers.plausibility import Plausibility
+from models.twin import Twin
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
 
@@ -92,7 +95,8 @@ class Service:
                 hour = partial(local_hour, settings.zone())
                 senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
                 totals = TotalsFile(state / "totals.json")
-                figures = Figures(site, self._about(assembled), boottime_s(), totals.load())
+                carried = totals.load()
+                figures = Figures(site, self._about(assembled), boottime_s(), carried)
                 reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
                 chronicle = Chronicle(
                     journal=self._journal(),
@@ -112,6 +116,7 @@ class Service:
                 )
                 loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
                 loop.lasting = standing_file.causes
+                chronicle.judging = loop.judge = self._judging(assembled, site, gate, chronicle, carried)
                 async with (
                     _status(settings, figures, chronicle) as server,
                     _operators(state, loop, chronicle),
@@ -148,6 +153,21 @@ class Service:
         )
         chronicle.loop = loop
         return loop
+
+    def _judging(
+        self,
+        assembled: Assembled,
+        site: Site,
+        gate: SafetyGate,
+        chronicle: Chronicle,
+        carried: dict[str, Any] | None,
+    ) -> Judging:
+        """The judge, with the evidence that it had gathered about this policy and this fallback."""
+        twin = Twin(site, assembled.parts.fallback, gate, self.settings.radio.ttl_s)
+        policy = "none" if assembled.bundle is None else assembled.bundle.sha256
+        judging = Judging(site, twin, f"{policy} {describe_fallback(self.settings)}", chronicle.event)
+        judging.restore((carried or {}).get(JUDGE))
+        return judging
 
     async def _live(
         self,
