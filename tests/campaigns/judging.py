@@ -1,10 +1,10 @@
 """How well the twin tells what the PI would have done, and how often the judge is wrong.
 
-Measured days (``--traces``) are lived in daylight by the shipped policy, and by a PI of a third of the gains; each
-is judged against the twin of the tuned PI, hour by hour. The tuned PI lives the same hours itself: that is the
-truth that the twin is compared with. Then months are drawn from these days, with replacement, and every hour of a
-controller is scaled so that it does in the long run exactly as well as the PI, or worse by some share: how often,
-and after how many days, would the judge roll back?
+Measured days (``--traces``) are lived in daylight by the shipped policy, and by a PI of a third of the
+gains; each is judged against the twin of the tuned PI, hour by hour. The tuned PI lives the same hours
+itself: that is the truth that the twin is compared with. Then months are drawn from these days, with
+replacement, and every hour of a controller is scaled so that it does in the long run exactly as well as the
+PI, or worse by some share: how often, and after how many days, would the judge roll back?
 """
 
 import json
@@ -13,9 +13,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias
 
 from core.decision import Authority
 from core.metering import exported_w
@@ -40,14 +41,15 @@ CONTROLLERS = ("policy", "slow PI")
 EXCESSES = (0.0, 0.05, 0.10, 0.20)
 DELAYS_S = (0.0, 1.0, 2.0)
 MONTH_DAYS = 30
+Wh: TypeAlias = tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
 class Hours:
     """Whole hours of one day: own and twin's, export and J, in Wh; the PI's own export in the same time."""
 
-    own: tuple[tuple[float, float], ...]
-    twin: tuple[tuple[float, float], ...]
+    own: Wh
+    twin: Wh
     true_export_wh: float
     oscillations: int
 
@@ -84,13 +86,14 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
         if judging.evidence.export.hours > len(accounts):
             accounts.append(judging.evidence)
         far_end.step()
-    return Hours(*_hours(accounts), _true_export_wh(scenario), found.count("oscillation"))
+    own_wh, twin_wh = _hours(accounts)
+    return Hours(own_wh, twin_wh, _true_export_wh(scenario), found.count("oscillation"))
 
 
-def _hours(accounts: Sequence[Evidence]) -> tuple[tuple[tuple[float, float], ...], ...]:
+def _hours(accounts: Sequence[Evidence]) -> tuple[Wh, Wh]:
     """Own and twin's of each hour, from the sums after it."""
     sums = [(0.0, 0.0, 0.0, 0.0), *((e.export.x, e.j.x, e.export.y, e.j.y) for e in accounts)]
-    steps = [tuple(b - a for a, b in zip(*pair, strict=True)) for pair in zip(sums, sums[1:], strict=False)]
+    steps = [[b - a for a, b in zip(*pair, strict=True)] for pair in pairwise(sums)]
     return tuple((a, b) for a, b, _, _ in steps), tuple((c, d) for _, _, c, d in steps)
 
 
@@ -138,7 +141,7 @@ def month(days: Sequence[Hours], scale: Sequence[float], excess: float, luck: Ra
 def table_of_twins(results: dict[tuple[str, float], list[Hours]]) -> str:
     """The twin beside the PI that lived the same hours."""
     lines = [
-        "| controller | untold delay s | export Wh | twin Wh | the PI itself Wh | twin is off | oscillations |",
+        "| controller | untold delay s | export Wh | twin Wh | PI itself Wh | twin is off | oscillations |",
         "|---|---|---|---|---|---|---|",
     ]
     for (controller, delay_s), days in results.items():

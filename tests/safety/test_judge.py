@@ -1,0 +1,170 @@
+"""The judge: what is counted, and each of the five reasons to roll back."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.site import Phases
+from safety.evidence import Pairs
+from safety.judge import Account, Evidence, Second, Turns, is_gross, is_worse, judge, oscillates, totals
+
+LEVEL: Phases = (500.0, 500.0, 500.0)
+
+
+def second(
+    own_w: float, twin_w: float, own_action_w: Phases = LEVEL, twin_action_w: Phases = LEVEL
+) -> Second:
+    """Export and J are the same here."""
+    return Second(own_w, own_w, own_action_w, twin_w, twin_w, twin_action_w)
+
+
+def lived(
+    seconds: int, one: Second | None, evidence: Evidence | None = None, step_s: float = 1.0
+) -> tuple[list[str], Evidence]:
+    evidence, reasons = evidence or Evidence(), []
+    for tick in range(seconds):
+        found, evidence = judge(1000.0 + tick * step_s, step_s, one, False, evidence)
+        reasons.extend(found)
+    return reasons, evidence
+
+
+def test_a_whole_hour_is_a_pair_and_what_is_left_over_waits() -> None:
+    reasons, evidence = lived(3600 + 90, second(40.0, 60.0))
+    assert reasons == []
+    assert evidence.export == evidence.j == Pairs(1, 40.0, 60.0, 1600.0, 2400.0, 3600.0)
+    assert evidence.hour == Account(90.0, 3600.0, 3600.0, 5400.0, 5400.0)
+    assert evidence.minute == Account(30.0, 1200.0, 1200.0, 1800.0, 1800.0)
+    assert evidence.minutes == ((40.0 / 60.0, 1.0),) * 60
+    assert totals(evidence) == {"export": evidence.export, "j": evidence.j}
+
+
+def test_export_and_j_are_two_accounts() -> None:
+    one = Second(10.0, 20.0, LEVEL, 30.0, 50.0, LEVEL)
+    _, evidence = lived(3600, one)
+    assert (evidence.export.x, evidence.export.y) == (10.0, 30.0)
+    assert (evidence.j.x, evidence.j.y) == (20.0, 50.0)
+
+
+def test_longer_ticks_weigh_more() -> None:
+    _, evidence = lived(1800, second(40.0, 60.0), step_s=2.0)
+    assert evidence.export == Pairs(1, 40.0, 60.0, 1600.0, 2400.0, 3600.0)
+
+
+def test_time_that_is_nobody_s_counts_for_nobody() -> None:
+    _, evidence = lived(1800, second(40.0, 60.0))
+    _, evidence = lived(5000, None, evidence)
+    assert evidence.hour.judged_s == 1800.0
+    _, evidence = lived(1800, second(40.0, 60.0), evidence)
+    assert (evidence.export.hours, evidence.export.x) == (1, 40.0)
+
+
+def test_worse_hour_after_hour_is_rolled_back_once_it_is_beyond_doubt() -> None:
+    evidence, hours = Evidence(), 0
+    reasons: list[str] = []
+    while not reasons:
+        hours += 1
+        worse = 66.0 + 6.0 * (hours % 3)
+        found, evidence = lived(3600, second(worse, 60.0), evidence)
+        reasons.extend(found)
+    assert set(reasons) == {"export", "j"}
+    assert 5 <= hours <= 20
+
+
+@pytest.mark.parametrize(("own_w", "expected"), [(62.9, False), (63.1, True), (54.0, False)])
+def test_less_than_five_percent_is_never_worth_it(own_w: float, expected: bool) -> None:
+    pairs = Pairs()
+    for _ in range(500):
+        pairs = pairs.add(own_w, 60.0)
+    assert is_worse(pairs) is expected
+
+
+def test_a_twin_without_export_proves_nothing() -> None:
+    assert not is_worse(Pairs())
+    assert not is_worse(Pairs().add(50.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("own_wh", "twin_wh", "expected"),
+    [
+        (3000.0, 2390.0, True),
+        (3000.0, 2401.0, False),  # not a quarter more
+        (625.0, 125.0, False),  # 500 Wh exactly
+        (626.0, 125.0, True),
+        (501.0, 0.0, True),
+        (0.0, 3000.0, False),
+    ],
+)
+def test_gross(own_wh: float, twin_wh: float, expected: bool) -> None:
+    assert is_gross(((own_wh - 100.0, twin_wh), (100.0, 0.0))) is expected
+
+
+def test_a_gross_breach_is_met_within_minutes_and_forgotten_after_an_hour() -> None:
+    reasons, evidence = lived(360, second(6000.0, 900.0))
+    assert reasons == ["gross"]  # 6 minutes: 600 Wh against 90
+    reasons, evidence = lived(61 * 60, second(10.0, 10.0), evidence)
+    assert reasons.count("gross") == 54  # as long as these minutes are within the last hour
+    reasons, _ = lived(600, second(10.0, 10.0), evidence)
+    assert "gross" not in reasons
+
+
+def swung(own: list[float], twin: list[float], step_s: float = 5.0) -> tuple[list[str], Evidence]:
+    evidence, reasons = Evidence(), []
+    for tick, (a, b) in enumerate(zip(own, twin, strict=True)):
+        one = second(0.0, 0.0, (500.0, a, 500.0), (500.0, b, 500.0))
+        found, evidence = judge(1000.0 + tick * step_s, step_s, one, False, evidence)
+        reasons.extend(found)
+    return reasons, evidence
+
+
+def test_an_action_that_swings_by_itself_is_rolled_back_at_its_sixth_turn() -> None:
+    swings = [0.0, 1000.0] * 4
+    reasons, evidence = swung(swings[:7], [500.0] * 7)  # the first move sets a direction
+    assert reasons == []
+    assert len(evidence.own_turns.at_s[1]) == 5
+    assert swung(swings, [500.0] * 8)[0] == ["oscillation"]
+
+
+def test_small_turns_and_slow_ones_are_none() -> None:
+    assert swung([0.0, 500.0] * 20, [500.0] * 40)[0] == []
+    assert swung([0.0, 501.0] * 20, [500.0] * 40)[0] != []
+    assert swung([0.0, 1000.0] * 20, [500.0] * 40, step_s=12.0)[0] == []  # five in a minute
+
+
+def test_who_swings_with_the_twin_follows_the_house() -> None:
+    assert swung([0.0, 1000.0] * 20, [0.0, 1000.0] * 20)[0] == []
+    twin = [0.0, 1000.0, 0.0, 1000.0, 0.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0]
+    own = [0.0, 1000.0] * 5
+    assert swung(own, twin)[0] == ["oscillation"]  # eight turns against four
+    assert swung(own[:9], twin[:9])[0] == []  # seven against four
+
+
+def test_turns_begin_anew_when_nobody_was_judged() -> None:
+    _, evidence = swung([0.0, 1000.0] * 3, [500.0] * 6)
+    _, evidence = judge(1030.0, 5.0, None, False, evidence)
+    assert evidence.own_turns == evidence.twin_turns == Turns()
+    assert not oscillates(evidence)
+
+
+def test_the_third_anomaly_within_a_week_is_rolled_back() -> None:
+    day_s, evidence, found = 86400.0, Evidence(), []
+    for day in range(5):
+        reasons, evidence = judge(day * day_s, day_s, None, day in (0, 2, 4), evidence)
+        found.append(reasons)
+    assert found == [(), (), (), (), ("anomalies",)]
+    assert evidence.trips_ago_s == (4 * day_s, 2 * day_s, 0.0)
+
+
+def test_anomalies_are_forgotten_after_a_week() -> None:
+    day_s, evidence = 86400.0, Evidence()
+    for day in (0, 1):
+        _, evidence = judge(day * day_s, day_s, None, True, evidence)
+    reasons, evidence = judge(7 * day_s, 6 * day_s, None, True, evidence)  # the first was a week ago
+    assert (reasons, evidence.trips_ago_s) == ((), (6 * day_s, 0.0))
+    reasons, _ = judge(7 * day_s, 0.0, None, True, replace(evidence, trips_ago_s=(7 * day_s - 1.0, 1.0)))
+    assert reasons == ("anomalies",)
+
+
+def test_only_three_anomalies_are_kept() -> None:
+    evidence = Evidence(trips_ago_s=(3.0, 2.0, 1.0))
+    reasons, evidence = judge(1000.0, 1.0, None, True, evidence)
+    assert (reasons, evidence.trips_ago_s) == (("anomalies",), (3.0, 2.0, 0.0))
