@@ -35,7 +35,7 @@ from safety.judge import ALPHA, EXCESS_MIN, Evidence
 from safety.pi import PiFallback, PiGains
 from tests.campaigns.table import heading, parser, percentile
 
-DAYLIGHT_S = (7 * 3600, 19 * 3600)
+DAYLIGHT_S = (8 * 3600, 18 * 3600)
 SLOW = PiGains(kp=0.7 / 3.0, ki=0.25 / 3.0)
 CONTROLLERS = ("policy", "slow PI")
 EXCESSES = (0.0, 0.05, 0.10, 0.20)

@@ -52,6 +52,7 @@ async def whole(
     slaves: int | Sequence[Slave] = 6,
     trace: Trace | None = None,
     seed: int = 0,
+    bundle: Path | None = None,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
@@ -69,7 +70,7 @@ async def whole(
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
-    config.write_text(text)
+    config.write_text(text if bundle is None else f'{text}\n[policy]\nbundle = "{bundle}"\n')
     service = Service(load_settings(config), config)
     task = asyncio.create_task(service.run())
     try:

@@ -1,0 +1,220 @@
+"""The judge beside the loop: what is judged, what is kept, and a rollback end to end."""
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.decision import Authority, Decision, Source, State
+from core.modes import Assignment
+from core.tick import decide
+from daemon.emission import Sent
+from daemon.judging import ROLLBACK, Judging
+from daemon.loop import Lived
+from daemon.pilots import pilot
+from daemon.records import Event, read_journal
+from daemon.simulate import Scenario, Wires, default_site
+from models.twin import Twin
+from plant.trace import load_trace
+from safety.evidence import Pairs
+from safety.gate import SafetyGate
+from safety.judge import Account, Evidence
+from safety.pi import PiFallback, PiGains
+from tests.campaigns import virtual_time
+from tests.campaigns.pairs import running_pair, silent_log
+from tests.daemon.whole import until
+from tests.models.toy import plain_model, write_bundle
+
+SITE = default_site()
+FULL = Evidence(
+    export=Pairs(3, 10.0, 20.0, 34.0, 50.0, 140.0),
+    j=Pairs(3, 11.0, 21.0, 35.0, 51.0, 141.0),
+    hour=Account(60.0, 1.0, 2.0, 3.0, 4.0),
+    minute=Account(5.0, 0.5, 0.6, 0.7, 0.8),
+    minutes=((1.0, 2.0), (3.0, 4.0)),
+    trips_ago_s=(100.0,),
+)
+
+
+def judging(subject: str = "a policy", events: list[dict[str, Any]] | None = None) -> Judging:
+    told = [] if events is None else events
+    twin = Twin(SITE, PiFallback(SITE), SafetyGate(SITE), 15.0)
+    return Judging(SITE, twin, subject, lambda name, **detail: told.append({"event": name, **detail}))
+
+
+def ticks(seconds: int, gains: PiGains | None = None) -> list[Lived]:
+    """A PI in charge that is judged as if it were the policy."""
+    flown = pilot("pi", SITE)
+    assert flown is not None
+    parts, memory = replace(flown.parts, fallback=PiFallback(SITE, gains)), flown.memory
+    scenario = Scenario(load_trace(), SITE, start_s=12 * 3600, end_s=12 * 3600 + seconds, settle_s=0)
+    far_end, lived = scenario.far_end(), []
+    wires = Wires(scenario, far_end)
+    for _ in range(seconds):
+        snapshot, before = wires.snapshot(), memory
+        decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
+        sent = Sent((), wires.transmit(decision) or None)
+        decision = replace(decision, authority=Authority.POLICY)
+        lived.append(Lived(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, decision, sent, 0, 0, 0))
+        far_end.step()
+    return lived
+
+
+def changed(lived: Lived, **changes: Any) -> Lived:
+    decision: Decision = replace(lived.decision, **changes)
+    return replace(lived, decision=decision)
+
+
+def with_causes(lived: Lived, *causes: str, state: State = State.PI_FALLBACK) -> Lived:
+    return changed(lived, verdict=replace(lived.decision.verdict, causes=causes, state=state))
+
+
+def test_every_second_of_the_policy_counts_for_both() -> None:
+    judge = judging()
+    for lived in ticks(120):
+        assert judge(lived) == ()
+    hour = judge.evidence.hour
+    assert hour.judged_s == 119.0  # the first tick has no length
+    assert hour.own_export == hour.twin_export > 0.0
+    assert hour.own_j == hour.twin_j >= hour.own_export
+
+
+@pytest.mark.parametrize("kind", ["fallback in charge", "no sample", "starting", "rolled back"])
+def test_what_is_not_the_policy_s_account(kind: str) -> None:
+    judge = judging()
+    for number, lived in enumerate(ticks(100)):
+        if number < 50:
+            judge(lived)
+        elif kind == "fallback in charge":
+            judge(changed(lived, authority=Authority.FALLBACK))
+        elif kind == "no sample":
+            judge(changed(lived, sight=replace(lived.decision.sight, fresh=False)))
+        elif kind == "starting":
+            judge(with_causes(lived, state=State.INIT))
+        else:
+            judge(with_causes(lived, ROLLBACK))
+    assert judge.evidence.hour.judged_s == 49.0
+
+
+def test_a_fallback_that_acts_in_the_policy_s_time_is_its_account() -> None:
+    judge = judging()
+    for lived in ticks(50):
+        judge(with_causes(lived, "violation"))
+    assert judge.evidence.hour.judged_s == 49.0
+
+
+def test_a_pause_is_not_guessed_across() -> None:
+    judge, lived = judging(), ticks(20)
+    for one in (*lived[:10], *lived[15:]):
+        judge(one)
+    assert judge.evidence.hour.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
+
+
+def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
+    events: list[dict[str, Any]] = []
+    judge = judging(events=events)
+    found: list[str] = []
+    for number, lived in enumerate(ticks(60)):
+        causes = ("anomaly",) if number % 20 >= 10 else ()
+        causes = (*causes, ROLLBACK) if ROLLBACK in found else causes
+        found.extend(judge(with_causes(lived, *causes)))
+    assert found == [ROLLBACK]
+    assert [(e["event"], e["reasons"], e["subject"]) for e in events] == [
+        ("rollback", ["anomalies"], "a policy")
+    ]
+
+
+def test_an_acknowledged_rollback_gives_the_policy_a_new_account() -> None:
+    judge, lived = judging(), ticks(4)
+    judge.evidence = FULL
+    judge(with_causes(lived[0], ROLLBACK))
+    judge(with_causes(lived[1], ROLLBACK))
+    assert judge.evidence.export == FULL.export
+    judge(lived[2])
+    assert judge.evidence.export == Pairs()
+    assert judge.evidence.trips_ago_s == ()
+
+
+def test_evidence_outlives_a_restart_for_the_same_pair_only() -> None:
+    before = judging()
+    before.evidence = FULL
+    carried = json.loads(json.dumps(before.carry()))
+    after, other = judging(), judging("another policy")
+    after.restore(carried)
+    other.restore(carried)
+    assert after.evidence == FULL
+    assert other.evidence == Evidence()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        None,
+        {},
+        {"evidence": None},
+        {"evidence": {"export": {"hours": "many"}}},
+        {"evidence": {"minutes": [[1.0]]}},
+        {"evidence": {"export": {"x": float("nan")}}},
+    ],
+)
+def test_damaged_evidence_is_none(damage: dict[str, Any] | None) -> None:
+    judge = judging()
+    judge.restore(None if damage is None else {"subject": "a policy"} | damage)
+    assert judge.evidence == Evidence()
+
+
+def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    judge, lived = judging(), ticks(3)
+    broken = replace(lived[0], before=None)  # type: ignore[arg-type]
+    assert judge(broken) == ()
+    assert judge(lived[1]) == ()
+    assert judge.evidence == Evidence()
+
+
+def test_what_is_told_changes_with_every_hour() -> None:
+    judge = judging()
+    assert judge.judgement().hours == 0
+    assert judge.judgement().export.verdict == "open"
+    for hours in range(1, 31):
+        export = judge.evidence.export.add(40.0 + hours % 2, 60.0)
+        judge.evidence = replace(judge.evidence, export=export, j=export)
+    told = judge.judgement()
+    assert (told.hours, told.export.verdict) == (30, "better")
+    assert told.export.own_wh == 40.5 * 30
+    assert told.export.low < -0.325 < told.export.high < 0.0
+    judge.evidence = replace(judge.evidence, export=Pairs().add(90.0, 60.0).add(91.0, 60.0))
+    assert judge.judgement().export.verdict == "open"
+
+
+async def _lost_policy(folder: Path) -> tuple[list[Lived], list[str], dict[str, Any]]:
+    """A policy that leaves two phases alone is in charge, until the judge has seen enough."""
+    bundle = write_bundle(folder / "toy", plain_model())
+    async with running_pair(folder, slaves=SITE.slaves, bundle=bundle) as pair:
+        await until(lambda: bool(pair.lived) and pair.lived[-1].decision.sight.fresh, 30.0)
+        pair.warm()
+        await until(lambda: pair.lived[-1].decision.verdict.source is Source.POLICY, 120.0)
+        await until(lambda: ROLLBACK in pair.lived[-1].decision.verdict.causes, 1200.0)
+        await asyncio.sleep(20.0)
+        lived, latched = list(pair.lived), list(pair.loop.memory.watch.standing.latched) if pair.loop else []
+        pair.acknowledge()
+        await asyncio.sleep(3.0)
+        after = pair.lived[-1].decision.verdict.causes
+        await pair.whole.stop()
+    assert ROLLBACK not in after
+    return lived, latched, json.loads((folder / "totals.json").read_text())
+
+
+def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path) -> None:
+    with silent_log():
+        lived, latched, totals = virtual_time.run(_lost_policy(tmp_path))
+    assert latched == [ROLLBACK]
+    assert lived[-1].decision.verdict.source is Source.FALLBACK
+    assert lived[-1].decision.authority is Authority.POLICY
+    records = list(read_journal(tmp_path / "journal"))
+    found = [r for r in records if isinstance(r, Event) and r.event == "rollback"]
+    assert len(found) == 1
+    assert found[0].detail["reasons"] == ["gross"]
+    assert totals["judge"]["evidence"]["export"]["hours"] == 0
