@@ -118,7 +118,7 @@ class Chronicle:
                 self.journal.dropped_lines,
                 0 if self.loop is None else self.loop.failed_total,
             ),
-            judgement=None if self.judging is None else self.judging.judgement(),
+            judgements=None if self.judging is None else self.judging.judgements(),
             local=datetime.now(self.zone),
         )
 

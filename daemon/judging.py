@@ -1,7 +1,7 @@
-"""The judge at work: the twin lives beside the loop, and what the policy did worse than it is told.
+"""The judge at work: twins live beside the loop, and what the policy did worse than they is told.
 
-After the frames of a tick have left; it holds nothing up. What it finds is the cause `rollback` of the next
-tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
+It comes after the frames of a tick have left and holds nothing up. What it finds is the cause `rollback` of
+the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,15 @@ from typing import Any
 from core.decision import Authority, State
 from core.metering import avoidable_import_w, curtailable_w, exported_w
 from core.site import Phases, Site
+from daemon.assembly import Assembled
 from daemon.evidence_record import from_record, to_record
 from daemon.ledger import GAP_S
 from daemon.log import log
 from daemon.loop import Lived
 from daemon.scoring import AVOIDABLE_WEIGHT
-from daemon.telemetry import Beside, Judgement
-from models.twin import Twin, TwinMemory, TwinTick
+from daemon.telemetry import Beside, Judgement, Judgements
+from models.policy import NoPolicy, OnnxPolicy
+from models.twin import Twin, TwinMemory, TwinTick, fallback_twin, policy_twin
 from safety.evidence import Pairs, bounds
 from safety.judge import ALPHA, Evidence, Second, judge, totals
 
@@ -25,34 +27,53 @@ ROLLBACK = "rollback"
 
 
 @dataclass(slots=True)
+class Judged:
+    """One twin beside the loop, and what was found so far of the policy against the fallback."""
+
+    twin: Twin
+    evidence: Evidence = field(default_factory=Evidence)
+    said: Judgement | None = None
+    memory: TwinMemory = Twin.cold
+
+    def judgement(self) -> Judgement:
+        """For people: changes once an hour of judged time."""
+        hours = self.evidence.export.hours
+        if self.said is None or self.said.hours != hours:
+            export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
+            self.said = Judgement(hours, export, j)
+        return self.said
+
+
+@dataclass(slots=True)
 class Judging:
     """Judges every tick.
 
-    `subject` names who is judged against whom (the policy's hash, the fallback's gains): evidence about
-    another pair is worth nothing. `event` records a rollback in journal and log.
+    `live` is the policy where it was meant to act, beside the fallback's twin; `shadow` is the policy's twin
+    where the fallback was, which can roll back nothing. `subject` names who is judged against whom (the
+    policy's hash, the fallback's gains): evidence about another pair is worth nothing. `event` records a
+    rollback in journal and log.
     """
 
     site: Site
-    twin: Twin
+    live: Judged
+    shadow: Judged
     subject: str
     event: Callable[..., None]
-    evidence: Evidence = field(default_factory=Evidence)
-    twin_tick: TwinTick | None = None
-    _memory: TwinMemory = Twin.cold
     _at_s: float | None = None
     _was_anomalous: bool = False
     _was_rolled_back: bool = False
     _is_broken: bool = False
-    _said: Judgement | None = None
 
     def restore(self, carried: Mapping[str, Any] | None) -> None:
         """Go on with what `carry` left, if it is about the same pair and makes sense."""
         if carried is not None and carried.get("subject") == self.subject:
-            self.evidence = from_record(carried.get("evidence")) or Evidence()
+            self.live.evidence = from_record(carried.get("live")) or Evidence()
+            self.shadow.evidence = from_record(carried.get("shadow")) or Evidence()
 
     def carry(self) -> dict[str, Any]:
         """What a later run goes on with: plain values, ready for JSON."""
-        return {"subject": self.subject, "evidence": to_record(self.evidence)}
+        live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
+        return {"subject": self.subject, "live": live, "shadow": shadow}
 
     def __call__(self, lived: Lived) -> tuple[str, ...]:
         """Causes that the tick has shown."""
@@ -69,48 +90,45 @@ class Judging:
         self.event("rollback", reasons=list(reasons), subject=self.subject)
         return (ROLLBACK,)
 
-    def judgement(self) -> Judgement:
-        """For people: changes once an hour of judged time."""
-        if self._said is None or self._said.hours != self.evidence.export.hours:
-            export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
-            self._said = Judgement(self.evidence.export.hours, export, j)
-        return self._said
-
     def _judge(self, lived: Lived) -> tuple[str, ...]:
-        snapshot, decision = lived.snapshot, lived.decision
-        accepted = lived.sent.accepted
-        self.twin_tick, self._memory = self.twin.step(
-            snapshot, decision, lived.before, accepted, self._memory
-        )
-        step_s = 0.0 if self._at_s is None else min(snapshot.at_s - self._at_s, GAP_S)
-        self._at_s = snapshot.at_s
+        decision, at_s = lived.decision, lived.snapshot.at_s
+        step_s = 0.0 if self._at_s is None else min(max(0.0, at_s - self._at_s), GAP_S)
+        self._at_s = at_s
         causes = decision.verdict.causes
         tripped = "anomaly" in causes and not self._was_anomalous
-        self._was_anomalous = "anomaly" in causes
         is_rolled_back = ROLLBACK in causes
         if self._was_rolled_back and not is_rolled_back:  # an operator gives the policy another chance
-            self.evidence = Evidence()
-        self._was_rolled_back = is_rolled_back
-        is_judged = (
-            decision.authority is Authority.POLICY
-            and decision.verdict.state is not State.INIT
-            and decision.sight.fresh
-            and not is_rolled_back
-        )
-        second = self._second(lived, self.twin_tick) if is_judged else None
-        reasons, self.evidence = judge(snapshot.at_s, max(0.0, step_s), second, tripped, self.evidence)
+            self.live.evidence = Evidence()
+        self._was_anomalous, self._was_rolled_back = "anomaly" in causes, is_rolled_back
+        real = TwinTick(lived.snapshot.grid_power_w, decision.sight.model_w, decision.sight.command_w)
+        other, self.live.memory = self._step(self.live, lived)
+        would, self.shadow.memory = self._step(self.shadow, lived)
+        is_known = decision.verdict.state is not State.INIT and decision.sight.fresh and not is_rolled_back
+        whose = decision.authority if is_known else None
+        is_shadowed = whose is Authority.FALLBACK and decision.wished_w is not None
+        shadowed = self._second(would, real, lived) if is_shadowed else None
+        _, self.shadow.evidence = judge(at_s, step_s, shadowed, False, self.shadow.evidence)
+        second = self._second(real, other, lived) if whose is Authority.POLICY else None
+        reasons, self.live.evidence = judge(at_s, step_s, second, tripped, self.live.evidence)
         return () if is_rolled_back else reasons
 
-    def _second(self, lived: Lived, twin: TwinTick) -> Second:
-        sight, capacity_w = lived.decision.sight, lived.decision.sight.capacity_w
-        grid_w = lived.snapshot.grid_power_w
+    def judgements(self) -> Judgements:
+        """For people."""
+        return Judgements(self.live.judgement(), self.shadow.judgement())
+
+    def _step(self, judged: Judged, lived: Lived) -> tuple[TwinTick, TwinMemory]:
+        accepted = lived.sent.accepted
+        return judged.twin.step(lived.snapshot, lived.decision, lived.before, accepted, judged.memory)
+
+    def _second(self, policy: TwinTick, fallback: TwinTick, lived: Lived) -> Second:
+        metering, capacity_w = self.site.metering, lived.decision.sight.capacity_w
         return Second(
-            own_export_w=exported_w(grid_w, self.site.metering),
-            own_j_w=self._j_w(grid_w, sight.model_w, capacity_w),
-            own_action_w=sight.command_w,
-            twin_export_w=exported_w(twin.grid_power_w, self.site.metering),
-            twin_j_w=self._j_w(twin.grid_power_w, twin.slaves_w, capacity_w),
-            twin_action_w=twin.action_w,
+            own_export_w=exported_w(policy.grid_power_w, metering),
+            own_j_w=self._j_w(policy.grid_power_w, policy.slaves_w, capacity_w),
+            own_action_w=policy.action_w,
+            twin_export_w=exported_w(fallback.grid_power_w, metering),
+            twin_j_w=self._j_w(fallback.grid_power_w, fallback.slaves_w, capacity_w),
+            twin_action_w=fallback.action_w,
         )
 
     def _j_w(self, grid_w: Phases, slaves_w: Phases, capacity_w: Phases) -> float:
@@ -123,3 +141,12 @@ class Judging:
 def _beside(pairs: Pairs) -> Beside:
     around = bounds(pairs, ALPHA)
     return Beside(pairs.x, pairs.y, pairs.excess, around.low, around.high)
+
+
+def judging_of(assembled: Assembled, fallback: str, ttl_s: float, event: Callable[..., None]) -> Judging:
+    """The judge of a controller; `fallback` names law and gains."""
+    parts, bundle = assembled.parts, assembled.bundle
+    policy = NoPolicy() if bundle is None else OnnxPolicy(bundle)
+    subject = f"{'no policy' if bundle is None else bundle.sha256} against {fallback}"
+    live = Judged(fallback_twin(parts, ttl_s))
+    return Judging(parts.site, live, Judged(policy_twin(parts, policy, ttl_s)), subject, event)

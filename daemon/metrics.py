@@ -243,18 +243,21 @@ def _safety(f: Figures) -> Families:
 
 
 def _judged(f: Figures) -> Families:
-    told = f.judgement
-    yield _gauge("judged_hours", "Whole hours in which the policy was judged beside its twin.", told.hours)
+    runs = {"live": f.judgements.live, "shadow": f.judgements.shadow}
+    text = "Time in which the policy was compared with the fallback, one of them by its twin, in whole hours."
+    seconds = {run: 3600.0 * told.hours for run, told in runs.items()}
+    yield _gauges("judged_seconds", text, "run", seconds)
     family = GaugeMetricFamily(
         "sunkeep_judged_excess_ratio",
-        "What the policy cost more than the fallback's twin; the bounds hold 97.5 % each, at any time.",
-        labels=["quantity", "bound"],
+        "What the policy cost more than the fallback; the bounds hold 97.5 % each, at any time.",
+        labels=["run", "quantity", "bound"],
     )
-    for quantity, beside in (("export", told.export), ("j", told.j)):
-        rows = {"estimate": beside.excess, "low": beside.low, "high": beside.high}
-        for bound, value in rows.items():
-            if beside.excess is not None and value is not None and isfinite(value):
-                family.add_metric([quantity, bound], value)
+    for run, told in runs.items():
+        for quantity, beside in (("export", told.export), ("j", told.j)):
+            rows = {"estimate": beside.excess, "low": beside.low, "high": beside.high}
+            for bound, value in rows.items():
+                if beside.excess is not None and value is not None and isfinite(value):
+                    family.add_metric([run, quantity, bound], value)
     yield family
 
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from core.modes import Assignment, assign
 from core.parts import cold_start
-from core.site import Site
 from daemon import notify
 from daemon.assembly import Assembled, assemble_from, describe_fallback
 from daemon.chronicle import JUDGE, Chronicle
@@ -30,7 +29,7 @@ from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
 from daemon.figures import Figures
 from daemon.journal import Journal
-from daemon.judging import Judging
+from daemon.judging import Judging, judging_of
 from daemon.log import log
 from daemon.loop import Loop
 from daemon.records import Start
@@ -44,7 +43,6 @@ from daemon.web import StatusError, StatusServer, serve
 from drivers.counter import Counter
 from drivers.errors import ConfigError
 from drivers.plausibility import Plausibility
-from models.twin import Twin
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
 
@@ -116,7 +114,7 @@ class Service:
                 )
                 loop = self._loop(assembled, senses, emitter, chronicle, reloader, standing)
                 loop.lasting = standing_file.causes
-                chronicle.judging = loop.judge = self._judging(assembled, site, gate, chronicle, carried)
+                chronicle.judging = loop.judge = self._judging(assembled, chronicle, carried)
                 async with (
                     _status(settings, figures, chronicle) as server,
                     _operators(state, loop, chronicle),
@@ -154,18 +152,10 @@ class Service:
         chronicle.loop = loop
         return loop
 
-    def _judging(
-        self,
-        assembled: Assembled,
-        site: Site,
-        gate: SafetyGate,
-        chronicle: Chronicle,
-        carried: dict[str, Any] | None,
-    ) -> Judging:
+    def _judging(self, assembled: Assembled, chronicle: Chronicle, carried: dict[str, Any] | None) -> Judging:
         """The judge, with the evidence that it had gathered about this policy and this fallback."""
-        twin = Twin(site, assembled.parts.fallback, gate, self.settings.radio.ttl_s)
-        policy = "none" if assembled.bundle is None else assembled.bundle.sha256
-        judging = Judging(site, twin, f"{policy} {describe_fallback(self.settings)}", chronicle.event)
+        fallback, ttl_s = describe_fallback(self.settings), self.settings.radio.ttl_s
+        judging = judging_of(assembled, fallback, ttl_s, chronicle.event)
         judging.restore((carried or {}).get(JUDGE))
         return judging
 

@@ -8,7 +8,7 @@ from core.site import PHASE_NAMES
 from daemon import words
 from daemon.figures import Figures
 from daemon.ledger import Energy
-from daemon.telemetry import Beside
+from daemon.telemetry import Beside, Judgement
 
 JOULES_PER_WH = 3600.0
 STALE_AFTER_S = 2.5
@@ -176,9 +176,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "anomalous_ticks": figures.counts.anomalous_ticks,
         "anomaly_trips": figures.counts.anomaly_trips,
         "anomaly_calibrated": figures.about.anomaly_calibrated,
-        "judged_hours": figures.judgement.hours,
-        "judged_export": _beside(figures.judgement.export),
-        "judged_j": _beside(figures.judgement.j),
+        "judged": _judgement(figures.judgements.live),
+        "judged_in_shadow": _judgement(figures.judgements.shadow),
         "inference_ms": [_ms(q) for q in figures.recent_inference.quantiles((0.5, 0.95, 0.99))],
         "compute_ms": [_ms(q) for q in figures.recent_compute.quantiles((0.5, 0.95, 0.99))],
         "lateness_ms": [_ms(q) for q in figures.recent_lateness.quantiles((0.5, 0.95, 0.99))],
@@ -187,6 +186,10 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "journal_bytes": figures.house.journal_bytes,
         "journal_records_dropped": figures.house.journal_records_dropped_total,
     }
+
+
+def _judgement(told: Judgement) -> dict[str, Any]:
+    return {"hours": told.hours, "export": _beside(told.export), "j": _beside(told.j)}
 
 
 def _beside(beside: Beside) -> dict[str, Any]:

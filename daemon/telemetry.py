@@ -86,8 +86,16 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the judge has seen: whole hours in which the policy was meant to act."""
+    """What was seen of the policy beside the fallback, in whole hours."""
 
     hours: int = 0
     export: Beside = Beside()
     j: Beside = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """`live`: the policy where it was meant to act, the fallback by its twin. `shadow`: the reverse."""
+
+    live: Judgement = Judgement()
+    shadow: Judgement = Judgement()

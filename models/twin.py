@@ -1,12 +1,12 @@
-"""The twin: what the fallback would have made of the same seconds at the same site.
+"""Twins: what one of the two controllers would have made of the seconds in which the other was in charge.
 
-It lives through the same readings with slaves of its own, which are the believed ones (`core.sight`): the
+A twin lives through the same readings with slaves of its own, which are the believed ones (`core.sight`): the
 meter it sees is the real one, less what the real slaves are believed to draw, plus what its own are. So what
 the sun gave and the house took is the same for both, and all that differs is who acted. A twin that commands
 what was really commanded sees exactly what was really measured.
 
-While the fallback itself is in charge the twin is the real controller; it parts from it when the policy takes
-over, and goes its own way for as long as the policy is meant to act.
+While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
+goes its own way for as long as the other is meant to act.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, Verdict
-from core.parts import Fallback, Findings, Gate, Memory, Parts
+from core.parts import Findings, Memory, Parts, Policy
 from core.sight import Sight, look
-from core.site import Phases, Site, per_phase
+from core.site import Phases, per_phase
 from core.snapshot import Air, Snapshot
 from core.tick import decide
 
@@ -27,7 +27,7 @@ FRAME_S = 0.05
 
 
 class _Blind:
-    """In the place of observer, policy and detector: a fallback needs none of them."""
+    """In the place of observer and policy of a twin that needs none."""
 
     cold = ()
 
@@ -41,11 +41,17 @@ class _Blind:
         """No wish."""
         return None, ()
 
+
+class _Unwatched:
+    """In the place of the detector: nothing is unusual."""
+
+    cold = None
+
     def inspect(
-        self, _snapshot: Snapshot, _observation: Sequence[float], _wished_w: Phases | None, _memory: tuple[()]
-    ) -> tuple[Anomaly, tuple[()]]:
-        """Nothing is unusual."""
-        return Anomaly(), ()
+        self, _snapshot: Snapshot, _observation: Sequence[float], _wished_w: Phases | None, _memory: None
+    ) -> tuple[Anomaly, None]:
+        """Nothing."""
+        return Anomaly(), None
 
 
 class _Obedient:
@@ -54,13 +60,15 @@ class _Obedient:
     cold = None
 
     def step(
-        self, _snapshot: Snapshot, sight: Sight, authority: Authority, _findings: Findings, _memory: None
+        self, _snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, _memory: None
     ) -> tuple[Verdict, None]:
-        """Rest, hold, or let the fallback act."""
+        """Rest, hold, or let whoever is meant to act."""
         if authority is Authority.REST:
             return Verdict(State.SAFE_STOP, Source.REST, ()), None
         if not sight.fresh:
             return Verdict(State.HOLD, Source.HOLD, ()), None
+        if authority is Authority.POLICY and findings.policy_answered:
+            return Verdict(State.RL_ACTIVE, Source.POLICY, ()), None
         return Verdict(State.PI_FALLBACK, Source.FALLBACK, ()), None
 
 
@@ -90,21 +98,19 @@ class TwinTick:
 
 
 class Twin:
-    """The fallback in a world of its own.
+    """One controller in a world of its own.
 
     Args:
-        site: as commissioned.
-        fallback: a law of its own instance or one without state.
-        gate: the gate of the site.
+        parts: of the real controllers; `fallback_twin` and `policy_twin` choose from them.
+        whose: the authority that this twin acts with, and whose seconds it does not part in.
         ttl_s: how long slaves follow a frame.
     """
 
     cold = TwinMemory()
 
-    def __init__(self, site: Site, fallback: Fallback[Any], gate: Gate, ttl_s: float) -> None:
-        blind = _Blind()
-        self._parts = Parts(site, blind, blind, fallback, blind, _Obedient(), gate)
-        self._ttl_s = ttl_s
+    def __init__(self, parts: Parts[Any, Any, Any, Any, Any], whose: Authority, ttl_s: float) -> None:
+        self._parts = replace(parts, detector=_Unwatched(), supervisor=_Obedient())
+        self._whose, self._ttl_s = whose, ttl_s
 
     def step(
         self,
@@ -124,12 +130,10 @@ class Twin:
             memory: the twin's own.
         """
         memory = _timed(snapshot, memory)
-        if decision.authority is not Authority.POLICY:
-            sight = decision.sight
+        if decision.authority in (self._whose, Authority.REST):
+            sight, sent_at_s = decision.sight, _when(snapshot, accepted)
             same = TwinTick(snapshot.grid_power_w, sight.model_w, sight.command_w)
-            return same, replace(
-                memory, memory=None, has_sent=False, real_sent_at_s=_when(snapshot, accepted)
-            )
+            return same, replace(memory, memory=None, has_sent=False, real_sent_at_s=sent_at_s)
         if memory.memory is None:
             memory = self._parted(snapshot, before, memory)
         seen = self._seen(snapshot, decision, memory)
@@ -138,9 +142,8 @@ class Twin:
     def _parted(
         self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
     ) -> TwinMemory:
-        """The twin where the real controller is now."""
-        own = Memory(before.belief, (), (), before.fallback, (), None, before.bucket)
-        air = snapshot.on_air
+        """The twin where the real controllers are now."""
+        air, own = snapshot.on_air, replace(before, seen=None, watch=None)
         return replace(memory, memory=own, setpoints_w=air.setpoints_w, sent_at_s=snapshot.at_s - air.age_s)
 
     def _seen(self, snapshot: Snapshot, decision: Decision, memory: TwinMemory) -> Snapshot:
@@ -165,7 +168,7 @@ class Twin:
         memory: TwinMemory,
     ) -> tuple[TwinTick, TwinMemory]:
         assert memory.memory is not None
-        authority = Authority.REST if decision.verdict.source is Source.REST else Authority.FALLBACK
+        authority = Authority.REST if decision.verdict.source is Source.REST else self._whose
         own, following = decide(seen, authority, memory.memory, self._parts)
         tick = TwinTick(seen.grid_power_w, own.sight.model_w, own.sight.command_w)
         is_refused = accepted is False or (accepted is None and "radio_down" in snapshot.alarms)
@@ -175,6 +178,21 @@ class Twin:
             memory = replace(memory, setpoints_w=own.setpoints_w, sent_at_s=sent_at_s)
         real_sent_at_s = _when(snapshot, accepted)
         return tick, replace(memory, memory=following, has_sent=has_sent, real_sent_at_s=real_sent_at_s)
+
+
+def fallback_twin(parts: Parts[Any, Any, Any, Any, Any], ttl_s: float) -> Twin:
+    """Of the fallback, for the seconds of the policy."""
+    blind = _Blind()
+    return Twin(replace(parts, observer=blind, policy=blind), Authority.FALLBACK, ttl_s)
+
+
+def policy_twin(parts: Parts[Any, Any, Any, Any, Any], policy: Policy[Any], ttl_s: float) -> Twin:
+    """Of the policy, for the seconds of the fallback: what a shadow run would have been worth.
+
+    Args:
+        policy: an instance of its own, so that its latency is not taken for the real one's.
+    """
+    return Twin(replace(parts, policy=policy), Authority.POLICY, ttl_s)
 
 
 def _when(snapshot: Snapshot, accepted: bool | None) -> float:

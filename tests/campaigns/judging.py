@@ -22,15 +22,15 @@ from core.decision import Authority
 from core.metering import exported_w
 from core.modes import Assignment
 from core.tick import decide
+from daemon.assembly import Assembled
 from daemon.emission import Sent
-from daemon.judging import Judging
+from daemon.judging import judging_of
 from daemon.loop import Lived
 from daemon.pilots import pilot
 from daemon.simulate import Pilot, Scenario, Wires, default_site
-from models.twin import Twin
+from models.policy import NoPolicy
 from plant.trace import Trace, load_trace
 from safety.evidence import Pairs, bounds
-from safety.gate import SafetyGate
 from safety.judge import ALPHA, EXCESS_MIN, Evidence
 from safety.pi import PiFallback, PiGains
 from tests.campaigns.table import heading, parser, percentile
@@ -70,8 +70,8 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
     start_s, end_s = span_s
     scenario = Scenario(trace, site, start_s=start_s, end_s=end_s, seed=seed, extra_delay_s=delay_s)
     found: list[str] = []
-    twin = Twin(site, PiFallback(site), SafetyGate(site), scenario.ttl_s)
-    judging = Judging(site, twin, "", lambda _name, reasons, subject: found.extend(reasons))
+    tuned = Assembled(replace(flown.parts, fallback=PiFallback(site)), NoPolicy(), None)
+    judging = judging_of(tuned, "", scenario.ttl_s, lambda _name, reasons, subject: found.extend(reasons))
     far_end, memory = scenario.far_end(), flown.memory
     wires = Wires(scenario, far_end)
     accounts: list[Evidence] = []
@@ -83,8 +83,8 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
         judging(
             Lived(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0)
         )
-        if judging.evidence.export.hours > len(accounts):
-            accounts.append(judging.evidence)
+        if judging.live.evidence.export.hours > len(accounts):
+            accounts.append(judging.live.evidence)
         far_end.step()
     own_wh, twin_wh = _hours(accounts)
     return Hours(own_wh, twin_wh, _true_export_wh(scenario), found.count("oscillation"))

@@ -11,16 +11,16 @@ import pytest
 from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
+from daemon.assembly import Assembled, assemble
 from daemon.emission import Sent
-from daemon.judging import ROLLBACK, Judging
+from daemon.judging import ROLLBACK, Judging, judging_of
 from daemon.loop import Lived
 from daemon.pilots import pilot
 from daemon.records import Event, read_journal
-from daemon.simulate import Scenario, Wires, default_site
-from models.twin import Twin
+from daemon.simulate import Scenario, Wires, default_site, simulate
+from models.bundle import builtin_bundle
 from plant.trace import load_trace
 from safety.evidence import Pairs
-from safety.gate import SafetyGate
 from safety.judge import Account, Evidence
 from safety.pi import PiFallback, PiGains
 from tests.campaigns import virtual_time
@@ -41,8 +41,15 @@ FULL = Evidence(
 
 def judging(subject: str = "a policy", events: list[dict[str, Any]] | None = None) -> Judging:
     told = [] if events is None else events
-    twin = Twin(SITE, PiFallback(SITE), SafetyGate(SITE), 15.0)
-    return Judging(SITE, twin, subject, lambda name, **detail: told.append({"event": name, **detail}))
+    made = judging_of(
+        assembled(), "a law", 15.0, lambda name, **detail: told.append({"event": name, **detail})
+    )
+    made.subject = subject
+    return made
+
+
+def assembled() -> Assembled:
+    return assemble(SITE, PiFallback(SITE), builtin_bundle())
 
 
 def ticks(seconds: int, gains: PiGains | None = None) -> list[Lived]:
@@ -76,7 +83,7 @@ def test_every_second_of_the_policy_counts_for_both() -> None:
     judge = judging()
     for lived in ticks(120):
         assert judge(lived) == ()
-    hour = judge.evidence.hour
+    hour = judge.live.evidence.hour
     assert hour.judged_s == 119.0  # the first tick has no length
     assert hour.own_export == hour.twin_export > 0.0
     assert hour.own_j == hour.twin_j >= hour.own_export
@@ -96,21 +103,21 @@ def test_what_is_not_the_policy_s_account(kind: str) -> None:
             judge(with_causes(lived, state=State.INIT))
         else:
             judge(with_causes(lived, ROLLBACK))
-    assert judge.evidence.hour.judged_s == 49.0
+    assert judge.live.evidence.hour.judged_s == 49.0
 
 
 def test_a_fallback_that_acts_in_the_policy_s_time_is_its_account() -> None:
     judge = judging()
     for lived in ticks(50):
         judge(with_causes(lived, "violation"))
-    assert judge.evidence.hour.judged_s == 49.0
+    assert judge.live.evidence.hour.judged_s == 49.0
 
 
 def test_a_pause_is_not_guessed_across() -> None:
     judge, lived = judging(), ticks(20)
     for one in (*lived[:10], *lived[15:]):
         judge(one)
-    assert judge.evidence.hour.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
+    assert judge.live.evidence.hour.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
 
 
 def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
@@ -129,24 +136,26 @@ def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
 
 def test_an_acknowledged_rollback_gives_the_policy_a_new_account() -> None:
     judge, lived = judging(), ticks(4)
-    judge.evidence = FULL
+    judge.live.evidence = FULL
     judge(with_causes(lived[0], ROLLBACK))
     judge(with_causes(lived[1], ROLLBACK))
-    assert judge.evidence.export == FULL.export
+    assert judge.live.evidence.export == FULL.export
     judge(lived[2])
-    assert judge.evidence.export == Pairs()
-    assert judge.evidence.trips_ago_s == ()
+    assert judge.live.evidence.export == Pairs()
+    assert judge.live.evidence.trips_ago_s == ()
 
 
 def test_evidence_outlives_a_restart_for_the_same_pair_only() -> None:
     before = judging()
-    before.evidence = FULL
+    before.live.evidence = FULL
+    before.shadow.evidence = Evidence(minutes=((5.0, 6.0),))
     carried = json.loads(json.dumps(before.carry()))
     after, other = judging(), judging("another policy")
     after.restore(carried)
     other.restore(carried)
-    assert after.evidence == FULL
-    assert other.evidence == Evidence()
+    assert after.live.evidence == FULL
+    assert after.shadow.evidence == Evidence(minutes=((5.0, 6.0),))
+    assert other.live.evidence == other.shadow.evidence == Evidence()
 
 
 @pytest.mark.parametrize(
@@ -154,16 +163,16 @@ def test_evidence_outlives_a_restart_for_the_same_pair_only() -> None:
     [
         None,
         {},
-        {"evidence": None},
-        {"evidence": {"export": {"hours": "many"}}},
-        {"evidence": {"minutes": [[1.0]]}},
-        {"evidence": {"export": {"x": float("nan")}}},
+        {"live": None},
+        {"live": {"export": {"hours": "many"}}},
+        {"live": {"minutes": [[1.0]]}},
+        {"live": {"export": {"x": float("nan")}}},
     ],
 )
 def test_damaged_evidence_is_none(damage: dict[str, Any] | None) -> None:
     judge = judging()
     judge.restore(None if damage is None else {"subject": "a policy"} | damage)
-    assert judge.evidence == Evidence()
+    assert judge.live.evidence == Evidence()
 
 
 def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,22 +180,69 @@ def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytes
     broken = replace(lived[0], before=None)  # type: ignore[arg-type]
     assert judge(broken) == ()
     assert judge(lived[1]) == ()
-    assert judge.evidence == Evidence()
+    assert judge.live.evidence == Evidence()
 
 
 def test_what_is_told_changes_with_every_hour() -> None:
     judge = judging()
-    assert judge.judgement().hours == 0
-    assert judge.judgement().export.verdict == "open"
+    assert judge.judgements().live.hours == 0
+    assert judge.judgements().live.export.verdict == "open"
     for hours in range(1, 31):
-        export = judge.evidence.export.add(40.0 + hours % 2, 60.0)
-        judge.evidence = replace(judge.evidence, export=export, j=export)
-    told = judge.judgement()
+        export = judge.live.evidence.export.add(40.0 + hours % 2, 60.0)
+        judge.live.evidence = replace(judge.live.evidence, export=export, j=export)
+    told = judge.judgements().live
     assert (told.hours, told.export.verdict) == (30, "better")
     assert told.export.own_wh == 40.5 * 30
     assert told.export.low < -0.325 < told.export.high < 0.0
-    judge.evidence = replace(judge.evidence, export=Pairs().add(90.0, 60.0).add(91.0, 60.0))
-    assert judge.judgement().export.verdict == "open"
+    judge.live.evidence = replace(judge.live.evidence, export=Pairs().add(90.0, 60.0).add(91.0, 60.0))
+    assert judge.judgements().live.export.verdict == "open"
+
+
+def test_worse_beyond_doubt_is_told_as_worse() -> None:
+    judge, export = judging(), Pairs()
+    for hours in range(30):
+        export = export.add(80.0 + hours % 2, 60.0)
+    judge.live.evidence = replace(judge.live.evidence, export=export)
+    assert judge.judgements().live.export.verdict == "worse"
+
+
+def shadowed(seconds: int, policy: str) -> Judging:
+    """The PI acts, and the policy is what would have acted."""
+    judge = judging_of(assembled(), "", 15.0, lambda _name, **_detail: None)
+    flown = pilot(policy, SITE)
+    assert flown is not None
+    parts, memory = flown.parts, flown.memory
+    scenario = Scenario(load_trace(), SITE, start_s=12 * 3600, end_s=12 * 3600 + seconds, settle_s=0)
+    far_end = scenario.far_end()
+    wires = Wires(scenario, far_end)
+    for _ in range(seconds):
+        snapshot, before = wires.snapshot(), memory
+        decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
+        sent = Sent((), wires.transmit(decision) or None)
+        judge(Lived(snapshot, Assignment(Authority.FALLBACK, 0.0, 0), before, decision, sent, 0, 0, 0))
+        far_end.step()
+    return judge
+
+
+def test_a_shadow_run_tells_what_the_policy_would_have_been_worth() -> None:
+    """The truth is lived: the same half hour with the policy in charge."""
+    hour = shadowed(1800, "policy").shadow.evidence.hour
+    scenario = Scenario(load_trace(), SITE, start_s=12 * 3600, end_s=12 * 3600 + 1800, settle_s=0)
+    with_policy, with_pi = (
+        simulate(scenario, pilot(name, SITE)).score.summary() for name in ("policy", "pi")
+    )
+    assert hour.judged_s == 1799.0
+    assert hour.twin_export / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
+    saved, truly = (
+        1.0 - hour.own_export / hour.twin_export,
+        1.0 - with_policy["export_wh"] / with_pi["export_wh"],
+    )
+    assert truly > 0.1
+    assert saved == pytest.approx(truly, abs=0.1)
+
+
+def test_a_shadow_without_a_policy_is_nobody_s() -> None:
+    assert shadowed(60, "pi").shadow.evidence.hour.judged_s == 0.0
 
 
 async def _lost_policy(folder: Path) -> tuple[list[Lived], list[str], dict[str, Any]]:
@@ -217,4 +273,4 @@ def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path)
     found = [r for r in records if isinstance(r, Event) and r.event == "rollback"]
     assert len(found) == 1
     assert found[0].detail["reasons"] == ["gross"]
-    assert totals["judge"]["evidence"]["export"]["hours"] == 0
+    assert totals["judge"]["live"]["export"]["hours"] == 0

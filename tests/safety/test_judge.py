@@ -21,7 +21,8 @@ def second(
 def lived(
     seconds: int, one: Second | None, evidence: Evidence | None = None, step_s: float = 1.0
 ) -> tuple[list[str], Evidence]:
-    evidence, reasons = evidence or Evidence(), []
+    reasons: list[str] = []
+    evidence = evidence or Evidence()
     for tick in range(seconds):
         found, evidence = judge(1000.0 + tick * step_s, step_s, one, False, evidence)
         reasons.extend(found)
@@ -108,7 +109,8 @@ def test_a_gross_breach_is_met_within_minutes_and_forgotten_after_an_hour() -> N
 
 
 def swung(own: list[float], twin: list[float], step_s: float = 5.0) -> tuple[list[str], Evidence]:
-    evidence, reasons = Evidence(), []
+    reasons: list[str] = []
+    evidence = Evidence()
     for tick, (a, b) in enumerate(zip(own, twin, strict=True)):
         one = second(0.0, 0.0, (500.0, a, 500.0), (500.0, b, 500.0))
         found, evidence = judge(1000.0 + tick * step_s, step_s, one, False, evidence)
