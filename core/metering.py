@@ -69,3 +69,15 @@ def curtailable_w(slaves_w: Phases, capacity_w: Phases, role: Role) -> Phases:
     if role is Role.ABSORB:
         return slaves_w
     return per_phase([max(0.0, c - p) for c, p in zip(capacity_w, slaves_w, strict=True)])
+
+
+def unavoidable_export_w(bare_w: Phases, capacity_w: Phases, role: Role, metering: Metering) -> float:
+    """What is exported, as billed, when the slaves do all they can against it.
+
+    Args:
+        bare_w: grid power without the slaves, per phase (+ import).
+        capacity_w: what the available slaves can take or feed.
+    """
+    if role is Role.ABSORB:
+        bare_w = per_phase([g + c for g, c in zip(bare_w, capacity_w, strict=True)])
+    return exported_w(bare_w, metering)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.decision import Authority, State
-from core.metering import avoidable_import_w, curtailable_w, exported_w
-from core.site import Phases, Site
+from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
+from core.site import Site, per_phase
 from daemon.assembly import Assembled
 from daemon.evidence_record import from_record, to_record
 from daemon.ledger import GAP_S
@@ -121,21 +121,20 @@ class Judging:
         return judged.twin.step(lived.snapshot, lived.decision, lived.before, accepted, judged.memory)
 
     def _second(self, policy: TwinTick, fallback: TwinTick, lived: Lived) -> Second:
-        metering, capacity_w = self.site.metering, lived.decision.sight.capacity_w
-        return Second(
-            own_export_w=exported_w(policy.grid_power_w, metering),
-            own_j_w=self._j_w(policy.grid_power_w, policy.slaves_w, capacity_w),
-            own_action_w=policy.action_w,
-            twin_export_w=exported_w(fallback.grid_power_w, metering),
-            twin_j_w=self._j_w(fallback.grid_power_w, fallback.slaves_w, capacity_w),
-            twin_action_w=fallback.action_w,
-        )
+        """What nobody can help is left out: it is the same for both and would hide what is not."""
+        sight, site = lived.decision.sight, self.site
+        cells = zip(lived.snapshot.grid_power_w, sight.model_w, strict=True)
+        bare_w = per_phase([g - sight.sign * m for g, m in cells])
+        beyond_w = unavoidable_export_w(bare_w, sight.capacity_w, site.role, site.metering)
 
-    def _j_w(self, grid_w: Phases, slaves_w: Phases, capacity_w: Phases) -> float:
-        metering = self.site.metering
-        placed_w = curtailable_w(slaves_w, capacity_w, self.site.role)
-        bought_w = avoidable_import_w(placed_w, grid_w, metering)
-        return exported_w(grid_w, metering) + AVOIDABLE_WEIGHT * bought_w
+        def cost_w(tick: TwinTick) -> tuple[float, float]:
+            export_w = max(0.0, exported_w(tick.grid_power_w, site.metering) - beyond_w)
+            placed_w = curtailable_w(tick.slaves_w, sight.capacity_w, site.role)
+            bought_w = avoidable_import_w(placed_w, tick.grid_power_w, site.metering)
+            return export_w, export_w + AVOIDABLE_WEIGHT * bought_w
+
+        (own_export_w, own_j_w), (twin_export_w, twin_j_w) = cost_w(policy), cost_w(fallback)
+        return Second(own_export_w, own_j_w, policy.action_w, twin_export_w, twin_j_w, fallback.action_w)
 
 
 def _beside(pairs: Pairs) -> Beside:

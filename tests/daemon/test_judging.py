@@ -228,14 +228,13 @@ def test_a_shadow_run_tells_what_the_policy_would_have_been_worth() -> None:
     """The truth is lived: the same half hour with the policy in charge."""
     hour = shadowed(1800, "policy").shadow.evidence.hour
     scenario = Scenario(load_trace(), SITE, start_s=12 * 3600, end_s=12 * 3600 + 1800, settle_s=0)
-    with_policy, with_pi = (
-        simulate(scenario, pilot(name, SITE)).score.summary() for name in ("policy", "pi")
-    )
+    summaries = (simulate(scenario, pilot(name, SITE)).score.summary() for name in ("policy", "pi"))
+    policy_wh, pi_wh = (summary["export_wh"] for summary in summaries)
     assert hour.judged_s == 1799.0
     assert hour.twin_export / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
     saved, truly = (
         1.0 - hour.own_export / hour.twin_export,
-        1.0 - with_policy["export_wh"] / with_pi["export_wh"],
+        1.0 - policy_wh / pi_wh,
     )
     assert truly > 0.1
     assert saved == pytest.approx(truly, abs=0.1)

@@ -118,26 +118,27 @@ def swung(own: list[float], twin: list[float], step_s: float = 5.0) -> tuple[lis
     return reasons, evidence
 
 
-def test_an_action_that_swings_by_itself_is_rolled_back_at_its_sixth_turn() -> None:
-    swings = [0.0, 1000.0] * 4
-    reasons, evidence = swung(swings[:7], [500.0] * 7)  # the first move sets a direction
+def test_an_action_that_swings_by_itself_is_rolled_back_at_its_fortieth_turn() -> None:
+    swings = [0.0, 1000.0] * 21
+    reasons, evidence = swung(swings[:41], [500.0] * 41)  # the first move sets a direction
     assert reasons == []
-    assert len(evidence.own_turns.at_s[1]) == 5
-    assert swung(swings, [500.0] * 8)[0] == ["oscillation"]
+    assert len(evidence.own_turns.at_s[1]) == 39
+    assert swung(swings, [500.0] * 42)[0] == ["oscillation"]
 
 
 def test_small_turns_and_slow_ones_are_none() -> None:
-    assert swung([0.0, 500.0] * 20, [500.0] * 40)[0] == []
-    assert swung([0.0, 501.0] * 20, [500.0] * 40)[0] != []
-    assert swung([0.0, 1000.0] * 20, [500.0] * 40, step_s=12.0)[0] == []  # five in a minute
+    assert swung([0.0, 500.0] * 40, [500.0] * 80)[0] == []
+    assert swung([0.0, 501.0] * 40, [500.0] * 80)[0] != []
+    assert swung([0.0, 1000.0] * 40, [500.0] * 80, step_s=7.5)[0] != []  # the one 300 s ago is forgotten
+    assert swung([0.0, 1000.0] * 40, [500.0] * 80, step_s=7.7)[0] == []  # 39 in 300 s
 
 
 def test_who_swings_with_the_twin_follows_the_house() -> None:
-    assert swung([0.0, 1000.0] * 20, [0.0, 1000.0] * 20)[0] == []
-    twin = [0.0, 1000.0, 0.0, 1000.0, 0.0, 1000.0, 1000.0, 1000.0, 1000.0, 1000.0]
-    own = [0.0, 1000.0] * 5
-    assert swung(own, twin)[0] == ["oscillation"]  # eight turns against four
-    assert swung(own[:9], twin[:9])[0] == []  # seven against four
+    assert swung([0.0, 1000.0] * 40, [0.0, 1000.0] * 40)[0] == []
+    twin = [0.0, 1000.0] * 11 + [1000.0] * 30  # 20 turns
+    own = [0.0, 1000.0] * 26
+    assert swung(own[:42], twin[:42])[0] == ["oscillation"]  # 40 turns against 20
+    assert swung(own[:41], twin[:41])[0] == []  # 39 against 20
 
 
 def test_turns_begin_anew_when_nobody_was_judged() -> None:
