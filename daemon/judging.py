@@ -21,7 +21,7 @@ from daemon.telemetry import Beside, Judgement, Judgements
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import Twin, TwinMemory, TwinTick, fallback_twin, policy_twin
 from safety.evidence import Pairs, bounds
-from safety.judge import ALPHA, Evidence, Second, judge, totals
+from safety.judge import ALPHA, SPAN_S, WH, Evidence, Second, judge, totals
 
 ROLLBACK = "rollback"
 
@@ -36,8 +36,8 @@ class Judged:
     memory: TwinMemory = Twin.cold
 
     def judgement(self) -> Judgement:
-        """For people: changes once an hour of judged time."""
-        hours = self.evidence.export.hours
+        """For people: changes once in two hours of judged time."""
+        hours = round(self.evidence.export.spans * SPAN_S / WH)
         if self.said is None or self.said.hours != hours:
             export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
             self.said = Judgement(hours, export, j)

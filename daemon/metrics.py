@@ -249,7 +249,7 @@ def _judged(f: Figures) -> Families:
     yield _gauges("judged_seconds", text, "run", seconds)
     family = GaugeMetricFamily(
         "sunkeep_judged_excess_ratio",
-        "What the policy cost more than the fallback; the bounds hold 97.5 % each, at any time.",
+        "What the policy cost more than the fallback; the bounds hold 99 % each, at any time.",
         labels=["run", "quantity", "bound"],
     )
     for run, told in runs.items():

@@ -69,7 +69,7 @@ class HouseStatistics:
 class Beside:
     """One quantity of the policy beside the fallback's twin: both in Wh, and where own / twin - 1 lies.
 
-    `excess` is as seen, None while the twin has none; `low` and `high` bound it (97.5 % each, at any time).
+    `excess` is as seen, None while the twin has none; `low` and `high` bound it (99 % each, at any time).
     """
 
     own_wh: float = 0.0

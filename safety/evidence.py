@@ -1,11 +1,12 @@
 """How much what was seen speaks for "more than that": bounds on a ratio that hold at any time they are read.
 
-Pairs (x, y) arrive one by one: what a controller cost in an hour, and what its twin did. For any excess e
+Pairs (x, y) arrive one by one: what a controller cost in a span of time, and what its twin
+did. For any excess e
 take the differences d = x - (1 + e) y, their sum S and the sum V of their squares. Where they fall
 symmetrically about zero, exp(t S - t² V / 2) is a supermartingale (de la Peña 1999), and so is its mean
 over half-normal t > 0. By Ville's inequality that mean reaches 1 / alpha with a chance of alpha at most,
 however often one looks. The excesses that it does not rule out are a confidence sequence (Howard et al.
-2021, the normal mixture). Differences that lean to one side are not quite covered: docs/judging.md measures
+2021, the normal mixture). Differences that lean to one side are not quite covered: docs/rollback.md measures
 how often that matters.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from math import erf, exp, inf, log, sqrt
 
 SPREADS_PER_WH = (1.0, 0.1, 0.01, 0.001)
-"""Of the stakes t: hours that differ by a watt-hour, as in a flat, up to a kilowatt-hour."""
+"""Of the stakes t: spans that differ by a watt-hour, as in a flat, up to a kilowatt-hour."""
 _HALVINGS = 50
 _EXCESS_MAX = 100.0
 """Hundred times the twin's: nobody asks for more."""
@@ -22,9 +23,9 @@ _EXCESS_MAX = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Sums over the hours so far: their number, of x and y in Wh, and of their products."""
+    """Sums over the spans so far: their number, of x and y in Wh, and of their products."""
 
-    hours: int = 0
+    spans: int = 0
     x: float = 0.0
     y: float = 0.0
     xx: float = 0.0
@@ -32,9 +33,9 @@ class Pairs:
     yy: float = 0.0
 
     def add(self, x_wh: float, y_wh: float) -> "Pairs":
-        """One hour more."""
+        """One span more."""
         return Pairs(
-            self.hours + 1,
+            self.spans + 1,
             self.x + x_wh,
             self.y + y_wh,
             self.xx + x_wh * x_wh,
@@ -56,7 +57,7 @@ class Bounds:
     high: float = inf
 
 
-def evidence(pairs: Pairs, excess: float, *, above: bool = True) -> float:
+def speaks_for(pairs: Pairs, excess: float, *, above: bool = True) -> float:
     """Logarithm of the stake's worth against "x / y - 1 is at most (at least) this excess"."""
     share = 1.0 + excess
     total = pairs.x - share * pairs.y
@@ -81,10 +82,10 @@ def bounds(pairs: Pairs, alpha: float) -> Bounds:
     if middle is None:
         return Bounds()
     low, high = -1.0, inf
-    if evidence(pairs, -1.0) >= wanted:
-        low = _edge(lambda e: evidence(pairs, e) >= wanted, -1.0, middle)
-    if evidence(pairs, _EXCESS_MAX, above=False) >= wanted:
-        high = _edge(lambda e: evidence(pairs, e, above=False) >= wanted, _EXCESS_MAX, middle)
+    if speaks_for(pairs, -1.0) >= wanted:
+        low = _edge(lambda e: speaks_for(pairs, e) >= wanted, -1.0, middle)
+    if speaks_for(pairs, _EXCESS_MAX, above=False) >= wanted:
+        high = _edge(lambda e: speaks_for(pairs, e, above=False) >= wanted, _EXCESS_MAX, middle)
     return Bounds(low, high)
 
 

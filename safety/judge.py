@@ -6,25 +6,30 @@ What is found here is the cause `rollback`, which latches until an operator ackn
 """
 
 from dataclasses import dataclass, field, replace
+from math import log
 
 from core.site import Phases
 from core.swing import Swing, swing
-from safety.evidence import Pairs, bounds
+from safety.evidence import Pairs, speaks_for
 
-HOUR_S = 3600.0
-"""Of judged time: long against clouds, short enough for ten in a day of light."""
-MINUTE_S = 60.0
-ALPHA = 0.025
-"""Chance of a wrong bound, each side of each quantity: two of them can roll back, 5 % together, for ever."""
+SPAN_S = 7200.0
+"""Of judged time, compared as one: the shorter the spans of a day, the more they resemble each other."""
+SPANS_MIN = 84
+"""A week of judged time before numbers roll back: days of one kind of weather prove nothing."""
+MINUTE_S, MINUTES = 60.0, 60
+ALPHA = 0.01
+"""Chance of a wrong bound, each side of each quantity (docs/rollback.md measures what comes of it)."""
 EXCESS_MIN = 0.05
-"""Least excess that is worth a rollback (specification: 5 %)."""
+"""Excess that must lie below the lower bound (specification: 5 %). It covers the error of the twin, too."""
 GROSS_EXCESS, GROSS_WH = 0.25, 500.0
 """Within an hour, at once: a quarter more export, and half a kilowatt-hour of it."""
 REVERSAL_W, REVERSALS, REVERSALS_S = 500.0, 40, 300.0
 """Of what is on air: a loop that swings by itself turns every 4 to 5 s for as long as it is left to. Under
-broken clouds a good policy came to 35, and to 24 where its twin had half of them (docs/judging.md)."""
+broken clouds a good policy came to 35, and to 24 where its twin had half of them (docs/rollback.md)."""
 TIMES_TWIN = 2
 """An appliance that cycles makes every controller swing, so the twin must be calmer."""
+WH = 3600.0
+"""Watt-seconds in a watt-hour."""
 TRIPS, TRIPS_S = 3, 7.0 * 86400.0
 """Anomalies, each of which has given the site a day with the fallback already."""
 
@@ -62,7 +67,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Energy of judged time that makes no whole hour yet, in W s, and how much time that is."""
+    """Energy of judged time that makes no whole span yet, in W s, and how much time that is."""
 
     judged_s: float = 0.0
     own_export: float = 0.0
@@ -85,13 +90,13 @@ class Account:
 class Evidence:
     """What the judge remembers. Everything but `turns` outlives a restart.
 
-    `export` and `j` are the whole hours, `hour` and `minute` what is under way, `minutes` the export of the
+    `export` and `j` are the whole spans, `span` and `minute` what is under way, `minutes` the export of the
     last hour's minutes (own, twin) in Wh, `trips_ago_s` how long ago the last anomalies tripped.
     """
 
     export: Pairs = field(default_factory=Pairs)
     j: Pairs = field(default_factory=Pairs)
-    hour: Account = field(default_factory=Account)
+    span: Account = field(default_factory=Account)
     minute: Account = field(default_factory=Account)
     minutes: tuple[tuple[float, float], ...] = ()
     trips_ago_s: tuple[float, ...] = ()
@@ -122,26 +127,25 @@ def judge(
     if second is None:
         return reasons, replace(evidence, own_turns=Turns(), twin_turns=Turns())
     evidence = _counted(now_s, second, evidence)
-    minute, hour = evidence.minute.add(second, step_s), evidence.hour.add(second, step_s)
-    evidence = replace(evidence, minute=minute, hour=hour)
+    minute, span = evidence.minute.add(second, step_s), evidence.span.add(second, step_s)
+    evidence = replace(evidence, minute=minute, span=span)
     if minute.judged_s >= MINUTE_S:
         evidence = _minute_over(evidence)
         reasons = (*reasons, *(("gross",) if is_gross(evidence.minutes) else ()))
-    if hour.judged_s >= HOUR_S:
-        evidence = _hour_over(evidence)
+    if span.judged_s >= SPAN_S:
+        evidence = _span_over(evidence)
         reasons = (*reasons, *(name for name, pairs in totals(evidence).items() if is_worse(pairs)))
     return (*reasons, *(("oscillation",) if oscillates(evidence) else ())), evidence
 
 
 def totals(evidence: Evidence) -> dict[str, Pairs]:
-    """The whole hours of both quantities, own against the twin's."""
+    """The whole spans of both quantities, own against the twin's."""
     return {"export": evidence.export, "j": evidence.j}
 
 
 def is_worse(pairs: Pairs) -> bool:
     """Whether more was lost than the twin would have, by an amount that matters and beyond doubt."""
-    excess = pairs.excess
-    return excess is not None and excess > EXCESS_MIN and bounds(pairs, ALPHA).low > 0.0
+    return pairs.spans >= SPANS_MIN and speaks_for(pairs, EXCESS_MIN) >= log(1.0 / ALPHA)
 
 
 def is_gross(minutes: tuple[tuple[float, float], ...]) -> bool:
@@ -166,16 +170,16 @@ def _counted(now_s: float, second: Second, evidence: Evidence) -> Evidence:
 
 def _minute_over(evidence: Evidence) -> Evidence:
     minute = evidence.minute
-    newest = (minute.own_export / HOUR_S, minute.twin_export / HOUR_S)
-    minutes = (*evidence.minutes, newest)[-round(HOUR_S / MINUTE_S) :]
+    newest = (minute.own_export / WH, minute.twin_export / WH)
+    minutes = (*evidence.minutes, newest)[-MINUTES:]
     return replace(evidence, minutes=minutes, minute=Account())
 
 
-def _hour_over(evidence: Evidence) -> Evidence:
-    hour = evidence.hour
+def _span_over(evidence: Evidence) -> Evidence:
+    span = evidence.span
     return replace(
         evidence,
-        export=evidence.export.add(hour.own_export / HOUR_S, hour.twin_export / HOUR_S),
-        j=evidence.j.add(hour.own_j / HOUR_S, hour.twin_j / HOUR_S),
-        hour=Account(),
+        export=evidence.export.add(span.own_export / WH, span.twin_export / WH),
+        j=evidence.j.add(span.own_j / WH, span.twin_j / WH),
+        span=Account(),
     )

@@ -19,7 +19,6 @@ from random import Random
 from typing import Any, TypeAlias
 
 from core.decision import Authority
-from core.metering import exported_w
 from core.modes import Assignment
 from core.tick import decide
 from daemon.assembly import Assembled
@@ -30,28 +29,33 @@ from daemon.pilots import pilot
 from daemon.simulate import Pilot, Scenario, Wires, default_site
 from models.policy import NoPolicy
 from plant.trace import Trace, load_trace
-from safety.evidence import Pairs, bounds
-from safety.judge import ALPHA, EXCESS_MIN, Evidence
+from safety.evidence import Pairs
+from safety.judge import SPAN_S, Evidence, is_worse
 from safety.pi import PiFallback, PiGains
 from tests.campaigns.table import heading, parser, percentile
 
 DAYLIGHT_S = (8 * 3600, 18 * 3600)
 SLOW = PiGains(kp=0.7 / 3.0, ki=0.25 / 3.0)
-CONTROLLERS = ("policy", "slow PI")
-EXCESSES = (0.0, 0.05, 0.10, 0.20)
+CONTROLLERS = ("policy", "slow PI", "tuned PI")
+EXCESSES = (-0.10, 0.0, 0.05, 0.10, 0.20)
 DELAYS_S = (0.0, 1.0, 2.0)
 MONTH_DAYS = 30
 Wh: TypeAlias = tuple[tuple[float, float], ...]
+SPANS_A_DAY = round(86400.0 / SPAN_S)
+AT_ONCE = ("gross", "oscillation")
+TUNED = "tuned PI"
 
 
 @dataclass(frozen=True)
-class Hours:
-    """Whole hours of one day: own and twin's, export and J, in Wh; the PI's own export in the same time."""
+class Spans:
+    """Whole spans of one day: own and twin's, export and J, in Wh; ticks with a reason to act at once."""
 
     own: Wh
     twin: Wh
-    true_export_wh: float
-    oscillations: int
+    at_once: int
+
+
+Results: TypeAlias = dict[tuple[str, float], list[Spans]]
 
 
 def acting(controller: str) -> Pilot:
@@ -64,7 +68,7 @@ def acting(controller: str) -> Pilot:
     return flown
 
 
-def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tuple[int, int]) -> Hours:
+def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tuple[int, int]) -> Spans:
     """Live a day under a controller, with the judge beside it, and again under the tuned PI."""
     site, flown = default_site(), acting(controller)
     start_s, end_s = span_s
@@ -83,47 +87,33 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
         judging(
             Lived(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0)
         )
-        if judging.live.evidence.export.hours > len(accounts):
+        if judging.live.evidence.export.spans > len(accounts):
             accounts.append(judging.live.evidence)
         far_end.step()
-    own_wh, twin_wh = _hours(accounts)
-    return Hours(own_wh, twin_wh, _true_export_wh(scenario), found.count("oscillation"))
+    own_wh, twin_wh = _spans(accounts)
+    return Spans(own_wh, twin_wh, sum(reason in AT_ONCE for reason in found))
 
 
-def _hours(accounts: Sequence[Evidence]) -> tuple[Wh, Wh]:
-    """Own and twin's of each hour, from the sums after it."""
+def _spans(accounts: Sequence[Evidence]) -> tuple[Wh, Wh]:
+    """Own and twin's of each span, from the sums after it."""
     sums = [(0.0, 0.0, 0.0, 0.0), *((e.export.x, e.j.x, e.export.y, e.j.y) for e in accounts)]
     steps = [[b - a for a, b in zip(*pair, strict=True)] for pair in pairwise(sums)]
     return tuple((a, b) for a, b, _, _ in steps), tuple((c, d) for _, _, c, d in steps)
 
 
-def _true_export_wh(scenario: Scenario) -> float:
-    """What the tuned PI's meter reads in the same hours."""
-    flown, far_end = pilot("pi", scenario.site), scenario.far_end()
-    assert flown is not None
-    memory, wires, export_ws = flown.memory, Wires(scenario, far_end), 0.0
-    while far_end.now_s < scenario.end_s:
-        snapshot = wires.snapshot()
-        decision, memory = decide(snapshot, flown.authority, memory, flown.parts)
-        export_ws += exported_w(snapshot.grid_power_w, scenario.site.metering)
-        wires.transmit(decision)
-        far_end.step()
-    return export_ws / 3600.0
-
-
-def kept(path: Path, controller: str, seed: int, delay_s: float, cache: Path) -> Hours:
-    """The hours of a day; from the cache when it was lived before."""
+def kept(path: Path, controller: str, seed: int, delay_s: float, cache: Path) -> Spans:
+    """The spans of a day; from the cache when it was lived before."""
     file = cache / f"{path.stem}.{controller.replace(' ', '-')}.{seed}.{delay_s:g}.json"
     if file.exists():
         known: dict[str, Any] = json.loads(file.read_text())
         own, twin = (tuple((a, b) for a, b in known[name]) for name in ("own", "twin"))
-        return Hours(own, twin, known["true_export_wh"], known["oscillations"])
-    hours = lived(load_trace(path), controller, seed, delay_s, DAYLIGHT_S)
-    file.write_text(json.dumps(hours.__dict__))
-    return hours
+        return Spans(own, twin, known["at_once"])
+    spans = lived(load_trace(path), controller, seed, delay_s, DAYLIGHT_S)
+    file.write_text(json.dumps(spans.__dict__))
+    return spans
 
 
-def month(days: Sequence[Hours], scale: Sequence[float], excess: float, luck: Random) -> int | None:
+def month(days: Sequence[Spans], scale: Sequence[float], excess: float, luck: Random) -> int | None:
     """The day of a drawn month in which the judge rolls back; None when it does not."""
     accounts = [Pairs(), Pairs()]
     for day in range(1, MONTH_DAYS + 1):
@@ -132,30 +122,34 @@ def month(days: Sequence[Hours], scale: Sequence[float], excess: float, luck: Ra
             for quantity, share in enumerate(scale):
                 worse = own[quantity] * share * (1.0 + excess)
                 accounts[quantity] = accounts[quantity].add(worse, twin[quantity])
-            # as `safety.judge.is_worse`, the cheap half first
-            if any((p.excess or 0.0) > EXCESS_MIN and bounds(p, ALPHA).low > 0.0 for p in accounts):
-                return day
+        accounts = [replace(pairs, spans=SPANS_A_DAY * day) for pairs in accounts]  # nights are time, too
+        if any(map(is_worse, accounts)):
+            return day
     return None
 
 
-def table_of_twins(results: dict[tuple[str, float], list[Hours]]) -> str:
+def table_of_twins(results: Results) -> str:
     """The twin beside the PI that lived the same hours."""
     lines = [
-        "| controller | untold delay s | export Wh | twin Wh | PI itself Wh | twin is off | oscillations |",
-        "|---|---|---|---|---|---|---|",
+        "| controller | untold delay s | days | export Wh | twin's | the PI's own | twin is off | at once |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for (controller, delay_s), days in results.items():
-        own, twin = (sum(h[0] for day in days for h in getattr(day, side)) for side in ("own", "twin"))
-        true = sum(day.true_export_wh for day in days)
-        turns = sum(day.oscillations for day in days)
+        if controller == TUNED:
+            continue
+        own, twin, true = (
+            sum(h[0] for day in lives for h in getattr(day, side))
+            for lives, side in ((days, "own"), (days, "twin"), (results[TUNED, delay_s], "own"))
+        )
+        at_once = sum(day.at_once for day in days)
         lines.append(
-            f"| {controller} | {delay_s:g} | {own:,.0f} | {twin:,.0f} | {true:,.0f} | "
-            f"{twin / true - 1.0:+.1%} | {turns} |"
+            f"| {controller} | {delay_s:g} | {len(days)} | {own:,.0f} | {twin:,.0f} | {true:,.0f} | "
+            f"{twin / true - 1.0:+.1%} | {at_once} |"
         )
     return "\n".join(lines)
 
 
-def table_of_months(days: dict[str, list[Hours]], months: int, seed: int) -> str:
+def table_of_months(days: dict[str, list[Spans]], months: int, seed: int) -> str:
     """Rolled back within a month, and after how many days."""
     lines = ["| controller | in the long run | months | rolled back | median day |", "|---|---|---|---|---|"]
     for controller, lives in days.items():
@@ -190,12 +184,12 @@ def main() -> int:
     results = _results(chosen)
     print(heading(chosen.seed) + "\n")
     print(table_of_twins(results) + "\n")
-    on_time = {name: days for (name, delay_s), days in results.items() if delay_s == 0.0}
+    on_time = {n: days for (n, delay_s), days in results.items() if delay_s == 0.0 and n != TUNED}
     print(table_of_months(on_time, chosen.trials, chosen.seed))
     return 0
 
 
-def _results(chosen: Namespace) -> dict[tuple[str, float], list[Hours]]:
+def _results(chosen: Namespace) -> Results:
     files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     plan = {
@@ -204,7 +198,7 @@ def _results(chosen: Namespace) -> dict[tuple[str, float], list[Hours]]:
         else traces[:: max(1, len(traces) // chosen.late_days)]
         for delay_s in DELAYS_S
         for controller in CONTROLLERS
-        if delay_s == 0.0 or (controller == "policy" and chosen.late_days)
+        if delay_s == 0.0 or (controller != "slow PI" and chosen.late_days)
     }
     with ProcessPoolExecutor(chosen.jobs) as pool:
         waiting = {
@@ -212,7 +206,7 @@ def _results(chosen: Namespace) -> dict[tuple[str, float], list[Hours]]:
             for key, paths in plan.items()
         }
         done, total = 0, sum(map(len, waiting.values()))
-        results: dict[tuple[str, float], list[Hours]] = {key: [] for key in waiting}
+        results: Results = {key: [] for key in waiting}
         for key, futures in waiting.items():
             for future in futures:
                 results[key].append(future.result())

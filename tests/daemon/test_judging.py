@@ -32,7 +32,7 @@ SITE = default_site()
 FULL = Evidence(
     export=Pairs(3, 10.0, 20.0, 34.0, 50.0, 140.0),
     j=Pairs(3, 11.0, 21.0, 35.0, 51.0, 141.0),
-    hour=Account(60.0, 1.0, 2.0, 3.0, 4.0),
+    span=Account(60.0, 1.0, 2.0, 3.0, 4.0),
     minute=Account(5.0, 0.5, 0.6, 0.7, 0.8),
     minutes=((1.0, 2.0), (3.0, 4.0)),
     trips_ago_s=(100.0,),
@@ -83,10 +83,10 @@ def test_every_second_of_the_policy_counts_for_both() -> None:
     judge = judging()
     for lived in ticks(120):
         assert judge(lived) == ()
-    hour = judge.live.evidence.hour
-    assert hour.judged_s == 119.0  # the first tick has no length
-    assert hour.own_export == hour.twin_export > 0.0
-    assert hour.own_j == hour.twin_j >= hour.own_export
+    span = judge.live.evidence.span
+    assert span.judged_s == 119.0  # the first tick has no length
+    assert span.own_export == span.twin_export > 0.0
+    assert span.own_j == span.twin_j >= span.own_export
 
 
 @pytest.mark.parametrize("kind", ["fallback in charge", "no sample", "starting", "rolled back"])
@@ -103,21 +103,21 @@ def test_what_is_not_the_policy_s_account(kind: str) -> None:
             judge(with_causes(lived, state=State.INIT))
         else:
             judge(with_causes(lived, ROLLBACK))
-    assert judge.live.evidence.hour.judged_s == 49.0
+    assert judge.live.evidence.span.judged_s == 49.0
 
 
 def test_a_fallback_that_acts_in_the_policy_s_time_is_its_account() -> None:
     judge = judging()
     for lived in ticks(50):
         judge(with_causes(lived, "violation"))
-    assert judge.live.evidence.hour.judged_s == 49.0
+    assert judge.live.evidence.span.judged_s == 49.0
 
 
 def test_a_pause_is_not_guessed_across() -> None:
     judge, lived = judging(), ticks(20)
     for one in (*lived[:10], *lived[15:]):
         judge(one)
-    assert judge.live.evidence.hour.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
+    assert judge.live.evidence.span.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
 
 
 def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
@@ -164,7 +164,7 @@ def test_evidence_outlives_a_restart_for_the_same_pair_only() -> None:
         None,
         {},
         {"live": None},
-        {"live": {"export": {"hours": "many"}}},
+        {"live": {"export": {"spans": "many"}}},
         {"live": {"minutes": [[1.0]]}},
         {"live": {"export": {"x": float("nan")}}},
     ],
@@ -183,15 +183,15 @@ def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytes
     assert judge.live.evidence == Evidence()
 
 
-def test_what_is_told_changes_with_every_hour() -> None:
+def test_what_is_told_changes_with_every_span() -> None:
     judge = judging()
     assert judge.judgements().live.hours == 0
     assert judge.judgements().live.export.verdict == "open"
-    for hours in range(1, 31):
-        export = judge.live.evidence.export.add(40.0 + hours % 2, 60.0)
+    for spans in range(1, 31):
+        export = judge.live.evidence.export.add(40.0 + spans % 2, 60.0)
         judge.live.evidence = replace(judge.live.evidence, export=export, j=export)
     told = judge.judgements().live
-    assert (told.hours, told.export.verdict) == (30, "better")
+    assert (told.hours, told.export.verdict) == (60, "better")
     assert told.export.own_wh == 40.5 * 30
     assert told.export.low < -0.325 < told.export.high < 0.0
     judge.live.evidence = replace(judge.live.evidence, export=Pairs().add(90.0, 60.0).add(91.0, 60.0))
@@ -226,14 +226,14 @@ def shadowed(seconds: int, policy: str) -> Judging:
 
 def test_a_shadow_run_tells_what_the_policy_would_have_been_worth() -> None:
     """The truth is lived: the same half hour with the policy in charge."""
-    hour = shadowed(1800, "policy").shadow.evidence.hour
+    span = shadowed(1800, "policy").shadow.evidence.span
     scenario = Scenario(load_trace(), SITE, start_s=12 * 3600, end_s=12 * 3600 + 1800, settle_s=0)
     summaries = (simulate(scenario, pilot(name, SITE)).score.summary() for name in ("policy", "pi"))
     policy_wh, pi_wh = (summary["export_wh"] for summary in summaries)
-    assert hour.judged_s == 1799.0
-    assert hour.twin_export / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
+    assert span.judged_s == 1799.0
+    assert span.twin_export / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
     saved, truly = (
-        1.0 - hour.own_export / hour.twin_export,
+        1.0 - span.own_export / span.twin_export,
         1.0 - policy_wh / pi_wh,
     )
     assert truly > 0.1
@@ -241,7 +241,7 @@ def test_a_shadow_run_tells_what_the_policy_would_have_been_worth() -> None:
 
 
 def test_a_shadow_without_a_policy_is_nobody_s() -> None:
-    assert shadowed(60, "pi").shadow.evidence.hour.judged_s == 0.0
+    assert shadowed(60, "pi").shadow.evidence.span.judged_s == 0.0
 
 
 async def _lost_policy(folder: Path) -> tuple[list[Lived], list[str], dict[str, Any]]:
@@ -272,4 +272,4 @@ def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path)
     found = [r for r in records if isinstance(r, Event) and r.event == "rollback"]
     assert len(found) == 1
     assert found[0].detail["reasons"] == ["gross"]
-    assert totals["judge"]["live"]["export"]["hours"] == 0
+    assert totals["judge"]["live"]["export"]["spans"] == 0

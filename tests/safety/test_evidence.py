@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.evidence import SPREADS_PER_WH, Bounds, Pairs, bounds, evidence
+from safety.evidence import SPREADS_PER_WH, Bounds, Pairs, bounds, speaks_for
 
 hours = st.lists(st.tuples(st.floats(0.0, 5000.0), st.floats(0.0, 5000.0)), max_size=40)
 
@@ -37,17 +37,17 @@ def test_the_worth_of_a_stake_is_its_mean_over_half_normal_stakes() -> None:
         sum(exp(s * t * total - 0.5 * (s * t) ** 2 * square) for t in grid) / len(grid)
         for s in SPREADS_PER_WH
     ]
-    assert evidence(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3)
+    assert speaks_for(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3)
 
 
 def test_evidence_for_less_is_that_for_more_with_both_exchanged() -> None:
     one, other = of([(30.0, 20.0), (25.0, 22.0)]), of([(20.0, 30.0), (22.0, 25.0)])
-    assert evidence(one, 0.0) == pytest.approx(evidence(other, 0.0, above=False))
-    assert evidence(one, 0.0, above=False) == pytest.approx(evidence(other, 0.0))
+    assert speaks_for(one, 0.0) == pytest.approx(speaks_for(other, 0.0, above=False))
+    assert speaks_for(one, 0.0, above=False) == pytest.approx(speaks_for(other, 0.0))
 
 
 def test_nothing_seen_says_nothing() -> None:
-    assert evidence(Pairs(), 0.0) == pytest.approx(0.0)
+    assert speaks_for(Pairs(), 0.0) == pytest.approx(0.0)
     assert bounds(Pairs(), 0.025) == Bounds(-1.0, inf)
     assert bounds(of([(10.0, 0.0)] * 50), 0.025) == Bounds(-1.0, inf)  # a twin without export
     assert bounds(of([(10.0, 10.0)]), 0.025) == Bounds(-1.0, inf)  # one hour proves nothing
@@ -64,8 +64,8 @@ def test_bounds_close_in_on_a_steady_ratio() -> None:
 def test_a_bound_is_where_the_evidence_reaches_its_level() -> None:
     account = of([(60.0, 50.0), (45.0, 50.0), (58.0, 50.0)] * 12)
     found = bounds(account, 0.025)
-    assert evidence(account, found.low) == pytest.approx(log(40.0), abs=1e-6)
-    assert evidence(account, found.high, above=False) == pytest.approx(log(40.0), abs=1e-6)
+    assert speaks_for(account, found.low) == pytest.approx(log(40.0), abs=1e-6)
+    assert speaks_for(account, found.high, above=False) == pytest.approx(log(40.0), abs=1e-6)
 
 
 def test_a_smaller_alpha_gives_wider_bounds() -> None:
@@ -82,7 +82,7 @@ def test_looking_after_every_hour_is_wrong_no_more_often_than_promised() -> None
         for _ in range(120):
             y_wh = luck.expovariate(1.0 / 60.0)
             account = account.add(y_wh * (1.0 + luck.choice((-0.3, 0.3))), y_wh)
-            if evidence(account, 0.0) >= log(40.0):
+            if speaks_for(account, 0.0) >= log(40.0):
                 wrong += 1
                 break
     assert 0 < wrong <= 2000 * 0.025

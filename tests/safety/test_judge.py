@@ -1,6 +1,7 @@
 """The judge: what is counted, and each of the five reasons to roll back."""
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -29,11 +30,11 @@ def lived(
     return reasons, evidence
 
 
-def test_a_whole_hour_is_a_pair_and_what_is_left_over_waits() -> None:
-    reasons, evidence = lived(3600 + 90, second(40.0, 60.0))
+def test_a_whole_span_is_a_pair_and_what_is_left_over_waits() -> None:
+    reasons, evidence = lived(7200 + 90, second(40.0, 60.0))
     assert reasons == []
-    assert evidence.export == evidence.j == Pairs(1, 40.0, 60.0, 1600.0, 2400.0, 3600.0)
-    assert evidence.hour == Account(90.0, 3600.0, 3600.0, 5400.0, 5400.0)
+    assert evidence.export == evidence.j == Pairs(1, 80.0, 120.0, 6400.0, 9600.0, 14400.0)
+    assert evidence.span == Account(90.0, 3600.0, 3600.0, 5400.0, 5400.0)
     assert evidence.minute == Account(30.0, 1200.0, 1200.0, 1800.0, 1800.0)
     assert evidence.minutes == ((40.0 / 60.0, 1.0),) * 60
     assert totals(evidence) == {"export": evidence.export, "j": evidence.j}
@@ -41,42 +42,66 @@ def test_a_whole_hour_is_a_pair_and_what_is_left_over_waits() -> None:
 
 def test_export_and_j_are_two_accounts() -> None:
     one = Second(10.0, 20.0, LEVEL, 30.0, 50.0, LEVEL)
-    _, evidence = lived(3600, one)
-    assert (evidence.export.x, evidence.export.y) == (10.0, 30.0)
-    assert (evidence.j.x, evidence.j.y) == (20.0, 50.0)
+    _, evidence = lived(7200, one)
+    assert (evidence.export.x, evidence.export.y) == (20.0, 60.0)
+    assert (evidence.j.x, evidence.j.y) == (40.0, 100.0)
 
 
 def test_longer_ticks_weigh_more() -> None:
-    _, evidence = lived(1800, second(40.0, 60.0), step_s=2.0)
-    assert evidence.export == Pairs(1, 40.0, 60.0, 1600.0, 2400.0, 3600.0)
+    _, evidence = lived(3600, second(40.0, 60.0), step_s=2.0)
+    assert evidence.export == Pairs(1, 80.0, 120.0, 6400.0, 9600.0, 14400.0)
 
 
 def test_time_that_is_nobody_s_counts_for_nobody() -> None:
-    _, evidence = lived(1800, second(40.0, 60.0))
-    _, evidence = lived(5000, None, evidence)
-    assert evidence.hour.judged_s == 1800.0
-    _, evidence = lived(1800, second(40.0, 60.0), evidence)
-    assert (evidence.export.hours, evidence.export.x) == (1, 40.0)
+    _, evidence = lived(3600, second(40.0, 60.0))
+    _, evidence = lived(9000, None, evidence)
+    assert evidence.span.judged_s == 3600.0
+    _, evidence = lived(3600, second(40.0, 60.0), evidence)
+    assert (evidence.export.spans, evidence.export.x) == (1, 80.0)
 
 
-def test_worse_hour_after_hour_is_rolled_back_once_it_is_beyond_doubt() -> None:
-    evidence, hours = Evidence(), 0
+def test_worse_for_a_week_is_rolled_back_and_not_a_span_earlier() -> None:
+    evidence = Evidence()
     reasons: list[str] = []
     while not reasons:
-        hours += 1
-        worse = 66.0 + 6.0 * (hours % 3)
-        found, evidence = lived(3600, second(worse, 60.0), evidence)
+        worse = 66.0 + 6.0 * (evidence.export.spans % 3)
+        found, evidence = lived(720, second(worse, 60.0), evidence, step_s=10.0)
         reasons.extend(found)
     assert set(reasons) == {"export", "j"}
-    assert 5 <= hours <= 20
+    assert evidence.export.spans == 84
 
 
-@pytest.mark.parametrize(("own_w", "expected"), [(62.9, False), (63.1, True), (54.0, False)])
-def test_less_than_five_percent_is_never_worth_it(own_w: float, expected: bool) -> None:
+def test_export_alone_is_enough_and_so_is_j() -> None:
+    for own_export_w, own_j_w, name in ((80.0, 60.0, "export"), (60.0, 80.0, "j")):
+        one = Second(own_export_w, own_j_w, LEVEL, 60.0, 60.0, LEVEL)
+        reasons, _ = lived(84 * 720, one, step_s=10.0)
+        assert reasons == [name]
+
+
+def pairs_of(own_wh: float, spans: int) -> Pairs:
     pairs = Pairs()
-    for _ in range(500):
-        pairs = pairs.add(own_w, 60.0)
-    assert is_worse(pairs) is expected
+    for _ in range(spans):
+        pairs = pairs.add(own_wh, 60.0)
+    return pairs
+
+
+@pytest.mark.parametrize(("own_wh", "expected"), [(62.9, False), (63.3, True), (54.0, False)])
+def test_less_than_five_percent_is_never_worth_it(own_wh: float, expected: bool) -> None:
+    assert is_worse(pairs_of(own_wh, 500)) is expected
+
+
+def test_a_week_is_the_least() -> None:
+    assert not is_worse(pairs_of(90.0, 83))
+    assert is_worse(pairs_of(90.0, 84))
+
+
+def test_what_is_not_beyond_doubt_waits() -> None:
+    luck, pairs = Random(2), Pairs()
+    for _ in range(100):
+        pairs = pairs.add(60.0 * luck.choice((0.2, 2.1)), 60.0)
+    assert pairs.excess is not None
+    assert pairs.excess > 0.05
+    assert not is_worse(pairs)
 
 
 def test_a_twin_without_export_proves_nothing() -> None:
