@@ -1,5 +1,6 @@
 """How the site's meter bills the phases, and what that means for where power is placed."""
 
+from core.roles import Role
 from core.site import Metering, Phases, per_phase
 
 
@@ -61,3 +62,22 @@ def avoidable_import_w(slave_power_w: Phases, grid_power_w: Phases, metering: Me
     if metering is Metering.NET:
         return min(sum(slave_power_w), max(0.0, sum(grid_power_w)))
     return sum(min(p, max(0.0, g)) for p, g in zip(slave_power_w, grid_power_w, strict=True))
+
+
+def curtailable_w(slaves_w: Phases, capacity_w: Phases, role: Role) -> Phases:
+    """What could have been placed otherwise: the draw of absorbers, the unused room of generators."""
+    if role is Role.ABSORB:
+        return slaves_w
+    return per_phase([max(0.0, c - p) for c, p in zip(capacity_w, slaves_w, strict=True)])
+
+
+def unavoidable_export_w(bare_w: Phases, capacity_w: Phases, role: Role, metering: Metering) -> float:
+    """What is exported, as billed, when the slaves do all they can against it.
+
+    Args:
+        bare_w: grid power without the slaves, per phase (+ import).
+        capacity_w: what the available slaves can take or feed.
+    """
+    if role is Role.ABSORB:
+        bare_w = per_phase([g + c for g, c in zip(bare_w, capacity_w, strict=True)])
+    return exported_w(bare_w, metering)

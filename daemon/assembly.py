@@ -129,6 +129,11 @@ def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
     return PiFallback(site, pi_gains(settings))
 
 
+def describe_fallback(settings: Settings) -> str:
+    """Law and gains in force: two that read alike act alike."""
+    return repr(predictive_gains(settings) if settings.fallback.law == "predictive" else pi_gains(settings))
+
+
 def pi_gains(settings: Settings) -> PiGains:
     """Gains of the PI controller as configured; its own where none are given."""
     return replace(PiGains(), **_given(settings, PiGains))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from core.decision import Decision, Source
 from daemon.figures import Figures
 from daemon.journal import Journal
+from daemon.judging import Judging
 from daemon.log import log
 from daemon.loop import Lived, Loop
 from daemon.records import Event, Tick
@@ -18,6 +19,8 @@ from daemon.sense import Senses
 from daemon.telemetry import Cost, HouseStatistics, MeterStatistics, RadioStatistics
 from drivers.counter import Counter
 
+JUDGE = "judge"
+"""Its place among the totals."""
 SAVE_EVERY_S = 10.0
 TOTALS_EVERY_S = 300.0
 """Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
@@ -44,6 +47,7 @@ class Chronicle:
     control: Callable[[Lived], None] | None = None
     lived: Callable[[], None] | None = None
     loop: Loop | None = None
+    judging: Judging | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
     _saving: asyncio.Task[None] | None = None
@@ -81,7 +85,7 @@ class Chronicle:
         for task in (self._saving, self._reserving, self._keeping):
             if task is not None:
                 await asyncio.wait([task])
-        self.keep_totals(self.figures.carry())
+        self.keep_totals(self._carry())
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
@@ -120,6 +124,7 @@ class Chronicle:
                 self.journal.dropped_lines,
                 0 if self.loop is None else self.loop.failed_total,
             ),
+            judgements=None if self.judging is None else self.judging.judgements(),
             local=datetime.now(self.zone),
         )
 
@@ -143,8 +148,13 @@ class Chronicle:
         if at_s - self._totals_at_s < TOTALS_EVERY_S or (self._keeping and not self._keeping.done()):
             return
         self._totals_at_s = at_s
-        totals = self.figures.carry()
+        totals = self._carry()
         self._keeping = asyncio.create_task(asyncio.to_thread(self.keep_totals, totals), name="totals")
+
+    def _carry(self) -> dict[str, Any]:
+        """What a later run goes on with."""
+        judged = {} if self.judging is None else {JUDGE: self.judging.carry()}
+        return self.figures.carry() | judged
 
     def _save(self, lived: Lived, *, now: bool) -> None:
         at_s = lived.snapshot.at_s

@@ -17,7 +17,7 @@ from core.snapshot import Snapshot
 from daemon.ledger import GAP_S, Energy, Ledger, account
 from daemon.placement import Placement, without_slaves_w
 from daemon.tallies import Histogram, Movement, Recent, Rolling
-from daemon.telemetry import About, Cost, HouseStatistics, MeterStatistics, RadioStatistics
+from daemon.telemetry import About, Cost, HouseStatistics, Judgements, MeterStatistics, RadioStatistics
 
 TICK_BOUNDS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 INFERENCE_BOUNDS_S = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -81,6 +81,7 @@ class Figures:
         self.local: datetime | None = None
         self.cost = Cost()
         self.meter, self.radio, self.house = MeterStatistics(), RadioStatistics(), HouseStatistics()
+        self.judgements = Judgements()
         self.placed_w: Phases = (0.0, 0.0, 0.0)
         self.without_w: Phases | None = None
         self.without_given = False
@@ -125,6 +126,7 @@ class Figures:
         meter: MeterStatistics | None = None,
         radio: RadioStatistics | None = None,
         house: HouseStatistics | None = None,
+        judgements: Judgements | None = None,
         baseline_grid_power_w: Phases | None = None,
         local: datetime | None = None,
     ) -> None:
@@ -132,7 +134,8 @@ class Figures:
 
         Args:
             frames_sent: frames the radio accepted for this decision.
-            meter, radio, house: newest statistics of the edges; None leaves the last ones standing.
+            meter, radio, house: newest statistics of the edges; None leaves the last ones standing, as it
+                does with what the judge says.
             baseline_grid_power_w: what the meter would read without the slaves, where somebody knows
                 (W per phase, + import); otherwise it is estimated.
             local: the site's wall clock, aware; its date bounds "today".
@@ -142,7 +145,7 @@ class Figures:
         self.decision, self.cost, self.local = decision, cost, local
         self.meter, self.radio = meter or self.meter, radio or self.radio
         asked = 0 if radio is None else radio.reports_asked_total
-        self.house = house or self.house
+        self.house, self.judgements = house or self.house, judgements or self.judgements
         self.ticks += 1
         self.source_s[decision.verdict.source] += max(0.0, step_s)
         self._count_costs(cost)

@@ -38,7 +38,8 @@ class HotSwap:
     """Holds the policy in force, and the one that waits for the next tick.
 
     `tell` records events, `record` puts a line into the journal; `tried` is what was wanted when the policy
-    in force was loaded. `problem` is why what is wanted is not used.
+    in force was loaded, `adopted` is called with what is in force from now on. `problem` is why what is
+    wanted is not used.
     """
 
     settings: Settings
@@ -47,6 +48,7 @@ class HotSwap:
     tell: Callable[..., None]
     record: Callable[[Record], None]
     tried: Wish
+    adopted: Callable[[Assembled], None] = lambda _assembled: None
     configured: str = field(init=False)
     problem: str = field(init=False)
     _waiting: Bundle | None = None
@@ -161,6 +163,7 @@ class HotSwap:
         sha256, directory = ("", "") if bundle is None else (bundle.sha256, str(bundle.directory.absolute()))
         change = PolicyChange(unix_s=time.time(), bundle_sha256=sha256, bundle_directory=directory)
         self.record(change)
+        self.adopted(self.assembled)
         return self.assembled.parts, memory
 
 

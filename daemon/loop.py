@@ -37,10 +37,11 @@ class TooManyFailures(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """One whole tick, for journal, metrics and views."""
+    """One whole tick, for journal, metrics and views. `before` is the memory that it began with."""
 
     snapshot: Snapshot
     assignment: Assignment
+    before: AnyMemory
     decision: Decision
     sent: Sent
     late_s: float
@@ -54,8 +55,9 @@ class Loop:
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
     decision; `lasting` gives causes that stand until something outside is mended; `between_ticks` is asked
-    before every tick, with its number and the memory, for parts and memory that change; `tell` is called with
-    every tick that was lived; `pat` feeds the watchdog, last of all.
+    before every tick, with its number and the memory, for parts and memory that change; `judge` gives causes
+    that the tick just lived has shown; `tell` is called with every tick that was lived; `pat` feeds the
+    watchdog, last of all.
     """
 
     parts: AnyParts
@@ -72,6 +74,7 @@ class Loop:
     acknowledged: list[str] = field(default_factory=list)
     lasting: Callable[[], tuple[str, ...]] = tuple
     between_ticks: Callable[[int, AnyMemory], tuple[AnyParts, AnyMemory] | None] = lambda *_: None
+    judge: Callable[[Lived], tuple[str, ...]] = lambda _lived: ()
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
     _tick: int = 0
@@ -136,6 +139,7 @@ class Loop:
         assignment = self.assignment()
         if authority is not None:
             assignment = Assignment(authority, 0.0, assignment.block)
+        before = self.memory
         started_s = perf_counter()
         decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
         compute_s = perf_counter() - started_s
@@ -143,8 +147,9 @@ class Loop:
         if sent.alarm:
             self._alarms = (sent.alarm,)
         self._tick += 1
-        lived = Lived(snapshot, assignment, decision, sent, late_s, compute_s, self.policy_latency())
+        lived = Lived(snapshot, assignment, before, decision, sent, late_s, compute_s, self.policy_latency())
         self._last = lived
+        self._alarms = (*self._alarms, *self.judge(lived))
         self.tell(lived)
         return lived
 

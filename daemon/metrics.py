@@ -239,11 +239,31 @@ def _safety(f: Figures) -> Families:
     yield _counter("anomaly_trip_episodes", text, counts.anomaly_episodes)
     text = "1 when the detector's tripping tier is calibrated on this site, else it only flags."
     yield _gauge("anomaly_calibrated", text, float(f.about.anomaly_calibrated))
+    yield from _judged(f)
     if f.decision is not None:
         flagged = len(f.decision.anomaly.flags)
         yield _gauge("anomaly_flagged_features", "Features flagged in the newest tick.", flagged)
     rows = {rule: float(count) for rule, count in f.interventions.items()}
     yield _counters("gate_interventions", "Changes the safety gate made to what was asked.", "rule", rows)
+
+
+def _judged(f: Figures) -> Families:
+    runs = {"live": f.judgements.live, "shadow": f.judgements.shadow}
+    text = "Time in which the policy was compared with the fallback, one of them by its twin, in whole hours."
+    seconds = {run: 3600.0 * told.hours for run, told in runs.items()}
+    yield _gauges("judged_seconds", text, "run", seconds)
+    family = GaugeMetricFamily(
+        "sunkeep_judged_excess_ratio",
+        "What the policy cost more than the fallback; the bounds hold 99 % each, at any time.",
+        labels=["run", "quantity", "bound"],
+    )
+    for run, told in runs.items():
+        for quantity, beside in (("export", told.export), ("j", told.j)):
+            rows = {"estimate": beside.excess, "low": beside.low, "high": beside.high}
+            for bound, value in rows.items():
+                if beside.excess is not None and value is not None and isfinite(value):
+                    family.add_metric([run, quantity, bound], value)
+    yield family
 
 
 def _edges(f: Figures) -> Families:

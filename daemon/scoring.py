@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, ImbalanceOf
-from core.metering import avoidable_import_w, exported_w, imported_w
-from core.roles import Role
+from core.metering import avoidable_import_w, curtailable_w, exported_w, imported_w
 from core.site import ZERO, Phases, Site, per_phase
+from core.swing import Swing, swing
 
 AVOIDABLE_WEIGHT = 0.5
 """What a watt-hour bought in vain costs, against one given away."""
@@ -26,30 +26,6 @@ FRAMES_WINDOW_S = 9.0
 """Zigbee's broadcast table holds eight broadcasts for nine seconds."""
 TOLERANCE_W = 1e-6
 """For rounding in the check's own arithmetic."""
-
-
-@dataclass(slots=True)
-class Swing:
-    """Counts the reversals of one phase's action.
-
-    The reference follows the action while it moves on in the held direction; a move of more than
-    `REVERSAL_W` away from it sets a direction, and counts when that is the opposite of the held one.
-    """
-
-    reference_w: float = 0.0
-    direction: int = 0
-    reversals: int = 0
-
-    def move(self, action_w: float) -> None:
-        """Take the action of the next second."""
-        away_w = action_w - self.reference_w
-        way = (away_w > 0.0) - (away_w < 0.0)
-        if abs(away_w) > REVERSAL_W:
-            if self.direction and way != self.direction:
-                self.reversals += 1
-            self.direction, self.reference_w = way, action_w
-        elif way == self.direction:
-            self.reference_w = action_w
 
 
 def unsafe_reasons(
@@ -105,7 +81,8 @@ class Score:
     _capacity_w: Phases = ZERO
     _action_w: Phases = ZERO
     _sent_at_s: float = -inf
-    _swings: tuple[Swing, Swing, Swing] = field(default_factory=lambda: (Swing(), Swing(), Swing()))
+    _swings: list[Swing] = field(default_factory=lambda: [Swing()] * 3)
+    _reversals: int = 0
     _recent_w: deque[float] = field(default_factory=lambda: deque(maxlen=PEAK_WINDOW_S))
     _frames_at_s: deque[float] = field(default_factory=deque)
 
@@ -120,8 +97,7 @@ class Score:
         fresh = Score(self.site)
         fresh._action_w, fresh._sent_at_s = self._action_w, self._sent_at_s
         fresh._frames_at_s.extend(self._frames_at_s)
-        for new, old in zip(fresh._swings, self._swings, strict=True):
-            new.reference_w, new.direction = old.reference_w, old.direction
+        fresh._swings = list(self._swings)
         return fresh
 
     def frame(
@@ -147,22 +123,18 @@ class Score:
         export_w = exported_w(grid_w, metering)
         self._export_ws += export_w
         self._import_ws += imported_w(grid_w, metering)
-        self._avoidable_ws += avoidable_import_w(self._curtailable_w(slaves_w), grid_w, metering)
+        placed_w = curtailable_w(slaves_w, self._capacity_w, self.site.role)
+        self._avoidable_ws += avoidable_import_w(placed_w, grid_w, metering)
         self._peaks(export_w)
         a, b, c = grid_w
         mean = (a + b + c) / 3.0
         self._imbalance += sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 3.0)
         if action_w != self._action_w:
-            for swing, new, old in zip(self._swings, action_w, self._action_w, strict=True):
+            for phase, (new, old) in enumerate(zip(action_w, self._action_w, strict=True)):
                 self.changes += abs(new - old) > CHANGE_W
-                swing.move(new)
+                self._swings[phase], is_reversal = swing(self._swings[phase], new, REVERSAL_W)
+                self._reversals += is_reversal
             self._action_w = action_w
-
-    def _curtailable_w(self, slaves_w: Phases) -> Phases:
-        """What could have been placed otherwise: the draw of absorbers, the unused room of generators."""
-        if self.site.role is Role.ABSORB:
-            return slaves_w
-        return per_phase([max(0.0, c - p) for c, p in zip(self._capacity_w, slaves_w, strict=True)])
 
     def _peaks(self, export_w: float) -> None:
         recent = self._recent_w
@@ -185,7 +157,7 @@ class Score:
             "peak_export_w": self.peak_export_w,
             "peak10s_export_w": self.peak10s_export_w,
             "setpoint_changes_per_min": self.changes / 3.0 / minutes,
-            "reversals_per_min": sum(swing.reversals for swing in self._swings) / 3.0 / minutes,
+            "reversals_per_min": self._reversals / 3.0 / minutes,
             "imbalance_std_w": self._imbalance / max(self.seconds, 1),
             "frames_sent": self.frames_sent,
             "max_frames_per_9s": self.max_frames_per_9s,

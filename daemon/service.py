@@ -19,8 +19,8 @@ from typing import Any
 from core.modes import Assignment, assign
 from core.parts import cold_start
 from daemon import notify
-from daemon.assembly import Assembled, assemble_from
-from daemon.chronicle import Chronicle
+from daemon.assembly import Assembled, assemble_from, describe_fallback
+from daemon.chronicle import JUDGE, Chronicle
 from daemon.clock import Pace, boottime_s, local_hour, wall_moment
 from daemon.control import Control, serve_control
 from daemon.doors import StartError, open_meter, open_radio
@@ -28,6 +28,7 @@ from daemon.emission import Emitter
 from daemon.figures import Figures
 from daemon.hot_swap import HotSwap, policy_name, wish
 from daemon.journal import Journal
+from daemon.judging import Judging
 from daemon.log import log
 from daemon.loop import Loop
 from daemon.records import Start
@@ -91,7 +92,8 @@ class Service:
                 hour = partial(local_hour, settings.zone())
                 senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
                 totals = TotalsFile(state / "totals.json")
-                figures = Figures(site, self._about(assembled), boottime_s(), totals.load())
+                carried = totals.load()
+                figures = Figures(site, self._about(assembled), boottime_s(), carried)
                 reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
                 chronicle = Chronicle(
                     journal=self._journal(),
@@ -118,6 +120,7 @@ class Service:
                 chronicle.lived = swap.tick_lived
                 loop = self._loop(swap, senses, emitter, chronicle, reloader)
                 loop.lasting = standing_file.causes
+                chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
                 async with (
                     _status(settings, figures, chronicle) as server,
                     _operators(state, loop, chronicle, swap),
@@ -153,6 +156,16 @@ class Service:
         )
         chronicle.loop = loop
         return loop
+
+    def _judging(self, swap: HotSwap, chronicle: Chronicle, carried: dict[str, Any] | None) -> Judging:
+        """The judge, with the evidence that it had gathered about this policy and this fallback."""
+        settings = self.settings
+        fallback, site = describe_fallback(settings), settings.core_site()
+        judging = Judging(site, fallback, settings.radio.ttl_s, chronicle.event)
+        judging.adopt(swap.assembled)
+        judging.restore((carried or {}).get(JUDGE))
+        swap.adopted = judging.adopt
+        return judging
 
     async def _live(
         self,

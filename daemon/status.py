@@ -8,6 +8,7 @@ from core.site import PHASE_NAMES
 from daemon import words
 from daemon.figures import Figures
 from daemon.ledger import Energy
+from daemon.telemetry import Beside, Judgement
 
 JOULES_PER_WH = 3600.0
 STALE_AFTER_S = 2.5
@@ -176,6 +177,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "anomalous_ticks": figures.counts.anomalous_ticks,
         "anomaly_trips": figures.counts.anomaly_trips,
         "anomaly_calibrated": figures.about.anomaly_calibrated,
+        "judged": _judgement(figures.judgements.live),
+        "judged_in_shadow": _judgement(figures.judgements.shadow),
         "inference_ms": [_ms(q) for q in figures.recent_inference.quantiles((0.5, 0.95, 0.99))],
         "compute_ms": [_ms(q) for q in figures.recent_compute.quantiles((0.5, 0.95, 0.99))],
         "lateness_ms": [_ms(q) for q in figures.recent_lateness.quantiles((0.5, 0.95, 0.99))],
@@ -183,6 +186,22 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "log_lines_dropped": figures.house.log_lines_dropped_total,
         "journal_bytes": figures.house.journal_bytes,
         "journal_records_dropped": figures.house.journal_records_dropped_total,
+    }
+
+
+def _judgement(told: Judgement) -> dict[str, Any]:
+    return {"hours": told.hours, "export": _beside(told.export), "j": _beside(told.j)}
+
+
+def _beside(beside: Beside) -> dict[str, Any]:
+    """The policy beside the fallback's twin."""
+    return {
+        "own_wh": round(beside.own_wh, 2),
+        "twin_wh": round(beside.twin_wh, 2),
+        "excess": None if beside.excess is None else round(beside.excess, 4),
+        "low": round(beside.low, 4),
+        "high": round(beside.high, 4) if isfinite(beside.high) else None,
+        "verdict": beside.verdict,
     }
 
 

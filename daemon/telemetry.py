@@ -1,6 +1,7 @@
 """What the loop tells the figures beside snapshot and decision: who we are, and how the edges are doing."""
 
 from dataclasses import dataclass
+from math import inf
 
 from core.modes import Mode
 
@@ -64,3 +65,39 @@ class HouseStatistics:
     journal_bytes: int = 0
     journal_records_dropped_total: int = 0
     failed_ticks_total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """One quantity of the policy beside the fallback's twin: both in Wh, and where own / twin - 1 lies.
+
+    `excess` is as seen, None while the twin has none; `low` and `high` bound it (99 % each, at any time).
+    """
+
+    own_wh: float = 0.0
+    twin_wh: float = 0.0
+    excess: float | None = None
+    low: float = -1.0
+    high: float = inf
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse``, or ``open`` while the bounds hold zero between them."""
+        return "better" if self.high < 0.0 else "worse" if self.low > 0.0 else "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was seen of the policy beside the fallback, in whole hours."""
+
+    hours: int = 0
+    export: Beside = Beside()
+    j: Beside = Beside()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """`live`: the policy where it was meant to act, the fallback by its twin. `shadow`: the reverse."""
+
+    live: Judgement = Judgement()
+    shadow: Judgement = Judgement()

@@ -22,9 +22,11 @@ RADIO_LOST_S = 5.0
 """Longest time without the radio before the site rests until it is known again."""
 POLICY_LATENCY_MAX_S = 0.010
 """A policy that took longer has not answered in time."""
-SUSPICIONS, SUSPICIONS_S = 3, 3600.0
-"""So many stops by a diverging loop within this time are a turned sign (`meter_sign`): it is met again after
-each of them, while a cloud's edge was mistaken for one once in 52 h (docs/safety-campaigns.md)."""
+SUSPICIONS, SUSPICIONS_S = 3, 600.0
+"""So many stops by a diverging loop within this time are a turned sign (`meter_sign`): where it is dangerous
+it is met again some 45 s after each of them. Clouds over a large generator, on slaves that answer later than
+is known, look like one up to eight times a day, never three times in 17 minutes (docs/safety-campaigns.md).
+"""
 STARTING = "starting"
 """The one cause that nobody else can raise: before the first good samples nothing can be lost, so an alarm of
 this name would blind a running site. From outside it is an unknown name like any other."""

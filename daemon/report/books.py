@@ -81,9 +81,10 @@ class Books:
         elif isinstance(record, Continuation):
             if self._life is None or self._life.start != record.start:
                 self._begin(record.start)
-        elif isinstance(record, Event):
-            if record.event == "configuration_reloaded" and self._life is not None:
-                _reload(self._life.figures, record)
+        elif (
+            isinstance(record, Event) and record.event == "configuration_reloaded" and self._life is not None
+        ):
+            _reload(self._life.figures, record)
 
     def total(self) -> Account:
         """All days together."""

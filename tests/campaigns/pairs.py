@@ -119,6 +119,7 @@ async def running_pair(
     slaves: tuple[Slave, ...],
     trace: Trace | None = None,
     seed: int = 0,
+    more: str = "",
 ) -> AsyncIterator[Pair]:
     """A whole pair whose daemon's loop is at hand. Several may run in one event loop."""
     loops: list[Loop] = []
@@ -138,7 +139,7 @@ async def running_pair(
         return loop
 
     folder.mkdir(exist_ok=True)
-    async with whole(folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed) as running:
+    async with whole(folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed, more=more) as running:
         with patch.object(daemon.service, "Loop", kept):
             async with asyncio.timeout(30):
                 while not loops:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.metering import avoidable_import_w, exported_w, imported_w, level
+from core.metering import (
+    avoidable_import_w,
+    curtailable_w,
+    exported_w,
+    imported_w,
+    level,
+    unavoidable_export_w,
+)
+from core.roles import Role
 from core.site import Metering, Phases
 from tests.core.examples import grids
 
@@ -88,3 +96,27 @@ def test_avoidable_import_is_what_the_slaves_drew_from_the_grid() -> None:
     assert avoidable_import_w(slaves_w, (-1.0, 0.0, 0.0), Metering.NET) == 0.0
     assert avoidable_import_w(slaves_w, (-1.0, -1.0, -1.0), Metering.PER_PHASE) == 0.0
     assert avoidable_import_w((100.0, 0.0, 0.0), (900.0, 0.0, 0.0), Metering.NET) == 100.0
+
+
+def test_what_could_have_been_placed_otherwise() -> None:
+    slaves_w, capacity_w = (100.0, 200.0, 900.0), (500.0, 500.0, 500.0)
+    assert curtailable_w(slaves_w, capacity_w, Role.ABSORB) == slaves_w
+    assert curtailable_w(slaves_w, capacity_w, Role.GENERATE) == (400.0, 300.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("role", "metering", "expected_w"),
+    [
+        (Role.ABSORB, Metering.NET, 500.0),  # 2000 W out, 1500 W of slaves
+        (Role.ABSORB, Metering.PER_PHASE, 2500.0),  # phase a exports more than its slaves take
+        (Role.GENERATE, Metering.NET, 2000.0),
+        (Role.GENERATE, Metering.PER_PHASE, 3000.0),
+    ],
+)
+def test_what_is_exported_whatever_the_slaves_do(role: Role, metering: Metering, expected_w: float) -> None:
+    bare_w, capacity_w = (-3000.0, 0.0, 1000.0), (500.0, 500.0, 500.0)
+    assert unavoidable_export_w(bare_w, capacity_w, role, metering) == expected_w
+
+
+def test_nothing_is_unavoidable_with_room_to_spare() -> None:
+    assert unavoidable_export_w((-900.0, 0.0, 0.0), (500.0,) * 3, Role.ABSORB, Metering.NET) == 0.0

@@ -10,7 +10,7 @@ from core.decision import Anomaly, Authority, Intervention
 from core.snapshot import SlaveState
 from daemon.figures import Figures
 from daemon.metrics import Exposition
-from daemon.telemetry import Cost
+from daemon.telemetry import Beside, Cost, Judgement, Judgements
 from tests.daemon.feeder import ABOUT, SITE, House, decision, feed, snapshot
 
 
@@ -29,7 +29,8 @@ def figures() -> Figures:
     )
     reported = tuple(SlaveState(True, 100.0, 2.0) for _ in SITE.slaves)
     seen = snapshot(house.at_s + 1.0, (1.0, 2.0, -3.5), slaves=reported)
-    made.update(seen, eventful, cost=Cost(0.001, 0.0, 0.0001))
+    judged = Judgement(12, Beside(400.0, 600.0, -1.0 / 3.0, -0.5, -0.1), Beside(700.0, 800.0, -0.125))
+    made.update(seen, eventful, cost=Cost(0.001, 0.0, 0.0001), judgements=Judgements(live=judged))
     return made
 
 
@@ -107,3 +108,17 @@ def test_promtool_finds_nothing_to_say(figures: Figures) -> None:
     for text in (Exposition(figures).render(0.0), Exposition(Figures(SITE, ABOUT, 0.0)).render(0.0)):
         check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
         assert (check.returncode, check.stdout + check.stderr) == (0, b"")
+
+
+def test_what_the_judge_says_has_no_series_where_it_is_not_settled(figures: Figures) -> None:
+    found = samples(Exposition(figures).render(0.0))
+    assert found["sunkeep_judged_seconds{run=live}"] == 12 * 3600.0
+    assert found["sunkeep_judged_seconds{run=shadow}"] == 0.0
+    ratio = "sunkeep_judged_excess_ratio{{bound={}}}{{quantity={}}}{{run=live}}"
+    assert found[ratio.format("estimate", "export")] == pytest.approx(-1.0 / 3.0)
+    assert found[ratio.format("low", "export")] == -0.5
+    assert found[ratio.format("high", "export")] == -0.1
+    assert found[ratio.format("estimate", "j")] == -0.125
+    assert found[ratio.format("low", "j")] == -1.0
+    assert ratio.format("high", "j") not in found
+    assert len([name for name in found if name.startswith("sunkeep_judged_excess_ratio")]) == 5

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
 from core.site import Metering, Phases, Site, Slave
-from daemon.scoring import Score, Swing, unsafe_reasons
+from daemon.scoring import Score, unsafe_reasons
 
 SITE = Site(slaves=tuple(Slave(i, f"s{i}", i % 3, 3000) for i in range(6)))
 PER_PHASE = replace(SITE, metering=Metering.PER_PHASE)
@@ -70,26 +70,6 @@ def test_peak_of_ten_seconds_is_the_highest_moving_average() -> None:
 def test_imbalance_is_the_population_deviation() -> None:
     got = scored(SITE, [((300.0, 0.0, -300.0), (0.0,) * 3), ((0.0,) * 3, (0.0,) * 3)])
     assert got["imbalance_std_w"] == pytest.approx(300 * (2 / 3) ** 0.5 / 2)
-
-
-@pytest.mark.parametrize(
-    ("actions", "reversals"),
-    [
-        ([0, 150, 300, 450], 0),
-        ([0, 150, 40], 1),
-        ([0, 150, 60], 0),  # 90 W back is no reversal
-        ([0, 150, 200, 90], 1),  # the reference followed to 200
-        ([0, 90, 180, 60], 1),  # 90 sets no direction, 180 does, 60 turns it
-        ([0, 150, 60, 150, 60, 150], 0),
-        ([0, 150, 0, 150, 0], 3),
-        ([0, -150, 0], 1),
-    ],
-)
-def test_reversals(actions: list[float], reversals: int) -> None:
-    swing = Swing()
-    for action in actions:
-        swing.move(action)
-    assert swing.reversals == reversals
 
 
 def test_changes_and_reversals_are_per_minute_and_phase() -> None:

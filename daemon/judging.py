@@ -1,0 +1,155 @@
+"""The judge at work: twins live beside the loop, and what the policy did worse than they is told.
+
+It comes after the frames of a tick have left and holds nothing up. What it finds is the cause `rollback` of
+the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.decision import Authority, State
+from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
+from core.site import Site, per_phase
+from daemon.assembly import Assembled
+from daemon.evidence_record import from_record, to_record
+from daemon.ledger import GAP_S
+from daemon.log import log
+from daemon.loop import Lived
+from daemon.scoring import AVOIDABLE_WEIGHT
+from daemon.telemetry import Beside, Judgement, Judgements
+from models.policy import NoPolicy, OnnxPolicy
+from models.twin import Twin, TwinMemory, TwinTick, fallback_twin, policy_twin
+from safety.evidence import Pairs, bounds
+from safety.judge import ALPHA, SPAN_S, WH, Evidence, Second, judge, totals
+
+ROLLBACK = "rollback"
+
+
+@dataclass(slots=True)
+class Judged:
+    """One twin beside the loop, and what was found so far of the policy against the fallback."""
+
+    twin: Twin
+    evidence: Evidence = field(default_factory=Evidence)
+    said: Judgement | None = None
+    memory: TwinMemory = Twin.cold
+
+    def judgement(self) -> Judgement:
+        """For people: changes once in two hours of judged time."""
+        hours = round(self.evidence.export.spans * SPAN_S / WH)
+        if self.said is None or self.said.hours != hours:
+            export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
+            self.said = Judgement(hours, export, j)
+        return self.said
+
+
+@dataclass(slots=True)
+class Judging:
+    """Judges every tick.
+
+    `live` is the policy where it was meant to act, beside the fallback's twin; `shadow` is the policy's twin
+    where the fallback was, which can roll back nothing. `fallback` names its law and gains, `subject` who is
+    judged against whom: evidence about another pair is worth nothing. `event` records a rollback in journal
+    and log. `adopt` has to be called before the first tick.
+    """
+
+    site: Site
+    fallback: str
+    ttl_s: float
+    event: Callable[..., None]
+    subject: str = field(init=False, default="")
+    live: Judged = field(init=False)
+    shadow: Judged = field(init=False)
+    _at_s: float | None = None
+    _was_anomalous: bool = False
+    _was_rolled_back: bool = False
+    _is_broken: bool = False
+
+    def adopt(self, assembled: Assembled) -> None:
+        """Judge the policy that is in force from now on."""
+        parts, bundle = assembled.parts, assembled.bundle
+        subject = f"{'no policy' if bundle is None else bundle.sha256} against {self.fallback}"
+        if subject == self.subject:
+            return
+        policy = NoPolicy() if bundle is None else OnnxPolicy(bundle)
+        self.subject = subject
+        self.live = Judged(fallback_twin(parts, self.ttl_s))
+        self.shadow = Judged(policy_twin(parts, policy, self.ttl_s))
+
+    def restore(self, carried: Mapping[str, Any] | None) -> None:
+        """Go on with what `carry` left, if it is about the same pair and makes sense."""
+        if carried is not None and carried.get("subject") == self.subject:
+            self.live.evidence = from_record(carried.get("live")) or Evidence()
+            self.shadow.evidence = from_record(carried.get("shadow")) or Evidence()
+
+    def carry(self) -> dict[str, Any]:
+        """What a later run goes on with: plain values, ready for JSON."""
+        live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
+        return {"subject": self.subject, "live": live, "shadow": shadow}
+
+    def __call__(self, lived: Lived) -> tuple[str, ...]:
+        """Causes that the tick has shown."""
+        if self._is_broken:
+            return ()
+        try:
+            reasons = self._judge(lived)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the site is controlled as before
+            self._is_broken = True
+            log.exception("judge_failed", error=repr(error))
+            return ()
+        if not reasons:
+            return ()
+        self.event("rollback", reasons=list(reasons), subject=self.subject)
+        return (ROLLBACK,)
+
+    def _judge(self, lived: Lived) -> tuple[str, ...]:
+        decision, at_s = lived.decision, lived.snapshot.at_s
+        step_s = 0.0 if self._at_s is None else min(max(0.0, at_s - self._at_s), GAP_S)
+        self._at_s = at_s
+        causes = decision.verdict.causes
+        tripped = "anomaly" in causes and not self._was_anomalous
+        is_rolled_back = ROLLBACK in causes
+        if self._was_rolled_back and not is_rolled_back:  # an operator gives the policy another chance
+            self.live.evidence = Evidence()
+        self._was_anomalous, self._was_rolled_back = "anomaly" in causes, is_rolled_back
+        real = TwinTick(lived.snapshot.grid_power_w, decision.sight.model_w, decision.sight.command_w)
+        other, self.live.memory = self._step(self.live, lived)
+        would, self.shadow.memory = self._step(self.shadow, lived)
+        is_known = decision.verdict.state is not State.INIT and decision.sight.fresh and not is_rolled_back
+        whose = decision.authority if is_known else None
+        is_shadowed = whose is Authority.FALLBACK and decision.wished_w is not None
+        shadowed = self._second(would, real, lived) if is_shadowed else None
+        _, self.shadow.evidence = judge(at_s, step_s, shadowed, False, self.shadow.evidence)
+        second = self._second(real, other, lived) if whose is Authority.POLICY else None
+        reasons, self.live.evidence = judge(at_s, step_s, second, tripped, self.live.evidence)
+        return () if is_rolled_back else reasons
+
+    def judgements(self) -> Judgements:
+        """For people."""
+        return Judgements(self.live.judgement(), self.shadow.judgement())
+
+    def _step(self, judged: Judged, lived: Lived) -> tuple[TwinTick, TwinMemory]:
+        accepted = lived.sent.accepted
+        return judged.twin.step(lived.snapshot, lived.decision, lived.before, accepted, judged.memory)
+
+    def _second(self, policy: TwinTick, fallback: TwinTick, lived: Lived) -> Second:
+        """What nobody can help is left out: it is the same for both and would hide what is not."""
+        sight, site = lived.decision.sight, self.site
+        cells = zip(lived.snapshot.grid_power_w, sight.model_w, strict=True)
+        bare_w = per_phase([g - sight.sign * m for g, m in cells])
+        beyond_w = unavoidable_export_w(bare_w, sight.capacity_w, site.role, site.metering)
+
+        def cost_w(tick: TwinTick) -> tuple[float, float]:
+            export_w = max(0.0, exported_w(tick.grid_power_w, site.metering) - beyond_w)
+            placed_w = curtailable_w(tick.slaves_w, sight.capacity_w, site.role)
+            bought_w = avoidable_import_w(placed_w, tick.grid_power_w, site.metering)
+            return export_w, export_w + AVOIDABLE_WEIGHT * bought_w
+
+        (own_export_w, own_j_w), (twin_export_w, twin_j_w) = cost_w(policy), cost_w(fallback)
+        return Second(own_export_w, own_j_w, policy.action_w, twin_export_w, twin_j_w, fallback.action_w)
+
+
+def _beside(pairs: Pairs) -> Beside:
+    around = bounds(pairs, ALPHA)
+    return Beside(pairs.x, pairs.y, pairs.excess, around.low, around.high)

@@ -1,0 +1,209 @@
+"""Twins: what one of the two controllers would have made of the seconds in which the other was in charge.
+
+A twin lives through the same readings with slaves of its own, which are the believed ones (`core.sight`): the
+meter it sees is the real one, less what the real slaves are believed to draw, plus what its own are. So what
+the sun gave and the house took is the same for both, and all that differs is who acted. A twin that commands
+what was really commanded sees exactly what was really measured.
+
+While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
+goes its own way for as long as the other is meant to act.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from typing import Any
+
+from core.allocation import totals_w
+from core.decision import Anomaly, Authority, Decision, Send, Source, State, Verdict
+from core.parts import Findings, Memory, Parts, Policy
+from core.sight import Sight, look
+from core.site import Phases, per_phase
+from core.snapshot import Air, Snapshot
+from core.tick import decide
+
+FRAME_S = 0.05
+"""From the tick until the coordinator has accepted a frame, until one was timed."""
+
+
+class _Blind:
+    """In the place of observer and policy of a twin that needs none."""
+
+    cold = ()
+
+    def observe(
+        self, _snapshot: Snapshot, _sight: Sight, _memory: tuple[()]
+    ) -> tuple[Sequence[float], tuple[()]]:
+        """No features."""
+        return (), ()
+
+    def propose(self, _observation: Sequence[float], _memory: tuple[()]) -> tuple[None, tuple[()]]:
+        """No wish."""
+        return None, ()
+
+
+class _Unwatched:
+    """In the place of the detector: nothing is unusual."""
+
+    cold = None
+
+    def inspect(
+        self, _snapshot: Snapshot, _observation: Sequence[float], _wished_w: Phases | None, _memory: None
+    ) -> tuple[Anomaly, None]:
+        """Nothing."""
+        return Anomaly(), None
+
+
+class _Obedient:
+    """A supervisor that rests when the real one does, and holds what is on air without a sample."""
+
+    cold = None
+
+    def step(
+        self, _snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, _memory: None
+    ) -> tuple[Verdict, None]:
+        """Rest, hold, or let whoever is meant to act."""
+        if authority is Authority.REST:
+            return Verdict(State.SAFE_STOP, Source.REST, ()), None
+        if not sight.fresh:
+            return Verdict(State.HOLD, Source.HOLD, ()), None
+        if authority is Authority.POLICY and findings.policy_answered:
+            return Verdict(State.RL_ACTIVE, Source.POLICY, ()), None
+        return Verdict(State.PI_FALLBACK, Source.FALLBACK, ()), None
+
+
+@dataclass(frozen=True, slots=True)
+class TwinMemory:
+    """What the twin carries: its memory, the setpoints it has on air and since when.
+
+    `memory` is None while the twin is the real controller. `frame_s` is how long the coordinator took to
+    accept the newest real frame; `has_sent` and `real_sent_at_s` (of the tick) say who sent in the last tick.
+    """
+
+    memory: Memory[Any, Any, Any, Any, Any] | None = None
+    setpoints_w: tuple[int, ...] = ()
+    sent_at_s: float = -inf
+    frame_s: float = FRAME_S
+    has_sent: bool = False
+    real_sent_at_s: float = -inf
+
+
+@dataclass(frozen=True, slots=True)
+class TwinTick:
+    """One second of the twin: what its meter reads, what its slaves draw or feed, what it has on air."""
+
+    grid_power_w: Phases
+    slaves_w: Phases
+    action_w: Phases
+
+
+class Twin:
+    """One controller in a world of its own.
+
+    Args:
+        parts: of the real controllers; `fallback_twin` and `policy_twin` choose from them.
+        whose: the authority that this twin acts with, and whose seconds it does not part in.
+        ttl_s: how long slaves follow a frame.
+    """
+
+    cold = TwinMemory()
+
+    def __init__(self, parts: Parts[Any, Any, Any, Any, Any], whose: Authority, ttl_s: float) -> None:
+        self._parts = replace(parts, detector=_Unwatched(), supervisor=_Obedient())
+        self._whose, self._ttl_s = whose, ttl_s
+
+    def step(
+        self,
+        snapshot: Snapshot,
+        decision: Decision,
+        before: Memory[Any, Any, Any, Any, Any],
+        accepted: bool | None,
+        memory: TwinMemory,
+    ) -> tuple[TwinTick, TwinMemory]:
+        """Live one tick beside the real one.
+
+        Args:
+            snapshot: what the real controller saw.
+            decision: what it decided.
+            before: its memory before it decided.
+            accepted: what became of its frames, None when it sent none.
+            memory: the twin's own.
+        """
+        memory = _timed(snapshot, memory)
+        if decision.authority in (self._whose, Authority.REST):
+            sight, sent_at_s = decision.sight, _when(snapshot, accepted)
+            same = TwinTick(snapshot.grid_power_w, sight.model_w, sight.command_w)
+            return same, replace(memory, memory=None, has_sent=False, real_sent_at_s=sent_at_s)
+        if memory.memory is None:
+            memory = self._parted(snapshot, before, memory)
+        seen = self._seen(snapshot, decision, memory)
+        return self._live(seen, snapshot, decision, accepted, memory)
+
+    def _parted(
+        self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
+    ) -> TwinMemory:
+        """The twin where the real controllers are now."""
+        air, own = snapshot.on_air, replace(before, seen=None, watch=None)
+        return replace(memory, memory=own, setpoints_w=air.setpoints_w, sent_at_s=snapshot.at_s - air.age_s)
+
+    def _seen(self, snapshot: Snapshot, decision: Decision, memory: TwinMemory) -> Snapshot:
+        """What the twin's meter reads, and what it has on air."""
+        assert memory.memory is not None
+        site, age_s = self._parts.site, snapshot.at_s - memory.sent_at_s
+        air = Air()
+        if age_s <= self._ttl_s and memory.setpoints_w:
+            air = Air(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
+        seen = replace(snapshot, on_air=air, alarms=(), acknowledged=())
+        own, _ = look(site, seen, memory.memory.belief)
+        real = decision.sight
+        cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
+        return replace(seen, grid_power_w=per_phase([g + real.sign * (m - r) for g, r, m in cells]))
+
+    def _live(
+        self,
+        seen: Snapshot,
+        snapshot: Snapshot,
+        decision: Decision,
+        accepted: bool | None,
+        memory: TwinMemory,
+    ) -> tuple[TwinTick, TwinMemory]:
+        assert memory.memory is not None
+        authority = Authority.REST if decision.verdict.source is Source.REST else self._whose
+        own, following = decide(seen, authority, memory.memory, self._parts)
+        tick = TwinTick(seen.grid_power_w, own.sight.model_w, own.sight.command_w)
+        is_refused = accepted is False or (accepted is None and "radio_down" in snapshot.alarms)
+        has_sent = own.send is not Send.NOTHING and not is_refused
+        if has_sent:
+            sent_at_s = snapshot.at_s + memory.frame_s
+            memory = replace(memory, setpoints_w=own.setpoints_w, sent_at_s=sent_at_s)
+        real_sent_at_s = _when(snapshot, accepted)
+        return tick, replace(memory, memory=following, has_sent=has_sent, real_sent_at_s=real_sent_at_s)
+
+
+def fallback_twin(parts: Parts[Any, Any, Any, Any, Any], ttl_s: float) -> Twin:
+    """Of the fallback, for the seconds of the policy."""
+    blind = _Blind()
+    return Twin(replace(parts, observer=blind, policy=blind), Authority.FALLBACK, ttl_s)
+
+
+def policy_twin(parts: Parts[Any, Any, Any, Any, Any], policy: Policy[Any], ttl_s: float) -> Twin:
+    """Of the policy, for the seconds of the fallback: what a shadow run would have been worth.
+
+    Args:
+        policy: an instance of its own, so that its latency is not taken for the real one's.
+    """
+    return Twin(replace(parts, policy=policy), Authority.POLICY, ttl_s)
+
+
+def _when(snapshot: Snapshot, accepted: bool | None) -> float:
+    return snapshot.at_s if accepted else -inf
+
+
+def _timed(snapshot: Snapshot, memory: TwinMemory) -> TwinMemory:
+    """A real frame that was sent in the tick before tells how long the coordinator takes."""
+    if not (memory.real_sent_at_s > -inf and snapshot.on_air.age_s < inf):
+        return memory
+    sent_at_s = snapshot.at_s - snapshot.on_air.age_s
+    if memory.has_sent:
+        memory = replace(memory, sent_at_s=sent_at_s)
+    return replace(memory, frame_s=max(0.0, sent_at_s - memory.real_sent_at_s))
