@@ -159,7 +159,9 @@ class Books:
 
 
 def _reload(figures: Figures, event: Event) -> None:
-    """What `daemon.reload` did to the figures then."""
+    """What `daemon.reload` did to the figures then; other events change nothing."""
+    if event.event != "configuration_reloaded":
+        return
     try:
         mode = Mode(event.detail.get("mode"))
     except ValueError:

@@ -188,7 +188,7 @@ def test_damaged_evidence_is_none(damage: dict[str, Any] | None) -> None:
 
 def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     judge, lived = judging(), ticks(3)
-    broken = replace(lived[0], before=None)
+    broken = replace(lived[0], before=None)  # type: ignore[arg-type]
     assert judge(broken) == ()
     assert judge(lived[1]) == ()
     assert judge.live.evidence == Evidence()
