@@ -102,12 +102,11 @@ class Figures:
         self.recent_inference, self.recent_compute, self.recent_lateness = Recent(), Recent(), Recent()
         self.series: deque[Point] = deque(maxlen=SERIES_POINTS)
         self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
-        self._five = Rolling(10.0, 30, 4)
+        self._five = Rolling(10.0, 30, 2)
         self._movements = tuple(Movement() for _ in range(3))
         self._placement = Placement()
         self._trip_at_s: float | None = None
         self._report_ages_s: tuple[float, ...] = ()
-        self._asked_total = 0
 
     def adopt(self, site: Site, about: About) -> None:
         """Take over new settings; totals stay."""
@@ -144,14 +143,13 @@ class Figures:
         before, self.snapshot = self.decision, snapshot
         self.decision, self.cost, self.local = decision, cost, local
         self.meter, self.radio = meter or self.meter, radio or self.radio
-        asked = 0 if radio is None else radio.reports_asked_total
         self.house, self.judgements = house or self.house, judgements or self.judgements
         self.ticks += 1
         self.source_s[decision.verdict.source] += max(0.0, step_s)
         self._count_costs(cost)
         if decision.send is not Send.NOTHING:
             self.frames[decision.send] += frames_sent
-        self._count_movement(snapshot, asked)
+        self._count_movement(snapshot)
         self._count_safety(before, decision, snapshot.at_s)
         self._tell_changes(before, decision)
         self._measure(snapshot, decision, baseline_grid_power_w, step_s)
@@ -179,13 +177,8 @@ class Figures:
     def changes_per_min(self, at_s: float) -> tuple[float, float]:
         """(changes, reversals) of the setpoints on air per minute and phase, over the last five minutes."""
         minutes = min(300.0, max(60.0, at_s - self.started_at_s)) / 60.0
-        changes, reversals, _, _ = self._five.sums(at_s)
+        changes, reversals = self._five.sums(at_s)
         return changes / 3.0 / minutes, reversals / 3.0 / minutes
-
-    def ack_rate(self, at_s: float) -> float | None:
-        """Reports heard per report asked for, over the last five minutes; None while none was asked for."""
-        _, _, asked, heard = self._five.sums(at_s)
-        return min(1.0, heard / asked) if asked > 0.0 else None
 
     def imbalance_w(self) -> tuple[float, float] | None:
         """Population standard deviation over the phases: (setpoints on air, grid power)."""
@@ -220,7 +213,7 @@ class Figures:
             self.inference.observe(cost.inference_s)
             self.recent_inference.observe(cost.inference_s)
 
-    def _count_movement(self, snapshot: Snapshot, asked_total: int) -> None:
+    def _count_movement(self, snapshot: Snapshot) -> None:
         changes = reversals = 0
         on_air = zip(self._movements, snapshot.on_air.action_w, strict=True)
         for phase, (movement, action_w) in enumerate(on_air):
@@ -230,12 +223,9 @@ class Figures:
             changes, reversals = changes + changed, reversals + reversal
         ages_s = tuple(state.report_age_s for state in snapshot.slaves)
         before_s = self._report_ages_s if len(self._report_ages_s) == len(ages_s) else ages_s
-        heard = sum(now < then for now, then in zip(ages_s, before_s, strict=True))
+        self.reports_heard += sum(now < then for now, then in zip(ages_s, before_s, strict=True))
         self._report_ages_s = ages_s
-        self.reports_heard += heard
-        asked = max(0, asked_total - self._asked_total)
-        self._asked_total = max(self._asked_total, asked_total)
-        self._five.add(snapshot.at_s, changes, reversals, asked, heard)
+        self._five.add(snapshot.at_s, changes, reversals)
 
     def _count_safety(self, before: Decision | None, decision: Decision, at_s: float) -> None:
         verdict = decision.verdict

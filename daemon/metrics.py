@@ -281,9 +281,14 @@ def _edges(f: Figures) -> Families:
     sent = {send.value: float(count) for send, count in f.frames.items()}
     yield _counters("frames_sent", "Frames the coordinator accepted, by reason.", "reason", sent)
     yield _counter("reports_asked", "Reports of slaves that were asked for.", f.radio.reports_asked_total)
-    yield _counter("reports_heard", "Reports of slaves that were heard.", f.reports_heard)
-    if f.snapshot is not None and (rate := f.ack_rate(f.snapshot.at_s)) is not None:
-        yield _gauge("ack_ratio", "Reports heard per report asked for, last 5 minutes.", rate)
+    yield _counter(
+        "reports_heard",
+        "Reports of slaves that were heard, also those that nobody asked for.",
+        f.reports_heard,
+    )
+    if f.radio.ack_rate is not None:
+        text = "Share of the answers due in the last 5 minutes that came."
+        yield _gauge("ack_ratio", text, f.radio.ack_rate)
     text = "Lines of the log dropped because the reader was too slow."
     yield _counter("log_lines_dropped", text, f.house.log_lines_dropped_total)
     yield _gauge("journal_bytes", "Size of the journal on disk.", f.house.journal_bytes)

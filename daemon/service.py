@@ -106,7 +106,11 @@ class Service:
                         senses.reads_total, sum(senses.errors_total.values()), meter.connects, senses.read_s
                     ),
                     radio_statistics=lambda: RadioStatistics(
-                        radio.up, emitter.refused_total, radio.statistics.losses, emitter.reports_asked_total
+                        radio.up,
+                        emitter.refused_total,
+                        radio.statistics.losses,
+                        emitter.reports_asked_total,
+                        radio.quality.ack_rate(boottime_s()),
                     ),
                     keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,

@@ -155,7 +155,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
     changes, reversals = figures.changes_per_min(at_s)
     imbalance = figures.imbalance_w()
     reduction = figures.ledger.reduction_1h(at_s)
-    rate = figures.ack_rate(at_s)
+    rate = figures.radio.ack_rate
     return {
         "meter_age_s": _seconds(None if snapshot is None else snapshot.meter_age_s),
         "meter_read_ms": _ms(figures.meter.read_s),

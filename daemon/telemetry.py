@@ -49,12 +49,15 @@ class RadioStatistics:
     """Counters of the radio since the start of the daemon.
 
     `reports_asked_total` grows by the number of slaves with every accepted frame that asks for reports.
+    `ack_rate` is the share of the answers due in the last five minutes that came, None while none was due;
+    slaves answer unasked as well, so it is no quotient of counters.
     """
 
     up: bool = False
     refused_total: int = 0
     rebuilds_total: int = 0
     reports_asked_total: int = 0
+    ack_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,18 @@ def test_reversals(actions: list[float], reversals: int) -> None:
     assert count == reversals
 
 
+def test_at_first_no_direction_is_known() -> None:
+    assert Swing() == Swing(0.0, 0)
+
+
 def test_the_reference_moves_on_with_the_held_direction_only() -> None:
     held, _ = swing(Swing(), 150.0, 100.0)
     assert held == Swing(150.0, 1)
-    assert swing(held, 160.0, 100.0) == (Swing(160.0, 1), False)
+    assert swing(held, 150.5, 100.0) == (Swing(150.5, 1), False)
+    assert swing(held, 149.5, 100.0) == (held, False)
+    falling, _ = swing(Swing(), -150.0, 100.0)
+    assert swing(falling, -150.5, 100.0) == (Swing(-150.5, -1), False)
+    assert swing(falling, -149.5, 100.0) == (falling, False)
     assert swing(held, 140.0, 100.0) == (held, False)
     assert swing(held, 50.0, 100.0) == (held, False)  # exactly the amplitude is no turn
     assert swing(held, 49.0, 100.0) == (Swing(49.0, -1), True)
