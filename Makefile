@@ -6,6 +6,7 @@
 #   make bench    timings
 #   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
 #   make safety-long    the campaigns at full length, the mutation run and the fuzz (3 h; ARGS="--minutes 60 --jobs 1")
+#   make setup-sweep    Ray, for sweeps over settings (python -m training.sweep)
 #   make lock     resolve the locked dependencies again
 #   make train-champion TRACES=DIR    train the policy that ships (under two hours; ARGS=--short: minutes)
 
@@ -24,11 +25,14 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev run test check bench safety safety-long lock train-champion clean
+.PHONY: setup setup-dev setup-sweep run test check bench safety safety-long lock train-champion clean
 
 setup: $(VENV)/.run-stamp
 
 setup-dev: $(VENV)/.dev-stamp
+
+# what sweeps need beside it (Ray); without it the tests of sweeps on Ray are skipped
+setup-sweep: $(VENV)/.sweep-stamp
 
 run: setup
 	exec $(BIN)/sunkeep run $(ARGS)
@@ -81,6 +85,11 @@ $(VENV)/.dev-stamp: requirements-dev.lock $(VENV)/.run-stamp
 	$(PIP) install $(TORCH)
 	touch $@
 
+$(VENV)/.sweep-stamp: requirements-sweep.lock $(VENV)/.dev-stamp
+	@echo "Installing Ray into $(VENV) (once) ..."
+	$(PIP) install --require-hashes -r requirements-sweep.lock
+	touch $@
+
 # needs uv; the index is the resolver's own business and is never written down
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --no-header --no-annotate --no-strip-extras
@@ -90,6 +99,8 @@ lock:
 	python3 .ci/extras.py build-system | $(COMPILE) - --constraints requirements.lock --output-file requirements-build.lock
 	python3 .ci/extras.py dev train | $(COMPILE) - --constraints requirements.lock \
 	  --constraints requirements-build.lock --output-file requirements-dev.lock
+	python3 .ci/extras.py sweep | $(COMPILE) - --constraints requirements.lock --constraints requirements-build.lock \
+	  --constraints requirements-dev.lock --output-file requirements-sweep.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis build dist

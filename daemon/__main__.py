@@ -28,6 +28,7 @@ TRAINING_COMMANDS = {
     "export": "Make a verified bundle of a trained run.",
     "tune": "Retune the PI controller or the predictive law for a site.",
     "evaluate": "Judge a bundle on measured days, beside the PI.",
+    "retrain": "Fine-tune the policy on a site's journals, and judge it.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
 

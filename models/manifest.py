@@ -51,7 +51,8 @@ class Manifest(_Strict):
 
     `files` maps every other file of the bundle to its SHA-256. `bundle_version` grows with every bundle made
     for a site. `period_s` is the tick the features' histories were learnt with. `training_commit` and
-    `training_data_sha256` say from which source and which data the policy comes.
+    `training_data_sha256` say from which source and which data the policy comes, `parent_sha256` which bundle
+    (the SHA-256 of its manifest) it was fine-tuned from; it is left out where there is none.
     """
 
     schema_version: Literal[1]
@@ -70,6 +71,7 @@ class Manifest(_Strict):
     golden_tolerance_w: Annotated[float, Field(gt=0.0, le=TOLERANCE_W)] = TOLERANCE_W
     training_commit: str
     training_data_sha256: Sha256
+    parent_sha256: Sha256 | None = None
     minimum_daemon_version: Version
 
 

@@ -37,8 +37,12 @@ class Trace:
     pv_w: Column
 
 
-def load_trace(path: Path | None = None) -> Trace:
+def load_trace(path: Path | None = None, *, has_gaps: bool = False) -> Trace:
     """Load a day from a .parquet or .csv file, or the shipped day when `path` is None.
+
+    Args:
+        path: the file.
+        has_gaps: accept seconds in which every power is NaN: unknown ones.
 
     Raises:
         TraceError: unreadable file, missing column, NaN, gap, wrong length, or implausible value.
@@ -55,7 +59,7 @@ def load_trace(path: Path | None = None) -> Trace:
         raise TraceError(f"{path}: unknown kind of trace; give a .parquet or .csv file")
     if not path.is_file():
         raise TraceError(f"{path}: no such file")
-    return _checked(str(path), reader(path))
+    return _checked(str(path), reader(path), has_gaps)
 
 
 def _shipped() -> dict[str, Column]:
@@ -102,15 +106,17 @@ def _csv(path: Path) -> dict[str, Column]:
     return {header[index]: rows[:, place] for place, index in enumerate(wanted)}
 
 
-def _checked(name: str, columns: Mapping[str, Column]) -> Trace:
+def _checked(name: str, columns: Mapping[str, Column], has_gaps: bool = False) -> Trace:
     missing = [column for column in COLUMNS if column not in columns]
     if missing:
         raise TraceError(f"{name}: missing column {', '.join(missing)}; a trace has {', '.join(COLUMNS)}")
     length = len(columns["t"])
     if length != DAY_S:
         raise TraceError(f"{name}: {length} rows; a trace is one day of {DAY_S} rows, one per second")
+    powers = np.column_stack([columns[column] for column in COLUMNS[1:]])
+    unknown = np.asarray(np.isnan(powers).all(axis=1)) & has_gaps
     for column in COLUMNS:
-        bad = np.flatnonzero(~np.isfinite(columns[column]))
+        bad = np.flatnonzero(~np.isfinite(columns[column]) & ~(unknown & (column != "t")))
         if bad.size:
             raise TraceError(f"{name}: column {column}, row {bad[0]}: not a finite number")
     wrong = np.flatnonzero(columns["t"] != np.arange(DAY_S))
@@ -120,13 +126,13 @@ def _checked(name: str, columns: Mapping[str, Column]) -> Trace:
             f"{name}: gap at row {at}: t is {columns['t'][at]:g} s instead of {at} s; resample to 1 s"
         )
     for column in COLUMNS[1:]:
-        _plausible(name, column, columns[column])
+        _plausible(name, column, columns[column], unknown)
     return Trace(name, np.column_stack([columns[column] for column in LOADS]), columns["pv_w"])
 
 
-def _plausible(name: str, column: str, values: Column) -> None:
+def _plausible(name: str, column: str, values: Column, unknown: NDArray[np.bool_]) -> None:
     low = 0.0 if column == "pv_w" else -CEILING_W
-    inside = (values >= low) & (values <= CEILING_W)
+    inside = ((values >= low) & (values <= CEILING_W)) | unknown
     if not inside.all():
         row = int(np.flatnonzero(~inside)[0])
         raise TraceError(

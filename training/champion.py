@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from core.site import Metering
 from safety.pi import PiGains
 from training.batch import View
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights
@@ -69,39 +70,42 @@ def examples(net: ReplayNet, days: tuple[Sunshine, ...], count: int, seed: int) 
 
 
 def write_bundle(
-    net: ReplayNet,
-    days: tuple[Day, ...],
-    sunshine: tuple[Sunshine, ...],
-    out: Path,
-    name: str,
-    number: int,
-    seed: int,
+    net: ReplayNet, sunshine: tuple[Sunshine, ...], out: Path, lineage: Lineage, seed: int
 ) -> None:
     """Export the network with statistics of the training days, verified as the daemon will."""
-    lineage = Lineage.now(name, number, "net", data_sha256(days))
     states, actions_w = examples(net, sunshine, EXAMPLES, seed)
     exported = export_bundle(net, states, actions_w, lineage, out, (1, 3, MEMORY))
     console.print(f"policy.onnx {exported.bundle.manifest.files['policy.onnx']}", soft_wrap=True)
     console.print(f"graph and network differ by at most {exported.parity_w:.4f} W")
 
 
-def record_run(out: Path, traces: Path, days: tuple[Day, ...], seed: int) -> None:
+def record_run(
+    out: Path,
+    traces: Path,
+    days: tuple[Day, ...],
+    seed: int,
+    metering: Metering = Metering.NET,
+    parent_sha256: str | None = None,
+) -> None:
     """Write beside the weights what they are trained on, for `sunkeep export`.
 
-    Raises CheckpointError when `out` holds a run on other days or with another seed: going on with it would
-    choose between weights that were judged on different days.
+    Raises CheckpointError when `out` holds a run on other days, with another seed or from another bundle:
+    going on with it would choose between weights that were judged on different days.
     """
     record = RunRecord(
         learner="replay",
         seed=seed,
-        metering="net",
+        metering=metering.value,
         data=traces.resolve(),
         data_sha256=data_sha256(days),
         training_commit=current_commit(),
+        parent_sha256=parent_sha256,
     )
-    before = read_record(out)
-    if before and (before.seed, before.data_sha256) != (record.seed, record.data_sha256):
-        raise CheckpointError(f"{out} holds a run on other days or with another seed; give another --out")
+    before, same = read_record(out), {"seed", "metering", "data_sha256", "parent_sha256"}
+    if before and before.model_dump(include=same) != record.model_dump(include=same):
+        raise CheckpointError(
+            f"{out} holds a run on other days, with another seed or from another bundle; give another --out"
+        )
     record.write(out)
 
 
@@ -144,7 +148,8 @@ def main(
     console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
-    write_bundle(net.eval(), train_days + val_days, sunshine, out / "bundle", name, number, seed)
+    lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(train_days + val_days))
+    write_bundle(net.eval(), sunshine, out / "bundle", lineage, seed)
     if not short:
         rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))
         (out / "val.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))

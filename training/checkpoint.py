@@ -87,6 +87,16 @@ def read_checkpoint(path: Path, contents: Contents) -> Progress:
         raise CheckpointError(f"{path}: {error}") from error
 
 
+def steps_done(path: Path) -> int:
+    """After how many updates a checkpoint was written, 0 where there is none. Raises CheckpointError."""
+    if not path.exists():
+        return 0
+    try:
+        return _progress(read_tensors(path)[1]).step
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
 def read_actor(path: Path, learner: nn.Module) -> None:
     """Begin with the actor (and the normalisation it was trained with) of another learner's checkpoint.
 

@@ -45,8 +45,9 @@ def heats_of(
     seeds: Sequence[int],
     margins_w: Sequence[float],
     troubles: Sequence[Trouble] = USUAL,
+    meterings: Sequence[Metering] = tuple(Metering),
 ) -> tuple[Heat, ...]:
-    """Every lit hour under each billing, radio, delay and trouble.
+    """Every lit hour under each of these billings, radio, delay and trouble.
 
     Margins only where nothing is delayed or in trouble, delays only where nothing is in trouble. Rows that
     differ only in these or in billing come in the same order.
@@ -54,7 +55,7 @@ def heats_of(
     hours = [(day, from_s) for day in days for from_s in lit_hours(day)]
     return tuple(
         Heat(day, from_s, metering, seed, delay_s, margin_w, trouble)
-        for metering in Metering
+        for metering in meterings
         for trouble in troubles
         for delay_s in (DELAYS_S if trouble is Trouble.NONE else (0,))
         for margin_w in (margins_w if delay_s == 0 and trouble is Trouble.NONE else (0.0,))
@@ -70,6 +71,7 @@ def compete(
     gains: PiGains,
     troubles: Sequence[Trouble] = USUAL,
     tell: Tell = lambda done, of: None,
+    meterings: Sequence[Metering] = tuple(Metering),
 ) -> Field:
     """Run PI with all margins, predictive law and policies.
 
@@ -80,9 +82,10 @@ def compete(
         gains: of the PI.
         troubles: sites that are lived; `far_ends.TROUBLES` are all.
         tell: is told of the progress.
+        meterings: how the sites are billed.
     """
-    plain = heats_of(days, seeds, (0.0,), troubles)
-    swept = heats_of(days, seeds, MARGINS_W, troubles)
+    plain = heats_of(days, seeds, (0.0,), troubles, meterings)
+    swept = heats_of(days, seeds, MARGINS_W, troubles, meterings)
     heats = {PI: swept} | dict.fromkeys(("predictive", *policies), plain)
     laws = {"predictive": predictive_law(PredictiveGains()), **policies}
     total, done = sum(map(len, heats.values())), 0

@@ -1,5 +1,6 @@
 """A training run of the champion: updates by schedule, checks on the days that choose, checkpoints."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +34,10 @@ console = Console(stderr=True)
 
 @dataclass(frozen=True)
 class Course:
-    """How long a run lasts (updates, or minutes where given) and how often it is checked."""
+    """How long a run lasts (updates, or minutes where given) and how often it is checked.
+
+    `net` is the share of sites that are billed net, where it is not the usual one.
+    """
 
     seed: int = 0
     updates: int = 1000
@@ -42,6 +46,11 @@ class Course:
     window_s: int = 1260
     windows: int | None = None
     device: str = "cpu"
+    net: float | None = None
+
+    def chances(self, usual: Chances) -> Chances:
+        """How far ends are drawn, billed as this course wants it."""
+        return usual if self.net is None else replace(usual, net=self.net)
 
 
 def choosing_reel(days: tuple[Sunshine, ...], course: Course) -> Reel:
@@ -49,27 +58,35 @@ def choosing_reel(days: tuple[Sunshine, ...], course: Course) -> Reel:
     windows = measured(days, course.window_s + 1)
     if course.windows is not None:
         windows = windows[:: max(1, len(windows) // course.windows)][: course.windows]
-    return reel_of(windows, np.random.default_rng(CHOICE_SEED), JUDGED)
+    return reel_of(windows, np.random.default_rng(CHOICE_SEED), course.chances(JUDGED))
 
 
 def train(
-    train_days: tuple[Sunshine, ...], val_days: tuple[Sunshine, ...], out: Path, course: Course, plan: Plan
+    train_days: tuple[Sunshine, ...],
+    val_days: tuple[Sunshine, ...],
+    out: Path,
+    course: Course,
+    plan: Plan,
+    start: ReplayNet | None = None,
+    told: Callable[[Progress, float], None] = lambda progress, j_w: None,
 ) -> Progress:
     """Run to the end of the schedule; goes on from `out`'s last checkpoint if there is one.
 
-    The best averaged weights by J on `val_days` are in `BEST_FILE`. On one machine a run of a number of
-    updates gives the same weights again; a resumed one begins with new windows.
+    It begins with the weights of `start` where there are any; these are judged first. `told` hears every
+    judgement, J in W, after its checkpoint is written. The best averaged weights by J on `val_days` are in
+    `BEST_FILE`. On one machine a run of a number of updates gives the same weights again; a resumed one
+    begins with new windows.
     """
     torch.manual_seed(course.seed)
     device = torch.device(course.device)
-    net = ReplayNet().to(device)
+    net = deepcopy(start or ReplayNet()).to(device)
     average = deepcopy(net)
     optimizer = torch.optim.Adam(net.parameters(), lr=plan.learning_rate, betas=(0.9, 0.98))
     contents = Contents(ReplayNet.__name__, {"net": net, "average": average}, {"adam": optimizer})
     progress = Progress(course.seed)
     if (out / LAST_FILE).exists():
         progress = read_checkpoint(out / LAST_FILE, contents)
-    batch = Batch(train_days, plan, Chances(), device, net)
+    batch = Batch(train_days, plan, course.chances(Chances()), device, net)
     reel = to_device(choosing_reel(val_days, course), device)
     began_s = monotonic() - progress.elapsed_s
     with SummaryWriter(str(out / "tensorboard")) as writer, Bar(console=console) as bar:
@@ -78,8 +95,9 @@ def train(
             progress = replace(progress, elapsed_s=monotonic() - began_s)
             done = _done(progress, course)
             if progress.step % course.check_every == 0 or done >= 1.0:
-                progress = _check(average, reel, progress, out, writer)
+                progress, j_w = _check(average, reel, progress, out, writer)
                 write_checkpoint(out / LAST_FILE, contents, progress)
+                told(progress, j_w)
             if done >= 1.0:
                 return progress
             batch.enter(np.random.default_rng([course.seed, progress.step]))
@@ -105,7 +123,9 @@ def _follow(average: ReplayNet, net: ReplayNet, kept: float) -> None:
         mean.lerp_(newest, 1.0 - kept)
 
 
-def _check(net: ReplayNet, reel: Reel, progress: Progress, out: Path, writer: SummaryWriter) -> Progress:
+def _check(
+    net: ReplayNet, reel: Reel, progress: Progress, out: Path, writer: SummaryWriter
+) -> tuple[Progress, float]:
     judged = judge(reel, net.policy)
     j_w = float(judged.j_w.mean())
     for name, value in parts(judged, reel).items():
@@ -115,7 +135,7 @@ def _check(net: ReplayNet, reel: Reel, progress: Progress, out: Path, writer: Su
     if j_w < progress.best:
         progress = replace(progress, best=j_w, best_step=progress.step)
         save_weights(out / BEST_FILE, net, progress)
-    return progress
+    return progress, j_w
 
 
 def parts(judged: Judged, reel: Reel) -> dict[str, float]:

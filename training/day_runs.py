@@ -4,7 +4,7 @@ Every row begins with the minute to settle that a part of a day begins with ther
 ends is proven equal to it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,9 +94,28 @@ class Rows(NamedTuple):
 
 
 def lit_hours(day: Day) -> tuple[int, ...]:
-    """First seconds of the whole hours that have light from begin to end."""
-    first_s, end_s = daylight_s(day.load())
-    return tuple(range(max(first_s, SETTLE_S + 1), end_s - HOUR_S + 1, HOUR_S))
+    """First seconds of the whole known hours that have light from begin to end."""
+    trace = day.load()
+    first_s, end_s = daylight_s(trace)
+    return tuple(known_hours(bare_grid_w(trace, day.connection), first_s, end_s))
+
+
+def known_hours(bare_w: Energies, first_s: int, end_s: int) -> Iterator[int]:
+    """First seconds of whole hours, one after the other, that are known with the minute before them.
+
+    Args:
+        bare_w: of a day, [86400, 3], NaN where nothing is known.
+        first_s: first second an hour may begin at.
+        end_s: where the last one ends at the latest.
+    """
+    begin = max(first_s, SETTLE_S + 1)
+    while begin + HOUR_S <= end_s:
+        gaps = np.flatnonzero(~np.isfinite(bare_w[begin - SETTLE_S - 1 : begin + HOUR_S]).all(axis=1))
+        if len(gaps):
+            begin += int(gaps[-1]) + 1
+            continue
+        yield begin
+        begin += HOUR_S
 
 
 def measured_w(day: Day) -> Energies:

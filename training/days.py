@@ -22,22 +22,27 @@ class DaysError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One trace: its file, the split it belongs to, and how its PV is connected ("3ph", "A", "B", "C")."""
+    """One trace: its file, the split it belongs to, and how its PV is connected ("3ph", "A", "B", "C").
+
+    With `has_gaps`, some of its seconds are unknown (NaN); nobody lives an hour or a window with one.
+    """
 
     path: Path
     split: str
     connection: str
+    has_gaps: bool = False
 
     def load(self) -> Trace:
         """The trace itself. Raises plant.trace.TraceError."""
-        return load_trace(self.path)
+        return load_trace(self.path, has_gaps=self.has_gaps)
 
 
 def find_days(folder: Path, split: str) -> tuple[Day, ...]:
     """The days of one split, in the order of the summary.
 
     Args:
-        folder: traces, and a ``SUMMARY.json``: a list of objects with `file`, `split`, `pv_connection`.
+        folder: traces, and a ``SUMMARY.json``: a list of objects with `file`, `split`, `pv_connection`, and
+            `has_gaps` where seconds of the day are unknown.
         split: "train", "val" or "test".
 
     Raises:
@@ -46,8 +51,11 @@ def find_days(folder: Path, split: str) -> tuple[Day, ...]:
     summary = folder / SUMMARY_FILE
     try:
         rows = json.loads(summary.read_text(encoding="utf-8"))
-        every = [Day(folder / Path(r["file"]).name, r["split"], r["pv_connection"]) for r in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        every = [
+            Day(folder / Path(r["file"]).name, r["split"], r["pv_connection"], r.get("has_gaps") is True)
+            for r in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DaysError(
             f"{summary}: not a list of days with file, split and pv_connection: {error}"
         ) from error

@@ -48,14 +48,24 @@ class Lineage:
     training_data_sha256: str
     minimum_daemon_version: str
     period_s: float = 1.0
+    parent_sha256: str | None = None
 
     @classmethod
-    def now(cls, name: str, number: int, metering: str, data_sha256: str, commit: str = "") -> "Lineage":
+    def now(
+        cls,
+        name: str,
+        number: int,
+        metering: str,
+        data_sha256: str,
+        commit: str = "",
+        parent_sha256: str | None = None,
+    ) -> "Lineage":
         """Of a policy for absorbing slaves, exported now from data and source that are named by their hashes.
 
         Args:
             number: the bundle's version.
             commit: the source it was trained with; this one by default.
+            parent_sha256: of the bundle it was fine-tuned from.
         """
         return cls(
             name=name,
@@ -66,6 +76,7 @@ class Lineage:
             training_commit=commit or current_commit(),
             training_data_sha256=data_sha256,
             minimum_daemon_version=version("sunkeep"),
+            parent_sha256=parent_sha256,
         )
 
 
@@ -109,7 +120,7 @@ def export_bundle(
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = _manifest(states, lineage, hashes, memory_shape)
-    contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1) + "\n").encode()
+    contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
     beside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
@@ -262,6 +273,7 @@ def _manifest(
         "training_range": {name: {"low": low, "high": high} for name, low, high in columns},
         "training_commit": lineage.training_commit,
         "training_data_sha256": lineage.training_data_sha256,
+        "parent_sha256": lineage.parent_sha256,
         "minimum_daemon_version": lineage.minimum_daemon_version,
     }
     return Manifest.model_validate_json(json.dumps(content))

@@ -43,6 +43,10 @@ class Field:
             if (heat.metering, heat.extra_delay_s, heat.trouble, heat.margin_w) == wanted
         ]
 
+    def meterings(self) -> list[Metering]:
+        """Billings that were lived, in their order."""
+        return list(dict.fromkeys(heat.metering for heat in self.heats[PI]))
+
     def conditions(self) -> list[tuple[int, Trouble]]:
         """Delays and troubles that were lived, in their order."""
         return list(dict.fromkeys((heat.extra_delay_s, heat.trouble) for heat in self.heats[PI]))
@@ -89,7 +93,7 @@ def standings(field: Field) -> list[Standing]:
     """All controllers under all conditions beside the PI with its own margin."""
     return [
         _standing(field, name, metering, delay_s, trouble)
-        for metering in Metering
+        for metering in field.meterings()
         for delay_s, trouble in field.conditions()
         for name in field.tallies
     ]

@@ -20,7 +20,7 @@ from plant.physics import TTL_S
 from plant.stepped import bare_grid_w
 from plant.trace import DAY_S, Trace
 from training.days import find_days
-from training.samples import journal_samples
+from training.journal_days import read_site_days
 from training.split import Shares, split_days
 
 PLACEABLE_W = (400.0, 12_000.0)
@@ -29,8 +29,6 @@ DRAWS = 200
 """Stretches tried per day."""
 SPLITS = ("train", "val")
 """Days that choose, and days that are only reported. Days of the split "test" are never opened."""
-AFTER_START_S = 15
-"""After a start nobody knows what the slaves drew before; a command has died out after so long."""
 
 
 class TuningError(ValueError):
@@ -75,30 +73,16 @@ def days_of_traces(folder: Path) -> dict[str, list[Recorded]]:
 def days_of_journals(folder: Path, site: Site, seed: int) -> dict[str, list[Recorded]]:
     """A site's own UTC days by split, with the power at its meter as it would be without slaves.
 
-    The reading of every fresh sample less what the daemon's estimator believed the slaves to draw or feed.
     The split is that of `sunkeep dataset` with the same seed.
 
     Raises:
         TuningError: fewer than three days, or days of another role.
-        JournalError, DatasetError, SettingsError: of `training.samples.journal_samples`.
+        JournalError, DatasetError, SettingsError: of `training.journal_days.read_site_days`.
     """
-    days: dict[int, NDArray[np.float64]] = {}
-    started_s = 0
-    for terms, sample in journal_samples(folder):
-        if terms.role is not site.role:
-            raise TuningError(f"{folder}: slaves that {terms.role.value}, the site's {site.role.value}")
-        started_s = sample.second if sample.is_start else started_s
-        if not (sample.sight.fresh and sample.second >= started_s + AFTER_START_S):
-            continue
-        day, second = divmod(sample.second, DAY_S)
-        if day not in days:
-            days[day] = np.full((DAY_S, 3), np.nan)
-        sight = sample.sight
-        days[day][second] = [
-            grid_w - sight.sign * slaves_w
-            for grid_w, slaves_w in zip(sample.snapshot.grid_power_w, sight.model_w, strict=True)
-        ]
-    dates = {str(np.datetime64(day, "D")): bare_w for day, bare_w in sorted(days.items())}
+    found = read_site_days([folder])
+    if found.terms.role is not site.role:
+        raise TuningError(f"{folder}: slaves that {found.terms.role.value}, the site's {site.role.value}")
+    dates = found.bare_w
     try:
         split = split_days(list(dates), Shares(), seed)
     except ValueError as error:

@@ -23,7 +23,7 @@ class RunRecord(BaseModel):
     """`run.json`, written when a training begins.
 
     `data` is where the training data lay, `action` which recorded action counted, `span_w` the reach of the
-    residual on the surplus in W, 0 for absolute powers.
+    residual on the surplus in W, 0 for absolute powers, `parent_sha256` the bundle it was fine-tuned from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +37,7 @@ class RunRecord(BaseModel):
     data: Path
     data_sha256: Sha256
     training_commit: str
+    parent_sha256: Sha256 | None = None
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder."""

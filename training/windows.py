@@ -128,14 +128,16 @@ def _varied(days: Sequence[Sunshine], seconds: int, luck: Generator) -> Floats:
         )
         pv_w = sun.pv_w[start_s : start_s + seconds] * np.float32(luck.uniform(*PV_SCALE))
         load_w = house.load_w[load_s : load_s + seconds] * np.float32(luck.uniform(*LOAD_SCALE))
-        window = surplus_of(pv_w, load_w, connection)[:, luck.permutation(3)]
-        if _is_sunny(window):
+        drawn = surplus_of(pv_w, load_w, connection)[:, luck.permutation(3)]
+        if np.isfinite(drawn).all():
+            window = drawn
+        if _is_sunny(drawn):
             break
     return window
 
 
 def measured(days: Sequence[Sunshine], seconds: int) -> list[Floats]:
-    """All sunny windows of the days as they were, one after the other."""
+    """All sunny windows of the days as they were, one after the other, without those of unknown seconds."""
     found = []
     for day in days:
         first_s, end_s = day.lit_s

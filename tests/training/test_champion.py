@@ -28,8 +28,8 @@ from training.checkpoint import CheckpointError
 from training.contest import compete
 from training.course import Course
 from training.day_runs import Heat, beyond_ws, rows_of
-from training.days import find_days
-from training.export import sequence_error_w
+from training.days import data_sha256, find_days
+from training.export import Lineage, sequence_error_w
 from training.net import HIDDEN, MEMORY, ReplayNet
 from training.replay import Plan
 from training.standings import as_table, standings
@@ -90,7 +90,7 @@ def test_the_bundle_answers_like_the_network_along_a_sequence_with_a_restart(
     monkeypatch.setattr(training.champion, "EXAMPLES", 3)
     net, days = lively(), find_days(folder, "train")
     sunshine = read_days(days)
-    write_bundle(net, days, sunshine, tmp_path, "toy", 7, seed=0)
+    write_bundle(net, sunshine, tmp_path, Lineage.now("toy", 7, "net", data_sha256(days)), seed=0)
     bundle = load_bundle(tmp_path)
     (tensor,) = bundle.manifest.memory
     assert tensor.shape == (1, 3, MEMORY) == (1, 3, HIDDEN + 4)

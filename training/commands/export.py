@@ -101,6 +101,7 @@ def _export(request: Request) -> tuple[Exported, Path, Path]:
         request.metering or ("net" if record is None else record.metering),
         _data_sha256(policy, source) if record is None else record.data_sha256,
         request.commit or ("unknown" if record is None else record.training_commit),
+        None if record is None else record.parent_sha256,
     )
     exported = export_bundle(policy.net, states, actions_w, lineage, request.out, policy.memory_shape)
     return exported, weights, source

@@ -256,8 +256,9 @@ def _replay(request: Request) -> Trained:
     console.print(f"best J on val {progress.best:.1f} W at update {progress.best_step}")
     net = ReplayNet()
     load_weights(run / BEST_FILE, net)
-    name, out = f"replay-{request.seed}", request.out / BUNDLE
-    write_bundle(net.eval(), train_days + val_days, sunshine, out, name, request.number, request.seed)
+    data_hash = data_sha256(train_days + val_days)
+    lineage = Lineage.now(f"replay-{request.seed}", request.number, Metering.NET.value, data_hash)
+    write_bundle(net.eval(), sunshine, request.out / BUNDLE, lineage, request.seed)
     return Trained(progress.step, progress.best_step)
 
 

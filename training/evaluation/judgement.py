@@ -100,7 +100,7 @@ def judge(policy: BundlePolicy, days: Sequence[Day], split: str, terms: Terms, t
     gains, seeds = PiGains(), range(terms.radios)
     field = compete(days, seeds, {name: policy}, gains, TROUBLES, lambda *n: told("hours lived", *n))
     own = Metering(manifest.metering)
-    product = _in_the_product(days, policy.bundle.directory, own, field, name, told)
+    product = in_the_product(days, policy.bundle.directory, own, field, name, told)
     answers = Answers(policy.unanswered, policy.outside, sum(hour.unsafe for hour in product))
     gaps = measure_gaps(
         days,
@@ -154,7 +154,7 @@ def day_result(field: Field, name: str, metering: Metering, day: Day) -> DayResu
     )
 
 
-def _in_the_product(
+def in_the_product(
     days: Sequence[Day], directory: Path, metering: Metering, field: Field, name: str, told: Told
 ) -> list[ProductHour]:
     """The middle lit hour of every day through `decide()`, gate and supervisor, seed 0."""
@@ -188,15 +188,16 @@ def _in_the_product(
 
 def as_json(judgement: Judgement) -> dict[str, Any]:
     """For programs; what is not known is null."""
-    plain: dict[str, Any] = _known(asdict(judgement))
+    plain: dict[str, Any] = known(asdict(judgement))
     return plain
 
 
-def _known(value: Any) -> Any:
+def known(value: Any) -> Any:
+    """Plain values with null where a number is not finite."""
     if isinstance(value, dict):
-        return {str(key): _known(item) for key, item in value.items()}
+        return {str(key): known(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_known(item) for item in value]
+        return [known(item) for item in value]
     if isinstance(value, float) and not isfinite(value):
         return None
     return value

@@ -19,7 +19,7 @@ from core.sight import HISTORY_S, follow, heard
 from core.site import PHASE_NAMES
 from daemon.simulate import SETTLE_S
 from plant.trace import DAY_S
-from training.day_runs import HOUR_S
+from training.day_runs import HOUR_S, known_hours
 from training.days import Day
 from training.samples import DatasetError, Sample
 from training.table import ACTION_NAMES
@@ -106,16 +106,9 @@ class Rebuilt:
         """Whole known hours with surplus, with the minute before them."""
         found = []
         for day, bare_w in self.bare_w.items():
-            begin = SETTLE_S + 1
-            while begin + HOUR_S <= DAY_S:
-                hour_w = bare_w[begin - SETTLE_S - 1 : begin + HOUR_S]
-                gaps = np.flatnonzero(~np.isfinite(hour_w).all(1))
-                if len(gaps):
-                    begin += int(gaps[-1]) + 1
-                    continue
-                if -float(hour_w.sum(1).mean()) >= SUNNY_W:
+            for begin in known_hours(bare_w, 0, DAY_S):
+                if -float(bare_w[begin - SETTLE_S - 1 : begin + HOUR_S].sum(1).mean()) >= SUNNY_W:
                     found.append((day, begin))
-                begin += HOUR_S
         return found
 
 

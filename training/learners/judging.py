@@ -11,7 +11,7 @@ from training.course import Course, choosing_reel
 from training.days import Day
 from training.learners.loop import Judge
 from training.replay import judge, to_device
-from training.windows import read_days
+from training.windows import Sunshine, read_days
 
 WINDOWS, WINDOW_S = 96, 630
 """Spread over the days; the champion's training chooses on the same days and far ends, in longer windows."""
@@ -34,7 +34,18 @@ def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.d
         deployed: gives the policy as it would be exported now.
         device: where the learner lives.
     """
-    reel = to_device(choosing_reel(read_days(days), Course(window_s=WINDOW_S, windows=WINDOWS)), device)
+    return judge_on(read_days(days), deployed, device)
+
+
+def judge_on(
+    days: tuple[Sunshine, ...],
+    deployed: Callable[[], nn.Module],
+    device: torch.device,
+    windows: int | None = WINDOWS,
+    window_s: int = WINDOW_S,
+) -> Judge:
+    """The same on days that are read already, with other windows where they are wanted."""
+    reel = to_device(choosing_reel(days, Course(window_s=window_s, windows=windows)), device)
 
     def found() -> float:
         return float(judge(reel, memoryless(deployed())).j_w.mean())

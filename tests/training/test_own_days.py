@@ -1,0 +1,111 @@
+"""A site's own days out of its journals: what they are, where they lie, what each is for."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from plant.stepped import bare_grid_w
+from plant.trace import DAY_S, Trace, TraceError, load_trace
+from tests.training.nine_heaters import SITE, site
+from tests.training.site_days import NOON_S, lived, write_journals
+from training.day_runs import HOUR_S, lit_hours
+from training.days import Day, DaysError
+from training.journal_days import SiteDays, read_site_days
+from training.own_days import (
+    CHOOSE,
+    JUDGE,
+    ROTA,
+    TEACH,
+    apart_w,
+    kept_days,
+    require_enough,
+    role_of,
+    write_days,
+)
+from training.samples import Terms
+from training.windows import measured, read_days, varied
+
+
+def test_the_days_of_journals_are_the_days_that_were_lived(tmp_path: Path) -> None:
+    """Slaves at rest leave nothing but the meter's noise; slaves that act leave what is not known of them."""
+    for name, trace, error_w in (
+        ("night", Trace("night", np.full((DAY_S, 3), 400.0), np.zeros(DAY_S)), 12.0),
+        ("noon", Trace("noon", np.full((DAY_S, 3), 400.0), np.full(DAY_S, 4000.0)), 60.0),
+    ):
+        folder = write_journals(tmp_path / name, list(lived(SITE, 1, 600, trace)), SITE)
+        (bare_w,) = read_site_days([folder]).bare_w.values()
+        known = np.flatnonzero(np.isfinite(bare_w).all(axis=1))
+        assert known.tolist() == list(range(NOON_S + 14, NOON_S + 599))
+        apart = bare_w[known][60:] - bare_grid_w(trace, "3ph")[known][60:]
+        assert float(np.sqrt((apart**2).mean())) < error_w
+    # and it is the noise that was drawn: night differs from the truth by more than rounding
+    assert float(np.abs(apart).max()) > 1.0
+
+
+def test_a_day_is_written_as_a_trace_whose_phases_are_what_they_were(tmp_path: Path) -> None:
+    luck = np.random.default_rng(3)
+    bare_w = luck.normal(-500.0, 1500.0, (DAY_S, 3))
+    bare_w[50_000:50_010] = np.nan
+    _, pv_w = apart_w(bare_w)
+    assert np.nanmin(pv_w) == 0.0
+    days = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [tmp_path], tmp_path / "days")
+    (day,) = days
+    again_w = bare_grid_w(day.load(), day.connection)
+    assert np.nanmax(np.abs(again_w - bare_w)) < 0.01
+    assert np.isnan(again_w).all(axis=1).sum() == 10
+    with pytest.raises(TraceError, match="not a finite number"):
+        load_trace(day.path)
+    assert days == kept_days([tmp_path], tmp_path / "days")
+    with pytest.raises(DaysError, match="other journals"):
+        kept_days([tmp_path / "other"], tmp_path / "days")
+
+
+def test_half_unknown_seconds_are_damage_and_no_gap(tmp_path: Path) -> None:
+    bare_w = np.full((DAY_S, 3), -500.0)
+    write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path)
+    path = tmp_path / "2026-05-29.parquet"
+    table = parquet.read_table(path).to_pydict()
+    table["p_b_w"][77] = float("nan")
+    parquet.write_table(pa.table(table), path)
+    with pytest.raises(TraceError, match="column p_b_w, row 77"):
+        load_trace(path, has_gaps=True)
+
+
+def test_nobody_lives_an_unknown_second(tmp_path: Path) -> None:
+    pv_w = np.where(np.abs(np.arange(DAY_S) - NOON_S) < 7500, 4000.0, 0.0)
+    bare_w = np.full((DAY_S, 3), 200.0) - pv_w[:, None] / 3.0
+    whole = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path / "whole")
+    bare_w[NOON_S + 50] = np.nan
+    gappy = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path / "gappy")
+    assert lit_hours(whole[0]) == tuple(NOON_S - 7499 + HOUR_S * n for n in range(4))
+    assert lit_hours(gappy[0]) == (NOON_S - 7499, NOON_S - 3899, NOON_S + 112, NOON_S + 3712)
+    sunshine, luck = read_days(gappy), np.random.default_rng(1)
+    assert all(np.isfinite(varied(sunshine, 600, luck)).all() for _ in range(200))
+    assert len(measured(sunshine, 600)) == len(measured(read_days(whole), 600)) - 1
+
+
+def test_a_date_keeps_its_role_whatever_other_days_there_are() -> None:
+    dates = [str(np.datetime64("2026-05-29") + n) for n in range(40)]
+    roles = [role_of(date) for date in dates]
+    assert roles[:35] == roles[5:]
+    assert sorted(roles[:5]) == sorted(ROTA) == sorted([TEACH, TEACH, CHOOSE, JUDGE, JUDGE])
+    weekdays = {role: {n % 7 for n in range(35) if roles[n] == role} for role in (TEACH, CHOOSE, JUDGE)}
+    assert all(found == set(range(7)) for found in weekdays.values())
+
+
+def test_too_few_days_are_refused_with_their_numbers(tmp_path: Path) -> None:
+    days = [Day(tmp_path / str(n), role, "3ph") for n, role in enumerate((TEACH, TEACH, CHOOSE, JUDGE))]
+    with pytest.raises(DaysError) as refused:
+        require_enough(days, 9)
+    text = str(refused.value)
+    assert "4 of 9 days have a whole lit hour" in text
+    assert "2 to teach, 1 to choose, 1 to judge; needed are 2 to teach, 1 to choose, 3 to judge" in text
+    more = [Day(tmp_path / f"more{n}", JUDGE, "3ph") for n in range(2)]
+    assert {role: len(found) for role, found in require_enough(days + more).items()} == {
+        TEACH: 2,
+        CHOOSE: 1,
+        JUDGE: 3,
+    }

@@ -1,0 +1,331 @@
+"""Sweeps: what is drawn, how trials are judged and go on, and all of it on Ray, here and by an address."""
+
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from click.testing import CliRunner
+from pyarrow import parquet
+
+from models.features import FEATURE_NAMES
+from plant.trace import COLUMNS, DAY_S
+from training.checkpoint import LAST_FILE, CheckpointError, steps_done
+from training.learners.files import write_log
+from training.learners.td3bc import Td3BcSettings
+from training.replay import Plan
+from training.sweep.__main__ import SHORT, SHORT_PLAN, main
+from training.sweep.space import SPACES, Choice, Range, SpaceError, Span, as_given, draws, parsed
+from training.sweep.study import LEARNERS, OFFLINE, Study, live, settings_of
+from training.sweep.surroundings import AddressError, require_cluster
+from training.table import ACTION_NAMES
+
+LIT_S = (40_000, 41_500)
+needs_ray = pytest.mark.skipif(
+    find_spec("ray") is None, reason="ray is an extra of its own: make setup-sweep"
+)
+
+
+@pytest.fixture(scope="module")
+def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A day that teaches, one that chooses, and one for tests that cannot be read."""
+    place = tmp_path_factory.mktemp("traces")
+    second = np.arange(DAY_S)
+    rows = [{"file": "absent.parquet", "split": "test", "pv_connection": "3ph"}]
+    for split, period_s in (("train", 90.0), ("val", 70.0)):
+        lit = (second >= LIT_S[0]) & (second < LIT_S[1])
+        pv_w = np.where(lit, 5000.0 + 3000.0 * np.sin(2.0 * np.pi * second / period_s), 0.0)
+        columns = (second, *[np.full(DAY_S, 250.0)] * 3, pv_w)
+        parquet.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), place / f"{split}.parquet")
+        rows.append({"file": f"{split}.parquet", "split": split, "pv_connection": "3ph"})
+    (place / "SUMMARY.json").write_text(json.dumps(rows))
+    return place
+
+
+@pytest.fixture(scope="module")
+def transitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log whose action is 300 W below the surplus."""
+    path = tmp_path_factory.mktemp("rows") / "train.parquet"
+    luck, count = np.random.default_rng(1), 300
+    states = luck.normal(500.0, 200.0, (count, len(FEATURE_NAMES))).astype(np.float32)
+    columns: dict[str, Any] = {name: states[:, i] for i, name in enumerate(FEATURE_NAMES)}
+    for name in ACTION_NAMES:
+        surplus_w = columns[f"surplus_hat{name.removeprefix('applied')}"]
+        columns[name] = np.clip(surplus_w - 300.0, 0.0, 5000.0)
+    more = {"reward": luck.normal(size=count).astype(np.float32), "episode": np.zeros(count, np.int32)}
+    write_log(path, {**columns, **more, "is_fresh": np.ones(count, bool), "source": np.full(count, "logged")})
+    return path
+
+
+# what is drawn
+
+
+def test_draws_lie_in_their_ranges_and_more_of_them_begin_with_the_same() -> None:
+    space: dict[str, Range] = {
+        "a": Span(0.001, 1.0, is_log=True),
+        "b": Span(-2.0, 5.0),
+        "c": Choice((30, 60)),
+    }
+    many, few = draws(space, 400, 3), draws(space, 5, 3)
+    assert many[:5] == few
+    assert draws(space, 5, 4) != few
+    columns = {name: np.array([drawn[name] for drawn in many]) for name in space}
+    assert 0.001 <= columns["a"].min() < 0.002 < 0.5 < columns["a"].max() <= 1.0
+    assert 0.4 < float((columns["a"] < 0.0316).mean()) < 0.6  # half of the draws in half of the decades
+    assert -2.0 <= columns["b"].min() < -1.5 < 4.5 < columns["b"].max() <= 5.0
+    assert set(columns["c"].tolist()) == {30, 60}
+
+
+def test_every_learner_has_a_space_that_its_settings_know() -> None:
+    assert set(SPACES) == set(LEARNERS)
+    for learner, space in SPACES.items():
+        usual = Plan() if learner == "replay" else OFFLINE[learner][1]
+        for name, span in space.items():
+            value = getattr(usual, name)
+            if isinstance(span, Choice):
+                assert value in span.values
+                assert all(isinstance(found, int) for found in span.values)
+            else:
+                assert span.low <= value <= span.high
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("lr=1e-4:1e-2:log", ("lr", Span(1e-4, 1e-2, is_log=True))),
+        ("gamma=0.9:0.99", ("gamma", Span(0.9, 0.99))),
+        ("critic_first=0,500", ("critic_first", Choice((0, 500)))),
+        ("lr=0.001", ("lr", Choice((0.001,)))),
+    ],
+)
+def test_a_range_is_read_as_it_is_written(words: str, expected: object) -> None:
+    assert parsed(words, Td3BcSettings) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("speed=1:2", "no setting 'speed'; there are gamma, tau, lr"),
+        ("is_relative=0,1", "no setting 'is_relative'"),
+        ("lr", "takes numbers"),
+        ("lr=", "takes numbers"),
+        ("lr=fast", "takes numbers"),
+        ("lr=nan", "not LOW:HIGH"),
+        ("lr=0:inf", "not LOW:HIGH"),
+        ("lr=2:1", "LOW below HIGH"),
+        ("lr=1:2:3", "LOW below HIGH"),
+        ("lr=0:1:log", "above 0"),
+        ("critic_first=1:9", "name them: critic_first=1,9"),
+        ("critic_first=1.5,2", "takes whole numbers"),
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_refused(words: str, reason: str) -> None:
+    with pytest.raises(SpaceError, match=reason):
+        parsed(words, Td3BcSettings)
+
+
+def test_what_the_command_line_says_takes_the_place_of_the_learners_own() -> None:
+    assert as_given((), "bc", settings_of("bc")) == SPACES["bc"]
+    assert list(as_given(("rows=4,8",), "replay", Plan)) == ["rows"]
+
+
+# a trial
+
+
+def judged(
+    study: Study, settings: dict[str, Any], out: Path, ends_after: int = 99
+) -> list[tuple[int, float]]:
+    told: list[tuple[int, float]] = []
+
+    def tell(check: int, j_w: float) -> None:
+        told.append((check, j_w))
+        if len(told) == ends_after:
+            raise KeyboardInterrupt
+
+    try:
+        live(study, settings, out, tell)
+    except KeyboardInterrupt:
+        assert len(told) == ends_after
+    return told
+
+
+def study_of(learner: str, traces: Path, transitions: Path, **terms: Any) -> Study:
+    data = None if learner == "replay" else transitions
+    short = {**SHORT, "checks": 3, "seed": 1, "plan": SHORT_PLAN, **terms}
+    return Study.read(learner, traces, data, **short)
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_a_trial_is_judged_on_the_val_days_and_goes_on_from_its_checkpoint(
+    learner: str, traces: Path, transitions: Path, tmp_path: Path
+) -> None:
+    study = study_of(learner, traces, transitions)
+    whole = judged(study, {}, tmp_path / "whole")
+    assert [check for check, _ in whole] == [1, 2, 3]
+    assert all(np.isfinite(j_w) for _, j_w in whole)
+    assert judged(study, {}, tmp_path / "part", ends_after=1) == whole[:1]
+    assert steps_done(tmp_path / "part" / LAST_FILE) == study.every
+    rest = judged(study, {}, tmp_path / "part")
+    assert [check for check, _ in rest] == [2, 3]
+    if learner != "replay":  # whose resumed runs begin with new windows
+        assert rest == whole[1:]
+
+
+def test_settings_reach_the_learner(traces: Path, transitions: Path, tmp_path: Path) -> None:
+    for learner, small, large in (
+        ("bc", {"lr": 1e-5}, {"lr": 0.05}),
+        ("replay", {"learning_rate": 1e-4}, {"learning_rate": 0.5}),
+    ):
+        study = study_of(learner, traces, transitions, checks=1)
+        found = [judged(study, given, tmp_path / f"{learner}{n}") for n, given in enumerate((small, large))]
+        assert found[0] != found[1]
+
+
+def test_judgements_come_after_as_many_lived_seconds_whatever_the_stretch(
+    traces: Path, tmp_path: Path
+) -> None:
+    study = study_of("replay", traces, Path(), every=4, checks=1)
+    for stretch_s, updates in ((10, 8), (20, 4), (40, 2)):
+        judged(study, {"stretch_s": stretch_s}, tmp_path / str(stretch_s))
+        assert steps_done(tmp_path / str(stretch_s) / LAST_FILE) == updates
+
+
+def test_a_figure_that_is_no_number_is_the_worst(
+    traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = torch.full((3,), torch.nan)
+    monkeypatch.setattr("training.learners.judging.judge", lambda *_: type("J", (), {"j_w": nowhere}))
+    assert judged(study_of("bc", traces, transitions, checks=1), {}, tmp_path) == [(1, float("inf"))]
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    assert steps_done(tmp_path / "absent") == 0
+    (tmp_path / "text").write_text("weights")
+    with pytest.raises(CheckpointError, match="text"):
+        steps_done(tmp_path / "text")
+
+
+# the command
+
+
+def words_of(traces: Path, out: Path, *more: object) -> list[str]:
+    words = ("--learner", "replay", "--traces", traces, "--out", out, "--short", "--processors", 2, *more)
+    return [str(word) for word in words]
+
+
+def test_bad_input_is_refused_in_words(traces: Path, transitions: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for words, reason in (
+        (words_of(traces, tmp_path / "1", "--range", "speed=1:2"), "no setting 'speed'"),
+        (words_of(traces, tmp_path / "2", "--data", transitions), "replay learns on --traces alone"),
+        (words_of(traces, tmp_path / "3", "--address", "ray://head:10001"), "without a scheme"),
+        (words_of(traces, tmp_path / "3", "--address", f"127.0.0.1:{free_port()}"), "no Ray cluster answers"),
+        (words_of(traces, tmp_path / "3", "--address", "head"), "give HOST:PORT"),
+        (words_of(tmp_path / "empty", tmp_path / "4"), "SUMMARY.json"),
+        (["--learner", "bc", "--traces", str(traces), "--out", str(tmp_path / "5")], "needs --data"),
+    ):
+        refused = CliRunner().invoke(main, words)
+        assert refused.exit_code == 2, refused.output
+        assert reason in " ".join(refused.output.split())
+
+
+def test_without_ray_it_says_what_to_install(
+    traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "training.sweep.cluster", raising=False)
+    refused = CliRunner().invoke(main, words_of(traces, tmp_path / "out"))
+    assert refused.exit_code == 1
+    assert "pip install -e '.[train,sweep]'" in refused.output
+
+
+def swept(*words: str) -> list[dict[str, Any]]:
+    command = [sys.executable, "-m", "training.sweep", *words, "--json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 600
+    while not is_so():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    try:
+        require_cluster(address)
+    except AddressError:
+        return False
+    return True
+
+
+RANGE = ("--range", "learning_rate=1e-5,0.01")
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_sweep_that_is_killed_goes_on_and_ends_the_worse_trials_early(traces: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    words = words_of(traces, out, "--trials", 4, "--seed", 2, *RANGE)
+    begun = subprocess.Popen(
+        [sys.executable, "-m", "training.sweep", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: bool(list(out.glob("ray/trial-*/checkpoint_*"))) or begun.poll() is not None)
+    begun.send_signal(signal.SIGKILL)
+    begun.wait()
+    kept = list(out.glob("ray/trial-*/checkpoint_*"))
+    assert kept, "no trial had reached a judgement when the sweep ended"
+    trials = swept(*words)
+    assert trials == json.loads((out / "sweep.json").read_text())
+    assert sorted(trial["number"] for trial in trials) == [0, 1, 2, 3]
+    assert not any(trial["error"] for trial in trials)
+    assert [trial["j_w"] for trial in trials] == sorted(trial["j_w"] for trial in trials)
+    assert any(trial["is_whole"] for trial in trials)
+    assert trials[0]["settings"]["learning_rate"] == 0.01
+    assert (Path(trials[0]["weights"]) / LAST_FILE).is_file()
+    refused = CliRunner().invoke(main, words_of(traces, out, "--trials", 5, *RANGE))
+    assert "holds a sweep of other data or settings" in " ".join(refused.output.split())
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_by_its_address_finds_what_this_machine_finds(
+    traces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--trials", 2, "--seed", 2, "--grace", 2, *RANGE)
+    here = swept(*words_of(traces, tmp_path / "here", *words))
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    start = ["start", "--head", "--block", "--num-cpus", "2", "--include-dashboard", "false"]
+    start += ["--node-ip-address", "127.0.0.1", "--port", address.partition(":")[2]]
+    command = [sys.executable, "-m", "ray.scripts.scripts", *start]
+    head = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: answers(address))
+        there = swept(*words_of(traces, tmp_path / "there", "--address", address, *words))
+    finally:
+        head.terminate()
+        head.wait()
+    assert [(t["number"], t["j_w"]) for t in there] == [(t["number"], t["j_w"]) for t in here]

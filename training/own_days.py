@@ -1,0 +1,119 @@
+"""A site's own days as a folder of traces: what `training.days` finds, with a role for every date.
+
+A journal knows the power at the meter without slaves, not sun and load apart. What the three phases have to
+spare together is written as generation on all of them, and the rest as load, so that every phase is what it
+was, and windows can be varied as those of measured days are.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from plant.physics import PHASE_SHARES
+from plant.trace import COLUMNS, DAY_S
+from training.day_runs import lit_hours
+from training.days import SPLITS, SUMMARY_FILE, Day, DaysError, find_days
+from training.journal_days import Floats, SiteDays
+
+TEACH, CHOOSE, JUDGE = SPLITS
+ROTA = (TEACH, JUDGE, TEACH, CHOOSE, JUDGE)
+"""Roles of five dates in a row. Not drawn anew: a date that judged never teaches a later challenger. Five and
+the seven days of a week share no divisor, so that no role always falls on a weekend."""
+WORDS = {TEACH: "teach", CHOOSE: "choose", JUDGE: "judge"}
+FEWEST = {TEACH: 2, CHOOSE: 1, JUDGE: 3}
+"""With fewer days that judge, an interval over days would say nothing about other days."""
+CONNECTION = "3ph"
+SOURCES_FILE = "journals.json"
+
+
+def role_of(day: str) -> str:
+    """What the days of a date (ISO) are for, in every retraining."""
+    return ROTA[date.fromisoformat(day).toordinal() % len(ROTA)]
+
+
+def apart_w(bare_w: Floats) -> tuple[Floats, Floats]:
+    """Load [n, 3] and generation [n] in W that together are this grid power without slaves, [n, 3]."""
+    pv_w = np.maximum(-bare_w.sum(axis=1), 0.0)
+    return bare_w + pv_w[:, None] * np.array(PHASE_SHARES[CONNECTION]), pv_w
+
+
+def write_days(days: SiteDays, journals: Sequence[Path], folder: Path) -> tuple[Day, ...]:
+    """Write every day that has a whole lit hour without a gap, and the summary last.
+
+    Args:
+        days: of the journals.
+        journals: where they were read; `kept_days` asks for the same.
+        folder: of the traces; is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for day, bare_w in days.bare_w.items():
+        load_w, pv_w = apart_w(bare_w)
+        columns = (np.arange(DAY_S), *load_w.T.astype(np.float32), pv_w.astype(np.float32))
+        path = folder / f"{day}.parquet"
+        parquet.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), path, compression="zstd")
+        if lit_hours(Day(path, role_of(day), CONNECTION, has_gaps=True)):
+            rows.append(
+                {"file": path.name, "split": role_of(day), "pv_connection": CONNECTION, "has_gaps": True}
+            )
+        else:
+            path.unlink()
+    (folder / SOURCES_FILE).write_text(json.dumps(_names(journals), indent=1))
+    (folder / SUMMARY_FILE).write_text(json.dumps(rows, indent=1))
+    return tuple(Day(folder / str(row["file"]), str(row["split"]), CONNECTION, True) for row in rows)
+
+
+def kept_days(journals: Sequence[Path], folder: Path) -> tuple[Day, ...] | None:
+    """The days that an interrupted run has written already; None where there are none.
+
+    Raises:
+        DaysError: they come from other journals.
+    """
+    if not (folder / SUMMARY_FILE).exists():
+        return None
+    try:
+        sources = json.loads((folder / SOURCES_FILE).read_text())
+    except (OSError, ValueError):
+        sources = None
+    if sources != _names(journals):
+        raise DaysError(f"{folder}: days of other journals; give another --out")
+    found: list[Day] = []
+    for split in SPLITS:
+        try:
+            found += find_days(folder, split)
+        except DaysError:
+            continue
+    return tuple(found)
+
+
+def require_enough(days: Iterable[Day], dates: int | None = None) -> Mapping[str, tuple[Day, ...]]:
+    """The days by role.
+
+    Args:
+        days: with a whole lit hour each.
+        dates: how many there were before that was asked of them, where it is known.
+
+    Raises:
+        DaysError: too few of a role; says how many of each there are, and how many it takes.
+    """
+    roles = {role: tuple(day for day in days if day.split == role) for role in SPLITS}
+    if all(len(roles[role]) >= fewest for role, fewest in FEWEST.items()):
+        return roles
+    total = sum(map(len, roles.values()))
+    there = ", ".join(f"{len(roles[role])} to {word}" for role, word in WORDS.items())
+    wanted = ", ".join(f"{FEWEST[role]} to {word}" for role, word in WORDS.items())
+    before = "" if dates is None else f" of {dates}"
+    raise DaysError(
+        f"{total}{before} days have a whole lit hour without a gap: {there}; needed are {wanted}. Let the "
+        "site run for some days more (of five dates in a row two teach, one chooses, two judge), or give "
+        "more journals"
+    )
+
+
+def _names(journals: Sequence[Path]) -> list[str]:
+    return [str(path.resolve()) for path in journals]

@@ -1,0 +1,1 @@
+"""Search for settings of a learner on Ray Tune."""

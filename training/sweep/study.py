@@ -1,0 +1,146 @@
+"""One trial of a sweep: a learner with some settings, judged again and again on the days that choose.
+
+Nothing here knows Ray. A trial tells every judgement, writes its checkpoint before it does, and goes on from
+a checkpoint that it finds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from training.checkpoint import LAST_FILE, Progress, steps_done
+from training.course import Course
+from training.course import train as run_course
+from training.days import find_days
+from training.learners.clone import Clone, CloneSettings
+from training.learners.files import read_transitions
+from training.learners.iql import Iql, IqlSettings
+from training.learners.judging import judge_on
+from training.learners.learner import ActorLearner, Space
+from training.learners.loop import Plan, TrainingDiverged, seeded
+from training.learners.loop import train as run_loop
+from training.learners.networks import Residual
+from training.learners.sac import Sac, SacSettings
+from training.learners.scaling import phase_scaling
+from training.learners.td3bc import Td3Bc, Td3BcSettings
+from training.learners.transitions import Sampler, Transitions
+from training.replay import Plan as ReplayPlan
+from training.sweep.space import Settings
+from training.windows import Sunshine, read_days
+
+REPLAY = "replay"
+GAMMA, SPAN_W, BATCH = 0.93, 1000.0, 256
+"""As `sunkeep train` has them by default."""
+OFFLINE: Mapping[str, tuple[type[ActorLearner[Transitions]], Any]] = {
+    "bc": (Clone, CloneSettings()),
+    "td3bc": (
+        Td3Bc,
+        Td3BcSettings(gamma=GAMMA, value_weight=0.25, is_relative=True, noise=0.05, noise_max=0.1),
+    ),
+    "iql": (Iql, IqlSettings(gamma=GAMMA, sharpness=1.0)),
+    "cql": (Sac, SacSettings(gamma=GAMMA, cql_weight=1.0, entropy_start=0.02)),
+}
+"""The learners from transitions, with the settings that `sunkeep train` gives them."""
+LEARNERS = (REPLAY, *OFFLINE)
+
+Tell = Callable[[int, float], None]
+"""Is told every judgement: its number from 1, and J in W on the days that choose."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What all trials of a sweep share.
+
+    Args:
+        learner: one of `LEARNERS`.
+        checks: judgements of a trial that is not ended early.
+        every: updates between two of them; of replay with stretches of 60 s, so that a judgement comes after
+            as many lived seconds whatever their length.
+        seed: of weights and luck, the same for every trial.
+        choosing: days of the split "val".
+        teaching: days of the split "train", for replay.
+        table: transitions, for the others.
+        windows: of the choosing days at most, each of `window_s`.
+        plan: of replay; trials change some of it.
+    """
+
+    learner: str
+    checks: int
+    every: int
+    seed: int
+    choosing: tuple[Sunshine, ...]
+    teaching: tuple[Sunshine, ...] = ()
+    table: Transitions | None = None
+    windows: int | None = 96
+    window_s: int = 630
+    plan: ReplayPlan = field(default_factory=ReplayPlan)
+
+    @classmethod
+    def read(cls, learner: str, traces: Path, data: Path | None, **terms: Any) -> "Study":
+        """Load what trials need; days of the split "test" are never opened.
+
+        Raises:
+            DaysError, TraceError, TransitionsError: of the files.
+        """
+        choosing = read_days(find_days(traces, "val"))
+        if learner == REPLAY:
+            return cls(learner, choosing=choosing, teaching=read_days(find_days(traces, "train")), **terms)
+        assert data is not None
+        return cls(learner, choosing=choosing, table=read_transitions(data), **terms)
+
+
+def settings_of(learner: str) -> type[Any]:
+    """The dataclass that holds a learner's settings."""
+    return ReplayPlan if learner == REPLAY else type(OFFLINE[learner][1])
+
+
+def live(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
+    """Train one trial to its end, or until `tell` raises. A figure that is no number ends it as the worst."""
+    torch.set_num_threads(1)
+    try:
+        (_live_replay if study.learner == REPLAY else _live_offline)(study, settings, out, tell)
+    except TrainingDiverged:
+        tell(study.checks, inf)
+
+
+def _live_replay(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
+    tuned: Any = settings
+    plan = replace(study.plan, **tuned)
+    every = max(1, round(study.every * study.plan.stretch_s / plan.stretch_s))
+    course = Course(
+        seed=study.seed,
+        updates=every * study.checks,
+        check_every=every,
+        window_s=study.window_s,
+        windows=study.windows,
+    )
+    first = steps_done(out / LAST_FILE)
+
+    def told(progress: Progress, j_w: float) -> None:
+        if progress.step > first:
+            tell(progress.step // every, j_w if isfinite(j_w) else inf)
+
+    run_course(study.teaching, study.choosing, out, course, plan, told=told)
+
+
+def _live_offline(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
+    assert study.table is not None
+    cpu = torch.device("cpu")
+    generator = seeded(study.seed, cpu)
+    kind, usual = OFFLINE[study.learner]
+    make: Any = kind
+    space = Space(phase_scaling(study.table.observation), 3, Residual(SPAN_W))
+    learner: ActorLearner[Transitions] = make(space, replace(usual, **settings))
+    source = Sampler(study.table, BATCH, exchange=True)
+    judge = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
+    first = steps_done(out / LAST_FILE)
+    for check in range(first // study.every, study.checks):
+        is_begun = (out / LAST_FILE).exists()
+        run_loop(learner, source, Plan((check + 1) * study.every), generator, out, None, is_begun)
+        learner.eval()
+        j_w = judge()
+        tell(check + 1, j_w if isfinite(j_w) else inf)
