@@ -11,7 +11,7 @@ from training.course import Course, choosing_reel
 from training.days import Day
 from training.learners.loop import Judge
 from training.replay import judge, to_device
-from training.windows import read_days
+from training.windows import Reel, read_days
 
 WINDOWS, WINDOW_S = 96, 630
 """Spread over the days; the champion's training chooses on the same days and far ends, in longer windows."""
@@ -26,6 +26,11 @@ def memoryless(net: nn.Module) -> Policy:
     return propose
 
 
+def windows_of(days: Sequence[Day], device: torch.device) -> Reel:
+    """The windows that `j_on` lives, always the same ones of the same days."""
+    return to_device(choosing_reel(read_days(days), Course(window_s=WINDOW_S, windows=WINDOWS)), device)
+
+
 def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.device) -> Judge:
     """Mean J in W on windows of these days, the same luck every time it is asked.
 
@@ -34,7 +39,7 @@ def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.d
         deployed: gives the policy as it would be exported now.
         device: where the learner lives.
     """
-    reel = to_device(choosing_reel(read_days(days), Course(window_s=WINDOW_S, windows=WINDOWS)), device)
+    reel = windows_of(days, device)
 
     def found() -> float:
         return float(judge(reel, memoryless(deployed())).j_w.mean())
