@@ -24,12 +24,9 @@ Worth = Callable[[Tensor, Tensor], Tensor]
 
 def ends_of(transitions: Transitions) -> Tensor:
     """For every row the last one of its stretch, [n]; the table holds whole stretches, row after row."""
-    stops = (torch.maximum(transitions.terminal, transitions.truncated) > 0.0).tolist()
-    ends, end = [0] * len(stops), len(stops) - 1
-    for row in range(len(stops) - 1, -1, -1):
-        end = row if stops[row] else end
-        ends[row] = end
-    return torch.tensor(ends, device=transitions.reward.device)
+    stops = torch.maximum(transitions.terminal, transitions.truncated) > 0.0
+    rows = torch.arange(len(stops), device=stops.device)
+    return torch.where(stops, rows, len(stops) - 1).flip(0).cummin(0).values.flip(0)
 
 
 class Hindsight:

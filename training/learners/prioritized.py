@@ -15,7 +15,7 @@ from torch import Tensor
 
 from training.learners.companion import Companion
 from training.learners.learner import CriticLearner, Learner
-from training.learners.transitions import Transitions, exchanged_at_random
+from training.learners.transitions import Exchange, Transitions
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class PrioritizedSampler(Companion):
     ) -> None:
         super().__init__()
         self._transitions, self._batch, self._settings = transitions, batch, settings
-        self._exchange, self._beta = exchange, settings.beta_start
         device = transitions.observation.device
+        self._exchange, self._beta = Exchange(device) if exchange else None, settings.beta_start
         self.register_buffer("surprises", torch.full((len(transitions),), -1.0, device=device))
         self.register_buffer("rows", torch.zeros(batch, dtype=torch.long, device=device))
 
@@ -93,7 +93,7 @@ class PrioritizedSampler(Companion):
         self.rows = torch.searchsorted(sums, drawn, right=True).clamp(max=len(sums) - 1)
         weight = weights_of(chances[self.rows], len(chances), self._beta).float()
         batch = replace(self._transitions.take(self.rows), weight=weight)
-        return exchanged_at_random(batch, generator) if self._exchange else batch
+        return batch if self._exchange is None else self._exchange(batch, generator)
 
     def after(self, learner: Learner[Any], step: int) -> None:
         """Remember how surprising the rows of the last batch were."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from training.lessons import orders
 
 _OBSERVATIONS, _ACTIONS = ("observation", "following"), ("action",)
-_COLUMNS, _PHASES = (torch.from_numpy(part.copy()) for part in orders())
 
 
 class TransitionsError(ValueError):
@@ -80,6 +79,18 @@ def _unchecked(columns: Mapping[str, Tensor]) -> Transitions:
     return made
 
 
+class Exchange:
+    """Draws an order of the phases for every batch (30 features and 3 phases only)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._columns, self._phases = (torch.from_numpy(part.copy()).to(device) for part in orders())
+
+    def __call__(self, batch: Transitions, generator: torch.Generator) -> Transitions:
+        """The batch in that order."""
+        order = torch.randint(len(self._phases), (1,), generator=generator, device=generator.device)
+        return batch.exchanged(self._columns[int(order)], self._phases[int(order)])
+
+
 class Sampler:
     """Draws batches of transitions, uniformly and with replacement.
 
@@ -92,7 +103,8 @@ class Sampler:
     def __init__(self, transitions: Transitions, batch: int = 256, exchange: bool = False) -> None:
         if not len(transitions):
             raise TransitionsError("there are no transitions")
-        self._transitions, self._batch, self._exchange = transitions, batch, exchange
+        self._transitions, self._batch = transitions, batch
+        self._exchange = Exchange(transitions.observation.device) if exchange else None
 
     def __call__(self, generator: torch.Generator) -> Transitions:
         """One batch."""
@@ -101,14 +113,7 @@ class Sampler:
             len(self._transitions), (self._batch,), generator=generator, device=generator.device
         )
         batch = self._transitions.take(rows.to(device))
-        return exchanged_at_random(batch, generator) if self._exchange else batch
-
-
-def exchanged_at_random(batch: Transitions, generator: torch.Generator) -> Transitions:
-    """The batch in a drawn order of the phases."""
-    order = int(torch.randint(len(_PHASES), (1,), generator=generator, device=generator.device))
-    device = batch.observation.device
-    return batch.exchanged(_COLUMNS[order].to(device), _PHASES[order].to(device))
+        return batch if self._exchange is None else self._exchange(batch, generator)
 
 
 def from_rows(

@@ -60,7 +60,7 @@ def test_weights_give_the_mean_of_uniform_draws_and_none_is_large() -> None:
     assert float(torch.cat(weights).max()) <= 1.0 / UNBIASED.floor + 1e-3
     exact = sampler.chances()
     assert float((exact * weights_of(exact, 5, 1.0) * torch.arange(5.0)).sum()) == pytest.approx(2.0)
-    assert float((exact * weights_of(exact, 5, 0.0) * torch.arange(5.0)).sum()) > 3.0  # what it undoes
+    assert float((exact * weights_of(exact, 5, 0.0) * torch.arange(5.0)).sum()) > 2.9  # what it undoes
 
 
 def test_bias_is_taken_out_by_the_end_of_the_training() -> None:
@@ -112,8 +112,8 @@ def test_a_row_without_weight_teaches_the_critics_nothing() -> None:
 
 
 def rare(count: int = 4000) -> Transitions:
-    """In one row of two hundred the observation is 1 and the reward 1, elsewhere both are 0."""
-    is_rare = (torch.arange(count) % 200 == 0).float()
+    """In one row of a thousand the observation is 1 and the reward 1, elsewhere both are 0."""
+    is_rare = (torch.arange(count) % 1000 == 0).float()
     action = 2.0 * torch.rand(count, 1, generator=torch.Generator().manual_seed(0)) - 1.0
     ends = torch.ones(count)
     return Transitions(is_rare[:, None], action, is_rare, is_rare[:, None], ends, torch.zeros(count))
@@ -122,8 +122,8 @@ def rare(count: int = 4000) -> Transitions:
 def valued(source: Source[Transitions], companions: tuple[Companion, ...]) -> float:
     """What the critics say of the rare state after a short training; 1 is right."""
     torch.set_num_threads(1)
-    generator, learner = seeded(0, CPU), Sac(plain_space(1, 16), SacSettings(lr=1e-3))
-    train(learner, source, Plan(150), generator, companions=companions)
+    generator, learner = seeded(0, CPU), Sac(plain_space(1, 16), SacSettings(lr=3e-3))
+    train(learner, source, Plan(200), generator, companions=companions)
     with torch.no_grad():
         return float(learner.critic.lesser(torch.ones(1, 1), torch.zeros(1, 1)))
 
