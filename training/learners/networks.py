@@ -122,7 +122,10 @@ def log_density(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
 
 
 class GaussianActor(nn.Module):
-    """A squashed Gaussian policy on normalised observations."""
+    """A squashed Gaussian policy on normalised observations; its last layers are `mean` and `log_std`."""
+
+    mean: nn.Linear
+    log_std: nn.Linear
 
     @abstractmethod
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:

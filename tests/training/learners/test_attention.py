@@ -62,7 +62,7 @@ def test_statistics_common_to_all_phases_keep_it_so_from_observation_to_watts() 
 
 def test_every_phase_looks_at_the_others_and_at_the_site() -> None:
     actor, features = drawn(PhaseActor(16)), states(1).requires_grad_()
-    actor(features)[0][0, 0].backward()  # type: ignore[no-untyped-call]
+    actor(features)[0][0, 0].backward()
     assert features.grad is not None
     own, second, third, site = torch.split(features.grad[0].abs(), [9, 9, 9, 3])
     assert min(float(part.sum()) for part in (own, second, third, site)) > 1e-4

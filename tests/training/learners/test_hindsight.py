@@ -25,7 +25,7 @@ def place(observation: Tensor) -> Tensor:
 
 def met(achieved: Tensor, goal: Tensor) -> Tensor:
     """0 near the goal, -1 elsewhere."""
-    return ((achieved - goal).norm(dim=1) < NEAR).float() - 1.0
+    return (torch.linalg.vector_norm(achieved - goal, dim=1) < NEAR).float() - 1.0
 
 
 def wandered(stretches: int = 150, length: int = 12) -> Transitions:
@@ -87,7 +87,7 @@ def missed(source: Source[Transitions]) -> float:
     with torch.no_grad():
         for _ in range(8):
             at = (at + REACH * policy(torch.cat([at, goal], 1))).clamp(-1.0, 1.0)
-            was_met |= (at - goal).norm(dim=1) < NEAR
+            was_met |= torch.linalg.vector_norm(at - goal, dim=1) < NEAR
     return 1.0 - float(was_met.float().mean())
 
 

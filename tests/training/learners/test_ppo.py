@@ -72,7 +72,7 @@ def test_the_divergence_is_that_of_the_textbook() -> None:
     assert kl_of(old, new).tolist() == [0.0] * 6
     new = (new[0] + 0.4, new[1] - 0.2)
     normals = [Normal(mean, log_std.exp()) for mean, log_std in (old, new)]
-    assert torch.allclose(kl_of(old, new), kl_divergence(*normals).sum(1), atol=1e-6)  # type: ignore[no-untyped-call]
+    assert torch.allclose(kl_of(old, new), kl_divergence(*normals).sum(1), atol=1e-6)
 
 
 def updated(settings: PpoSettings) -> tuple[dict[str, float], list[float]]:

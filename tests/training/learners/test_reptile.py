@@ -51,7 +51,7 @@ def test_an_inner_loop_is_one_site_and_the_next_another() -> None:
     for step in range(80):
         tasks.before(learner, step, 80)
         reel = tasks(3, 40, np.random.default_rng(step))
-        assert len(reel.extra_s.unique()) == len(reel.rig.is_net.unique()) == 1
+        assert len(set(reel.extra_s.tolist())) == len(set(reel.rig.is_net.tolist())) == 1
         seen.append((tasks.site(step // 4)[0].connection, int(reel.extra_s[0]), bool(reel.rig.is_net[0])))
     loops = [seen[at : at + 4] for at in range(0, 80, 4)]
     assert all(len(set(loop)) == 1 for loop in loops)
