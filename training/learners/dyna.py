@@ -102,10 +102,9 @@ class Dyna(Companion):
             if int(self.batches) <= self._settings.model_first:
                 return batch
             starts = int(len(batch) * self._settings.share) // self._settings.horizon
-            kept = len(batch) - starts * self._settings.horizon
             rows = torch.arange(len(batch), device=batch.reward.device)
             imagined = self.imagined(learner, batch.take(rows[:starts]), generator)
-            return joined([batch.take(rows[len(batch) - kept :]), imagined])
+            return joined([batch.take(rows[len(imagined) :]), imagined])
 
         return draw
 

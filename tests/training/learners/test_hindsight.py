@@ -25,7 +25,8 @@ def place(observation: Tensor) -> Tensor:
 
 def met(achieved: Tensor, goal: Tensor) -> Tensor:
     """0 near the goal, -1 elsewhere."""
-    return (torch.linalg.vector_norm(achieved - goal, dim=1) < NEAR).float() - 1.0
+    away: Tensor = torch.linalg.vector_norm(achieved - goal, dim=1)
+    return (away < NEAR).float() - 1.0
 
 
 def wandered(stretches: int = 150, length: int = 12) -> Transitions:
