@@ -3,8 +3,8 @@
 Rows are drawn in proportion to priorities and weighted by the inverse of their chance, so that with `beta` 1
 what the critics learn from is unbiased: on average every row counts as in uniform draws.
 
-The priorities are one tensor and a draw sums them up (a running sum of 242 thousand rows takes less than a
-thirtieth of an update of sac), so there is no tree to keep.
+The priorities are one tensor and a draw sums them up, so there is no tree to keep: 1.9 ms for 242 thousand
+rows, an eighth of an update of sac.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +16,9 @@ from torch import Tensor
 from training.learners.companion import Companion
 from training.learners.learner import CriticLearner, Learner
 from training.learners.transitions import Exchange, Transitions
+
+SURPRISE_MIN = 1e-6
+"""In units of reward: below it critics are right."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,11 @@ class PrioritySettings:
     alpha: float = 0.6
     beta_start: float = 0.4
     floor: float = 0.1
+
+
+def priority_of(surprise: Tensor, alpha: float) -> Tensor:
+    """What a row counts whose critics were off by `surprise`, [n]; never nothing."""
+    return surprise.clamp(min=SURPRISE_MIN) ** alpha
 
 
 def weights_of(chances: Tensor, count: int, beta: float) -> Tensor:
@@ -53,7 +61,7 @@ class PrioritizedSampler(Companion):
     """
 
     name = "priorities"
-    surprises: Tensor
+    priorities: Tensor
     rows: Tensor
 
     def __init__(
@@ -63,7 +71,7 @@ class PrioritizedSampler(Companion):
         self._transitions, self._batch, self._settings = transitions, batch, settings
         device = transitions.observation.device
         self._exchange, self._beta = Exchange(device) if exchange else None, settings.beta_start
-        self.register_buffer("surprises", torch.full((len(transitions),), -1.0, device=device))
+        self.register_buffer("priorities", torch.full((len(transitions),), -1.0, device=device))
         self.register_buffer("rows", torch.zeros(batch, dtype=torch.long, device=device))
 
     def chances(self) -> Tensor:
@@ -72,11 +80,12 @@ class PrioritizedSampler(Companion):
         Rows that nobody has seen count as the average of those seen. The paper's largest priority would have
         a fixed table drawn once from end to end before anything is drawn twice.
         """
-        known = self.surprises >= 0.0
-        mean = torch.where(known, self.surprises, 0.0).sum() / known.sum().clamp(min=1)
-        priority = torch.where(known, self.surprises, mean).double().clamp(min=1e-12) ** self._settings.alpha
+        known = self.priorities >= 0.0
+        count, total = known.sum(), torch.where(known, self.priorities, 0.0).sum()
+        mean = torch.where(count > 0, total / count.clamp(min=1), 1.0)
+        priority = torch.where(known, self.priorities, mean).double()
         floor = self._settings.floor
-        return (1.0 - floor) * priority / priority.sum() + floor / len(priority)
+        return priority * ((1.0 - floor) / priority.sum()) + floor / len(priority)
 
     def before(self, learner: Learner[Any], step: int, steps: int) -> None:
         """Take out more of the bias as the training goes on."""
@@ -99,4 +108,4 @@ class PrioritizedSampler(Companion):
         """Remember how surprising the rows of the last batch were."""
         assert isinstance(learner, CriticLearner), "only critics are surprised"
         assert learner.surprise is not None, "no update was made"
-        self.surprises[self.rows] = learner.surprise
+        self.priorities[self.rows] = priority_of(learner.surprise, self._settings.alpha)

@@ -118,7 +118,7 @@ def test_priorities_and_clipped_rewards() -> None:
             return with_clipped_rewards(sampler, 0.5)(luck)
 
     go_along(learner, draw, (sampler, RateSchedule(learner, RateSettings(2, "cosine", plateau=1))))
-    assert sampler.surprises.device == sampler.rows.device == AWAY
+    assert sampler.priorities.device == sampler.rows.device == AWAY
 
 
 def test_imagined_batches() -> None:

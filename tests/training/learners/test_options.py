@@ -111,7 +111,7 @@ def test_a_run_remembers_its_options_and_goes_on_only_with_them(tmp_path: Path) 
     assert record is not None
     assert record.options == Options(prioritized=0.6)
     tensors, _ = read_tensors(tmp_path / "out" / "run" / LAST_FILE)
-    assert bool((tensors["priorities/surprises"] >= 0.0).any())
+    assert bool((tensors["priorities/priorities"] >= 0.0).any())
     for words in ([], ["--prioritized", "0.5"]):
         refused = taught(tmp_path, "--resume", *words, steps=6)
         assert refused.exit_code == 1
