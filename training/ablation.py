@@ -78,6 +78,7 @@ def _offline(learner: str, label: str, *options: str) -> Trial:
 
 PLAIN, LONGER = "plain", "plain, longer"
 TRIALS = (
+    Trial("bc", PLAIN, Entrant(START, "bc", EXPLORED, 3000, 4, note="start of cql and td3bc")),
     _ppo(PLAIN),
     _ppo(LONGER, updates=PPO_LONGER_UPDATES),
     _ppo("--kl-max", "--kl-max", "0.015"),
@@ -95,10 +96,7 @@ TRIALS = (
     _offline("cql", PLAIN),
     _offline("cql", "--prioritized", "--prioritized", "0.6"),
 )
-ENTRANTS = (
-    Entrant(START, "bc", EXPLORED, 3000, 4, note="start of cql and td3bc"),
-    *(trial.entrant for trial in TRIALS),
-)
+ENTRANTS = tuple(trial.entrant for trial in TRIALS)
 
 
 @dataclass(frozen=True)

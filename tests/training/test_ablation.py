@@ -42,12 +42,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_rows_stand_beside_the_plain_learner(out: Path) -> None:
-    law, plain, *others = json.loads((out / "ablation.json").read_text())
-    assert law["learner"] == "predictive law"
+    law, start, plain, *others = json.loads((out / "ablation.json").read_text())
+    assert (law["learner"], start["learner"]) == ("predictive law", "bc")
     assert (plain["label"], plain["against_plain"]) == (PLAIN, [])
     assert {row["label"] for row in others} == {t.label for t in TRIALS if t.learner == "td3bc"} - {PLAIN}
     for row in others:
         assert row["against_plain"] == [pytest.approx(row["j_w"][0] / plain["j_w"][0] - 1.0)]
         assert row["figures"]["j_w"] == row["j_w"][0] > 0.0
-    assert (out / "ablation.md").read_text().count("\n") == 2 + 2 + len(others)
+    assert (out / "ablation.md").read_text().count("\n") == 2 + 3 + len(others)
     assert json.loads((out / "runs" / "td3bc-dyna-0" / RESULT_FILE).read_text())["updates"] == 4
