@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from training.learners.options import TAKEN_BY, Options, flag
 
@@ -36,5 +37,10 @@ def learner_options(command: CommandT) -> CommandT:
 
 
 def taken(words: dict[str, Any]) -> Options:
-    """Take them out of the words of a command line."""
-    return Options(**{name: words.pop(name) for name in Options.model_fields})
+    """Take them out of the words of a command line. Raises click.UsageError for one that is no number."""
+    chosen = {name: words.pop(name) for name in Options.model_fields}
+    try:
+        return Options(**chosen)
+    except ValidationError as error:
+        wrong = [f"{flag(str(fault['loc'][0]))} {fault['input']}: {fault['msg']}" for fault in error.errors()]
+        raise click.UsageError("; ".join(wrong)) from None

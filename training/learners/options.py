@@ -50,7 +50,7 @@ class Options(BaseModel):
         reptile: updates on one site, 0 for all sites at once.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     actor: Literal["mlp", "attention"] = "mlp"
     clip_observation: float = Field(default=0.0, ge=0.0)

@@ -83,6 +83,16 @@ def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_what_is_no_bound_is_refused_in_a_sentence(value: str, tmp_path: Path) -> None:
+    for option in ("--clip-reward", "--prioritized"):
+        told = taught(tmp_path, option, value)
+        assert told.exit_code == 2
+        assert option in told.output
+        assert "Traceback" not in told.output
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("learner", "words"),
     [
