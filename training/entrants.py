@@ -12,7 +12,8 @@ from time import process_time
 from typing import Any
 
 from training.checkpoint import BEST_FILE, LAST_FILE
-from training.commands.train import BUNDLE, RUN, Trained, train
+from training.commands.train import Trained, train
+from training.commands.train_request import BUNDLE, RUN
 
 EXPLORED, PLAIN, TRACES = "explored", "plain", "traces"
 RESULT_FILE, SPENT_FILE = "result.json", "spent.json"
@@ -31,6 +32,7 @@ class Entrant:
         starts_from: entrant whose actor it begins with.
         note: what to know about it, for the table.
         options: further words for `sunkeep train`.
+        chooses: is judged on the way, and exports the best of five states.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Entrant:
     starts_from: str | None = None
     note: str = ""
     options: tuple[str, ...] = ()
+    chooses: bool = True
 
 
 ENTRANTS = (
@@ -114,7 +117,7 @@ class School:
         words += ["--seed", str(run.seed), "--steps", str(updates)]
         if entrant.learner == "bc":
             words += ["--val", str(self.log(entrant.lessons, "val"))]
-        elif entrant.learner != "replay" and not self.is_short:
+        elif entrant.chooses and entrant.learner != "replay" and not self.is_short:
             words += ["--choose-on", str(self.traces)]
         words += entrant.options
         if entrant.starts_from is not None:
@@ -122,11 +125,13 @@ class School:
         return words
 
 
-def runs_of(school: School, names: Sequence[str], seeds: Sequence[int]) -> Iterator[Run]:
+def runs_of(
+    school: School, names: Sequence[str], seeds: Sequence[int], entrants: Sequence[Entrant] = ENTRANTS
+) -> Iterator[Run]:
     """All runs, seed by seed, an entrant after the one it starts from."""
-    needed = {*names, *(e.starts_from for e in ENTRANTS if e.name in names and e.starts_from is not None)}
+    needed = {*names, *(e.starts_from for e in entrants if e.name in names and e.starts_from is not None)}
     for seed in seeds:
-        for entrant in ENTRANTS:
+        for entrant in entrants:
             if entrant.name in needed and not (school.is_short and entrant.short_updates == 0):
                 yield school.run_of(entrant, seed)
 

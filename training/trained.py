@@ -1,6 +1,7 @@
 """A trained run read back: what it was trained on and how, and the policy that its files hold."""
 
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,19 @@ from torch import Tensor, nn
 from models.features import FEATURE_NAMES
 from models.manifest import Sha256
 from training.checkpoint import BEST_FILE, LAST_FILE, LEARNER, CheckpointError, below, read_tensors
+from training.learners.attention import PhaseActor
 from training.learners.iql_discrete import Choices, DiscreteIql
 from training.learners.levels import DeployedChoice, Levels
-from training.learners.networks import Absolute, Actor, DeployedPolicy, Normalize, Residual, Scale
+from training.learners.networks import (
+    Absolute,
+    Actor,
+    DeployedPolicy,
+    GaussianActor,
+    Normalize,
+    Residual,
+    Scale,
+)
+from training.learners.options import Options
 from training.net import MEMORY, ReplayNet
 from training.policy_net import Scaling
 
@@ -23,7 +34,8 @@ class RunRecord(BaseModel):
     """`run.json`, written when a training begins.
 
     `data` is where the training data lay, `action` which recorded action counted, `span_w` the reach of the
-    residual on the surplus in W, 0 for absolute powers, `parent_sha256` the bundle it was fine-tuned from.
+    residual on the surplus in W, 0 for absolute powers; `options` are those of the learner, `parent_sha256`
+    names the bundle that it was fine-tuned from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,6 +46,7 @@ class RunRecord(BaseModel):
     metering: Literal["net", "per_phase"]
     span_w: float = 0.0
     action: str = "acted"
+    options: Options = Options()
     data: Path
     data_sha256: Sha256
     training_commit: str
@@ -131,7 +144,8 @@ def _actor(
             if kind
             else f"{path}: holds no policy that this version knows"
         )
-    if (len(mean), len(actor)) != (len(FEATURE_NAMES), 3):
+    attends = "actor.attention.in_proj_weight" in learner
+    if (len(mean), 3 if attends else len(actor)) != (len(FEATURE_NAMES), 3):
         raise CheckpointError(f"{path}: {len(mean)} inputs and {len(actor)} actions; a site has 30 and 3")
     if record is None:
         raise CheckpointError(
@@ -139,6 +153,8 @@ def _actor(
             "--resume, which writes one"
         )
     scale: Scale = Residual(record.span_w) if record.span_w > 0.0 else Absolute()
-    net = Actor(len(mean), len(actor), actor.shape[1])
+    hidden = actor.shape[1]
+    net: GaussianActor = PhaseActor(hidden) if attends else Actor(len(mean), len(actor), hidden)
     net.load_state_dict(below("actor.", learner))
-    return DeployedPolicy(Normalize(Scaling(mean, std)), net, scale)
+    normalize = Normalize(Scaling(mean, std), record.options.clip_observation or inf)
+    return DeployedPolicy(normalize, net, scale)

@@ -105,10 +105,20 @@ def surplus_of(pv_w: Floats, load_w: Floats, connection: str) -> Floats:
 
 def varied(days: Sequence[Sunshine], seconds: int, luck: Generator) -> Floats:
     """One window of mixed and scaled days, [seconds, 3] of surplus in W; the roughest of some, mostly."""
-    found = [_varied(days, seconds, luck) for _ in range(CANDIDATES)]
+    found = candidates(days, seconds, luck)
     if luck.random() >= ROUGHEST_SHARE:
         return found[0]
-    return max(found, key=lambda w: float(np.abs(w[ROUGH_S:] - w[:-ROUGH_S]).mean()))
+    return max(found, key=roughness_w)
+
+
+def candidates(days: Sequence[Sunshine], seconds: int, luck: Generator) -> list[Floats]:
+    """Some windows of mixed and scaled days to choose from."""
+    return [_varied(days, seconds, luck) for _ in range(CANDIDATES)]
+
+
+def roughness_w(window: Floats) -> float:
+    """Mean size of the change of a phase's surplus within `ROUGH_S`, of [seconds, 3] in W."""
+    return float(np.abs(window[ROUGH_S:] - window[:-ROUGH_S]).mean())
 
 
 def _varied(days: Sequence[Sunshine], seconds: int, luck: Generator) -> Floats:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import click
 import torch
@@ -13,35 +13,37 @@ from torch import Tensor
 from core.site import Metering
 from training.champion import record_run, write_bundle
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights, read_actor, read_checkpoint
+from training.commands.learner_options import learner_options, taken
+from training.commands.train_request import BUNDLE, RUN, Request
 from training.course import Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
-from training.destination import ExportError, next_version
-from training.export import Lineage, current_commit, export_bundle
+from training.destination import ExportError
+from training.export import Lineage, export_bundle
 from training.learners.clone import Clone
+from training.learners.composed import Composed, from_transitions, on_sites, ppo_settings, scenery_of
 from training.learners.files import ACTIONS, read_transitions, transitions_sha256
 from training.learners.iql import Iql, IqlSettings
 from training.learners.iql_discrete import Choices, DiscreteIql
 from training.learners.judging import j_on
 from training.learners.learner import ActorLearner, Space
-from training.learners.levels import Levels, as_choices
-from training.learners.loop import Judge, Plan, Source, TrainingDiverged, seeded
+from training.learners.levels import Levels
+from training.learners.loop import Judge, Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Absolute, Residual
 from training.learners.on_sites import Grounds
-from training.learners.ppo import Ppo, PpoSettings
+from training.learners.options import OptionError
+from training.learners.ppo import Ppo
 from training.learners.sac import Sac, SacSettings
 from training.learners.scaling import phase_scaling
 from training.learners.td3bc import Td3Bc, Td3BcSettings
-from training.learners.transitions import Sampler, Transitions, TransitionsError
+from training.learners.transitions import Transitions, TransitionsError
 from training.net import ReplayNet
 from training.replay import Plan as ReplayPlan
-from training.trained import RunRecord, read_record
 from training.windows import read_days
 
 OFFLINE = ("bc", "sac", "cql", "iql", "iql-discrete", "td3bc")
 LEARNERS = (*OFFLINE, "ppo", "replay")
-BUNDLE, RUN = "bundle", "run"
 JUDGEMENTS = 20
 PATIENCE = 5
 CHOICES = 5
@@ -49,59 +51,11 @@ CHOICES = 5
 SHARPNESS, VALUE_WEIGHT = 1.0, 0.25
 """Of iql and td3bc: softer and nearer to the data than the 3 and 2.5 of their papers. td3bc with 2.5 and no
 --critic-first left the clone it starts from (J 187 W on val windows) for 228 W after 5000 updates."""
-REFUSALS = (TransitionsError, DaysError, CheckpointError, ExportError, TrainingDiverged)
+REFUSALS = (TransitionsError, DaysError, CheckpointError, ExportError, OptionError, TrainingDiverged)
 
 Deployable: TypeAlias = ActorLearner[Any] | DiscreteIql
 
 console = Console(stderr=True)
-
-
-@dataclass(frozen=True)
-class Request:
-    """The command line."""
-
-    learner: str
-    data: Path
-    val: Path | None
-    choose_on: Path | None
-    out: Path
-    seed: int
-    steps: int
-    resume: bool
-    device: str
-    batch: int
-    action: str
-    start_from: Path | None
-    span_w: float
-    gamma: float
-    cql_weight: float
-    critic_first: int
-    metering: Literal["net", "per_phase"]
-    bundle_version: int | None
-
-    @property
-    def number(self) -> int:
-        """Version of the bundle. Raises ExportError."""
-        return next_version(self.out / BUNDLE, self.bundle_version)
-
-    def record(self, data_sha256: str) -> None:
-        """Write beside the weights what they are trained on, for `sunkeep export`.
-
-        Raises CheckpointError when a resumed run meant other watts by its actions.
-        """
-        before = read_record(self.out / RUN) if self.resume else None
-        if before is not None and before.span_w != self.span_w:
-            raise CheckpointError(f"{self.out}: was trained with --span-w {before.span_w:g}; give it again")
-        RunRecord(
-            learner=self.learner,
-            seed=self.seed,
-            metering=self.metering,
-            span_w=self.span_w,
-            action=self.action,
-            data=self.data.resolve(),
-            data_sha256=data_sha256,
-            training_commit=current_commit(),
-        ).write(self.out / RUN)
 
 
 @dataclass(frozen=True)
@@ -156,17 +110,19 @@ class Trained:
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
-def train(**options: Any) -> Trained:
+@learner_options
+def train(**words: Any) -> Trained:
     """Learn a policy from transitions (bc, sac, cql, iql, td3bc) or on simulated sites (ppo, replay).
 
     Checkpoints and TensorBoard events go to OUT/run, the policy to OUT/bundle.
     """
-    request = Request(**options)
+    options = taken(words)
+    request = Request(**words, options=options)
     if request.device == "cuda" and not torch.cuda.is_available():
         raise click.UsageError("no CUDA device here; use --device cpu")
     torch.set_num_threads(1)
     try:
-        next_version(request.out / BUNDLE, request.bundle_version)  # refused now, not after hours of training
+        request.check()
         if request.learner == "replay":
             return _replay(request)
         if request.learner == "ppo":
@@ -202,10 +158,8 @@ def _from_transitions(request: Request) -> Trained:
     request.record(data_hash)
     console.print(f"{len(table)} transitions")
     learner = offline_learner(request, _space(request, phase_scaling(table.observation))).to(device)
-    source: Source[Transitions] = Sampler(table.to(device), request.batch, exchange=True)
-    if isinstance(learner, DiscreteIql) and learner.levels is not None:
-        source = as_choices(source, learner.levels)
-    taught = _run(request, learner, source, generator)
+    composed = from_transitions(learner, table.to(device), request.batch, request.options)
+    taught = _run(request, learner, composed, generator)
     return _finish(request, learner, taught, table.observation, table.action, data_hash)
 
 
@@ -214,15 +168,17 @@ def _on_sites(request: Request) -> Trained:
     generator = seeded(request.seed, device)
     days = find_days(request.data, "train")
     request.record(data_sha256(days))
-    settings = PpoSettings(gamma=request.gamma)
-    grounds = Grounds(read_days(days), settings.horizon, device)
+    settings, sunshine = ppo_settings(request.gamma, request.options), read_days(days)
+    scenery = scenery_of(sunshine, request.options, request.seed)
+    grounds = Grounds(sunshine, settings.horizon, device, scenery=scenery)
     states, actions_w = grounds.survey(generator)
     learner = Ppo(_space(request, phase_scaling(states)), settings).to(device)
-    taught = _run(request, learner, grounds.rollouts(learner), generator)
+    composed = on_sites(learner, grounds, scenery, request.options)
+    taught = _run(request, learner, composed, generator)
     return _finish(request, learner, taught, states, actions_w, data_sha256(days))
 
 
-def _run(request: Request, learner: Deployable, source: Source[Any], generator: torch.Generator) -> Trained:
+def _run(request: Request, learner: Deployable, composed: Composed, generator: torch.Generator) -> Trained:
     """Teach, and put the learner into the state that is exported: the last one, or the one chosen."""
     if request.start_from is not None and not request.resume:
         read_actor(request.start_from, learner)
@@ -235,9 +191,11 @@ def _run(request: Request, learner: Deployable, source: Source[Any], generator: 
         plan = replace(plan, judge_every=max(1, request.steps // JUDGEMENTS), patience=PATIENCE)
     elif request.choose_on is not None:
         judge = j_on(find_days(request.choose_on, "val"), learner.deployed, device)
-        every = max(1, request.steps // CHOICES)
+        loop = max(1, request.options.reptile)  # within an inner loop the weights are those of one site
+        every = loop * max(1, request.steps // CHOICES // loop)
         plan = replace(plan, judge_every=every, judge_after=request.critic_first)
-    outcome = run_loop(learner, source, plan, generator, run, judge, request.resume)
+    source, companions = composed.source, composed.companions
+    outcome = run_loop(learner, source, plan, generator, run, judge, request.resume, companions)
     console.print(f"{outcome.step} steps, {outcome.steps_per_s:.0f} steps/s", soft_wrap=True)
     chosen_at = outcome.step
     if judge is not None and outcome.best < inf:
@@ -263,7 +221,10 @@ def _replay(request: Request) -> Trained:
 
 
 def _space(request: Request, scaling: Any) -> Space:
-    return Space(scaling, 3, Residual(request.span_w) if request.span_w > 0.0 else Absolute())
+    scale = Residual(request.span_w) if request.span_w > 0.0 else Absolute()
+    options = request.options
+    clip = options.clip_observation or inf
+    return Space(scaling, 3, scale, attends=options.actor == "attention", clip=clip)
 
 
 def _error_of(learner: Clone, table: Transitions) -> Judge:

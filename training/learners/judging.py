@@ -11,7 +11,7 @@ from training.course import Course, choosing_reel
 from training.days import Day
 from training.learners.loop import Judge
 from training.replay import judge, to_device
-from training.windows import Sunshine, read_days
+from training.windows import Reel, Sunshine, read_days
 
 WINDOWS, WINDOW_S = 96, 630
 """Spread over the days; the champion's training chooses on the same days and far ends, in longer windows."""
@@ -24,6 +24,16 @@ def memoryless(net: nn.Module) -> Policy:
         return net(view.features), None
 
     return propose
+
+
+def windows_of(
+    days: tuple[Sunshine, ...],
+    device: torch.device,
+    windows: int | None = WINDOWS,
+    window_s: int = WINDOW_S,
+) -> Reel:
+    """The windows that `j_on` lives, always the same ones of the same days."""
+    return to_device(choosing_reel(days, Course(window_s=window_s, windows=windows)), device)
 
 
 def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.device) -> Judge:
@@ -45,7 +55,7 @@ def judge_on(
     window_s: int = WINDOW_S,
 ) -> Judge:
     """The same on days that are read already, with other windows where they are wanted."""
-    reel = to_device(choosing_reel(days, Course(window_s=window_s, windows=windows)), device)
+    reel = windows_of(days, device, windows, window_s)
 
     def found() -> float:
         return float(judge(reel, memoryless(deployed())).j_w.mean())

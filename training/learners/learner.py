@@ -3,13 +3,23 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from math import inf
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from training.checkpoint import LEARNER, Contents
-from training.learners.networks import HIDDEN, Actor, DeployedPolicy, Identity, Normalize, Scale
+from training.learners.attention import PhaseActor
+from training.learners.networks import (
+    HIDDEN,
+    Actor,
+    DeployedPolicy,
+    GaussianActor,
+    Identity,
+    Normalize,
+    Scale,
+)
 from training.learners.transitions import Transitions
 from training.policy_net import Scaling
 
@@ -27,12 +37,17 @@ class Space:
         actions: number of actions.
         scale: from actions in [-1, 1] to what is sent.
         hidden: width of the layers.
+        attends: the actor looks at three phases alike (`training.learners.attention`), in tokens half as
+            wide; for the 30 features of a site only.
+        clip: observations further from their mean count as this many standard deviations; inf: as they are.
     """
 
     scaling: Scaling
     actions: int
     scale: Scale = field(default_factory=Identity)
     hidden: int = HIDDEN
+    attends: bool = False
+    clip: float = inf
 
     @property
     def inputs(self) -> int:
@@ -78,6 +93,7 @@ class Seen:
     reward: Tensor  # [n]
     following: Tensor  # [n, d] normalised
     goes_on: Tensor  # [n], 0 where the transition is terminal
+    weight: Tensor | None = None  # [n], how much the row counts for the critics
 
 
 class ActorLearner(Learner[BatchT]):
@@ -88,8 +104,12 @@ class ActorLearner(Learner[BatchT]):
     ) -> None:
         super().__init__()
         self.space = space
-        self.normalize = Normalize(space.scaling)
-        self.actor = Actor(space.inputs, space.actions, space.hidden, log_std_range, log_std_start)
+        self.normalize = Normalize(space.scaling, space.clip)
+        self.actor: GaussianActor
+        if space.attends:
+            self.actor = PhaseActor(space.hidden // 2, log_std_range, log_std_start)
+        else:
+            self.actor = Actor(space.inputs, space.actions, space.hidden, log_std_range, log_std_start)
 
     def deployed(self) -> DeployedPolicy:
         """The deterministic policy, raw observations to what is sent; it shares the weights."""
@@ -103,4 +123,18 @@ class ActorLearner(Learner[BatchT]):
             batch.reward,
             self.normalize(batch.following),
             1.0 - batch.terminal,
+            batch.weight,
         )
+
+
+class CriticLearner(ActorLearner[Transitions]):
+    """A learner whose critics follow a goal. `surprise` is how far they were off in the last batch, [n]."""
+
+    surprise: Tensor | None = None
+
+    def miss(self, values: tuple[Tensor, Tensor], goal: Tensor, weight: Tensor | None) -> Tensor:
+        """Mean square of what each critic is off by, weighted by row, summed over both."""
+        errors = torch.stack([value - goal for value in values])
+        self.surprise = errors.detach().abs().mean(0)
+        squares = errors.square()
+        return (squares if weight is None else weight * squares).mean(1).sum()

@@ -14,7 +14,8 @@ from rich.progress import Progress as Bar
 from torch.utils.tensorboard import SummaryWriter
 
 from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_checkpoint, write_checkpoint
-from training.learners.learner import Learner
+from training.learners.companion import Companion, contents_of
+from training.learners.learner import Learner, Report
 
 BatchT = TypeVar("BatchT")
 Source = Callable[[torch.Generator], BatchT]
@@ -77,6 +78,7 @@ def train(
     out: Path | None = None,
     judge: Judge | None = None,
     resume: bool = False,
+    companions: tuple[Companion, ...] = (),
 ) -> Outcome:
     """Train until the plan is fulfilled or patience is at its end.
 
@@ -88,15 +90,17 @@ def train(
         out: folder of checkpoints and TensorBoard events; without one nothing is written.
         judge: asked every `plan.judge_every` steps.
         resume: go on from the last checkpoint in `out`, as if there had been no interruption.
+        companions: go along with the learner, asked in this order; the checkpoints hold their state.
 
     Raises:
         TrainingDiverged: a reported figure is not finite.
         CheckpointError: there is nothing to resume from.
     """
-    progress = read_checkpoint(_in(out, LAST_FILE), learner.contents(generator)) if resume else Progress()
+    contents = contents_of(learner, companions, generator)
+    progress = read_checkpoint(_in(out, LAST_FILE), contents) if resume else Progress()
     writer = None if out is None else SummaryWriter(str(out / "tensorboard"), purge_step=progress.step)
     try:
-        return _run(_Training(learner, source, plan, generator, out, judge, progress, writer))
+        return _run(_Training(learner, source, plan, generator, out, judge, companions, progress, writer))
     finally:
         if writer is not None:
             writer.close()
@@ -110,12 +114,14 @@ class _Training:
     generator: torch.Generator
     out: Path | None
     judge: Judge | None
+    companions: tuple[Companion, ...]
     progress: Progress
     writer: SummaryWriter | None
 
     def save(self, name: str) -> None:
         if self.out is not None:
-            write_checkpoint(self.out / name, self.learner.contents(self.generator), self.progress)
+            contents = contents_of(self.learner, self.companions, self.generator)
+            write_checkpoint(self.out / name, contents, self.progress)
 
     def note(self, figures: dict[str, float]) -> None:
         if bad := [name for name, value in figures.items() if not isfinite(value)]:
@@ -131,10 +137,8 @@ def _run(training: _Training) -> Outcome:
     with _bar() as bar:
         task = bar.add_task(type(training.learner).__name__, total=plan.steps, completed=first, figures="")
         while training.progress.step < plan.steps and not _is_over(plan, training.progress):
-            training.learner.train()
-            report = training.learner.update(training.source(training.generator), training.generator)
-            progress = replace(training.progress, step=training.progress.step + 1)
-            training.progress = progress
+            report = _update(training)
+            progress = training.progress
             if _is_due(plan.report_every, plan, progress):
                 figures = {name: float(value) for name, value in report.items()}
                 training.note(figures)
@@ -150,6 +154,18 @@ def _run(training: _Training) -> Outcome:
     return Outcome(step, training.progress.best, figures, (step - first) / elapsed_s)
 
 
+def _update(training: _Training) -> Report:
+    learner, step = training.learner, training.progress.step
+    learner.train()
+    for companion in training.companions:
+        companion.before(learner, step, training.plan.steps)
+    report = learner.update(training.source(training.generator), training.generator)
+    training.progress = replace(training.progress, step=step + 1)
+    for companion in training.companions:
+        companion.after(learner, step + 1)
+    return report
+
+
 def _judge(training: _Training, judge: Judge) -> None:
     training.learner.eval()
     found = judge()
@@ -160,6 +176,8 @@ def _judge(training: _Training, judge: Judge) -> None:
         training.save(BEST_FILE)
     else:
         training.progress = replace(progress, waited=progress.waited + 1)
+    for companion in training.companions:
+        companion.judged(training.progress)
 
 
 def _is_due(every: int, plan: Plan, progress: Progress) -> bool:

@@ -4,7 +4,8 @@ Actions of the learners lie in [-1, 1]. A `Scale` turns them into watts and back
 graph together with the normalisation, so that raw features go in and watts come out.
 """
 
-from math import log, pi
+from abc import abstractmethod
+from math import inf, log, pi
 from typing import Protocol
 
 import torch
@@ -31,19 +32,30 @@ def trunk(inputs: int, hidden: int) -> nn.Sequential:
 
 
 class Normalize(nn.Module):
-    """Raw observations to asinh of their standard score: small values stay linear, large ones stay apart."""
+    """Raw observations to asinh of their standard score: small values stay linear, large ones stay apart.
+
+    Scores beyond +-`clip` count as `clip`.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, scaling: Scaling) -> None:
+    def __init__(self, scaling: Scaling, clip: float = inf) -> None:
         super().__init__()
+        self._clip = clip
         self.register_buffer("mean", scaling.mean.clone())
         self.register_buffer("std", scaling.std.clone())
 
     def forward(self, observation: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
-        return torch.asinh((observation - self.mean) / self.std)
+        score = (observation - self.mean) / self.std
+        if self._clip < inf:
+            score = score.clamp(-self._clip, self._clip)
+        return torch.asinh(score)
+
+    def raw(self, features: Tensor) -> Tensor:
+        """The observation of some features, [n, d] to [n, d]."""
+        return torch.sinh(features) * self.std + self.mean
 
 
 class Scale(Protocol):
@@ -109,41 +121,19 @@ def log_density(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return (normal - bend).sum(-1)
 
 
-class Actor(nn.Module):
-    """Squashed Gaussian policy on normalised observations. The mean starts at zero.
+class GaussianActor(nn.Module):
+    """A squashed Gaussian policy on normalised observations; its last layers are `mean` and `log_std`."""
 
-    Args:
-        inputs, actions: numbers of features and of actions.
-        hidden: width of both layers.
-        log_std_range: bounds of the log standard deviation before squashing.
-        log_std_start: where it starts.
-    """
+    mean: nn.Linear
+    log_std: nn.Linear
 
-    def __init__(
-        self,
-        inputs: int,
-        actions: int,
-        hidden: int = HIDDEN,
-        log_std_range: tuple[float, float] = LOG_STD_RANGE,
-        log_std_start: float = -1.0,
-    ) -> None:
-        super().__init__()
-        self._range = log_std_range
-        self.body = trunk(inputs, hidden)
-        self.mean, self.log_std = nn.Linear(hidden, actions), nn.Linear(hidden, actions)
-        nn.init.zeros_(self.mean.weight)
-        nn.init.zeros_(self.mean.bias)
-        nn.init.zeros_(self.log_std.weight)
-        nn.init.constant_(self.log_std.bias, log_std_start)
-
+    @abstractmethod
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before squashing, [n, a] each."""
-        hidden = self.body(features)
-        return self.mean(hidden), self.log_std(hidden).clamp(*self._range)
 
     def mode(self, features: Tensor) -> Tensor:
         """The deterministic action, tanh(mean)."""
-        return torch.tanh(self.mean(self.body(features)))
+        return torch.tanh(self(features)[0])
 
     def sample(
         self, features: Tensor, generator: torch.Generator, count: int | None = None
@@ -163,6 +153,49 @@ class Actor(nn.Module):
     def log_density_of(self, features: Tensor, action: Tensor) -> Tensor:
         """Log density of recorded actions inside (-1, 1): [n]."""
         return log_density(torch.atanh(action), *self(features))
+
+
+def heads(hidden: int, actions: int, log_std_start: float) -> tuple[nn.Linear, nn.Linear]:
+    """Layers of mean and log standard deviation: the mean starts at 0, the other at `log_std_start`."""
+    mean, log_std = nn.Linear(hidden, actions), nn.Linear(hidden, actions)
+    for layer in (mean, log_std):
+        nn.init.zeros_(layer.weight)
+    nn.init.zeros_(mean.bias)
+    nn.init.constant_(log_std.bias, log_std_start)
+    return mean, log_std
+
+
+class Actor(GaussianActor):
+    """The specification's: two layers with LayerNorm and ReLU. The mean starts at zero.
+
+    Args:
+        inputs, actions: numbers of features and of actions.
+        hidden: width of both layers.
+        log_std_range: bounds of the log standard deviation before squashing.
+        log_std_start: where it starts.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        actions: int,
+        hidden: int = HIDDEN,
+        log_std_range: tuple[float, float] = LOG_STD_RANGE,
+        log_std_start: float = -1.0,
+    ) -> None:
+        super().__init__()
+        self._range = log_std_range
+        self.body = trunk(inputs, hidden)
+        self.mean, self.log_std = heads(hidden, actions, log_std_start)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation before squashing, [n, a] each."""
+        hidden = self.body(features)
+        return self.mean(hidden), self.log_std(hidden).clamp(*self._range)
+
+    def mode(self, features: Tensor) -> Tensor:
+        """The deterministic action, tanh(mean)."""
+        return torch.tanh(self.mean(self.body(features)))
 
 
 class Critic(nn.Module):
@@ -216,7 +249,7 @@ def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
 class DeployedPolicy(nn.Module):
     """The deterministic policy as the daemon runs it: raw observations to what is sent."""
 
-    def __init__(self, normalize: Normalize, actor: Actor, scale: Scale) -> None:
+    def __init__(self, normalize: Normalize, actor: GaussianActor, scale: Scale) -> None:
         super().__init__()
         self.normalize, self.actor, self.scale = normalize, actor, scale
 

@@ -10,7 +10,7 @@ from training.batch_laws import predictive_law
 from training.learners.environment import ControlVariate
 from training.learners.loop import Source
 from training.learners.ppo import Ppo, Rollout
-from training.learners.sites import LawOnSites, Sites
+from training.learners.sites import LawOnSites, Scenery, Sites, Varied
 from training.windows import Chances, Sunshine
 
 SITES = 64
@@ -18,17 +18,30 @@ SURVEYS = 4
 
 
 class Grounds:
-    """Where an on-policy learner practises."""
+    """Where an on-policy learner practises.
+
+    Args:
+        days: of the split "train".
+        horizon: seconds of an episode.
+        device: where sites and learner live.
+        count: sites at once.
+        scenery: what is practised on; by default the days, varied, which statistics are always taken from.
+    """
 
     def __init__(
-        self, days: Sequence[Sunshine], horizon: int, device: torch.device, count: int = SITES
+        self,
+        days: Sequence[Sunshine],
+        horizon: int,
+        device: torch.device,
+        count: int = SITES,
+        scenery: Scenery | None = None,
     ) -> None:
-        def sites() -> Sites:
-            return Sites(days, count, horizon, Chances(), device)
-
-        self._horizon, self._plain = horizon, sites()
+        usual = Varied(days, Chances())
+        practised = usual if scenery is None else scenery
+        self._horizon, self._plain = horizon, Sites(usual, count, horizon, device)
         self._law = predictive_law(PredictiveGains())
-        self._compared = ControlVariate(sites(), LawOnSites(sites(), self._law))
+        sites, beside = (Sites(practised, count, horizon, device) for _ in range(2))
+        self._compared = ControlVariate(sites, LawOnSites(beside, self._law))
 
     @torch.no_grad()
     def survey(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:

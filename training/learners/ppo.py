@@ -8,13 +8,15 @@ from torch import Tensor
 from training.learners.environment import VectorEnvironment
 from training.learners.learner import ActorLearner, Report, Space, adam
 from training.learners.networks import Value, log_density
+from training.learners.noise import KeptNoise
 
 
 @dataclass(frozen=True)
 class PpoSettings:
     """`horizon` steps of every environment make one update; each begins at a reset.
 
-    `kl_max` ends the epochs of an update early when the policy has moved that far (in nats), 0 never.
+    `kl_max` ends the epochs of an update as soon as the policy has moved further than that (nats per state,
+    0 never). `noise_kept` is the correlation of the noise that draws actions, from one step to the next.
     """
 
     gamma: float = 0.93
@@ -28,6 +30,7 @@ class PpoSettings:
     entropy_weight: float = 0.0
     log_std_start: float = -1.5
     kl_max: float = 0.0
+    noise_kept: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,16 @@ def advantages(
     return result
 
 
+def kl_of(old: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> Tensor:
+    """KL divergence of Gaussians given as mean and log standard deviation, [n, a] each, to nats [n].
+
+    Squashing moves both alike, so it is the divergence of the squashed policies as well.
+    """
+    (mean, log_std), (new_mean, new_log_std) = old, new
+    spread = ((2.0 * log_std).exp() + (mean - new_mean).square()) / (2.0 * (2.0 * new_log_std).exp())
+    return (new_log_std - log_std + spread - 0.5).sum(-1)
+
+
 class Ppo(ActorLearner[Rollout]):
     """On-policy learner; observations are normalised with the statistics of `space`."""
 
@@ -73,6 +86,7 @@ class Ppo(ActorLearner[Rollout]):
         settings = settings or PpoSettings()
         super().__init__(space, log_std_start=settings.log_std_start)
         self.settings = settings
+        self.entropy_weight = settings.entropy_weight
         self.value = Value(space.inputs, hidden=space.hidden)
         parameters = [*self.actor.parameters(), *self.value.parameters()]
         self.optimizers = {"both": adam(parameters, settings.lr)}
@@ -81,10 +95,10 @@ class Ppo(ActorLearner[Rollout]):
     def collect(self, environment: VectorEnvironment, generator: torch.Generator) -> Rollout:
         """Live `horizon` steps from a reset, drawing every action."""
         observation, rows = environment.reset(generator), []
+        noise = KeptNoise(self.settings.noise_kept)
         for _ in range(self.settings.horizon):
             mean, log_std = self.actor(self.normalize(observation))
-            noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-            draw = mean + log_std.exp() * noise
+            draw = mean + log_std.exp() * noise.draw(mean, generator)
             step = environment.step(self.space.scale.outward(observation, torch.tanh(draw)))
             density = log_density(draw, mean, log_std)
             rows.append(
@@ -96,16 +110,24 @@ class Ppo(ActorLearner[Rollout]):
     def update(self, batch: Rollout, generator: torch.Generator) -> Report:
         """Some epochs over one rollout."""
         flat = self._prepared(batch)
-        count, size = len(flat["draw"]), self.settings.minibatch
-        report: Report = {"reward": batch.reward.mean()}
-        for _ in range(self.settings.epochs):
+        before = self._policy(flat["features"])
+        count, size, report = len(flat["draw"]), self.settings.minibatch, dict[str, Tensor]()
+        for epoch in range(1, self.settings.epochs + 1):
             shuffled = torch.randperm(count, generator=generator, device=generator.device)
             for rows in torch.split(shuffled, size):
-                figures = self._improve({name: values[rows] for name, values in flat.items()})
-            report |= figures
-            if 0.0 < self.settings.kl_max < float(report["kl"]):
+                report |= self._improve({name: values[rows] for name, values in flat.items()})
+            if self.settings.kl_max > 0.0 or epoch == self.settings.epochs:
+                report["kl"] = kl_of(before, self._policy(flat["features"])).mean()
+            report["epochs"] = torch.tensor(float(epoch))
+            if self.settings.kl_max > 0.0 and float(report["kl"]) > self.settings.kl_max:
                 break
-        return report
+        return report | {"reward": batch.reward.mean()}
+
+    @torch.no_grad()
+    def _policy(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log standard deviation of every state."""
+        mean, log_std = self.actor(features)
+        return mean, log_std
 
     @torch.no_grad()
     def _prepared(self, batch: Rollout) -> dict[str, Tensor]:
@@ -139,7 +161,7 @@ class Ppo(ActorLearner[Rollout]):
         policy_loss = -torch.minimum(ratio * rows["advantage"], bounded * rows["advantage"]).mean()
         value_loss = (self.value(rows["features"]).squeeze(-1) - rows["goal"]).square().mean()
         entropy = log_std.sum(-1).mean()  # of the normal, up to a constant
-        loss = policy_loss + settings.value_weight * value_loss - settings.entropy_weight * entropy
+        loss = policy_loss + settings.value_weight * value_loss - self.entropy_weight * entropy
         self.descend("both", loss, norm_max=0.5)
-        kl = (ratio - 1.0 - moved).mean()  # Schulman's estimate, never negative
-        return {"actor_loss": policy_loss.detach(), "value_loss": value_loss.detach(), "kl": kl.detach()}
+        figures = {"actor_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
+        return {name: figure.detach() for name, figure in figures.items()}

@@ -8,7 +8,7 @@ from math import log
 import torch
 from torch import Tensor, nn
 
-from training.learners.learner import ActorLearner, Report, Seen, Space, adam
+from training.learners.learner import CriticLearner, Report, Seen, Space, adam
 from training.learners.networks import ACTION_EDGE, TwinCritic, follow, log_density
 from training.learners.transitions import Transitions
 
@@ -33,7 +33,7 @@ class SacSettings:
     critic_first: int = 0
 
 
-class Sac(ActorLearner[Transitions]):
+class Sac(CriticLearner):
     """Off-policy learner of a stochastic policy."""
 
     updates: Tensor
@@ -73,7 +73,7 @@ class Sac(ActorLearner[Transitions]):
     def _improve_critic(self, seen: Seen, generator: torch.Generator) -> Report:
         goal = self.goal(seen, generator)
         values = self.critic(seen.features, seen.action)
-        error = torch.stack([(value - goal).square().mean() for value in values]).sum()
+        error = self.miss(values, goal, seen.weight)
         report = {"critic_loss": error.detach(), "value": values[0].mean().detach()}
         loss = error
         if self.settings.cql_weight > 0.0:

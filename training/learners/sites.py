@@ -1,6 +1,6 @@
 """Batches of simulated sites as environments: what `training.batch` lives, step by step, with a reward."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,31 @@ from training.learners.files import REWARD_W
 from training.replay import settled, to_device
 from training.windows import Chances, Reel, Sunshine, reel_of, varied
 
+Scenery = Callable[[int, int, np.random.Generator], Reel]
+"""Draws windows with their far ends: how many, of how many seconds of surplus, and all luck."""
 LEAD_S = 8
 """Seconds at the begin of an episode that the wish of `lead` governs, so that features have a history."""
 
 
+class Varied:
+    """A scenery of mixed and scaled days, each window with a far end of its own."""
+
+    def __init__(self, days: Sequence[Sunshine], chances: Chances) -> None:
+        self._days, self._chances = days, chances
+
+    def __call__(self, count: int, seconds: int, luck: np.random.Generator) -> Reel:
+        """Draw."""
+        return reel_of([varied(self._days, seconds, luck) for _ in range(count)], luck, self._chances)
+
+
 class Sites:
-    """n sites, a window of varied days each; an episode is cut after `seconds`, and nothing ever terminates.
+    """n sites, a window of some scenery each; an episode is cut after `seconds`, and nothing ever terminates.
 
     Actions are W per phase; the reward is -(export + 0.5 avoidable import) / 200 of the second lived.
     """
 
-    def __init__(
-        self, days: Sequence[Sunshine], count: int, seconds: int, chances: Chances, device: torch.device
-    ) -> None:
-        self._days, self._count, self._seconds = days, count, seconds
-        self._chances, self._device = chances, device
+    def __init__(self, scenery: Scenery, count: int, seconds: int, device: torch.device) -> None:
+        self._scenery, self._count, self._seconds, self._device = scenery, count, seconds, device
         self._reel: Reel | None = None
         self._site: Site | None = None
         self._view: View | None = None
@@ -45,9 +55,8 @@ class Sites:
         """New windows and far ends; the slaves have long taken the surplus. Returns [n, 30]."""
         seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
         luck = np.random.default_rng(int(seed))
-        length = self._seconds + LEAD_S + 2
-        windows = [varied(self._days, length, luck) for _ in range(self._count)]
-        self._reel = to_device(reel_of(windows, luck, self._chances), self._device)
+        reel = self._scenery(self._count, self._seconds + LEAD_S + 2, luck)
+        self._reel = to_device(reel, self._device)
         self._weights = age_weights(self._reel.rig.told_s)
         self._site, self._second = settled(self._reel, 0), 0
         self._look()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.learners.learner import ActorLearner, Report, Seen, Space, adam
+from training.learners.learner import CriticLearner, Report, Seen, Space, adam
 from training.learners.networks import TwinCritic, follow
 from training.learners.transitions import Transitions
 
@@ -31,7 +31,7 @@ class Td3BcSettings:
     critic_first: int = 0
 
 
-class Td3Bc(ActorLearner[Transitions]):
+class Td3Bc(CriticLearner):
     """Off-policy learner of a deterministic policy."""
 
     updates: Tensor
@@ -53,7 +53,7 @@ class Td3Bc(ActorLearner[Transitions]):
         seen = self.seen(batch)
         goal = self.goal(seen, generator)
         values = self.critic(seen.features, seen.action)
-        critic_loss = torch.stack([(value - goal).square().mean() for value in values]).sum()
+        critic_loss = self.miss(values, goal, seen.weight)
         self.descend("critic", critic_loss)
         self.updates += 1
         report = {"critic_loss": critic_loss.detach(), "value": values[0].mean().detach()}

@@ -33,6 +33,7 @@ class Transitions:
     truncated: Tensor  # [n], 0 or 1
     log_density: Tensor | None = None  # [n], of the behaviour's action
     mask: Tensor | None = None  # [n, k] bool: which choices were feasible
+    weight: Tensor | None = None  # [n], how much the row counts for critics
 
     def __post_init__(self) -> None:
         for name, values in self._columns().items():
@@ -78,6 +79,18 @@ def _unchecked(columns: Mapping[str, Tensor]) -> Transitions:
     return made
 
 
+class Exchange:
+    """Draws an order of the phases for every batch (30 features and 3 phases only)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._columns, self._phases = (torch.from_numpy(part.copy()).to(device) for part in orders())
+
+    def __call__(self, batch: Transitions, generator: torch.Generator) -> Transitions:
+        """The batch in that order."""
+        order = torch.randint(len(self._phases), (1,), generator=generator, device=generator.device)
+        return batch.exchanged(self._columns[int(order)], self._phases[int(order)])
+
+
 class Sampler:
     """Draws batches of transitions, uniformly and with replacement.
 
@@ -90,9 +103,8 @@ class Sampler:
     def __init__(self, transitions: Transitions, batch: int = 256, exchange: bool = False) -> None:
         if not len(transitions):
             raise TransitionsError("there are no transitions")
-        device = transitions.observation.device
-        self._transitions, self._batch, self._exchange = transitions, batch, exchange
-        self._columns, self._phases = (torch.from_numpy(part.copy()).to(device) for part in orders())
+        self._transitions, self._batch = transitions, batch
+        self._exchange = Exchange(transitions.observation.device) if exchange else None
 
     def __call__(self, generator: torch.Generator) -> Transitions:
         """One batch."""
@@ -101,10 +113,7 @@ class Sampler:
             len(self._transitions), (self._batch,), generator=generator, device=generator.device
         )
         batch = self._transitions.take(rows.to(device))
-        if not self._exchange:
-            return batch
-        order = torch.randint(len(self._phases), (1,), generator=generator, device=generator.device)
-        return batch.exchanged(self._columns[int(order)], self._phases[int(order)])
+        return batch if self._exchange is None else self._exchange(batch, generator)
 
 
 def from_rows(
@@ -141,6 +150,17 @@ def joined(parts: Sequence[Transitions]) -> Transitions:
     tables = [part._columns() for part in parts]
     shared = [name for name in tables[0] if all(name in table for table in tables)]
     return _unchecked({name: torch.cat([table[name] for table in tables]) for name in shared})
+
+
+def where(mask: Tensor, chosen: Transitions, other: Transitions) -> Transitions:
+    """Rows of one table where the mask, [n], holds, and of the other elsewhere; columns that both have."""
+    mine, theirs = chosen._columns(), other._columns()
+    shared = [name for name in mine if name in theirs]
+    picked = {}
+    for name in shared:
+        wide = mask.reshape(-1, *[1] * (mine[name].dim() - 1))
+        picked[name] = torch.where(wide, mine[name], theirs[name])
+    return _unchecked(picked)
 
 
 def _tensor(values: NDArray[np.generic]) -> Tensor:

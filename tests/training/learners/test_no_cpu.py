@@ -4,6 +4,7 @@ This proves devices, not numbers: no value is computed, and fused kernels of a G
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,24 @@ from training.dynamics import Scaling as StateScaling
 from training.dynamics import Shape
 from training.fit_dynamics import Plan as FitPlan
 from training.fit_dynamics import fit
-from training.learners import clone, iql, iql_discrete, ppo, sac, td3bc
+from training.learners import clone, dyna, iql, iql_discrete, ppo, sac, td3bc
+from training.learners.clipping import with_clipped_rewards
 from training.learners.clone import Clone
+from training.learners.companion import Companion
+from training.learners.dyna import Dyna, DynaSettings
+from training.learners.exploration import FadingBonus
+from training.learners.hindsight import Hindsight
 from training.learners.iql import Iql
 from training.learners.iql_discrete import Choices, DiscreteIql
 from training.learners.learner import Learner, Space
+from training.learners.loop import Source
 from training.learners.networks import Residual
 from training.learners.on_sites import Grounds
-from training.learners.ppo import Ppo, PpoSettings
+from training.learners.ppo import Ppo, PpoSettings, Rollout
+from training.learners.prioritized import PrioritizedSampler, PrioritySettings
+from training.learners.reptile import Reptile, SiteTasks
 from training.learners.sac import Sac, SacSettings
+from training.learners.schedule import RateSchedule, RateSettings
 from training.learners.td3bc import Td3Bc
 from training.learners.transitions import Sampler, Transitions
 from training.look_aheads import LookAheads
@@ -42,6 +52,7 @@ OFFLINE: dict[str, Callable[[], Learner[Transitions]]] = {
     "cql": lambda: Sac(SPACE, SacSettings(cql_weight=1.0, cql_samples=3)),
     "iql": lambda: Iql(SPACE),
     "td3bc": lambda: Td3Bc(SPACE),
+    "attention": lambda: Sac(replace(SPACE, attends=True, clip=5.0)),
 }
 
 
@@ -52,7 +63,7 @@ def _plain_adam(monkeypatch: pytest.MonkeyPatch) -> None:
     def plain(parameters: Any, lr: float) -> torch.optim.Adam:
         return torch.optim.Adam(parameters, lr)
 
-    for module in (clone, iql, iql_discrete, ppo, sac, td3bc):
+    for module in (clone, dyna, iql, iql_discrete, ppo, sac, td3bc):
         monkeypatch.setattr(module, "adam", plain)
 
 
@@ -81,6 +92,70 @@ def test_an_update_from_transitions(name: str) -> None:
 def test_an_update_over_discrete_choices() -> None:
     mask = torch.ones(40, 5, dtype=torch.bool)
     updated(DiscreteIql(CHOICES), rows(torch.zeros(40, 1, dtype=torch.int64), mask), exchange=False)
+
+
+def go_along(learner: Learner[Any], source: Source[Any], companions: tuple[Companion, ...]) -> None:
+    """Two updates as the loop makes them; everything is away."""
+    luck = Luck()
+    for step in range(2):
+        for companion in companions:
+            companion.before(learner, step, 2)
+        batch = source(luck)
+        with watched(is_strict=True):
+            learner.update(batch, luck)
+            for companion in companions:
+                companion.after(learner, step + 1)
+
+
+def test_priorities_and_clipped_rewards() -> None:
+    learner = Sac(SPACE)
+    learner_away(learner)
+    table = rows(torch.rand(40, 3)).to(AWAY)
+    sampler = PrioritizedSampler(table, 16, PrioritySettings(), exchange=True)
+
+    def draw(luck: torch.Generator) -> Transitions:
+        with watched(is_strict=False):
+            return with_clipped_rewards(sampler, 0.5)(luck)
+
+    go_along(learner, draw, (sampler, RateSchedule(learner, RateSettings(2, "cosine", plateau=1))))
+    assert sampler.priorities.device == sampler.rows.device == AWAY
+
+
+def test_imagined_batches() -> None:
+    learner = Sac(SPACE)
+    ensemble = Dyna(SPACE, DynaSettings(horizon=2, hidden=HIDDEN, members=2, model_first=0))
+    learner_away(learner)
+    sent_away(ensemble, ensemble.optimizers)
+    imagining = ensemble.beside(learner, Sampler(rows(torch.rand(40, 3)).to(AWAY), 16, exchange=True))
+
+    def draw(luck: torch.Generator) -> Transitions:
+        with watched(is_strict=True):
+            return imagining(luck)
+
+    go_along(learner, draw, (ensemble,))
+    assert ensemble.optimizers["models"].state
+
+
+def test_goals_of_hindsight() -> None:
+    learner = Sac(SPACE)
+    learner_away(learner)
+    table = rows(torch.rand(40, 3)).to(AWAY)
+    with watched(is_strict=True):
+        hindsight = Hindsight(table, slice(28, 30), lambda x: x[:, :2], lambda x, goal: (x - goal).sum(1), 16)
+        learner.update(hindsight(Luck()), Luck())
+
+
+def test_sites_one_after_the_other() -> None:
+    learner = Ppo(replace(SPACE, attends=True), PpoSettings(horizon=3, epochs=1, minibatch=6, noise_kept=0.5))
+    learner_away(learner)
+    tasks = SiteTasks(days(), Chances(), 2, 0)
+    rollouts = Grounds(days(), 3, AWAY, count=4, scenery=tasks).rollouts(learner)
+
+    def draw(luck: torch.Generator) -> Rollout:
+        with watched(is_strict=False):  # days are drawn on the CPU and transferred
+            return rollouts(luck)
+
+    go_along(learner, draw, (tasks, FadingBonus(0.1), Reptile(learner, 2)))
 
 
 def days() -> tuple[Sunshine, ...]:

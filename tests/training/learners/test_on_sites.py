@@ -21,7 +21,7 @@ from training.learners.environment import ControlVariate
 from training.learners.files import write_log
 from training.learners.logs import explore
 from training.learners.on_sites import Grounds
-from training.learners.sites import LawOnSites, Sites
+from training.learners.sites import LawOnSites, Sites, Varied
 from training.windows import Chances, Sunshine, read_days
 
 CPU = torch.device("cpu")
@@ -45,8 +45,9 @@ def find(folder: Path) -> tuple[Day, ...]:
 
 def test_against_itself_a_law_gains_nothing_and_doing_nothing_loses(days: tuple[Sunshine, ...]) -> None:
     law, generator = predictive_law(PredictiveGains()), torch.Generator().manual_seed(0)
-    sites = Sites(days, 8, 40, Chances(), CPU)
-    compared = ControlVariate(sites, LawOnSites(Sites(days, 8, 40, Chances(), CPU), law))
+    scenery = Varied(days, Chances())
+    sites = Sites(scenery, 8, 40, CPU)
+    compared = ControlVariate(sites, LawOnSites(Sites(scenery, 8, 40, CPU), law))
     features = compared.reset(generator)
     assert features.shape == (8, len(FEATURE_NAMES))
     memory, steps = None, []

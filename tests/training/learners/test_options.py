@@ -1,0 +1,158 @@
+"""The options as `sunkeep train` takes them: who refuses what, what a run remembers, what is exported."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from models.bundle import load_bundle
+from tests.training.learners.test_on_sites import find
+from tests.training.learners.toys import bandit, plain_space
+from tests.training.test_export_command import facts, write_rows
+from training.checkpoint import LAST_FILE, read_tensors
+from training.commands.train import LEARNERS, train
+from training.learners.clipping import with_clipped_rewards
+from training.learners.composed import from_transitions
+from training.learners.options import TAKEN_BY, OptionError, Options
+from training.learners.ppo import Rollout
+from training.learners.sac import Sac
+from training.learners.transitions import Sampler, TransitionsError
+from training.trained import read_record
+
+CHANGED = Options(
+    actor="attention",
+    clip_observation=5.0,
+    clip_reward=1.0,
+    warm_up=3,
+    decay="cosine",
+    plateau=2,
+    prioritized=0.6,
+    dyna=3,
+    kl_max=0.01,
+    entropy_weight=0.1,
+    noise_kept=0.5,
+    curriculum=0.5,
+    reptile=5,
+)
+
+
+def taught(folder: Path, *words: str, learner: str = "td3bc", steps: int = 4) -> Result:
+    data = folder / "rows.parquet"
+    if not data.exists():
+        write_rows(data, 1)
+    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", "16"]
+    return CliRunner().invoke(train, [*command, "--steps", str(steps), *words])
+
+
+def test_every_option_has_takers_and_the_plain_learner_has_none() -> None:
+    assert set(TAKEN_BY) == set(Options.model_fields) == set(CHANGED.chosen())
+    assert Options().chosen() == {}
+    assert all(set(takers) <= set(LEARNERS) for takers in TAKEN_BY.values())
+
+
+@pytest.mark.parametrize("name", list(TAKEN_BY))
+def test_who_does_not_take_an_option_says_who_does(name: str) -> None:
+    alone = Options(**{name: getattr(CHANGED, name)})
+    for learner in LEARNERS:
+        if learner in TAKEN_BY[name]:
+            alone.check(learner, 10, is_judged=True)
+        else:
+            with pytest.raises(OptionError, match=f"is of {', '.join(TAKEN_BY[name])}; {learner} does not"):
+                alone.check(learner, 10, is_judged=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "learner", "words"),
+    [
+        (Options(prioritized=0.5, dyna=2), "sac", "either --prioritized or --dyna"),
+        (Options(curriculum=0.5, reptile=5), "ppo", "either --curriculum or --reptile"),
+        (Options(plateau=2), "ppo", "give --choose-on"),
+        (Options(reptile=4), "ppo", "--steps as a multiple"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: Options, learner: str, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        options.check(learner, 10, is_judged=False)
+
+
+def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
+    told = taught(tmp_path, "--kl-max", "0.01")
+    assert told.exit_code == 1
+    assert "--kl-max is of ppo; td3bc does not take it" in told.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_what_is_no_bound_is_refused_in_a_sentence(value: str, tmp_path: Path) -> None:
+    for option in ("--clip-reward", "--prioritized"):
+        told = taught(tmp_path, option, value)
+        assert told.exit_code == 2
+        assert option in told.output
+        assert "Traceback" not in told.output
+        assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("learner", "words"),
+    [
+        ("bc", ["--actor", "attention", "--clip-observation", "5", "--warm-up", "2"]),
+        ("td3bc", ["--prioritized", "0.6", "--clip-reward", "1", "--decay", "linear"]),
+        ("cql", ["--dyna", "2", "--actor", "attention"]),
+        ("iql-discrete", ["--warm-up", "2", "--decay", "cosine"]),
+    ],
+)
+def test_a_bundle_that_verifies_comes_of_it_and_export_makes_the_same(
+    learner: str, words: list[str], tmp_path: Path
+) -> None:
+    told = taught(tmp_path, *words, learner=learner)
+    assert told.exit_code == 0, told.output
+    made = load_bundle(tmp_path / "out" / "bundle")
+    assert made.golden_error_w <= 0.01
+    facts(tmp_path / "out", "--checkpoint", "last", "--out", tmp_path / "again")
+    again = load_bundle(tmp_path / "again")
+    assert again.manifest.files["policy.onnx"] == made.manifest.files["policy.onnx"]
+
+
+def test_a_run_remembers_its_options_and_goes_on_only_with_them(tmp_path: Path) -> None:
+    told = taught(tmp_path, "--prioritized", "0.6")
+    assert told.exit_code == 0, told.output
+    record = read_record(tmp_path / "out" / "run")
+    assert record is not None
+    assert record.options == Options(prioritized=0.6)
+    tensors, _ = read_tensors(tmp_path / "out" / "run" / LAST_FILE)
+    assert bool((tensors["priorities/priorities"] >= 0.0).any())
+    for words in ([], ["--prioritized", "0.5"]):
+        refused = taught(tmp_path, "--resume", *words, steps=6)
+        assert refused.exit_code == 1
+        assert "was trained with --prioritized 0.6; give the same again" in refused.output
+    more = taught(tmp_path, "--resume", "--prioritized", "0.6", steps=6)
+    assert more.exit_code == 0, more.output
+
+
+def test_ppo_takes_its_own(tmp_path: Path) -> None:
+    find(tmp_path)
+    own = ["--kl-max", "0.01", "--entropy-weight", "0.01", "--noise-kept", "0.5", "--reptile", "1"]
+    own += ["--clip-reward", "1", "--actor", "attention", "--warm-up", "1"]
+    words = ["--learner", "ppo", "--data", str(tmp_path), "--steps", "1", "--out", str(tmp_path / "out")]
+    told = CliRunner().invoke(train, [*words, *own])
+    assert told.exit_code == 0, told.output
+    assert load_bundle(tmp_path / "out" / "bundle").golden_error_w <= 0.01
+
+
+def test_nobody_imagines_on_after_an_end() -> None:
+    learner = Sac(plain_space(1, 8))
+    with pytest.raises(TransitionsError, match="--dyna imagines only what goes on"):
+        from_transitions(learner, bandit(20), 8, Options(dyna=2))
+
+
+def test_rewards_are_held_within_the_bound_and_nothing_else_changes() -> None:
+    data = bandit(200)
+    plain = Sampler(data, 50)(torch.Generator().manual_seed(0))
+    held = with_clipped_rewards(Sampler(data, 50), 0.2)(torch.Generator().manual_seed(0))
+    assert float(plain.reward.min()) < -0.2 == pytest.approx(float(held.reward.min()))
+    assert torch.equal(held.reward, plain.reward.clamp(-0.2, 0.2))
+    assert torch.equal(held.observation, plain.observation)
+    wide, flat = torch.zeros(2, 1, 1), torch.tensor([[-3.0], [3.0]])
+    rollout = Rollout(wide, wide, flat, flat, wide, flat, flat)
+    assert with_clipped_rewards(lambda _: rollout, 1.0)(torch.Generator()).reward.tolist() == [[-1.0], [1.0]]

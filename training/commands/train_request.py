@@ -1,0 +1,73 @@
+"""What `sunkeep train` was asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from training.checkpoint import CheckpointError
+from training.destination import next_version
+from training.export import current_commit
+from training.learners.options import Options, flag
+from training.trained import RunRecord, read_record
+
+BUNDLE, RUN = "bundle", "run"
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    learner: str
+    data: Path
+    val: Path | None
+    choose_on: Path | None
+    out: Path
+    seed: int
+    steps: int
+    resume: bool
+    device: str
+    batch: int
+    action: str
+    start_from: Path | None
+    span_w: float
+    gamma: float
+    cql_weight: float
+    critic_first: int
+    metering: Literal["net", "per_phase"]
+    bundle_version: int | None
+    options: Options
+
+    @property
+    def number(self) -> int:
+        """Version of the bundle. Raises ExportError."""
+        return next_version(self.out / BUNDLE, self.bundle_version)
+
+    def check(self) -> None:
+        """Refuse now what would fail after hours of training. Raises ExportError, OptionError."""
+        next_version(self.out / BUNDLE, self.bundle_version)
+        is_judged = self.choose_on is not None or (self.learner == "bc" and self.val is not None)
+        self.options.check(self.learner, self.steps, is_judged=is_judged)
+
+    def record(self, data_sha256: str) -> None:
+        """Write beside the weights what they are trained on, for `sunkeep export`.
+
+        Raises CheckpointError when a resumed run meant other watts by its actions or had other options.
+        """
+        before = read_record(self.out / RUN) if self.resume else None
+        if before is not None and before.span_w != self.span_w:
+            raise CheckpointError(f"{self.out}: was trained with --span-w {before.span_w:g}; give it again")
+        if before is not None and before.options != self.options:
+            words = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
+            had = " ".join(words) or "no options of the learner"
+            raise CheckpointError(f"{self.out}: was trained with {had}; give the same again")
+        RunRecord(
+            learner=self.learner,
+            seed=self.seed,
+            metering=self.metering,
+            span_w=self.span_w,
+            action=self.action,
+            options=self.options,
+            data=self.data.resolve(),
+            data_sha256=data_sha256,
+            training_commit=current_commit(),
+        ).write(self.out / RUN)

@@ -1,0 +1,95 @@
+"""A learner with its options: where its batches come from and what goes along with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from training.learners.clipping import with_clipped_rewards
+from training.learners.companion import Companion
+from training.learners.curriculum import Curriculum
+from training.learners.dyna import Dyna, DynaSettings
+from training.learners.exploration import FadingBonus
+from training.learners.iql_discrete import DiscreteIql
+from training.learners.learner import CriticLearner, Learner
+from training.learners.levels import as_choices
+from training.learners.loop import Source
+from training.learners.on_sites import Grounds
+from training.learners.options import Options
+from training.learners.ppo import Ppo, PpoSettings
+from training.learners.prioritized import PrioritizedSampler, PrioritySettings
+from training.learners.reptile import Reptile, SiteTasks
+from training.learners.schedule import RateSchedule, RateSettings
+from training.learners.transitions import Sampler, Transitions, TransitionsError
+from training.windows import Chances, Sunshine
+
+
+@dataclass(frozen=True)
+class Composed:
+    """What the loop needs besides the learner."""
+
+    source: Source[Any]
+    companions: tuple[Companion, ...]
+
+
+def ppo_settings(gamma: float, options: Options) -> PpoSettings:
+    """PPO's own settings among the options."""
+    return PpoSettings(gamma, kl_max=options.kl_max, noise_kept=options.noise_kept)
+
+
+def from_transitions(learner: Learner[Any], table: Transitions, batch: int, options: Options) -> Composed:
+    """A learner of recorded transitions; `table` is on its device.
+
+    Raises:
+        TransitionsError: there are episodes that end, which nobody can imagine on.
+    """
+    source: Source[Transitions]
+    companions: list[Companion] = _rates(learner, options)
+    if options.prioritized > 0.0:
+        settings = PrioritySettings(alpha=options.prioritized)
+        source = sampler = PrioritizedSampler(table, batch, settings, exchange=True)
+        companions.append(sampler)
+    else:
+        source = Sampler(table, batch, exchange=True)
+    if isinstance(learner, DiscreteIql) and learner.levels is not None:
+        source = as_choices(source, learner.levels)
+    if options.clip_reward > 0.0:
+        source = with_clipped_rewards(source, options.clip_reward)
+    if options.dyna > 0:
+        assert isinstance(learner, CriticLearner), "options were not checked"
+        if bool(table.terminal.any()):
+            raise TransitionsError("the record holds episodes that end; --dyna imagines only what goes on")
+        dyna = Dyna(learner.space, DynaSettings(horizon=options.dyna)).to(table.observation.device)
+        source = dyna.beside(learner, source)
+        companions.append(dyna)
+    return Composed(source, tuple(companions))
+
+
+def scenery_of(days: Sequence[Sunshine], options: Options, seed: int) -> Curriculum | SiteTasks | None:
+    """The sites that an on-policy learner practises on; None for all of them, in any order."""
+    if options.curriculum > 0.0:
+        return Curriculum(days, Chances(), options.curriculum)
+    if options.reptile > 0:
+        return SiteTasks(days, Chances(), options.reptile, seed)
+    return None
+
+
+def on_sites(
+    learner: Ppo, grounds: Grounds, scenery: Curriculum | SiteTasks | None, options: Options
+) -> Composed:
+    """A learner that practises; `grounds` were made with `scenery`."""
+    source = grounds.rollouts(learner)
+    if options.clip_reward > 0.0:
+        source = with_clipped_rewards(source, options.clip_reward)
+    companions: list[Companion] = _rates(learner, options)
+    if scenery is not None:
+        companions.append(scenery)
+    if options.entropy_weight > 0.0:
+        companions.append(FadingBonus(options.entropy_weight))
+    if options.reptile > 0:
+        companions.append(Reptile(learner, options.reptile))
+    return Composed(source, tuple(companions))
+
+
+def _rates(learner: Learner[Any], options: Options) -> list[Companion]:
+    settings = RateSettings(options.warm_up, options.decay, plateau=options.plateau)
+    return [] if settings == RateSettings() else [RateSchedule(learner, settings)]
