@@ -24,7 +24,7 @@ from safety.evidence import Pairs
 from safety.judge import Account, Evidence
 from safety.pi import PiFallback, PiGains
 from tests.campaigns import virtual_time
-from tests.campaigns.pairs import running_pair, silent_log
+from tests.campaigns.pairs import running_pair, silent_log, sunny_day
 from tests.daemon.whole import until
 from tests.models.toy import plain_model, write_bundle
 
@@ -258,12 +258,12 @@ def test_a_shadow_without_a_policy_is_nobody_s() -> None:
 async def _lost_policy(folder: Path) -> tuple[list[Lived], list[str], dict[str, Any]]:
     """A policy that leaves two phases alone is in charge, until the judge has seen enough."""
     more = f'\n[policy]\nbundle = "{write_bundle(folder / "toy", plain_model())}"\n'
-    async with running_pair(folder, slaves=SITE.slaves, more=more) as pair:
+    async with running_pair(folder, slaves=SITE.slaves, trace=sunny_day(), more=more) as pair:
         await until(lambda: bool(pair.lived) and pair.lived[-1].decision.sight.fresh, 30.0)
         pair.warm()
         await until(lambda: pair.lived[-1].decision.verdict.source is Source.POLICY, 120.0)
         await until(lambda: ROLLBACK in pair.lived[-1].decision.verdict.causes, 1200.0)
-        await asyncio.sleep(20.0)
+        await asyncio.sleep(5.0)
         lived, latched = list(pair.lived), list(pair.loop.memory.watch.standing.latched) if pair.loop else []
         pair.acknowledge()
         await asyncio.sleep(3.0)
