@@ -1,12 +1,13 @@
 """The judge: what is counted, and each of the five reasons to roll back."""
 
 from dataclasses import replace
+from math import log
 from random import Random
 
 import pytest
 
 from core.site import Phases
-from safety.evidence import Pairs
+from safety.evidence import Pairs, speaks_for
 from safety.judge import Account, Evidence, Second, Turns, is_gross, is_worse, judge, oscillates, totals
 
 LEVEL: Phases = (500.0, 500.0, 500.0)
@@ -95,6 +96,16 @@ def test_a_week_is_the_least() -> None:
     assert is_worse(pairs_of(90.0, 84))
 
 
+def test_beyond_doubt_means_one_in_a_hundred() -> None:
+    luck, pairs, before = Random(5), Pairs(), Pairs()
+    while pairs.spans < 84 or speaks_for(pairs, 0.05) < log(100.0):
+        before, pairs = pairs, pairs.add(60.0 * luck.choice((0.75, 1.45)), 60.0)
+    assert log(100.0) <= speaks_for(pairs, 0.05) < log(150.0)
+    assert is_worse(pairs)
+    assert log(60.0) < speaks_for(before, 0.05)
+    assert not is_worse(before)
+
+
 def test_what_is_not_beyond_doubt_waits() -> None:
     luck, pairs = Random(2), Pairs()
     for _ in range(100):
@@ -114,6 +125,7 @@ def test_a_twin_without_export_proves_nothing() -> None:
     [
         (3000.0, 2390.0, True),
         (3000.0, 2401.0, False),  # not a quarter more
+        (3000.0, 2400.0, False),  # a quarter exactly
         (625.0, 125.0, False),  # 500 Wh exactly
         (626.0, 125.0, True),
         (501.0, 0.0, True),
@@ -133,11 +145,18 @@ def test_a_gross_breach_is_met_within_minutes_and_forgotten_after_an_hour() -> N
     assert "gross" not in reasons
 
 
-def swung(own: list[float], twin: list[float], step_s: float = 5.0) -> tuple[list[str], Evidence]:
+def on_phase(phase: int, action_w: float) -> Phases:
+    a, b, c = (action_w if at == phase else 500.0 for at in range(3))
+    return (a, b, c)
+
+
+def swung(
+    own: list[float], twin: list[float], step_s: float = 5.0, phase: int = 1
+) -> tuple[list[str], Evidence]:
     reasons: list[str] = []
     evidence = Evidence()
     for tick, (a, b) in enumerate(zip(own, twin, strict=True)):
-        one = second(0.0, 0.0, (500.0, a, 500.0), (500.0, b, 500.0))
+        one = second(0.0, 0.0, on_phase(phase, a), on_phase(phase, b))
         found, evidence = judge(1000.0 + tick * step_s, step_s, one, False, evidence)
         reasons.extend(found)
     return reasons, evidence
@@ -149,6 +168,18 @@ def test_an_action_that_swings_by_itself_is_rolled_back_at_its_fortieth_turn() -
     assert reasons == []
     assert len(evidence.own_turns.at_s[1]) == 39
     assert swung(swings, [500.0] * 42)[0] == ["oscillation"]
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_every_phase_is_watched(phase: int) -> None:
+    reasons, evidence = swung([0.0, 1000.0] * 21, [500.0] * 42, phase=phase)
+    assert reasons == ["oscillation"]
+    assert [len(times) for times in evidence.own_turns.at_s] == [40 * (at == phase) for at in range(3)]
+
+
+def test_a_turn_is_forgotten_after_five_minutes() -> None:
+    turned = Turns(at_s=((0.0,), (0.5,), (299.0,)))
+    assert turned.after((0.0, 0.0, 0.0), 300.0).at_s == ((), (0.5,), (299.0,))
 
 
 def test_small_turns_and_slow_ones_are_none() -> None:
