@@ -12,7 +12,7 @@ how often that matters.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import erf, exp, inf, log, sqrt
+from math import erfc, exp, inf, log, sqrt
 
 SPREADS_PER_WH = (1.0, 0.1, 0.01, 0.001)
 """Of the stakes t: spans that differ by a watt-hour, as in a flat, up to a kilowatt-hour."""
@@ -65,6 +65,8 @@ def speaks_for(pairs: Pairs, excess: float, *, above: bool = True) -> float:
     total = total if above else -total
     worths = [_worth(total, square, spread) for spread in SPREADS_PER_WH]
     highest = max(worths)
+    if highest == -inf:
+        return -inf
     return highest + log(sum(exp(worth - highest) for worth in worths) / len(worths))
 
 
@@ -72,8 +74,8 @@ def _worth(total: float, square: float, spread: float) -> float:
     """Log of the mean of exp(t S - t² V / 2) over half-normal stakes."""
     width = 1.0 + spread * spread * square
     score = spread * total / sqrt(width)
-    wins = 0.5 * (1.0 + erf(score / sqrt(2.0)))
-    return log(2.0 * wins) + 0.5 * score * score - 0.5 * log(width) if wins > 0.0 else -inf
+    wins = erfc(-score / sqrt(2.0))  # twice the normal share below the score, exact far below, too
+    return log(wins) + 0.5 * score * score - 0.5 * log(width) if wins > 0.0 else -inf
 
 
 def bounds(pairs: Pairs, alpha: float) -> Bounds:

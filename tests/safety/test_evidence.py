@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.evidence import SPREADS_PER_WH, Bounds, Pairs, bounds, speaks_for
+from safety.evidence import Bounds, Pairs, bounds, speaks_for
 
 hours = st.lists(st.tuples(st.floats(0.0, 5000.0), st.floats(0.0, 5000.0)), max_size=40)
 
@@ -24,20 +24,39 @@ def test_the_sums() -> None:
     account = of([(3.0, 2.0), (5.0, 4.0)])
     assert account == Pairs(2, 8.0, 6.0, 34.0, 26.0, 20.0)
     assert account.excess == pytest.approx(1.0 / 3.0)
+    assert of([(0.5, 0.5)]).excess == 0.0
     assert of([(3.0, 0.0)]).excess is None
     assert Pairs().excess is None
 
 
-def test_the_worth_of_a_stake_is_its_mean_over_half_normal_stakes() -> None:
-    """By hand: 200,000 stakes of each spread, integrated on a grid of quantiles."""
-    account = of([(30.0, 20.0), (25.0, 22.0), (40.0, 28.0)])
-    total, square = 25.0, 100.0 + 9.0 + 144.0
+@pytest.mark.parametrize("scale", [0.02, 1.0, 20.0, 300.0])
+def test_the_worth_of_a_stake_is_its_mean_over_half_normal_stakes(scale: float) -> None:
+    """By hand: 20,000 stakes of each spread, on a grid of quantiles."""
+    account = of([(30.0 * scale, 20.0 * scale), (25.0 * scale, 22.0 * scale), (40.0 * scale, 28.0 * scale)])
+    total, square = 25.0 * scale, (100.0 + 9.0 + 144.0) * scale**2
     grid = [NormalDist().inv_cdf(0.5 + 0.5 * (i + 0.5) / 20_000) for i in range(20_000)]
     worths = [
         sum(exp(s * t * total - 0.5 * (s * t) ** 2 * square) for t in grid) / len(grid)
-        for s in SPREADS_PER_WH
+        for s in (1.0, 0.1, 0.01, 0.001)
     ]
-    assert speaks_for(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3)
+    assert speaks_for(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3, abs=1e-6)
+
+
+def test_years_of_one_kind_are_no_numbers_to_stumble_over() -> None:
+    worse, better = of([(120.0, 60.0)] * 4000), of([(30.0, 60.0)] * 4000)
+    assert 1000.0 < speaks_for(worse, 0.0) < inf
+    assert speaks_for(better, 0.0) == -inf
+    assert speaks_for(better, 0.0, above=False) > 1000.0
+    assert bounds(better, 0.01).high < -0.4
+
+
+def test_what_is_far_beyond_reason_has_a_bound_up_to_a_hundred_times() -> None:
+    assert 79.0 < bounds(of([(81.0, 1.0)] * 500), 0.01).high < 85.0
+    assert bounds(of([(101.0, 1.0)] * 5000), 0.01).high == inf
+
+
+def test_nothing_is_less_than_nothing() -> None:
+    assert bounds(of([(0.001, 60.0)] * 20), 0.025).low == -1.0
 
 
 def test_evidence_for_less_is_that_for_more_with_both_exchanged() -> None:
