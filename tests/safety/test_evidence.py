@@ -56,7 +56,7 @@ def test_what_is_far_beyond_reason_has_a_bound_up_to_a_hundred_times() -> None:
 
 
 def test_nothing_is_less_than_nothing() -> None:
-    assert bounds(of([(0.001, 60.0)] * 20), 0.025).low == -1.0
+    assert bounds(of([(1000.0, 60.0)] + [(0.0, 60.0)] * 200), 0.025).low == -1.0
 
 
 def test_evidence_for_less_is_that_for_more_with_both_exchanged() -> None:
