@@ -5,6 +5,7 @@ Ray's object store, the source as a runtime environment. `training.sweep.surroun
 what Ray reads when it is imported.
 """
 
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,6 +111,8 @@ def connected(terms: Terms) -> Iterator[None]:
         source = Path(training.__file__).parents[1]
         modules = [str(source / name) for name in PACKAGES]
         ray.init(address=terms.address, runtime_env={"py_modules": modules}, **quiet)
+    # a copy of its state that meets a file just being replaced is made again with the next change
+    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
     try:
         yield
     finally:
