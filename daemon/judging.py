@@ -1,4 +1,4 @@
-"""The judge at work: twins live beside the loop, and what the policy did worse than they is told.
+"""The judge at work: twins live beside the loop, and a policy that does worse than its twin is told of.
 
 It comes after the frames of a tick have left and holds nothing up. What it finds is the cause `rollback` of
 the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
@@ -51,7 +51,8 @@ class Judging:
     `live` is the policy where it was meant to act, beside the fallback's twin; `shadow` is the policy's twin
     where the fallback was, which can roll back nothing. `fallback` names its law and gains, `subject` who is
     judged against whom: evidence about another pair is worth nothing. `event` records a rollback in journal
-    and log. `adopt` has to be called before the first tick.
+    and log. `adopt` has to be called before the first tick. An anomaly whose day outlives a restart is not
+    counted once more.
     """
 
     site: Site
@@ -62,7 +63,7 @@ class Judging:
     live: Judged = field(init=False)
     shadow: Judged = field(init=False)
     _at_s: float | None = None
-    _was_anomalous: bool = False
+    _was_anomalous: bool = True
     _was_rolled_back: bool = False
     _is_broken: bool = False
 

@@ -70,19 +70,19 @@ class Account:
     """Energy of judged time that makes no whole span yet, in W s, and how much time that is."""
 
     judged_s: float = 0.0
-    own_export: float = 0.0
-    own_j: float = 0.0
-    twin_export: float = 0.0
-    twin_j: float = 0.0
+    own_export_ws: float = 0.0
+    own_j_ws: float = 0.0
+    twin_export_ws: float = 0.0
+    twin_j_ws: float = 0.0
 
     def add(self, second: Second, step_s: float) -> "Account":
         """With one tick more."""
         return Account(
             self.judged_s + step_s,
-            self.own_export + second.own_export_w * step_s,
-            self.own_j + second.own_j_w * step_s,
-            self.twin_export + second.twin_export_w * step_s,
-            self.twin_j + second.twin_j_w * step_s,
+            self.own_export_ws + second.own_export_w * step_s,
+            self.own_j_ws + second.own_j_w * step_s,
+            self.twin_export_ws + second.twin_export_w * step_s,
+            self.twin_j_ws + second.twin_j_w * step_s,
         )
 
 
@@ -170,7 +170,7 @@ def _counted(now_s: float, second: Second, evidence: Evidence) -> Evidence:
 
 def _minute_over(evidence: Evidence) -> Evidence:
     minute = evidence.minute
-    newest = (minute.own_export / WH, minute.twin_export / WH)
+    newest = (minute.own_export_ws / WH, minute.twin_export_ws / WH)
     minutes = (*evidence.minutes, newest)[-MINUTES:]
     return replace(evidence, minutes=minutes, minute=Account())
 
@@ -179,7 +179,7 @@ def _span_over(evidence: Evidence) -> Evidence:
     span = evidence.span
     return replace(
         evidence,
-        export=evidence.export.add(span.own_export / WH, span.twin_export / WH),
-        j=evidence.j.add(span.own_j / WH, span.twin_j / WH),
+        export=evidence.export.add(span.own_export_ws / WH, span.twin_export_ws / WH),
+        j=evidence.j.add(span.own_j_ws / WH, span.twin_j_ws / WH),
         span=Account(),
     )

@@ -84,8 +84,8 @@ def test_every_second_of_the_policy_counts_for_both() -> None:
         assert judge(lived) == ()
     span = judge.live.evidence.span
     assert span.judged_s == 119.0  # the first tick has no length
-    assert span.own_export == span.twin_export > 0.0
-    assert span.own_j == span.twin_j >= span.own_export
+    assert span.own_export_ws == span.twin_export_ws > 0.0
+    assert span.own_j_ws == span.twin_j_ws >= span.own_export_ws
 
 
 @pytest.mark.parametrize("kind", ["fallback in charge", "no sample", "starting", "rolled back"])
@@ -131,6 +131,13 @@ def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
     assert [(e["event"], e["reasons"], e["subject"]) for e in events] == [
         ("rollback", ["anomalies"], "a policy")
     ]
+
+
+def test_an_anomaly_that_outlives_a_restart_is_one() -> None:
+    judge = judging()
+    for lived in ticks(30):
+        assert judge(with_causes(lived, "anomaly")) == ()
+    assert judge.live.evidence.trips_ago_s == ()
 
 
 def test_an_acknowledged_rollback_gives_the_policy_a_new_account() -> None:
@@ -242,9 +249,9 @@ def test_a_shadow_run_tells_what_the_policy_would_have_been_worth() -> None:
     summaries = (simulate(scenario, pilot(name, SITE)).score.summary() for name in ("policy", "pi"))
     policy_wh, pi_wh = (summary["export_wh"] for summary in summaries)
     assert span.judged_s == 1799.0
-    assert span.twin_export / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
+    assert span.twin_export_ws / 3600.0 == pytest.approx(pi_wh, rel=0.03)  # the meter has noise
     saved, truly = (
-        1.0 - span.own_export / span.twin_export,
+        1.0 - span.own_export_ws / span.twin_export_ws,
         1.0 - policy_wh / pi_wh,
     )
     assert truly > 0.1
