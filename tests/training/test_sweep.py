@@ -1,6 +1,7 @@
 """Sweeps: what is drawn, how trials are judged and go on, and all of it on Ray, here and by an address."""
 
 import json
+import logging
 import secrets
 import signal
 import socket
@@ -28,7 +29,7 @@ from training.replay import Plan
 from training.sweep.__main__ import SHORT, SHORT_PLAN, main
 from training.sweep.space import SPACES, Choice, Range, SpaceError, Span, as_given, draws, parsed
 from training.sweep.study import LEARNERS, OFFLINE, Study, live, settings_of
-from training.sweep.surroundings import AddressError, require_cluster
+from training.sweep.surroundings import AddressError, in_a_sentence, require_cluster
 from training.table import ACTION_NAMES
 
 LIT_S = (40_000, 41_500)
@@ -280,6 +281,20 @@ def answers(address: str) -> bool:
 
 
 RANGE = ("--range", "learning_rate=1e-5,0.01")
+
+
+def test_what_ray_logs_of_its_copies_is_a_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    noisy = logging.getLogger("a copy")
+    noisy.addFilter(in_a_sentence)
+    for error in (FileNotFoundError("a file just replaced"), PermissionError("the disk is closed")):
+        try:
+            raise error
+        except OSError:
+            noisy.error("Saving failed with exception: ", exc_info=True)
+    noisy.error("plain")
+    noisy.removeFilter(in_a_sentence)
+    assert caplog.messages == ["Saving failed with exception: the disk is closed", "plain"]
+    assert "Traceback" not in caplog.text
 
 
 @needs_ray

@@ -22,6 +22,7 @@ from ray.tune.schedulers import ASHAScheduler
 import training
 from training.sweep.space import Settings
 from training.sweep.study import Study, live
+from training.sweep.surroundings import in_a_sentence
 
 PACKAGES = ("core", "safety", "models", "drivers", "plant", "daemon", "training")
 """Of the source; what these need must be installed on every node, as in the extra `train`."""
@@ -111,8 +112,7 @@ def connected(terms: Terms) -> Iterator[None]:
         source = Path(training.__file__).parents[1]
         modules = [str(source / name) for name in PACKAGES]
         ray.init(address=terms.address, runtime_env={"py_modules": modules}, **quiet)
-    # a copy of its state that meets a file just being replaced is made again with the next change
-    logging.getLogger("ray.tune.execution.experiment_state").setLevel(logging.CRITICAL)
+    logging.getLogger("ray.tune.execution.experiment_state").addFilter(in_a_sentence)
     try:
         yield
     finally:

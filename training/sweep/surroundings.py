@@ -1,5 +1,6 @@
 """What Ray finds: the environment that it reads when it is imported, and a cluster that answers."""
 
+import logging
 import os
 import secrets
 import socket
@@ -38,3 +39,16 @@ def prepare(address: str | None) -> None:
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     if address is None:
         os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", secrets.token_hex(32)
+
+
+def in_a_sentence(record: logging.LogRecord) -> bool:
+    """A filter for what Ray logs about the copies it makes of its state.
+
+    Ray replaces files while a copy is under way. A copy that misses one is followed at once by the next, so
+    nothing is said of it; any other error is told without its traceback.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        record.msg, record.args = f"{record.getMessage().rstrip(': ')}: {error}", ()
+        record.exc_info = record.exc_text = None
+    return not isinstance(error, FileNotFoundError)
