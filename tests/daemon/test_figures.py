@@ -8,18 +8,15 @@ from math import inf, nan
 import pytest
 
 from core.decision import Anomaly, Authority, Intervention, Send, Source, State, Verdict
-from core.modes import Mode
 from core.roles import Role
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import Air, SlaveState
-from daemon import words
 from daemon.figures import Figures
 from daemon.placement import Placement
 from daemon.status import status
 from daemon.tallies import Histogram, Movement, Recent, Rolling
-from daemon.telemetry import About, Cost, RadioStatistics
-from safety.causes import CAUSES
-from tests.daemon.feeder import ABOUT, BLIND, SITE, House, decision, feed, snapshot
+from daemon.telemetry import Cost, RadioStatistics
+from tests.daemon.feeder import ABOUT, BLIND, decision, snapshot
 
 NET = Site(slaves=(Slave(0, "tank", 0, 3000),))
 PER_PHASE = Site(slaves=NET.slaves, metering=Metering.PER_PHASE)
@@ -268,97 +265,3 @@ def test_tallies() -> None:
     for at_s in (0.0, 10.0, 20.0, 30.0):
         rolling.add(at_s, 1.0)
     assert [rolling.sums(at_s) for at_s in (30.0, 45.0, 59.0, 60.0)] == [(3.0,), (2.0,), (1.0,), (0.0,)]
-
-
-def test_every_cause_of_the_supervisor_has_words() -> None:
-    assert set(CAUSES) <= set(words.CAUSES)
-    assert words.cause("brand_new") == "brand new"
-
-
-HEADLINES = [
-    # grid, without, verdict, causes -> beginning of the sentence, tone
-    (
-        (-40.0, 0.0, 0.0),
-        (-4200.0, 0.0, 0.0),
-        State.RL_ACTIVE,
-        (),
-        "Solar surplus is being used: 40 W exp",
-        "good",
-    ),
-    (
-        (50.0, 0.0, 0.0),
-        (-900.0, 0.0, 0.0),
-        State.RL_ACTIVE,
-        (),
-        "Solar surplus is being used: nothing",
-        "good",
-    ),
-    ((-2000.0, 0.0, 0.0), (-4200.0, 0.0, 0.0), State.RL_ACTIVE, (), "Part of the solar surplus", "watch"),
-    ((700.0, 0.0, 0.0), (700.0, 0.0, 0.0), State.RL_ACTIVE, (), "No solar surplus right now: 700 W", "quiet"),
-    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("meter_lost",), "Every slave rests at 0 W", "bad"),
-    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("rest_ordered",), "Stopping", "quiet"),
-    (
-        (0.0, 0.0, 0.0),
-        (0.0, 0.0, 0.0),
-        State.PI_FALLBACK,
-        ("radio_down",),
-        "The radio does not answer",
-        "watch",
-    ),
-    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.INIT, (), "Starting", "quiet"),
-]
-
-
-@pytest.mark.parametrize(("grid_w", "without_w", "state", "causes", "text", "tone"), HEADLINES)
-def test_the_headline_says_what_is_going_on(
-    grid_w: Phases, without_w: Phases, state: State, causes: tuple[str, ...], text: str, tone: str
-) -> None:
-    figures = Figures(NET, ABOUT, 0.0)
-    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
-    decided = decision(verdict=Verdict(state, Source.POLICY, causes), sight=sight, setpoints_w=(0,))
-    seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
-    figures.update(seen, decided, cost=COST, baseline_grid_power_w=without_w)
-    said = words.headline(figures)
-    assert said.text.startswith(text)
-    assert said.tone == tone
-
-
-@pytest.mark.parametrize(
-    ("mode", "causes", "why"),
-    [
-        (
-            Mode.SHADOW,
-            ("fallback_ordered",),
-            "in shadow mode: the policy is computed and recorded, not obeyed",
-        ),
-        (
-            Mode.AB,
-            ("dwell", "fallback_ordered"),
-            "in a comparison: this quarter of an hour belongs to the fallback",
-        ),
-        (
-            Mode.PRODUCTION,
-            ("dwell",),
-            "because the learned policy was told to give way less than 15 minutes ago",
-        ),
-    ],
-)
-def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
-    figures = Figures(NET, About(mode=mode), 0.0)
-    assert words.who(figures) == "Nobody yet"
-    ordered = Verdict(State.PI_FALLBACK, Source.FALLBACK, causes)
-    decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
-    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
-    assert (words.who(figures), words.why(figures)) == ("The PI controller", why)
-
-
-def test_the_document_is_json_whatever_the_policy_wished() -> None:
-    figures = Figures(SITE, ABOUT, 1000.0)
-    json.dumps(status(figures, 1000.0), allow_nan=False)
-    feed(figures, House(), "sunny", 20)
-    strange = decision(wished_w=(nan, inf, -inf))
-    figures.update(snapshot(1021.0, (0.0, 0.0, 0.0)), strange, cost=COST)
-    document = json.loads(json.dumps(status(figures, 1021.5, since_s=1015.0), allow_nan=False))
-    assert document["phases"][0]["wished_w"] is None
-    assert [point[0] for point in document["points"]] == [1016.0, 1017.0, 1018.0, 1019.0, 1020.0, 1021.0]
-    assert document["tick_age_s"] == 0.5

@@ -66,7 +66,7 @@ TESTS = {
     "safety/pi.py": ("fallbacks",),
     "safety/predictive.py": ("fallbacks",),
     "safety/sensor.py": ("sensor",),
-    "safety/supervisor.py": ("supervisor", "orders"),
+    "safety/supervisor.py": ("supervisor", "orders", "wiring_stops"),
     "safety/timers.py": ("timers", "supervisor"),
 }
 """Test modules of each source, the likeliest to fail first."""

@@ -11,7 +11,7 @@ from core.modes import BLOCK_S, Mode, Moment, Plan, Window, assign
 from safety.causes import DWELL_S, LATE_S
 from safety.supervisor import ModeSupervisor, Watch
 from safety.timers import restore, save
-from tests.safety.test_supervisor import WRONG, Story, cold
+from tests.safety.story import WRONG, Story, cold
 
 POLICY, FALLBACK, REST = Authority.POLICY, Authority.FALLBACK, Authority.REST
 
