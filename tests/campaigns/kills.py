@@ -8,18 +8,18 @@ said to be saved, or the one that was being saved, never a shorter fallback and 
 
 import json
 import os
-import signal
 import sys
 import tempfile
-import time
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from daemon.clock import boottime_s
 from daemon.standing import StandingFile
 from safety.timers import Standing, advance, latch, start, start_violation
+from tests.campaigns.killing import kill_after
 from tests.campaigns.pairs import silent_log
 from tests.campaigns.table import heading, parser
 
@@ -136,16 +136,8 @@ def campaign(folder: Path, kills: int, seed: int) -> Found:
         said.unlink(missing_ok=True)
         said.touch()
         before = Record.of(StandingFile(state).restore())
-        pid = os.fork()
-        if pid == 0:
-            try:
-                child(state, said, seed * 1_000_003 + number)
-            finally:
-                os._exit(1)
-        time.sleep(rng.uniform(*LIFE_S))
-        os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        assert os.WIFSIGNALED(status), "the child ended by itself"
+        work = partial(child, state, said, seed * 1_000_003 + number)
+        kill_after(rng.uniform(*LIFE_S), work)
         found.kills += 1
         _judge(found, before, _said(said), Record.of(StandingFile(state).restore()))
     return found

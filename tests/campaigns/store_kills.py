@@ -7,17 +7,17 @@ being done.
 
 import json
 import os
-import signal
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
 from core.site import Site
 from daemon.model_store import ModelStore
 from models.bundle import BundleError, load_bundle
+from tests.campaigns.killing import kill_after
 from tests.campaigns.pairs import silent_log
 from tests.campaigns.table import heading, parser
 from tests.models.toy import plain_model, write_bundle
@@ -111,16 +111,8 @@ def campaign(folder: Path, kills: int, seed: int) -> Found:
     for number in range(kills):
         said.write_bytes(b"")
         before = active(store)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                child(folder, said, seed * 1_000_003 + number)
-            finally:
-                os._exit(1)
-        time.sleep(rng.uniform(*LIFE_S))
-        os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        assert os.WIFSIGNALED(status), "the child ended by itself"
+        work = partial(child, folder, said, seed * 1_000_003 + number)
+        kill_after(rng.uniform(*LIFE_S), work)
         found.kills += 1
         _judge(found, store, before, [json.loads(line) for line in said.read_text().splitlines()])
     return found
