@@ -21,6 +21,7 @@ BEFORE_MAX = 16
 INSTALLED_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}@[1-9][0-9]{0,8}")
 """``NAME@VERSION``: plain enough for a folder, a shell and a message."""
 _FILE = "active"
+AS_DAEMON = "Run this as the daemon's user: sudo -u sunkeep sunkeep model ..."
 _REMEDY = "Activate one: sunkeep model activate NAME@VERSION (`sunkeep model list` names them)."
 
 
@@ -70,7 +71,11 @@ class ActiveFile:
         """
         record = self._file.load()
         if record is None:
-            is_new = self._file.is_new()
+            try:
+                is_new = self._file.is_new()
+            except OSError as error:
+                reason = f"{self._directory} cannot be read ({error.strerror})."
+                raise BundleError(reason, AS_DAEMON) from None
             why = "no bundle is active" if is_new else "the record of the active bundle is damaged"
             raise BundleError(f"In {self._directory} {why}.", _REMEDY)
         try:

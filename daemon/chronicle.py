@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from core.decision import Decision, Source
 from daemon.figures import Figures
 from daemon.journal import Journal
-from daemon.judging import Judging
+from daemon.judging import ROLLBACK, Judging
 from daemon.log import log
 from daemon.loop import Lived, Loop
 from daemon.records import Event, Tick
@@ -54,6 +54,7 @@ class Chronicle:
     _owed: bool = False
     _reserving: asyncio.Task[None] | None = None
     _keeping: asyncio.Task[None] | None = None
+    _owes_totals: bool = False
     _totals_at_s: float = float("-inf")
 
     def tell(self, lived: Lived) -> None:
@@ -65,7 +66,7 @@ class Chronicle:
             self._log(lived)
         self._save(lived, now=changed)
         self._reserve_counters()
-        self._keep_totals(lived.snapshot.at_s)
+        self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
         if self.control is not None:
@@ -97,6 +98,7 @@ class Chronicle:
         self.journal.put(
             Tick(
                 unix_s=time.time(),
+                mode=self.figures.about.mode,
                 snapshot=lived.snapshot,
                 authority=lived.assignment.authority,
                 propensity=lived.assignment.propensity,
@@ -144,9 +146,17 @@ class Chronicle:
         if self.counter.low and (self._reserving is None or self._reserving.done()):
             self._reserving = asyncio.create_task(asyncio.to_thread(self.counter.reserve), name="counter")
 
-    def _keep_totals(self, at_s: float) -> None:
-        if at_s - self._totals_at_s < TOTALS_EVERY_S or (self._keeping and not self._keeping.done()):
+    def _rollback_changed(self, decision: Decision) -> bool:
+        """Else a power cut could bring back the evidence that an operator has dismissed."""
+        before = () if self._last is None else self._last.verdict.causes
+        return (ROLLBACK in before) is not (ROLLBACK in decision.verdict.causes)
+
+    def _keep_totals(self, at_s: float, *, now: bool) -> None:
+        self._owes_totals |= now
+        due = self._owes_totals or at_s - self._totals_at_s >= TOTALS_EVERY_S
+        if not due or (self._keeping is not None and not self._keeping.done()):
             return
+        self._owes_totals = False
         self._totals_at_s = at_s
         totals = self._carry()
         self._keeping = asyncio.create_task(asyncio.to_thread(self.keep_totals, totals), name="totals")

@@ -1,6 +1,8 @@
 """The judge's evidence as JSON: everything but the turns of the last minute."""
 
 import json
+from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -20,7 +22,16 @@ def to_record(evidence: Evidence) -> dict[str, Any]:
 def from_record(record: Any) -> Evidence | None:
     """The inverse; None for anything that `to_record` does not make."""
     try:
-        json.dumps(record, allow_nan=False)
-        return _ADAPTER.validate_python(record)
+        evidence = _ADAPTER.validate_python(record)
+        is_whole = json.dumps(to_record(evidence), sort_keys=True) == json.dumps(record, sort_keys=True)
     except (TypeError, ValueError, ValidationError):
         return None
+    return evidence if is_whole and all(0.0 <= number < inf for number in _numbers(record)) else None
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _numbers(inner)
+    else:
+        yield value

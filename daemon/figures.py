@@ -14,7 +14,7 @@ from core.decision import Authority, Decision, Send, Source, State
 from core.site import Phases, Site
 from core.slew import spread_w
 from core.snapshot import Snapshot
-from daemon.ledger import GAP_S, Energy, Ledger, account
+from daemon.ledger import Energy, Ledger, account, gap_s
 from daemon.placement import Placement, without_slaves_w
 from daemon.tallies import Histogram, Movement, Recent, Rolling
 from daemon.telemetry import About, Cost, HouseStatistics, Judgements, MeterStatistics, RadioStatistics
@@ -189,7 +189,7 @@ class Figures:
     @property
     def gap_s(self) -> float:
         """The longest step between two ticks that a reading is held over."""
-        return max(GAP_S, 2.5 * self.site.period_s)
+        return gap_s(self.site.period_s)
 
     def meter_known(self) -> bool:
         """Whether the grid power describes the present: a sample was read, and not too long ago."""

@@ -38,8 +38,7 @@ class HotSwap:
     """Holds the policy in force, and the one that waits for the next tick.
 
     `tell` records events, `record` puts a line into the journal; `tried` is what was wanted when the policy
-    in force was loaded, `adopted` is called with what is in force from now on. `problem` is why what is
-    wanted is not used.
+    in force was loaded, `adopted` is called with what is in force from now on.
     """
 
     settings: Settings
@@ -50,13 +49,12 @@ class HotSwap:
     tried: Wish
     adopted: Callable[[Assembled], None] = lambda _assembled: None
     configured: str = field(init=False)
-    problem: str = field(init=False)
     _waiting: Bundle | None = None
     _withdrawn_tick: int = -1
     _lived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.configured, self.problem = self.settings.policy.bundle, self.assembled.problem
+        self.configured = self.settings.policy.bundle
 
     def policy_latency_s(self) -> float:
         """How long the policy in force took for its last answer."""
@@ -73,7 +71,7 @@ class HotSwap:
             "configured": self.configured,
             "policy": policy_name(bundle),
             "sha256": "" if bundle is None else bundle.sha256,
-            "problem": self.problem,
+            "problem": self.figures.about.policy_problem,
             "is_settled": self._waiting is None and wish(self.settings, self.configured) == self.tried,
         }
 
@@ -149,12 +147,10 @@ class HotSwap:
     def _accept(self, bundle: Bundle) -> None:
         now = self.assembled.bundle
         self._waiting = None if now is not None and now.sha256 == bundle.sha256 else bundle
-        self.problem = ""
         self.figures.policy_accepted()
 
     def _refuse(self, reason: str) -> None:
         kept = policy_name(self.assembled.bundle or self._waiting) or "the fallback"
-        self.problem = reason
         self.figures.policy_refused(reason)
         self.tell("policy_swap_refused", wanted=self.configured, reason=reason, kept=kept)
 

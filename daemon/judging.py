@@ -6,14 +6,14 @@ the next tick, so a replay of the journal knows it. A fault in here costs the ju
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from core.decision import Authority, State
 from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
 from core.site import Site, per_phase
 from daemon.assembly import Assembled
 from daemon.evidence_record import from_record, to_record
-from daemon.ledger import GAP_S
+from daemon.ledger import gap_s
 from daemon.log import log
 from daemon.loop import Lived
 from daemon.scoring import AVOIDABLE_WEIGHT
@@ -21,9 +21,10 @@ from daemon.telemetry import Beside, Judgement, Judgements
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import Twin, TwinMemory, TwinTick, fallback_twin, policy_twin
 from safety.evidence import Pairs, bounds
-from safety.judge import ALPHA, SPAN_S, WH, Evidence, Second, judge, totals
+from safety.judge import ALPHA, SPAN_S, Evidence, Second, judge, totals
 
 ROLLBACK = "rollback"
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -37,10 +38,10 @@ class Judged:
 
     def judgement(self) -> Judgement:
         """For people: changes once in two hours of judged time."""
-        hours = round(self.evidence.export.spans * SPAN_S / WH)
-        if self.said is None or self.said.hours != hours:
+        judged_s = self.evidence.export.spans * SPAN_S
+        if self.said is None or self.said.judged_s != judged_s:
             export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
-            self.said = Judgement(hours, export, j)
+            self.said = Judgement(judged_s, export, j)
         return self.said
 
 
@@ -52,7 +53,7 @@ class Judging:
     where the fallback was, which can roll back nothing. `fallback` names its law and gains, `subject` who is
     judged against whom: evidence about another pair is worth nothing. `event` records a rollback in journal
     and log. `adopt` has to be called before the first tick. An anomaly whose day outlives a restart is not
-    counted once more.
+    counted once more, and one in the fallback's time is nobody's fault.
     """
 
     site: Site
@@ -86,30 +87,40 @@ class Judging:
 
     def carry(self) -> dict[str, Any]:
         """What a later run goes on with: plain values, ready for JSON."""
+        return self._tried(self._carry, {})
+
+    def _carry(self) -> dict[str, Any]:
         live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
         return {"subject": self.subject, "live": live, "shadow": shadow}
 
     def __call__(self, lived: Lived) -> tuple[str, ...]:
         """Causes that the tick has shown."""
-        if self._is_broken:
-            return ()
-        try:
-            reasons = self._judge(lived)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the site is controlled as before
-            self._is_broken = True
-            log.exception("judge_failed", error=repr(error))
-            return ()
+        none: tuple[str, ...] = ()
+        reasons = self._tried(lambda: self._judge(lived), none)
         if not reasons:
             return ()
         self.event("rollback", reasons=list(reasons), subject=self.subject)
         return (ROLLBACK,)
 
+    def _tried(self, what: Callable[[], T], otherwise: T) -> T:
+        if self._is_broken:
+            return otherwise
+        try:
+            return what()
+        except Exception as error:  # noqa: BLE001  # whatever it is, the site is controlled as before
+            self._is_broken = True
+            log.exception("judge_failed", error=repr(error))
+            return otherwise
+
     def _judge(self, lived: Lived) -> tuple[str, ...]:
         decision, at_s = lived.decision, lived.snapshot.at_s
-        step_s = 0.0 if self._at_s is None else min(max(0.0, at_s - self._at_s), GAP_S)
+        step_s = 0.0 if self._at_s is None else at_s - self._at_s
+        if not 0.0 < step_s <= gap_s(self.site.period_s):
+            step_s = 0.0
         self._at_s = at_s
         causes = decision.verdict.causes
-        tripped = "anomaly" in causes and not self._was_anomalous
+        is_new = "anomaly" in causes and not self._was_anomalous
+        tripped = is_new and decision.authority is Authority.POLICY
         is_rolled_back = ROLLBACK in causes
         if self._was_rolled_back and not is_rolled_back:  # an operator gives the policy another chance
             self.live.evidence = Evidence()
@@ -128,7 +139,9 @@ class Judging:
 
     def judgements(self) -> Judgements:
         """For people."""
-        return Judgements(self.live.judgement(), self.shadow.judgement())
+        return self._tried(
+            lambda: Judgements(self.live.judgement(), self.shadow.judgement()), Judgements(failed=True)
+        )
 
     def _step(self, judged: Judged, lived: Lived) -> tuple[TwinTick, TwinMemory]:
         accepted = lived.sent.accepted

@@ -12,8 +12,14 @@ from daemon.tallies import Rolling
 
 GAP_S = 2.5
 """Energy is not guessed across a longer gap between ticks (by then the meter counts as lost)."""
-FLOOR_J = 50.0 * 3600.0
+JOULES_PER_WH = 3600.0
+FLOOR_J = 50.0 * JOULES_PER_WH
 """Below 50 Wh in the hour a share of the export says nothing (a night has none at all)."""
+
+
+def gap_s(period_s: float) -> float:
+    """The longest step between two ticks of this period that a reading is held over."""
+    return max(GAP_S, 2.5 * period_s)
 
 
 @dataclass(slots=True)

@@ -122,7 +122,7 @@ class Loop:
             now_s = self.clock()
             self.failed_total += 1
             self._failed_at_s = [t for t in self._failed_at_s if now_s - t < FAILED_TICKS_WITHIN_S] + [now_s]
-            self._alarms = ("tick_error",)
+            self._alarms = (*self._alarms, "tick_error")
             log.exception("tick_failed", error=repr(error))
             if len(self._failed_at_s) >= FAILED_TICKS_MAX:
                 raise TooManyFailures(repr(error)) from error
@@ -132,7 +132,7 @@ class Loop:
     async def _live(self, late_s: float, authority: Authority | None) -> Lived:
         if (changed := self.between_ticks(self._tick, self.memory)) is not None:
             self.parts, self.memory = changed
-        alarms, self._alarms = (*self._alarms, *self.lasting()), ()
+        alarms = (*self._alarms, *self.lasting())
         acknowledged = tuple(self.acknowledged)
         self.acknowledged.clear()
         snapshot = await self.senses.snapshot(self._tick, late_s, alarms, acknowledged, self.policy_latency())
@@ -143,6 +143,7 @@ class Loop:
         started_s = perf_counter()
         decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
         compute_s = perf_counter() - started_s
+        self._alarms = ()  # heard: an alarm of a tick that failed before here comes again
         sent = await self.emitter.emit(decision, snapshot, self.clock)
         if sent.alarm:
             self._alarms = (sent.alarm,)

@@ -248,10 +248,11 @@ def _safety(f: Figures) -> Families:
 
 
 def _judged(f: Figures) -> Families:
+    if f.judgements.failed:
+        return
     runs = {"live": f.judgements.live, "shadow": f.judgements.shadow}
     text = "Time in which the policy was compared with the fallback, one of them by its twin, in whole hours."
-    seconds = {run: 3600.0 * told.hours for run, told in runs.items()}
-    yield _gauges("judged_seconds", text, "run", seconds)
+    yield _gauges("judged_seconds", text, "run", {run: told.judged_s for run, told in runs.items()})
     family = GaugeMetricFamily(
         "sunkeep_judged_excess_ratio",
         "What the policy cost more than the fallback; the bounds hold 99 % each, at any time.",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.site import Site
-from daemon.active_bundle import INSTALLED_REFERENCE, Active, ActiveFile, Choice
+from daemon.active_bundle import AS_DAEMON, INSTALLED_REFERENCE, Active, ActiveFile, Choice
 from daemon.sections import STORE_FOLDER
 from daemon.statefile import sync_directory
 from models.bundle import (
@@ -27,7 +27,6 @@ from models.bundle import (
 from models.manifest import MANIFEST_FILE, Manifest
 
 _INCOMING = ".incoming-"
-_AS_DAEMON = "Run this as the daemon's user: sudo -u sunkeep sunkeep model ..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class ModelStore:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise BundleError(f"{self.directory} cannot be read ({error.strerror}).", _AS_DAEMON) from None
+            raise BundleError(f"{self.directory} cannot be read ({error.strerror}).", AS_DAEMON) from None
         found = [self._installed(name) for name in names if INSTALLED_REFERENCE.fullmatch(name)]
         return sorted(found, key=lambda item: item.order)
 
@@ -240,7 +239,7 @@ class ModelStore:
         """Alone among those who write. The lock is the folder's own: a killed process leaves none behind."""
         try:
             if self._state.stat().st_uid != os.geteuid():  # the daemon could not read what we write
-                raise BundleError(f"{self._state} belongs to another user.", _AS_DAEMON)
+                raise BundleError(f"{self._state} belongs to another user.", AS_DAEMON)
             if not self.directory.exists():
                 self.directory.mkdir(mode=0o700, exist_ok=True)
                 sync_directory(self._state)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from core.decision import Authority, Decision
+from core.modes import Mode
 from core.snapshot import Snapshot
 from daemon.segments import lines_of, segments
 
@@ -64,10 +65,14 @@ class PolicyChange(Record):
 
 
 class Tick(Record):
-    """One tick: what was seen, who should have acted and how likely, what was decided."""
+    """One tick: what was seen, who should have acted and how likely, what was decided.
+
+    `mode` is the one in force, None in journals that did not tell it yet.
+    """
 
     kind: Literal["tick"] = "tick"
     unix_s: float
+    mode: Mode | None = None
     snapshot: Snapshot
     authority: Authority
     propensity: float

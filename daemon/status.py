@@ -7,10 +7,10 @@ from core.metering import exported_w, imported_w
 from core.site import PHASE_NAMES
 from daemon import words
 from daemon.figures import Figures
-from daemon.ledger import Energy
+from daemon.ledger import JOULES_PER_WH, Energy
 from daemon.telemetry import Beside, Judgement
 
-JOULES_PER_WH = 3600.0
+SECONDS_PER_HOUR = 3600.0
 STALE_AFTER_S = 2.5
 """Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
 
@@ -177,6 +177,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "anomalous_ticks": figures.counts.anomalous_ticks,
         "anomaly_trips": figures.counts.anomaly_trips,
         "anomaly_calibrated": figures.about.anomaly_calibrated,
+        "judge_failed": figures.judgements.failed,
         "judged": _judgement(figures.judgements.live),
         "judged_in_shadow": _judgement(figures.judgements.shadow),
         "inference_ms": [_ms(q) for q in figures.recent_inference.quantiles((0.5, 0.95, 0.99))],
@@ -190,7 +191,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
 
 
 def _judgement(told: Judgement) -> dict[str, Any]:
-    return {"hours": told.hours, "export": _beside(told.export), "j": _beside(told.j)}
+    hours = round(told.judged_s / SECONDS_PER_HOUR)
+    return {"hours": hours, "export": _beside(told.export), "j": _beside(told.j)}
 
 
 def _beside(beside: Beside) -> dict[str, Any]:

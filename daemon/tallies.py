@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
+from core.swing import Swing, swing
+
 MOVE_W = 100.0
 """A turn of a setpoint smaller than this is no reversal."""
 
@@ -92,25 +94,17 @@ class Rolling:
 class Movement:
     """Changes and reversals of one phase's setpoint.
 
-    A change is a step from the last counted value beyond the deadband. A reversal is a move of more than
-    100 W against the direction of the last such move; a move onward shifts the point of comparison.
+    A change is a step from the last counted value beyond the deadband, a reversal is that of
+    `core.swing`, by 100 W.
     """
 
     changed_from_w: float = 0.0
-    turned_from_w: float = 0.0
-    direction: int = 0
+    swing: Swing = field(default_factory=Swing)
 
     def step(self, setpoint_w: float, deadband_w: float) -> tuple[bool, bool]:
         """Whether this setpoint is a change, and whether it is a reversal."""
         changed = abs(setpoint_w - self.changed_from_w) > deadband_w
         if changed:
             self.changed_from_w = setpoint_w
-        move_w = setpoint_w - self.turned_from_w
-        reversal = False
-        if abs(move_w) > MOVE_W:
-            direction = 1 if move_w > 0.0 else -1
-            reversal = self.direction == -direction
-            self.direction, self.turned_from_w = direction, setpoint_w
-        elif move_w * self.direction > 0.0:
-            self.turned_from_w = setpoint_w
+        self.swing, reversal = swing(self.swing, setpoint_w, MOVE_W)
         return changed, reversal

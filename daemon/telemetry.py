@@ -91,16 +91,20 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What was seen of the policy beside the fallback, in whole hours."""
+    """What was seen of the policy beside the fallback, in whole spans of the judge."""
 
-    hours: int = 0
+    judged_s: float = 0.0
     export: Beside = Beside()
     j: Beside = Beside()
 
 
 @dataclass(frozen=True, slots=True)
 class Judgements:
-    """`live`: the policy where it was meant to act, the fallback by its twin. `shadow`: the reverse."""
+    """`live`: the policy where it was meant to act, the fallback by its twin. `shadow`: the reverse.
+
+    `failed` when the judge ended with a fault, and nobody judges until the next start.
+    """
 
     live: Judgement = Judgement()
     shadow: Judgement = Judgement()
+    failed: bool = False

@@ -8,7 +8,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class TotalsFile:
-    """One JSON file in the state directory, replaced whole. A lost one costs the past, nothing else."""
+    """One JSON file in the state directory, replaced whole. A lost one costs the past, and the judge's
+    evidence.
+    """
 
     path: Path
 

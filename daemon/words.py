@@ -40,7 +40,7 @@ CAUSES = {
     "dwell": "the learned policy was told to give way less than 15 minutes ago",
     "repeated_late_ticks": "the computer was too busy again and again",
     "repeated_violations": "the learned policy broke safety rules again and again",
-    "rollback": "the learned policy did worse than the fallback",
+    "rollback": "the judge has taken the learned policy out of charge",
 }
 """What a cause of the supervisor means. An unknown one is shown by its name."""
 LAWS = {"pi": "PI controller", "predictive": "predictive controller"}

@@ -14,7 +14,7 @@ class OnnxPolicy:
         """Use a verified bundle.
 
         Args:
-            bundle: its session is used by this policy alone.
+            bundle: its session must not be used by two at once.
             clock: seconds with fine resolution (``time.perf_counter``), to measure the latency; without
                 one nothing is measured.
         """

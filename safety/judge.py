@@ -88,7 +88,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the judge remembers. Everything but `turns` outlives a restart.
+    """What the judge remembers. Everything but `turns` is kept from run to run.
 
     `export` and `j` are the whole spans, `span` and `minute` what is under way, `minutes` the export of the
     last hour's minutes (own, twin) in Wh, `trips_ago_s` how long ago the last anomalies tripped.

@@ -10,12 +10,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from core.decision import Decision
-from core.modes import Mode
 from core.roles import Role
 from core.site import Site
 from daemon.figures import Counts, Figures
 from daemon.placement import reachable_w
-from daemon.records import AnyRecord, Continuation, Event, Start, Tick
+from daemon.records import AnyRecord, Continuation, PolicyChange, Start, Tick
 from daemon.report.account import Account
 from daemon.report.reading import Span
 from daemon.report.trial import Trial
@@ -42,6 +41,7 @@ class Life:
 
     start: Start
     figures: Figures
+    bundle_sha256: str
     tick: Tick | None = None
     counts: tuple[int, ...] = (0,) * len(Counts.__slots__)
 
@@ -81,10 +81,8 @@ class Books:
         elif isinstance(record, Continuation):
             if self._life is None or self._life.start != record.start:
                 self._begin(record.start)
-        elif (
-            isinstance(record, Event) and record.event == "configuration_reloaded" and self._life is not None
-        ):
-            _reload(self._life.figures, record)
+        elif isinstance(record, PolicyChange) and self._life is not None:
+            self._life.bundle_sha256 = record.bundle_sha256
 
     def total(self) -> Account:
         """All days together."""
@@ -102,7 +100,7 @@ class Books:
         site = settings.core_site()
         if site.role is self.role:
             self.runs += 1
-            self._life = Life(start, Figures(site, About(mode=settings.mode.mode), 0.0))
+            self._life = Life(start, Figures(site, About(mode=settings.mode.mode), 0.0), start.bundle_sha256)
 
     def _tell(self, tick: Tick) -> None:
         day = self._day(tick.unix_s)
@@ -117,11 +115,13 @@ class Books:
         step_s = 0.0 if before is None else tick.snapshot.at_s - before.snapshot.at_s
         recorded_s = step_s if 0.0 < step_s <= figures.gap_s else 0.0
         booked = self.days.setdefault(day, Account()) if day in self.span else Account()
+        if tick.mode not in (None, figures.about.mode):
+            figures.adopt(life.site, replace(figures.about, mode=tick.mode))
         _live(figures, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
         _book(booked, life, tick, recorded_s)
         _book_causes(booked, None if before is None else before.decision, tick.decision, recorded_s)
         if day in self.span:
-            self.trial.book(tick, figures.about.mode, figures.newest, recorded_s)
+            self.trial.book(tick, figures.about.mode, life.bundle_sha256, figures.newest, recorded_s)
         life.tick = self._latest = tick
 
     def _day(self, unix_s: float) -> date:
@@ -156,17 +156,6 @@ class Books:
 
     def _midnight_s(self, day: date) -> float:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
-
-
-def _reload(figures: Figures, event: Event) -> None:
-    """What `daemon.reload` did to the figures then; other events change nothing."""
-    if event.event != "configuration_reloaded":
-        return
-    try:
-        mode = Mode(event.detail.get("mode"))
-    except ValueError:
-        return
-    figures.adopt(figures.site, replace(figures.about, mode=mode))
 
 
 def _live(figures: Figures, tick: Tick, local: datetime) -> None:

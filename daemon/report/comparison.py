@@ -56,11 +56,12 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One design's blocks, side by side. `too_few` says in words what is missing for a statement.
+    """One policy's blocks of one design, side by side. `too_few` says in words what is missing.
 
     `without_surplus` and `incomplete` are blocks that do not count, the latter by whom they were assigned to.
     """
 
+    policy_sha256: str
     design: Design
     policy: Arm | None
     fallback: Arm | None
@@ -78,14 +79,14 @@ class Comparison:
 
 
 def compare(blocks: Iterable[Block]) -> list[Comparison]:
-    """One comparison for each way in which blocks were assigned."""
-    by_design: dict[Design, list[Block]] = {}
+    """One comparison for each policy and each way in which blocks were assigned, in the order of time."""
+    alike: dict[tuple[str, Design], list[Block]] = {}
     for block in sorted(blocks, key=lambda block: block.index):
-        by_design.setdefault(block.design, []).append(block)
-    return [_compare(design, by_design[design]) for design in Design if design in by_design]
+        alike.setdefault((block.policy_sha256, block.design), []).append(block)
+    return [_compare(*key, together) for key, together in alike.items()]
 
 
-def _compare(design: Design, blocks: list[Block]) -> Comparison:
+def _compare(policy_sha256: str, design: Design, blocks: list[Block]) -> Comparison:
     whole = [block for block in blocks if _is_whole(block)]
     units = _pairs(whole) if design is Design.PAIRS else [[block] for block in whole]
     sunny = [unit for unit in units if _worth_j(unit) >= FLOOR_J * len(unit) * BLOCK_S / 3600.0]
@@ -93,6 +94,7 @@ def _compare(design: Design, blocks: list[Block]) -> Comparison:
     counted = [block for unit in units for block in unit]
     incomplete = {arm: _count(blocks, arm) - _count(counted, arm) for arm in ARMS}
     found = Comparison(
+        policy_sha256=policy_sha256,
         design=design,
         policy=_arm(policy),
         fallback=_arm(fallback),

@@ -11,12 +11,12 @@ from core.decision import State
 from core.roles import Role
 from core.site import Metering
 from daemon.figures import Counts
+from daemon.ledger import JOULES_PER_WH
 from daemon.report.account import Account
 from daemon.report.books import Gap
 from daemon.report.comparison import Arm, Comparison, Estimate
 from daemon.report.tariff import Tariff
 
-JOULES_PER_WH = 3600.0
 STATE_NAMES = {
     State.RL_ACTIVE: "policy",
     State.PI_FALLBACK: "fallback",
@@ -144,6 +144,7 @@ def _causes(account: Account) -> list[dict[str, Any]]:
 
 def _comparison(found: Comparison) -> dict[str, Any]:
     return {
+        "policy_sha256": found.policy_sha256 or None,
         "design": found.design.value,
         "confounded": found.confounded,
         "pairs": found.pairs,

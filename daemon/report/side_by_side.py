@@ -21,7 +21,8 @@ DESIGNS = {
 
 def side_by_side(found: Comparison, law: str) -> Iterator[RenderableType]:
     """A table and what it says; `law` is the fallback in words."""
-    yield Text(f"Policy against {law}: {DESIGNS[found.design]}", "bold")
+    policy = f"Policy {found.policy_sha256[:8]}" if found.policy_sha256 else "Policy"
+    yield Text(f"{policy} against {law}: {DESIGNS[found.design]}", "bold")
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("Wh per hour", no_wrap=True)
     for name in ("Blocks", "Surplus", "Exported", "by slaves", "J", "Policy acted"):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from core.roles import Role
-from daemon.ledger import Energy
+from daemon.ledger import JOULES_PER_WH, Energy
 
-JOULES_PER_KWH = 3.6e6
+JOULES_PER_KWH = 1000.0 * JOULES_PER_WH
 
 
 @dataclass(frozen=True, slots=True)

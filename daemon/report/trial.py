@@ -26,13 +26,15 @@ class Design(Enum):
 class Block:
     """One block of one assignment, without its first minute.
 
-    `propensity` is the probability with which the policy was chosen, `policy_s` how long it really acted.
+    `propensity` is the probability with which the policy was chosen, `policy_sha256` its bundle's hash,
+    `policy_s` how long it really acted.
     """
 
     index: int
     design: Design
     assigned: Authority
     propensity: float
+    policy_sha256: str = ""
     energy: Energy = field(default_factory=Energy)
     recorded_s: float = 0.0
     policy_s: float = 0.0
@@ -45,11 +47,12 @@ class Trial:
 
     blocks: dict[int, Block] = field(default_factory=dict)
 
-    def book(self, tick: Tick, mode: Mode, energy: Energy, recorded_s: float) -> None:
+    def book(self, tick: Tick, mode: Mode, policy_sha256: str, energy: Energy, recorded_s: float) -> None:
         """Take in one tick; ticks that were not assigned by blocks are left alone.
 
         Args:
             mode: as configured at that time.
+            policy_sha256: of the bundle in force; another policy begins within a block at times.
             energy: of this tick.
             recorded_s: the step to this tick, 0 across a gap.
         """
@@ -58,10 +61,10 @@ class Trial:
             return
         block = self.blocks.get(tick.block)
         if block is None:
-            block = Block(tick.block, design, tick.authority, tick.propensity)
+            block = Block(tick.block, design, tick.authority, tick.propensity, policy_sha256)
             self.blocks[tick.block] = block
-        assigned = (block.design, block.assigned, block.propensity)
-        block.is_mixed |= assigned != (design, tick.authority, tick.propensity)
+        assigned = (block.design, block.assigned, block.propensity, block.policy_sha256)
+        block.is_mixed |= assigned != (design, tick.authority, tick.propensity, policy_sha256)
         block.energy.add(energy)
         block.recorded_s += recorded_s
         if tick.decision.verdict.source is Source.POLICY:

@@ -13,6 +13,7 @@ from core.modes import Assignment
 from core.tick import decide
 from daemon.assembly import Assembled, assemble
 from daemon.emission import Sent
+from daemon.evidence_record import to_record
 from daemon.judging import ROLLBACK, Judging
 from daemon.loop import Lived
 from daemon.pilots import pilot
@@ -116,7 +117,7 @@ def test_a_pause_is_not_guessed_across() -> None:
     judge, lived = judging(), ticks(20)
     for one in (*lived[:10], *lived[15:]):
         judge(one)
-    assert judge.live.evidence.span.judged_s == pytest.approx(9.0 + 2.5 + 4.0)
+    assert judge.live.evidence.span.judged_s == pytest.approx(9.0 + 4.0)
 
 
 def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
@@ -131,6 +132,22 @@ def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
     assert [(e["event"], e["reasons"], e["subject"]) for e in events] == [
         ("rollback", ["anomalies"], "a policy")
     ]
+
+
+def test_long_ticks_count_whole() -> None:
+    judge = judging()
+    judge.site = replace(SITE, period_s=10.0)
+    for number, lived in enumerate(ticks(60)):
+        judge(replace(lived, snapshot=replace(lived.snapshot, at_s=1000.0 + 10.0 * number)))
+    assert judge.live.evidence.span.judged_s == 590.0
+
+
+def test_anomalies_in_the_fallback_s_time_roll_back_nothing() -> None:
+    judge = judging()
+    for number, lived in enumerate(ticks(80)):
+        causes = ("anomaly",) if number % 20 >= 10 else ()
+        assert judge(changed(with_causes(lived, *causes), authority=Authority.FALLBACK)) == ()
+    assert judge.live.evidence.trips_ago_s == ()
 
 
 def test_an_anomaly_that_outlives_a_restart_is_one() -> None:
@@ -184,6 +201,9 @@ def test_evidence_outlives_a_restart_for_the_same_pair_only() -> None:
         {"live": None},
         {"live": {"export": {"spans": "many"}}},
         {"live": {"minutes": [[1.0]]}},
+        {"live": {"bogus": 1}},
+        {"live": {"span": {"judged_s": 7000.0}}},
+        {"live": to_record(replace(FULL, trips_ago_s=(-5.0,)))},
         {"live": {"export": {"x": float("nan")}}},
     ],
 )
@@ -199,17 +219,19 @@ def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytes
     assert judge(broken) == ()
     assert judge(lived[1]) == ()
     assert judge.live.evidence == Evidence()
+    assert judge.judgements().failed
+    assert judge.carry() == {}
 
 
 def test_what_is_told_changes_with_every_span() -> None:
     judge = judging()
-    assert judge.judgements().live.hours == 0
+    assert judge.judgements().live.judged_s == 0.0
     assert judge.judgements().live.export.verdict == "open"
     for spans in range(1, 31):
         export = judge.live.evidence.export.add(40.0 + spans % 2, 60.0)
         judge.live.evidence = replace(judge.live.evidence, export=export, j=export)
     told = judge.judgements().live
-    assert (told.hours, told.export.verdict) == (60, "better")
+    assert (told.judged_s, told.export.verdict) == (60 * 3600.0, "better")
     assert told.export.own_wh == 40.5 * 30
     assert told.export.low < -0.325 < told.export.high < 0.0
     judge.live.evidence = replace(judge.live.evidence, export=Pairs().add(90.0, 60.0).add(91.0, 60.0))

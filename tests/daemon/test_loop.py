@@ -92,6 +92,24 @@ def after(ticks: int) -> Callable[[int], None]:
     return step
 
 
+def fails_if(it_does: bool) -> None:
+    if it_does:
+        raise Boom
+
+
+def fails_in(*ticks: int) -> Callable[[int], None]:
+    """Fails in these ticks only."""
+    return lambda number: fails_if(number in ticks)
+
+
+async def lives_to_its_third_failure(living: Life) -> None:
+    """The judge finds a reason to roll back in the third tick."""
+    loop = living.begin()
+    loop.judge = lambda _lived: ("rollback",) if len(living.told) == 2 else ()
+    with pytest.raises(TooManyFailures):
+        await loop.run()
+
+
 @pytest.fixture(autouse=True)
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(life, "REPEAT_FAREWELL_S", 0.05)
@@ -123,6 +141,22 @@ async def test_a_daemon_that_cannot_tell_any_more_rests_at_once_and_keeps_to_the
     frames = living.frames()
     assert frames[-1].safe_release
     assert len(frames) <= 8
+
+
+async def test_what_the_judge_found_is_not_lost_with_a_tick_that_fails(tmp_path: Path) -> None:
+    living = Life(tmp_path, tell=fails_in(3, 6, 7))
+    await lives_to_its_third_failure(living)
+    assert set(living.told[3].snapshot.alarms) == {"rollback", "tick_error"}
+    assert "rollback" in living.told[4].decision.verdict.causes
+    assert living.told[4].snapshot.alarms == ()
+
+
+async def test_an_alarm_waits_for_a_tick_that_hears_it(tmp_path: Path) -> None:
+    blind = iter((True, False, True, True))
+    living = Life(tmp_path, sense=lambda told: fails_if(told in (3, 6) and next(blind)))
+    await lives_to_its_third_failure(living)
+    assert set(living.told[3].snapshot.alarms) == {"rollback", "tick_error"}
+    assert living.told[4].snapshot.alarms == ()
 
 
 async def test_an_end_that_goes_wrong_says_rest_too(tmp_path: Path) -> None:

@@ -29,7 +29,9 @@ def figures() -> Figures:
     )
     reported = tuple(SlaveState(True, 100.0, 2.0) for _ in SITE.slaves)
     seen = snapshot(house.at_s + 1.0, (1.0, 2.0, -3.5), slaves=reported)
-    judged = Judgement(12, Beside(400.0, 600.0, -1.0 / 3.0, -0.5, -0.1), Beside(700.0, 800.0, -0.125))
+    judged = Judgement(
+        12 * 3600.0, Beside(400.0, 600.0, -1.0 / 3.0, -0.5, -0.1), Beside(700.0, 800.0, -0.125)
+    )
     made.update(seen, eventful, cost=Cost(0.001, 0.0, 0.0001), judgements=Judgements(live=judged))
     return made
 
@@ -122,3 +124,9 @@ def test_what_the_judge_says_has_no_series_where_it_is_not_settled(figures: Figu
     assert found[ratio.format("low", "j")] == -1.0
     assert ratio.format("high", "j") not in found
     assert len([name for name in found if name.startswith("sunkeep_judged_excess_ratio")]) == 5
+
+
+def test_a_judge_that_failed_has_no_series(figures: Figures) -> None:
+    figures.judgements = Judgements(failed=True)
+    found = samples(Exposition(figures).render(0.0))
+    assert not [name for name in found if name.startswith("sunkeep_judged")]

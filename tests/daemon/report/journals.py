@@ -74,6 +74,7 @@ def lived(
             number += 1
             yield Tick(
                 unix_s=unix_s,
+                mode=plan.mode,
                 snapshot=seen,
                 authority=given.authority,
                 propensity=given.propensity,

@@ -17,7 +17,7 @@ from core.roles import Role
 from core.snapshot import SlaveState
 from daemon.figures import Counts, Figures
 from daemon.ledger import Energy
-from daemon.records import AnyRecord, Event, Start, Tick, read_journal
+from daemon.records import AnyRecord, Continuation, PolicyChange, Start, Tick, read_journal
 from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, Books, Gap
 from daemon.report.reading import Span, needed, newest, read
@@ -231,14 +231,25 @@ def test_what_fits_no_configuration_is_left_out_and_counted(start: Start) -> Non
     assert (books.left_out, books.total().ticks, books.runs) == (4, 1, 1)
 
 
-def test_a_reload_changes_the_mode_as_it_did_then(start: Start) -> None:
-    reloaded = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": "ab"})
-    by_lot = tick(100.0, 11.0, propensity=0.5, block=4)
-    books = booked([start, tick(99.0, 10.0), reloaded, by_lot])
-    assert [block.design.value for block in books.trial.blocks.values()] == ["pairs"]
-    nonsense = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": "?"})
-    books = booked([start, nonsense, by_lot])
+def test_every_tick_tells_the_mode_whatever_segment_it_stands_in(start: Start) -> None:
+    by_lot = tick(100.0, 11.0, propensity=0.5, block=4, mode=Mode.AB)
+    for heading in (start, Continuation.of(start)):
+        books = booked([heading, by_lot])
+        assert [block.design.value for block in books.trial.blocks.values()] == ["pairs"]
+    books = booked([start, tick(100.0, 11.0, propensity=0.5, block=4)])  # of a version that did not tell it
     assert [block.design.value for block in books.trial.blocks.values()] == ["share"]
+
+
+def test_another_policy_within_a_block_makes_it_nobody_s(start: Start) -> None:
+    change = PolicyChange(unix_s=0.0, bundle_sha256="b" * 64)
+    ticks = [
+        tick(900.0 * block + 100.0 + s, 10.0 + s, propensity=0.5, block=block)
+        for block in (4, 5)
+        for s in (0, 1)
+    ]
+    books = booked([start, *ticks[:1], change, *ticks[1:]])
+    found = [(block.is_mixed, block.policy_sha256) for block in books.trial.blocks.values()]
+    assert found == [(True, start.bundle_sha256), (False, "b" * 64)]
 
 
 STEPS = st.sampled_from([0.2, 1.0, 1.0, 1.0, 2.5, 3.0, 900.0, 7200.0, 40_000.0])

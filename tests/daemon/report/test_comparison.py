@@ -40,7 +40,7 @@ def block(
         exported_without_j=surplus_w * measured_s,
         measured_s=measured_s,
     )
-    return Block(index, design, assigned, propensity, energy, WHOLE_S, WHOLE_S * (assigned is POLICY))
+    return Block(index, design, assigned, propensity, "", energy, WHOLE_S, WHOLE_S * (assigned is POLICY))
 
 
 def pairs(policy_w: Sequence[float], fallback_w: Sequence[float]) -> list[Block]:
@@ -62,7 +62,7 @@ def single(blocks: list[Block]) -> Comparison:
 def booked(ticks: Sequence[Tick], mode: Mode = Mode.AB) -> Trial:
     trial = Trial()
     for one in ticks:
-        trial.book(one, mode, Energy(exported_j=100.0, measured_s=1.0), 1.0)
+        trial.book(one, mode, "", Energy(exported_j=100.0, measured_s=1.0), 1.0)
     return trial
 
 
@@ -256,3 +256,14 @@ def test_the_interval_holds_the_effect_as_often_as_it_says(design: Design, least
             held += found.export.low_w <= effect_w <= found.export.high_w
     assert told > 380
     assert least <= held / told <= most, (held, told)
+
+
+def test_policies_are_compared_one_by_one() -> None:
+    blocks = [block(index, POLICY if index % 2 else FALLBACK, 100.0) for index in range(48)]
+    for late in blocks[24:]:
+        late.policy_sha256 = "b"
+    first, second = compare(blocks)
+    assert (first.policy_sha256, second.policy_sha256) == ("", "b")
+    assert first.policy is not None
+    assert second.policy is not None
+    assert (first.policy.blocks, second.policy.blocks) == (12, 12)
