@@ -87,6 +87,13 @@ class MeterLayout:
     serial_at: int | None = None
     longest_read: int = 125
 
+    @property
+    def last_phase_at(self) -> range:
+        """Addresses of the power of phase C."""
+        entry = next(entry for entry in self.entries if entry.quantity == "power_w")
+        size = len(entry.encoding.words(0.0))
+        return range(entry.address + 2 * size, entry.address + 3 * size)
+
     def words(self, state: MeterState, tell: "Tell | None" = None) -> dict[int, int]:
         """Register values by address. `tell` replaces how a number becomes registers, for meters that err."""
         tell = tell or honestly

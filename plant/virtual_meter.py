@@ -45,7 +45,10 @@ class MeterFaults:
     zeroed: bool = False
     reversed_sign: bool = False
     swapped_phases: bool = False
-    tenfold: bool = False
+    scale: float = 1.0
+    """Powers alone are told so many times as large; voltage, current and power factor stay."""
+    torn: bool = False
+    """The last phase's power stays what it was while all else goes on."""
     swapped_words: bool = False
     swapped_bytes: bool = False
 
@@ -169,7 +172,10 @@ class VirtualMeter:
         if not due or (self.faults.frozen and self._words):
             return
         self._refreshed_at_s = now_s
-        self._words = self._layout.words(self._measured(), self._tell)
+        words = self._layout.words(self._measured(), self._tell)
+        if self.faults.torn:
+            words |= {at: self._words[at] for at in self._layout.last_phase_at if at in self._words}
+        self._words = words
         if self._layout.serial_at is not None:
             high, low = divmod(self.serial_number, 1 << 16)
             self._words |= {self._layout.serial_at: high, self._layout.serial_at + 1: low}
@@ -187,8 +193,8 @@ class VirtualMeter:
     def _tell(self, entry: Entry, number: float) -> Words:
         if self.faults.absent:
             return entry.encoding.absent
-        if self.faults.tenfold and entry.quantity in ("power_w", "total_power_w"):
-            number *= 10.0
+        if entry.quantity in ("power_w", "total_power_w"):
+            number *= self.faults.scale
         words = honestly(entry, number)
         if self.faults.swapped_words or self.faults.swapped_bytes:
             words = words[::-1]

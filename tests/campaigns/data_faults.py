@@ -1,18 +1,21 @@
 """A meter that goes on answering, but wrongly: how long until the daemon does no longer act on it.
 
-Through the whole daemon: the virtual meter's registers are wrong from a random instant on. Two times are
-taken: until the first sample was refused or the first tick that held or rested (noticed), and until the
-first safe frame was decided (rest). Wrong signs and exchanged phases keep every register plausible; only the
-answer of the meter to moves of the slaves tells, and that takes the moves. ``turned_from_rest`` is the wrong
-sign as it is met in houses: at night, with the slaves at rest, import reads as export, and whatever is
-switched on to take it makes it read as more.
+Through the whole daemon, on measured days (``--traces``, a folder of .parquet or .csv files; else the shipped
+day): what the virtual meter tells is wrong from a random instant on. Two times are taken: until the first
+sample was refused or the first tick that held or rested (noticed), and until the first safe frame was decided
+(rest). Wrong signs and exchanged phases keep every register plausible; only the answer of the meter to moves
+of the slaves tells, and that takes the moves: they are counted. ``at night`` is the wrong sign as it is met
+in houses: with the slaves at rest, import reads as export, and whatever is switched on to take it makes it
+read as more.
 """
 
 import asyncio
 import sys
 import tempfile
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -25,27 +28,72 @@ from plant.far_end import slaves_of
 from plant.trace import Trace, load_trace
 from tests.campaigns import virtual_time
 from tests.campaigns.pairs import LagWatch, Pair, running_pair, silent_log
-from tests.campaigns.table import heading, parser, spread
+from tests.campaigns.table import heading, parser, percentile, spread
+from tests.daemon.whole import NOON_S
 
-REGISTERS = ("absent", "zeroed", "tenfold", "swapped_words", "swapped_bytes", "frozen")
-WIRING = ("reversed_sign", "swapped_phases")
-TURNED = "turned_from_rest"
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that a meter does wrong: an attribute of its faults, and the value that brings it about."""
+
+    attribute: str
+    wrong: object = True
+
+    def begin(self, pair: Pair) -> None:
+        setattr(pair.whole.far_end.meter.faults, self.attribute, self.wrong)
+
+    def end(self, pair: Pair) -> None:
+        setattr(pair.whole.far_end.meter.faults, self.attribute, type(self.wrong)())
+
+
+@dataclass(frozen=True)
+class Scale(Fault):
+    """Powers alone are wrong by a factor."""
+
+    attribute: str = "scale"
+
+    def end(self, pair: Pair) -> None:
+        pair.whole.far_end.meter.faults.scale = 1.0
+
+
+REGISTERS = {
+    "not available in every register": Fault("absent"),
+    "all zero": Fault("zeroed"),
+    "power ten times too large": Scale(wrong=10.0),
+    "power a thousand times too large": Scale(wrong=1000.0),
+    "words exchanged": Fault("swapped_words"),
+    "bytes exchanged": Fault("swapped_bytes"),
+    "two registers missing": Fault("short_by", 2),
+    "an exception for every request": Fault("exception", 4),
+    "one phase of an earlier instant": Fault("torn"),
+    "frozen": Fault("frozen"),
+}
+SIGN, PHASES, AT_NIGHT = "sign turned", "phases exchanged", "sign turned, at night from rest"
+WIRING = {SIGN: Fault("reversed_sign"), PHASES: Fault("swapped_phases")}
+FAULTS = REGISTERS | WIRING
 LIMIT_S = 10.5
 """Ten seconds and the half tick by which ten reads at one per second may begin late."""
 LOOK_S = 0.05
-GIVE_UP_S = {**dict.fromkeys(REGISTERS, 20.0), **dict.fromkeys(WIRING, 120.0)}
+GIVE_UP_S = {**dict.fromkeys(REGISTERS, 20.0), **dict.fromkeys(WIRING, 120.0), AT_NIGHT: 120.0}
 RUN_S = (2.0, 15.0)
 ACTING = (Source.FALLBACK, Source.POLICY)
+SUNNY_W, SUNNY_FOR_S = 1500, 1200
+"""Where a site begins: so much surplus in the mean of the next 20 minutes."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One fault. Seconds until it was noticed and until the slaves were told to rest, None: not in time."""
+    """One fault. Seconds until it was noticed and until the slaves were told to rest, None: not in time.
+
+    `moves` were on air with other setpoints than the frame before, until then; `power_w` is the most that the
+    slaves were told.
+    """
 
     kind: str
     noticed_s: float | None
     rest_s: float | None
     causes: tuple[str, ...] = ()
+    moves: int = 0
     power_w: float = 0.0
 
 
@@ -54,10 +102,15 @@ def _refused(pair: Pair) -> int:
     return sum(pair.loop.senses.errors_total.values())
 
 
-async def _works(pair: Pair) -> None:
+def _moves(pair: Pair, began_s: float) -> int:
+    since = [lived.snapshot for lived in pair.lived if lived.snapshot.at_s > began_s]
+    return sum(a.on_air.setpoints_w != b.on_air.setpoints_w for a, b in pairwise(since))
+
+
+async def _works(pair: Pair, limit_s: float = 1200.0) -> None:
     """Until setpoints are on air; a stop that an operator has to clear is cleared."""
     assert pair.loop is not None
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(limit_s):
         while not (
             pair.lived and pair.lived[-1].decision.verdict.source in ACTING and pair.power_w() > 300.0
         ):
@@ -69,63 +122,7 @@ async def _works(pair: Pair) -> None:
                 pair.warm()
 
 
-async def _trial(pair: Pair, kind: str, rng: Random) -> Trial:
-    await _works(pair)
-    await asyncio.sleep(rng.uniform(*RUN_S))
-    await _works(pair)
-    refused, began_s = _refused(pair), boottime_s()
-    setattr(pair.whole.far_end.meter.faults, kind, True)
-    noticed_s = rest_s = None
-    causes: tuple[str, ...] = ()
-    while boottime_s() - began_s < GIVE_UP_S[kind] and rest_s is None:
-        await asyncio.sleep(LOOK_S)
-        now_s = boottime_s() - began_s
-        verdict = pair.lived[-1].decision.verdict
-        acted = pair.lived[-1].snapshot.at_s > began_s and verdict.source in (Source.HOLD, Source.REST)
-        if noticed_s is None and (_refused(pair) > refused or acted):
-            noticed_s = now_s
-        if acted and verdict.source is Source.REST:
-            rest_s, causes = now_s, verdict.causes
-    setattr(pair.whole.far_end.meter.faults, kind, False)
-    return Trial(kind, noticed_s, rest_s, causes)
-
-
-async def campaign(
-    folder: Path, trials: int, seed: int, *, sites: int, kinds: tuple[str, ...]
-) -> list[Trial]:
-    """So many faults, every kind equally often, shared by so many sites."""
-    rng = Random(seed)
-    left = [kinds[number % len(kinds)] for number in range(trials)]
-    rng.shuffle(left)
-    done: list[Trial] = []
-
-    async def live(pair: Pair) -> None:
-        luck = Random(rng.random())
-        while left:
-            done.append(await _trial(pair, left.pop(), luck))
-
-    async with AsyncExitStack() as stack:
-        pairs = []
-        for site in range(sites):
-            pair = await stack.enter_async_context(
-                running_pair(folder / str(site), slaves=slaves_of(6), seed=seed + site)
-            )
-            pair.whole.far_end.radio.air.loss = no_loss
-            pairs.append(pair)
-            await asyncio.sleep(rng.uniform(0.1, 0.5))
-        await asyncio.gather(*(live(pair) for pair in pairs))
-    return done
-
-
-def night() -> Trace:
-    """The shipped day without sun."""
-    day = load_trace()
-    return Trace("night", day.load_w, np.zeros_like(day.pv_w))
-
-
-async def _turned(pair: Pair, rng: Random) -> Trial:
-    """Sign turned while everything rests; until the daemon sees that it pushes the wrong way."""
-    faults = pair.whole.far_end.meter.faults
+async def _rests(pair: Pair) -> None:
     assert pair.loop is not None
     while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.power_w() == 0.0):
         await asyncio.sleep(0.1)
@@ -133,96 +130,164 @@ async def _turned(pair: Pair, rng: Random) -> Trial:
         pair.acknowledge()
         await asyncio.sleep(1.2)
     pair.warm()
+
+
+async def _by_day(pair: Pair, kind: str, rng: Random) -> Trial:
+    await _works(pair)
     await asyncio.sleep(rng.uniform(*RUN_S))
-    faults.reversed_sign = True
-    began_s, power_w = boottime_s(), 0.0
-    trial = Trial(TURNED, None, None)
-    while boottime_s() - began_s < GIVE_UP_S["reversed_sign"]:
+    await _works(pair)
+    return await _until_rest(pair, kind, FAULTS[kind])
+
+
+async def _at_night(pair: Pair, kind: str, rng: Random) -> Trial:
+    await _rests(pair)
+    await asyncio.sleep(rng.uniform(*RUN_S))
+    return await _until_rest(pair, kind, WIRING[SIGN])
+
+
+async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
+    refused, began_s, power_w = _refused(pair), boottime_s(), 0.0
+    fault.begin(pair)
+    noticed_s = rest_s = None
+    causes: tuple[str, ...] = ()
+    while boottime_s() - began_s < GIVE_UP_S[kind] and rest_s is None:
         await asyncio.sleep(LOOK_S)
-        power_w = max(power_w, pair.power_w())
-        last = pair.lived[-1]
-        if last.snapshot.at_s > began_s and last.decision.verdict.source is Source.REST:
-            now_s = boottime_s() - began_s
-            trial = Trial(TURNED, now_s, now_s, last.decision.verdict.causes, power_w)
-            break
-    faults.reversed_sign = False
-    return trial
+        now_s, power_w = boottime_s() - began_s, max(power_w, pair.power_w())
+        verdict = pair.lived[-1].decision.verdict
+        acted = pair.lived[-1].snapshot.at_s > began_s and verdict.source in (Source.HOLD, Source.REST)
+        if noticed_s is None and (_refused(pair) > refused or acted):
+            noticed_s = now_s
+        if acted and verdict.source is Source.REST:
+            rest_s, causes = now_s, verdict.causes
+    moves = _moves(pair, began_s)
+    fault.end(pair)
+    return Trial(kind, noticed_s, rest_s, causes, moves, power_w)
 
 
-async def turned(folder: Path, trials: int, seed: int, *, sites: int) -> list[Trial]:
-    """So many wrong signs from rest."""
-    rng, left, done = Random(seed), list(range(trials)), list[Trial]()
+Try = Callable[[Pair, str, Random], Coroutine[None, None, Trial]]
+
+
+async def _on_sites(
+    folder: Path, kinds: Sequence[str], days: Sequence[Trace], rng: Random, sites: int, trial: Try
+) -> list[Trial]:
+    """These faults, shared by so many sites, which live the days in turn."""
+    left, done = list(kinds), list[Trial]()
+    rng.shuffle(left)
 
     async def live(pair: Pair) -> None:
+        luck = Random(rng.random())
         while left:
-            left.pop()
-            done.append(await _turned(pair, Random(rng.random())))
+            done.append(await trial(pair, left.pop(), luck))
 
     async with AsyncExitStack() as stack:
         pairs = []
-        for site in range(sites):
-            home = folder / f"night {site}"
-            pairs.append(
-                await stack.enter_async_context(
-                    running_pair(home, slaves=slaves_of(6), trace=night(), seed=seed + site)
-                )
+        for number in range(sites):
+            day = days[number % len(days)]
+            site = running_pair(
+                folder / f"{number}",
+                slaves=slaves_of(6),
+                trace=day,
+                seed=rng.randrange(1 << 30),
+                start_s=_sunny_s(day, rng) if day.pv_w.any() else NOON_S,
             )
+            pairs.append(await stack.enter_async_context(site))
             pairs[-1].whole.far_end.radio.air.loss = no_loss
             await asyncio.sleep(rng.uniform(0.1, 0.5))
         await asyncio.gather(*(live(pair) for pair in pairs))
     return done
 
 
+def _sunny_s(day: Trace, rng: Random) -> int:
+    """A random second with sun to place, one whose next minutes have most where the day has little."""
+    surplus_w = np.cumsum(np.concatenate([[0.0], day.pv_w - day.load_w.sum(axis=1)]))
+    ahead_w = (surplus_w[SUNNY_FOR_S:] - surplus_w[:-SUNNY_FOR_S]) / SUNNY_FOR_S
+    sunny = np.flatnonzero(ahead_w >= min(SUNNY_W, float(ahead_w.max())))
+    return int(rng.choice(sunny))
+
+
+async def campaign(
+    folder: Path, trials: int, seed: int, *, sites: int, kinds: Sequence[str], days: Sequence[Trace] = ()
+) -> list[Trial]:
+    """So many faults by day, every kind equally often."""
+    chosen = [kinds[number % len(kinds)] for number in range(trials)]
+    return await _on_sites(folder, chosen, days or [load_trace()], Random(seed), sites, _by_day)
+
+
+async def turned(
+    folder: Path, trials: int, seed: int, *, sites: int, days: Sequence[Trace] = ()
+) -> list[Trial]:
+    """So many wrong signs from rest, on days without sun."""
+    nights = [Trace("night", day.load_w, np.zeros_like(day.pv_w)) for day in days or [load_trace()]]
+    return await _on_sites(folder, [AT_NIGHT] * trials, nights, Random(seed), sites, _at_night)
+
+
 def table(done: list[Trial]) -> str:
     """What was found."""
     lines = [
-        "| fault | noticed | of | p50 s | p90 s | p99 s | p100 s | at rest p50 s | p100 s | causes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| fault | noticed | of | p50 s | p90 s | p99 s | p100 s | at rest p50 s | p100 s "
+        "| moves p50 | p90 | p100 | at most W | causes |",
+        "|" + "---|" * 14,
     ]
-    for kind in (*REGISTERS, *WIRING, TURNED):
+    for kind in (*FAULTS, AT_NIGHT):
         chosen = [trial for trial in done if trial.kind == kind]
         if not chosen:
             continue
         noticed = [trial.noticed_s for trial in chosen if trial.noticed_s is not None]
-        rest = sorted(trial.rest_s for trial in chosen if trial.rest_s is not None)
-        named = {trial.causes[0] for trial in chosen if trial.causes}
-        times = spread(noticed).split(" | ", 1)[1]
-        ends = f"{rest[len(rest) // 2]:.2f} | {rest[-1]:.2f}" if rest else "- | -"
-        causes = ", ".join(sorted(named))
-        lines.append(f"| {kind} | {len(noticed)} | {len(chosen)} | {times} | {ends} | {causes} |")
-    powers = [trial.power_w for trial in done if trial.kind == TURNED and trial.causes]
-    if powers:
-        lines.append(f"\nturned from rest: at most {max(powers):.0f} W were switched on before it was seen")
-    return "\n".join(lines)
+        rest = [trial.rest_s for trial in chosen if trial.rest_s is not None]
+        moves = [trial.moves for trial in chosen if trial.rest_s is not None]
+        cells = (
+            f"{len(noticed)}",
+            f"{len(chosen)}",
+            spread(noticed).split(" | ", 1)[1],
+            " | ".join(f"{percentile(rest, share):.2f}" for share in (0.5, 1.0)),
+            " | ".join(f"{percentile(moves, share):.0f}" for share in (0.5, 0.9, 1.0)),
+            f"{max(trial.power_w for trial in chosen):.0f}",
+            ", ".join(sorted({trial.causes[0] for trial in chosen if trial.causes})),
+        )
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    registers = [trial for trial in done if trial.kind in REGISTERS]
+    in_time = sum(map(_in_time, registers))
+    return "\n".join([*lines, f"\nregisters: {in_time} of {len(registers)} within {LIMIT_S:.1f} s"])
+
+
+def _in_time(trial: Trial) -> bool:
+    return trial.noticed_s is not None and trial.noticed_s <= LIMIT_S
 
 
 def held(done: list[Trial]) -> bool:
     """Wrong registers are noticed within the limit, each time."""
-    return all(
-        trial.noticed_s is not None and trial.noticed_s <= LIMIT_S
-        for trial in done
-        if trial.kind in REGISTERS
-    )
+    return all(_in_time(trial) for trial in done if trial.kind in REGISTERS)
 
 
-async def _main(folder: Path, trials: int, seed: int, sites: int) -> tuple[list[Trial], float]:
+async def _main(
+    folder: Path, trials: int, seed: int, sites: int, days: list[Trace]
+) -> tuple[list[Trial], float]:
     lag = LagWatch()
-    done = await campaign(folder, trials, seed, sites=sites, kinds=(*REGISTERS, *WIRING))
-    done += await turned(folder, max(1, trials // 8), seed, sites=max(1, sites // 2))
+    (folder / "day").mkdir()
+    (folder / "night").mkdir()
+    done = await campaign(folder / "day", trials, seed, sites=sites, kinds=(*FAULTS,), days=days)
+    nights = max(1, trials // len(FAULTS))
+    done += await turned(folder / "night", nights, seed, sites=max(1, sites // 2), days=days)
     return done, lag.stop()
 
 
 def main() -> int:
     """The long form."""
-    options = parser(__doc__, trials=160)
+    options = parser(__doc__, trials=240)
     options.add_argument("--sites", type=int, default=12)
+    options.add_argument("--traces", type=Path, help="folder of measured days; else the shipped day")
     options.add_argument("--real-time", action="store_true", help="on an idle machine: its own delays count")
     chosen = options.parse_args()
+    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv"))) if chosen.traces else ()
     with tempfile.TemporaryDirectory() as folder, silent_log():
         done, lag_s = (asyncio.run if chosen.real_time else virtual_time.run)(
-            _main(Path(folder), chosen.trials, chosen.seed, chosen.sites)
+            _main(
+                Path(folder), chosen.trials, chosen.seed, chosen.sites, [load_trace(file) for file in files]
+            )
         )
-    print(heading(chosen.seed) + f", {chosen.sites} sites, event loop at most {lag_s * 1000:.0f} ms late")
+    days = f"{len(files)} measured days" if files else "the shipped day"
+    about = f"{days}, {chosen.sites} sites, event loop at most {lag_s * 1000:.0f} ms late"
+    print(heading(chosen.seed) + f", {about}")
     print(table(done))
     return 0 if held(done) else 1
 

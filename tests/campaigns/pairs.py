@@ -22,7 +22,7 @@ from daemon.loop import Lived, Loop
 from plant.trace import Trace, load_trace
 from safety.sensor import LoopMemory
 from safety.supervisor import CLEAN_PROPOSALS, GOOD_AFTER_STOP
-from tests.daemon.whole import Whole, whole
+from tests.daemon.whole import NOON_S, Whole, whole
 from tests.referee.tap import POWER_REGISTERS
 
 FAULTS = ("mute", "closed", "absent", "late")
@@ -119,6 +119,7 @@ async def running_pair(
     slaves: tuple[Slave, ...],
     trace: Trace | None = None,
     seed: int = 0,
+    start_s: float = NOON_S,
     more: str = "",
 ) -> AsyncIterator[Pair]:
     """A whole pair whose daemon's loop is at hand. Several may run in one event loop."""
@@ -139,7 +140,10 @@ async def running_pair(
         return loop
 
     folder.mkdir(exist_ok=True)
-    async with whole(folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed, more=more) as running:
+    started = whole(
+        folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed, start_s=start_s, more=more
+    )
+    async with started as running:
         with patch.object(daemon.service, "Loop", kept):
             async with asyncio.timeout(30):
                 while not loops:

@@ -19,8 +19,8 @@ def test_a_lost_meter_brings_every_slave_to_rest_within_5_s(tmp_path: Path) -> N
 
 
 def test_wrong_registers_are_noticed(tmp_path: Path) -> None:
-    kinds = ("tenfold", "zeroed", "swapped_words")
-    done = virtual_time.run(data_faults.campaign(tmp_path, 3, 1, sites=3, kinds=kinds))
+    kinds = ("power ten times too large", "all zero", "words exchanged", "two registers missing")
+    done = virtual_time.run(data_faults.campaign(tmp_path, 4, 1, sites=4, kinds=kinds))
     assert sorted(trial.kind for trial in done) == sorted(kinds)
     assert data_faults.held(done), data_faults.table(done)
 

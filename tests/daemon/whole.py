@@ -15,6 +15,9 @@ from daemon.settings import load_settings
 from plant.far_end import FarEnd, slaves_of, start_far_end
 from plant.trace import Trace, load_trace
 
+NOON_S = 12 * 3600.0
+"""Second of the measured day at which a site begins."""
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -52,6 +55,7 @@ async def whole(
     slaves: int | Sequence[Slave] = 6,
     trace: Trace | None = None,
     seed: int = 0,
+    start_s: float = NOON_S,
     more: str = "",
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
@@ -67,7 +71,7 @@ async def whole(
         clock=boottime_s,
         seed=seed,
         radio_port=None,
-        start_s=12 * 3600,
+        start_s=start_s,
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")

@@ -13,13 +13,16 @@ async def checked(wire: Wire, meter: ModbusMeter) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("layout", ["sdm630", "b23", "umg", "iem3155", "dtsu666", "sunspec-213"])
-@pytest.mark.parametrize("fault", ["tenfold", "swapped_words", "swapped_bytes", "zeroed"])
-async def test_values_that_cannot_be_are_refused(layout: str, fault: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [("scale", 10.0), ("scale", 1000.0), ("swapped_words", True), ("swapped_bytes", True), ("zeroed", True)],
+)
+async def test_values_that_cannot_be_are_refused(layout: str, fault: str, value: object) -> None:
     async with wired(layout) as wire:
         meter = wire.driver(layout)
         await meter.start()
         assert await checked(wire, meter) == ()
-        setattr(wire.virtual.faults, fault, True)
+        setattr(wire.virtual.faults, fault, value)
         try:
             causes = await checked(wire, meter)
         except (Transient, Broken) as error:
@@ -35,6 +38,16 @@ async def test_values_that_cannot_be_are_refused_without_voltage_in_the_block(fa
         assert await checked(wire, meter) == ()
         setattr(wire.virtual.faults, fault, True)
         assert await checked(wire, meter)
+
+
+async def test_phases_of_two_instants_are_refused_once_they_differ() -> None:
+    async with wired() as wire:
+        meter = wire.driver()
+        await meter.start()
+        wire.virtual.faults.torn = True
+        assert await checked(wire, meter) == ()
+        wire.house.power_w = (1500.0, -2500.0, 820.0)
+        assert await checked(wire, meter) == ("apparent",)
 
 
 async def test_a_frozen_meter_is_noticed_within_ten_seconds() -> None:

@@ -66,7 +66,7 @@ async def test_a_serial_meter_is_found_at_its_setting() -> None:
     ("fault", "value", "words"),
     [
         ("zeroed", True, "exactly zero"),
-        ("tenfold", True, "power does not fit voltage times current"),
+        ("scale", 10.0, "power does not fit voltage times current"),
         ("swapped_words", True, ""),
         ("absent", True, "not available"),
     ],
