@@ -126,18 +126,23 @@ def _pilot(controller: str, site: Site) -> Pilot:
 class Found:
     """When the watch first spoke of each cause: seconds after the fault, or after the begin.
 
-    `rose_w` is how much more than at the fault was on air at most.
+    `rose_w` is how much more than at the fault was on air at most. `moves` went on air with other setpoints
+    than the frame before, from the fault until the site was stopped.
     """
 
     life: Life
     spoke_s: dict[str, float]
     rose_w: float
+    moves: int
 
     @property
     def stopped_s(self) -> float | None:
         """By the first of them that spoke after the fault."""
-        times = [self.spoke_s[cause] for cause in CAUSES if self.spoke_s.get(cause, -1.0) >= 0.0]
-        return min(times, default=None)
+        return _stopped_s(self.spoke_s)
+
+
+def _stopped_s(spoke_s: dict[str, float]) -> float | None:
+    return min((spoke_s[cause] for cause in CAUSES if spoke_s.get(cause, -1.0) >= 0.0), default=None)
 
 
 def live(life: Life) -> Found:
@@ -156,7 +161,7 @@ def live(life: Life) -> Found:
     )
     acting, far_end, spoke_s = _pilot(life.controller, site), scenario.far_end(), dict[str, float]()
     memory, wires = acting.memory, Wires(scenario, far_end)
-    wrong, on_air_w, rose_w = life.wiring, 0.0, 0.0
+    wrong, on_air_w, rose_w, moves, before_w = life.wiring, 0.0, 0.0, 0, None
     since_s = life.fault_at_s if life.fault else far_end.now_s
     while far_end.now_s < scenario.end_s:
         snapshot = wires.snapshot()
@@ -164,13 +169,16 @@ def live(life: Life) -> Found:
             on_air_w = sum(snapshot.on_air.action_w)
         else:
             rose_w = max(rose_w, sum(snapshot.on_air.action_w) - on_air_w)
+            if _stopped_s(spoke_s) is None:
+                moves += before_w not in (None, snapshot.on_air.setpoints_w)
+            before_w = snapshot.on_air.setpoints_w
             snapshot = replace(snapshot, grid_power_w=wrong(snapshot.grid_power_w))
         decision, memory = decide(snapshot, acting.authority, memory, acting.parts)
         for cause in decision.verdict.causes:
             spoke_s.setdefault(cause, snapshot.at_s - since_s)
         wires.transmit(decision)
         far_end.step()
-    return Found(life, spoke_s, rose_w)
+    return Found(life, spoke_s, rose_w, moves)
 
 
 def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, faults: int) -> list[Life]:
@@ -244,16 +252,23 @@ def false_stops(found: Sequence[Found]) -> str:
 
 def detections(found: Sequence[Found]) -> str:
     """Shares of the faults that were stopped in time by any cause, and that latched within all the time."""
-    lines = ["| fault | lives | stopped <= 10 s | <= 30 s | <= 120 s | p50 s | latched | ran away unseen |"]
-    lines.append("|---|---|---|---|---|---|---|---|")
+    lines = [
+        "| fault | lives | stopped <= 10 s | <= 30 s | <= 60 s | <= 120 s | p50 s | moves p50 | p90 "
+        "| latched | ran away unseen |",
+        "|" + "---|" * 11,
+    ]
     for kind in dict.fromkeys(f.life.kind for f in found if f.life.fault):
         chosen = [f for f in found if f.life.kind == kind]
         told = [f.stopped_s for f in chosen if f.stopped_s is not None]
-        shares = [f"{100.0 * sum(t <= limit for t in told) / len(chosen):.0f} %" for limit in (10, 30, 120)]
+        shares = [
+            f"{100.0 * sum(t <= limit for t in told) / len(chosen):.0f} %" for limit in (10, 30, 60, 120)
+        ]
         middle = f"{percentile(told, 0.5):.0f}" if told else "-"
+        moves = [f.moves for f in chosen if f.stopped_s is not None]
+        counts = " | ".join(f"{percentile(moves, share):.0f}" if moves else "-" for share in (0.5, 0.9))
         latched = sum(any(f.spoke_s.get(c, -1.0) >= 0.0 for c in LATCHING) for f in chosen)
         lines.append(
-            f"| {kind} | {len(chosen)} | {' | '.join(shares)} | {middle} "
+            f"| {kind} | {len(chosen)} | {' | '.join(shares)} | {middle} | {counts} "
             f"| {100.0 * latched / len(chosen):.0f} % | {sum(_ran_away(f) for f in chosen)} |"
         )
     return "\n".join(lines)
