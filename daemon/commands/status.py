@@ -22,7 +22,7 @@ def status(host: str, port: int, everything: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    lines = [f"{name:<32} {value}" for name, value in _lines(answer)] if everything else _summary(answer)
+    lines = [f"{name:<32} {value}" for name, value in _lines(answer)] if everything else summary(answer)
     click.echo("\n".join(lines))
 
 
@@ -46,7 +46,7 @@ def _fetch(host: str, port: int) -> Any:
         connection.close()
 
 
-def _summary(answer: Any) -> list[str]:
+def summary(answer: Any) -> list[str]:
     """What a person wants to know first: how it goes, who acts and why, each phase, today's energy."""
     try:
         acting, today = answer["acting"], answer["energy"]["today"]
@@ -60,9 +60,29 @@ def _summary(answer: Any) -> list[str]:
             ),
             f"today    exported {_text(today['exported_wh'])} Wh, "
             f"without Sunkeep {_text(today['without_exported_wh'])} Wh",
+            *_judged(answer["details"]),
         ]
     except (KeyError, TypeError, IndexError):
         raise InputError("The daemon is of another version. Try --all.") from None
+
+
+def _judged(details: Any) -> list[str]:
+    """The policy beside the fallback, once a whole hour has been judged."""
+    if details["judge_failed"]:
+        return ["judged   no longer: the judge failed, see the log"]
+    for key, place in (("judged", ""), ("judged_in_shadow", ", in the shadow")):
+        told = details[key]
+        if told["hours"]:
+            export, j = _beside(told["export"]), _beside(told["j"])
+            return [f"judged   {told['hours']} h against the fallback{place}: export {export}, J {j}"]
+    return []
+
+
+def _beside(told: Any) -> str:
+    if told["excess"] is None:
+        return "-"
+    bounds = "not settled" if told["high"] is None else f"{told['low']:+.0%} to {told['high']:+.0%}"
+    return f"{told['excess']:+.0%} ({bounds})"
 
 
 def _lines(answer: Any, prefix: str = "") -> list[tuple[str, str]]:

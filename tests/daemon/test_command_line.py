@@ -14,6 +14,7 @@ import click
 import pytest
 
 from daemon import __main__ as command_line
+from daemon.commands.status import summary
 from daemon.settings import SettingsError
 from drivers.errors import ConfigError
 from models.bundle import BundleError, builtin_bundle
@@ -189,8 +190,40 @@ ANSWER = {
     "acting": {"who": "The policy", "why": "because it may", "state": "rl_active"},
     "phases": [{"name": "a", "grid_w": -12.5, "placed_w": None, "on_air_w": 300}],
     "energy": {"today": {"exported_wh": 3.0, "without_exported_wh": 1234.5}},
+    "details": {"judge_failed": False, "judged": {"hours": 0}, "judged_in_shadow": {"hours": 0}},
     "chart": [[0, 1], [1, 2], [2, 3], [3, 4]],
 }
+
+
+BETTER = {"excess": -0.31, "low": -0.46, "high": -0.12}
+UNSETTLED = {"excess": 0.04, "low": -0.2, "high": None}
+UNKNOWN = {"excess": None, "low": -1.0, "high": None}
+NOTHING = {"hours": 0, "export": UNKNOWN, "j": UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("live", "shadow", "failed", "words"),
+    [
+        (NOTHING, NOTHING, False, ""),
+        (
+            {"hours": 34, "export": BETTER, "j": UNSETTLED},
+            NOTHING,
+            False,
+            "34 h against the fallback: export -31% (-46% to -12%), J +4% (not settled)",
+        ),
+        (
+            NOTHING,
+            {"hours": 2, "export": UNSETTLED, "j": UNKNOWN},
+            False,
+            "2 h against the fallback, in the shadow: export +4% (not settled), J -",
+        ),
+        (NOTHING, NOTHING, True, "no longer: the judge failed, see the log"),
+    ],
+)
+def test_status_tells_what_was_judged(live: object, shadow: object, failed: bool, words: str) -> None:
+    details = {"judge_failed": failed, "judged": live, "judged_in_shadow": shadow}
+    told = [line for line in summary(ANSWER | {"details": details}) if line.startswith("judged")]
+    assert told == ([f"judged   {words}"] if words else [])
 
 
 @pytest.mark.parametrize(
