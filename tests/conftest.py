@@ -1,12 +1,24 @@
 """What every test shares."""
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 
 import pytest
+import structlog
 from hypothesis import settings
 
 settings.register_profile("sunkeep", deadline=None)  # a busy machine is no failure
 settings.load_profile("sunkeep")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_first() -> Iterator[None]:
+    """A test that starts the daemon's log leaves none of it to the next."""
+    yield
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one).__module__ == "daemon.log"]:
+        root.removeHandler(handler)
+    structlog.reset_defaults()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

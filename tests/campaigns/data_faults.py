@@ -26,6 +26,7 @@ from daemon.clock import boottime_s
 from plant.channel import no_loss
 from plant.far_end import slaves_of
 from plant.trace import Trace, load_trace
+from plant.virtual_meter import MeterFaults
 from tests.campaigns import virtual_time
 from tests.campaigns.pairs import LagWatch, Pair, running_pair, silent_log
 from tests.campaigns.table import heading, parser, percentile, spread
@@ -40,27 +41,15 @@ class Fault:
     wrong: object = True
 
     def begin(self, pair: Pair) -> None:
+        """From now on."""
         setattr(pair.whole.far_end.meter.faults, self.attribute, self.wrong)
-
-    def end(self, pair: Pair) -> None:
-        setattr(pair.whole.far_end.meter.faults, self.attribute, type(self.wrong)())
-
-
-@dataclass(frozen=True)
-class Scale(Fault):
-    """Powers alone are wrong by a factor."""
-
-    attribute: str = "scale"
-
-    def end(self, pair: Pair) -> None:
-        pair.whole.far_end.meter.faults.scale = 1.0
 
 
 REGISTERS = {
     "not available in every register": Fault("absent"),
     "all zero": Fault("zeroed"),
-    "power ten times too large": Scale(wrong=10.0),
-    "power a thousand times too large": Scale(wrong=1000.0),
+    "power ten times too large": Fault("scale", 10.0),
+    "power a thousand times too large": Fault("scale", 1000.0),
     "words exchanged": Fault("swapped_words"),
     "bytes exchanged": Fault("swapped_bytes"),
     "two registers missing": Fault("short_by", 2),
@@ -76,9 +65,12 @@ LIMIT_S = 10.5
 LOOK_S = 0.05
 GIVE_UP_S = {**dict.fromkeys(REGISTERS, 20.0), **dict.fromkeys(WIRING, 120.0), AT_NIGHT: 120.0}
 RUN_S = (2.0, 15.0)
+WAIT_S = 600.0
+"""Longest wait for sun to place."""
 ACTING = (Source.FALLBACK, Source.POLICY)
 SUNNY_W, SUNNY_FOR_S = 1500, 1200
-"""Where a site begins: so much surplus in the mean of the next 20 minutes."""
+LATEST_S = 14 * 3600
+"""Where a site begins: so much surplus in the mean of the next 20 minutes, and not after two o'clock."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +99,10 @@ def _moves(pair: Pair, began_s: float) -> int:
     return sum(a.on_air.setpoints_w != b.on_air.setpoints_w for a, b in pairwise(since))
 
 
-async def _works(pair: Pair, limit_s: float = 1200.0) -> None:
+async def _works(pair: Pair) -> None:
     """Until setpoints are on air; a stop that an operator has to clear is cleared."""
     assert pair.loop is not None
-    async with asyncio.timeout(limit_s):
+    async with asyncio.timeout(WAIT_S):
         while not (
             pair.lived and pair.lived[-1].decision.verdict.source in ACTING and pair.power_w() > 300.0
         ):
@@ -160,7 +152,7 @@ async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
         if acted and verdict.source is Source.REST:
             rest_s, causes = now_s, verdict.causes
     moves = _moves(pair, began_s)
-    fault.end(pair)
+    pair.whole.far_end.meter.faults = MeterFaults()
     return Trial(kind, noticed_s, rest_s, causes, moves, power_w)
 
 
@@ -177,7 +169,14 @@ async def _on_sites(
     async def live(pair: Pair) -> None:
         luck = Random(rng.random())
         while left:
-            done.append(await trial(pair, left.pop(), luck))
+            kind = left.pop()
+            try:
+                done.append(await trial(pair, kind, luck))
+            except TimeoutError:
+                left.append(kind)  # for a site that still has sun
+                last = pair.lived[-1].decision
+                print(f"a site ends: nothing on air for {WAIT_S:.0f} s, {last.verdict}", file=sys.stderr)
+                return
 
     async with AsyncExitStack() as stack:
         pairs = []
@@ -194,6 +193,7 @@ async def _on_sites(
             pairs[-1].whole.far_end.radio.air.loss = no_loss
             await asyncio.sleep(rng.uniform(0.1, 0.5))
         await asyncio.gather(*(live(pair) for pair in pairs))
+    assert not left, f"{len(left)} faults were not lived: no site had sun any more"
     return done
 
 
@@ -201,7 +201,7 @@ def _sunny_s(day: Trace, rng: Random) -> int:
     """A random second with sun to place, one whose next minutes have most where the day has little."""
     surplus_w = np.cumsum(np.concatenate([[0.0], day.pv_w - day.load_w.sum(axis=1)]))
     ahead_w = (surplus_w[SUNNY_FOR_S:] - surplus_w[:-SUNNY_FOR_S]) / SUNNY_FOR_S
-    sunny = np.flatnonzero(ahead_w >= min(SUNNY_W, float(ahead_w.max())))
+    sunny = np.flatnonzero(ahead_w[:LATEST_S] >= min(SUNNY_W, float(ahead_w[:LATEST_S].max())))
     return int(rng.choice(sunny))
 
 

@@ -22,7 +22,7 @@ Begin = Callable[..., Output]
 
 @pytest.fixture
 def begin() -> Iterator[Begin]:
-    """`start_log`, undone afterwards."""
+    """`start_log`, without pytest's own handlers."""
     root = logging.getLogger()
     outputs: list[Output] = []
 
@@ -34,9 +34,6 @@ def begin() -> Iterator[Begin]:
         return outputs[-1]
 
     yield start
-    for handler in [one for one in root.handlers if type(one).__module__ == "daemon.log"]:
-        root.removeHandler(handler)
-    structlog.reset_defaults()
     for output in outputs:
         output.close()
 

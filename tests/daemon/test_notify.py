@@ -47,7 +47,7 @@ def test_nobody_listening_is_no_error(address: str) -> None:
     ("usec", "pid", "expected"),
     [
         ("10000000", None, 5.0),
-        ("10000000", str(os.getpid()), 5.0),
+        pytest.param("10000000", str(os.getpid()), 5.0, id="mine"),
         ("10000000", "1", None),
         ("0", None, None),
         ("x", None, None),

@@ -88,7 +88,7 @@ def test_nobody_lives_an_unknown_second(tmp_path: Path) -> None:
 
 
 def test_a_date_keeps_its_role_whatever_other_days_there_are() -> None:
-    dates = [str(np.datetime64("2026-05-29") + n) for n in range(40)]
+    dates = [str(np.datetime64("2026-05-29") + np.timedelta64(n, "D")) for n in range(40)]
     roles = [role_of(date) for date in dates]
     assert roles[:35] == roles[5:]
     assert sorted(roles[:5]) == sorted(ROTA) == sorted([TEACH, TEACH, CHOOSE, JUDGE, JUDGE])
