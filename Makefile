@@ -37,8 +37,9 @@ setup-sweep: $(VENV)/.sweep-stamp
 run: setup
 	exec $(BIN)/sunkeep run $(ARGS)
 
+# most tests wait for time to pass: one process per core, a file to each
 test: setup-dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .
