@@ -167,16 +167,20 @@ async def _on_sites(
     rng.shuffle(left)
 
     async def live(pair: Pair) -> None:
-        luck = Random(rng.random())
+        luck, before = Random(rng.random()), "nothing"
         while left:
             kind = left.pop()
             try:
                 done.append(await trial(pair, kind, luck))
             except TimeoutError:
                 left.append(kind)  # for a site that still has sun
-                last = pair.lived[-1].decision
-                print(f"a site ends: nothing on air for {WAIT_S:.0f} s, {last.verdict}", file=sys.stderr)
+                verdict = pair.lived[-1].decision.verdict
+                print(
+                    f"a site ends: nothing on air for {WAIT_S:.0f} s after {before}: {verdict}",
+                    file=sys.stderr,
+                )
                 return
+            before = kind
 
     async with AsyncExitStack() as stack:
         pairs = []
@@ -193,7 +197,8 @@ async def _on_sites(
             pairs[-1].whole.far_end.radio.air.loss = no_loss
             await asyncio.sleep(rng.uniform(0.1, 0.5))
         await asyncio.gather(*(live(pair) for pair in pairs))
-    assert not left, f"{len(left)} faults were not lived: no site had sun any more"
+    if left:
+        print(f"{len(left)} faults were not lived: no site had sun any more", file=sys.stderr)
     return done
 
 
