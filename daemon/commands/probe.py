@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from daemon.refusals import EX_CONFIG, InputError
+from daemon.sections import P1Transport, SmlTransport
 from daemon.settings import load_settings
 from drivers.line import Rtu, Tcp, Transport
 from drivers.probe import Silence, Trial, best, where
@@ -95,8 +96,11 @@ def _transports(
         raise click.UsageError("Give one of --config, --host and --serial.")
     if config is not None:
         wire = load_settings(config, key=False).meter.transport
-        if wire.type == "p1":
-            raise InputError("A P1 port sends its telegrams by itself: there is nothing to probe.")
+        if isinstance(wire, P1Transport | SmlTransport):
+            raise InputError(
+                "A meter at a P1 port or an optical head sends by itself: there is nothing to probe. "
+                "`sunkeep meter read` shows what it says."
+            )
         if wire.type == "tcp":
             return [Tcp(wire.host, wire.port, wire.device_id)]
         return [Rtu(wire.path, wire.baudrate, wire.parity, wire.stopbits, wire.device_id)]
