@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,3 +101,25 @@ def test_the_checklist_looks_at_the_port(
     items = {item["name"]: item for item in json.loads(capsys.readouterr().out)["items"]}
     assert items["meter port"]["ok"]
     assert "standard" in items["meter profile"]["detail"]
+
+
+def test_probe_finds_a_head_and_prints_its_lines(head: Head, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["meter", "probe", "--serial", head.path]
+    assert command_line.main(arguments) == 0
+    told = capsys.readouterr().out
+    assert "sends SML telegrams by itself" in told
+    lines = told[told.index("[meter.transport]") :]
+    assert tomllib.loads(lines)["meter"]["transport"] == {"type": "sml", "path": head.path}
+    assert command_line.main([*arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pushes"] == "sml"
+    assert head.meter.heard() == b""
+
+
+def test_probe_says_why_a_meter_under_the_head_cannot_serve(
+    head: Head, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head.meter.faults.locked = True
+    assert command_line.main(["meter", "probe", "--serial", head.path]) == 78
+    assert "cannot serve" in (told := capsys.readouterr().out)
+    assert "PIN was entered" in told
+    assert head.meter.heard() == b""
