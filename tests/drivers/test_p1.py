@@ -213,6 +213,11 @@ async def test_a_meter_that_sends_too_rarely_is_refused(cable: Cable) -> None:
         await begun(cable, SkippingClock(), 10.0, 10.0)
 
 
+async def test_no_control_period_makes_up_for_a_meter_of_two_seconds(cable: Cable) -> None:
+    with pytest.raises(ConfigError, match=r"sends every 2 s; control needs a telegram at least every 1\.7 s"):
+        await begun(cable, SkippingClock(), 2.0, 2.0, period_s=2.0)
+
+
 async def test_a_meter_slower_than_the_control_period_is_told_the_right_period(cable: Cable) -> None:
     with pytest.raises(ConfigError, match=r"every 1\.[56] s, .* Write period_s = 1\.6 in \[site\]"):
         await begun(cable, SkippingClock(), 1.5, 1.5)
