@@ -78,7 +78,7 @@ def _key(settings: Settings, path: Path) -> str:
 
 def _profile(settings: Settings) -> str:
     if settings.meter.profile is None:
-        return "not needed: P1 telegrams are standard"
+        return "not needed: the telegrams are standard"
     profile = load_profile(settings.meter.profile)
     return f"{settings.meter.profile}, {len(profile.blocks)} block{'s' if len(profile.blocks) > 1 else ''}"
 

@@ -36,14 +36,14 @@ METER_TRIES = 2
 METER_SHARE = 0.75
 """The meter may take this share of a period; the rest is for the decision and the radio."""
 
-P1_PERIOD_S = 1.0
-"""DSMR 5.0.2 P1 companion standard, 5.1: a telegram every second."""
+PUSH_PERIOD_S = 1.0
+"""DSMR 5.0.2 P1 companion standard, 5.1: a telegram every second. SML meters are not faster."""
 
 
 def meter_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
-    """A Modbus meter needs a profile, and time for two tries; a P1 port needs neither, but a second."""
-    if meter.transport.type == "p1":
-        yield from _p1_fits(site, meter)
+    """A Modbus meter needs a profile, and time for two tries; one that pushes needs neither, but a second."""
+    if meter.pushes:
+        yield from _push_fits(site, meter)
         return
     if meter.profile is None:
         why, what = (
@@ -62,19 +62,20 @@ def meter_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction
         )
 
 
-def _p1_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
+def _push_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction]:
     for key, is_given in (
         ("profile", meter.profile is not None),
         ("invert", meter.invert),
         ("timeout_s", meter.timeout_s is not None),
     ):
         if is_given:
-            yield ("meter", key), 'has no meaning with type = "p1", whose telegrams are standard', "Remove it"
-    if not site.period_s >= P1_PERIOD_S:
+            why = f'has no meaning with type = "{meter.transport.type}", whose telegrams are standard'
+            yield ("meter", key), why, "Remove it"
+    if not site.period_s >= PUSH_PERIOD_S:
         yield (
             ("site", "period_s"),
-            f"{site.period_s:g} s is shorter than what a P1 port sends in",
-            f"Write at least {P1_PERIOD_S:g}",
+            f"{site.period_s:g} s is shorter than what such a meter sends in",
+            f"Write at least {PUSH_PERIOD_S:g}",
         )
 
 

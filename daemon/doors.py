@@ -7,18 +7,27 @@ from random import Random
 
 from daemon.identity import IdentityFile
 from daemon.log import log
+from daemon.sections import P1Transport, SmlTransport
 from daemon.settings import Settings
+from drivers.dsmr import DSMR_BAUDRATE, Dsmr
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
-from drivers.p1 import P1Meter
 from drivers.ports import Meter
 from drivers.profile import load_profile
+from drivers.push import PushMeter
+from drivers.sml import Sml
+from drivers.telegram import Language
 from drivers.zigbee import STOPPED, RadioEvent, ZigbeeRadio
 from drivers.zigbee_settings import ZigbeeSettings
 
 PATIENCE_S = 10.0
 """A device that boots together with the daemon gets this long; then the service manager tries again."""
 TRY_EVERY_S = 0.5
+CHECK_WIRE = "Check the address, the cable and the power of the meter."
+CHECK_HEAD = (
+    "Check the path, that the optical head sits over the meter's diode the right way up, that no other "
+    "program reads it, and the power of the meter."
+)
 
 
 class StartError(Exception):
@@ -33,8 +42,18 @@ def meter_of(settings: Settings, clock: Callable[[], float]) -> Meter:
     """
     meter, identity = settings.meter, _identity(settings).load()
     wire, read_limit_s = meter.transport, 0.75 * settings.site.period_s
-    if wire.type == "p1":
-        return P1Meter(wire.path, clock=clock, identity=identity, read_limit_s=read_limit_s)
+    if isinstance(wire, P1Transport | SmlTransport):
+        language: Language = Dsmr() if isinstance(wire, P1Transport) else Sml()
+        baudrate = DSMR_BAUDRATE if isinstance(wire, P1Transport) else wire.baudrate
+        return PushMeter(
+            wire.path,
+            language,
+            baudrate,
+            clock=clock,
+            identity=identity,
+            period_s=settings.site.period_s,
+            read_limit_s=read_limit_s,
+        )
     transport: Transport
     if wire.type == "tcp":
         transport = Tcp(wire.host, wire.port, wire.device_id)
@@ -91,7 +110,7 @@ async def _start_meter(meter: Meter, settings: Settings) -> None:
                 where = f"{wire.host}:{wire.port}" if wire.type == "tcp" else wire.path
                 raise StartError(
                     f"[meter] no answer from {where} for {PATIENCE_S:.0f} s ({error}). "
-                    "Check the address, the cable and the power of the meter."
+                    f"{CHECK_HEAD if wire.type == 'sml' else CHECK_WIRE}"
                 ) from None
         await asyncio.sleep(TRY_EVERY_S)
 

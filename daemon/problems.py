@@ -13,6 +13,8 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S
 from daemon.toml_lines import Location, line_of
 
 SHOWN_CHARS = 60
+TRANSPORTS = ("tcp", "rtu", "p1", "sml")
+"""The types of [meter.transport]."""
 _HARD_CAPS = {
     ("limits", "phase_max_w"): f"{PHASE_CAP_W:g} W",
     ("limits", "step_max_w_per_s"): f"{STEP_CAP_W_PER_S:g} W/s",
@@ -68,7 +70,7 @@ def problem_of(error: ErrorDetails, model: type[BaseModel], text: str, path: Pat
 
 def _without_tag(location: Location) -> Location:
     """pydantic names the chosen member of a union in the location; the file has no such key."""
-    if location[:2] == ("meter", "transport") and location[2:3] in (("tcp",), ("rtu",), ("p1",)):
+    if location[:2] == ("meter", "transport") and len(location) > 2 and location[2] in TRANSPORTS:
         return location[:2] + location[3:]
     return location
 
@@ -82,7 +84,7 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
         section = dotted(tuple(part for part in location[:-1] if isinstance(part, str)))
         return "is missing", f"Add {key} to [{section}]" if section else f"Add a section [{key}]"
     if kind == "union_tag_not_found":
-        return 'has no "type"', 'Add type = "tcp" or type = "rtu" or type = "p1"'
+        return 'has no "type"', "Add " + " or ".join(f'type = "{name}"' for name in TRANSPORTS)
     if kind == "union_tag_invalid":
         return f"type {_shown(context['tag'])} is not a choice", f"Choose {context['expected_tags']}"
     got = _shown(error["input"])

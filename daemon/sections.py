@@ -153,16 +153,31 @@ class P1Transport(Section):
     path: Text
 
 
+class SmlTransport(Section):
+    """The optical head of a German meter that sends SML telegrams by itself, 8N1."""
+
+    type: Literal["sml"]
+    path: Text
+    baudrate: Literal[9600, 19200, 38400, 57600, 115200] = 9600
+
+
 class MeterSection(Section):
     """The meter at the grid connection point. `timeout_s` is per try; a missed try is repeated once.
 
-    What a P1 telegram says is fixed by its standard: it takes no profile, no sign and no timeout.
+    What a P1 or SML telegram says is fixed by its standard: it takes no profile, no sign and no timeout.
     """
 
     profile: Annotated[Text, AfterValidator(_profile)] | None = None
     invert: bool = False
     timeout_s: float | None = Field(default=None, ge=0.02, le=2.0)
-    transport: Annotated[TcpTransport | RtuTransport | P1Transport, Field(discriminator="type")]
+    transport: Annotated[
+        TcpTransport | RtuTransport | P1Transport | SmlTransport, Field(discriminator="type")
+    ]
+
+    @property
+    def pushes(self) -> bool:
+        """Whether the meter sends by itself."""
+        return isinstance(self.transport, P1Transport | SmlTransport)
 
 
 class AirtimeSection(Section):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,21 +13,35 @@ from rich.console import Console
 from rich.progress import Progress
 
 from daemon.refusals import EX_CONFIG, InputError
+from daemon.sections import P1Transport, SmlTransport
 from daemon.settings import load_settings
+from drivers.dsmr import DSMR_BAUDRATE, Dsmr
+from drivers.errors import ConfigError, Transient
 from drivers.line import Rtu, Tcp, Transport
 from drivers.probe import Silence, Trial, best, where
 from drivers.probe import probe as tried
 from drivers.profile import Profile, load_profile, profile_names
+from drivers.push import PushMeter
+from drivers.sml import Sml
+from drivers.telegram import Language
 
 BAUDRATES = (9600, 19200, 38400, 115200)
 """Those that meters leave their makers with, the most common first."""
 PARITIES = ("N", "E")
 SERIAL_DEVICES = range(1, 248)
 """Modbus over serial line 1.02, 2.2."""
+LISTEN_S = 5.0
+"""Longer than three telegrams of any meter that is fast enough to control by."""
+PUSHED: tuple[tuple[str, Callable[[], Language], int], ...] = (
+    ("sml", Sml, 9600),
+    ("p1", Dsmr, DSMR_BAUDRATE),
+)
+"""What is listened for on a serial port before anything is sent: type, language, baudrate."""
 ADVICE = (
     "Check the address, the device id, the cable (A and B may be swapped), the power of the meter, and that "
     "no other program asks it."
 )
+CHECK_SIGN = "Check the sign next (`sunkeep meter read`, switch a kettle on)."
 
 
 @click.command()
@@ -66,10 +81,13 @@ def probe(as_json: bool, **options: Any) -> int:
     """Find out which known meter answers, and print the lines for the configuration.
 
     Tries every profile at the first setting where anybody answers. Only reads; takes seconds over TCP, about
-    a minute per device id on a serial line where nobody answers. Exits 78 when nothing fits. The sign of the
-    power is not found this way.
+    a minute per device id on a serial line where nobody answers. A serial port is first listened to for ten
+    seconds: an optical head (SML) or a P1 port sends by itself, and is asked nothing. Exits 78 when nothing
+    fits. The sign of the power is not found this way.
     """
     transports = _transports(**options)
+    if options["serial"] is not None and (heard := _listened(str(options["serial"]), as_json)) is not None:
+        return heard
     profiles = {name: load_profile(name) for name in profile_names()}
     if as_json:
         trials, silences = asyncio.run(_tried(transports, profiles, None))
@@ -95,8 +113,11 @@ def _transports(
         raise click.UsageError("Give one of --config, --host and --serial.")
     if config is not None:
         wire = load_settings(config, key=False).meter.transport
-        if wire.type == "p1":
-            raise InputError("A P1 port sends its telegrams by itself: there is nothing to probe.")
+        if isinstance(wire, P1Transport | SmlTransport):
+            raise InputError(
+                "A meter at a P1 port or an optical head sends by itself: there is nothing to probe. "
+                "`sunkeep meter read` shows what it says."
+            )
         if wire.type == "tcp":
             return [Tcp(wire.host, wire.port, wire.device_id)]
         return [Rtu(wire.path, wire.baudrate, wire.parity, wire.stopbits, wire.device_id)]
@@ -129,6 +150,43 @@ async def _tried(
             done = len(silences) + len(trials)
             progress.update(bar, description=where(at), completed=done, total=total)
     return trials, silences
+
+
+def _listened(path: str, as_json: bool) -> int | None:
+    """Tell of a meter that sends by itself; returns the exit status, None when nobody sends."""
+    if not as_json:
+        click.echo(f"{path}: listening for a meter that sends by itself ...", err=True)
+    heard = asyncio.run(_heard(path))
+    if heard is None:
+        return None
+    kind, problem = heard
+    lines = None if problem else ["[meter.transport]", f'type = "{kind}"', f"path = {json.dumps(path)}"]
+    if as_json:
+        facts = {"best": [], "configuration": lines, "silent": [], "trials": []}
+        click.echo(json.dumps(facts | {"pushes": kind, "problem": problem or None}))
+    elif lines is None:
+        click.echo(f"A meter sends {kind.upper()} telegrams by itself, but cannot serve. {problem}.")
+    else:
+        found = f"{path}: a meter sends {kind.upper()} telegrams by itself, with the power of each phase."
+        click.echo("\n".join([found, CHECK_SIGN, "", *lines]))
+    return EX_CONFIG if problem else 0
+
+
+async def _heard(path: str) -> tuple[str, str] | None:
+    """The type of the meter that sends at this port, and why it cannot serve (empty: it can)."""
+    for kind, language, baudrate in PUSHED:
+        meter = PushMeter(path, language(), baudrate, clock=time.monotonic)
+        try:
+            async with asyncio.timeout(LISTEN_S):
+                await meter.start()
+        except (TimeoutError, Transient):
+            continue
+        except ConfigError as error:
+            return kind, str(error)
+        finally:
+            await meter.stop()
+        return kind, ""
+    return None
 
 
 def _facts(trials: list[Trial], silences: list[Silence], profiles: dict[str, Profile]) -> dict[str, Any]:
@@ -170,7 +228,7 @@ def _words(trials: list[Trial], silences: list[Silence], profiles: dict[str, Pro
     if len(found) > 1:
         others = ", ".join(f"{trial.profile} ({profiles[trial.profile].title})" for trial in found[1:])
         lines.append(f"Fits as well: {others}. Choose the one that is printed on the meter.")
-    return [*lines, "Check the sign next (`sunkeep meter read`, switch a kettle on).", "", *_lines(found[0])]
+    return [*lines, CHECK_SIGN, "", *_lines(found[0])]
 
 
 def _lines(trial: Trial) -> list[str]:

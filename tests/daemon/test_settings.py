@@ -71,6 +71,7 @@ def changed(old: str, new: str) -> str:
 MODBUS = '[meter.transport]\ntype = "tcp"\nhost = "127.0.0.1"\nport = 1502'
 METER = 'profile = "sdm630"\n' + MODBUS
 P1 = '[meter.transport]\ntype = "p1"\npath = "/dev/ttyUSB0"\n'
+SML = P1.replace("p1", "sml")
 
 REFUSED = [
     ("phase_max_w = 4000", "phase_max_w = 5000.1", "6: limits.phase_max_w: 5000.1 is beyond the hard cap of 5000 W"),
@@ -100,14 +101,18 @@ REFUSED = [
     ('name = "Home"', "export_cap_required = true", "2: site.export_cap_required: an export limit cannot be held"),
     ('name = "Home"', 'name = "a\\u001b[2J"', "2: site.name: 'a\\x1b[2J' holds characters that cannot be printed"),
     ('profile = "sdm630"', 'profile = "sdm630"\ntimeout_s = 0.5', "10: meter.timeout_s: 0.5 s, tried 2 times, does not fit"),
-    ('type = "tcp"', "", '10: meter.transport: has no "type". Add type = "tcp" or type = "rtu" or type = "p1".'),
+    ('type = "tcp"', "", '10: meter.transport: has no "type". Add type = "tcp" or type = "rtu" or type = "p1" or type = "sml".'),
     ('type = "tcp"', 'type = "rtu"', "10: meter.transport.path: is missing"),
-    ('type = "tcp"', 'type = "udp"', "10: meter.transport: type 'udp' is not a choice. Choose 'tcp', 'rtu', 'p1'."),
+    ('type = "tcp"', 'type = "udp"', "10: meter.transport: type 'udp' is not a choice. Choose 'tcp', 'rtu', 'p1', 'sml'."),
     ('profile = "sdm630"', "", "8: meter.profile: is missing: it says what the registers mean"),
     (MODBUS, P1 + 'baudrate = 9600', "13: meter.transport.baudrate: unknown key. Remove it; known here are path, type"),
     (METER, 'profile = "sdm630"\n' + P1, '9: meter.profile: has no meaning with type = "p1"'),
     (METER, "invert = true\n" + P1, '9: meter.invert: has no meaning with type = "p1"'),
     (METER, "timeout_s = 0.2\n" + P1, '9: meter.timeout_s: has no meaning with type = "p1"'),
+    (MODBUS, SML + 'baudrate = 300', "13: meter.transport.baudrate: 300 is not a choice. Choose 9600, 19200"),
+    (MODBUS, SML + 'stopbits = 2', "13: meter.transport.stopbits: unknown key. Remove it; known here are baudrate, path, type"),
+    (METER, 'profile = "sdm630"\n' + SML, '9: meter.profile: has no meaning with type = "sml"'),
+    (METER, "invert = true\n" + SML, '9: meter.invert: has no meaning with type = "sml"'),
     ("port = 1502", "port = 70000", "13: meter.transport.port: 70000 is too large"),
     ("port = 1502", 'stopbits = 1', "13: meter.transport.stopbits: unknown key. Remove it; known here are device_id, host, port, type"),
     ('path = "socket', 'ttl_s = 8\npath = "socket', "16: radio.ttl_s: 8 s is less than 3 keep-alives of 3 s"),
@@ -240,10 +245,11 @@ def test_a_secret_in_an_unknown_key_is_not_repeated() -> None:
     )
 
 
-def test_a_p1_port_needs_no_profile_and_a_second() -> None:
-    settings = parse_settings(changed(METER, P1), Path("sunkeep.toml"))
+@pytest.mark.parametrize("wire", [P1, SML])
+def test_a_meter_that_pushes_needs_no_profile_and_a_second(wire: str) -> None:
+    settings = parse_settings(changed(METER, wire), Path("sunkeep.toml"))
     assert settings.meter.profile is None
-    quick = changed(METER, P1).replace('name = "Home"', "period_s = 0.5", 1)
+    quick = changed(METER, wire).replace('name = "Home"', "period_s = 0.5", 1)
     assert refusals(quick) == [
-        "sunkeep.toml:2: site.period_s: 0.5 s is shorter than what a P1 port sends in. Write at least 1."
+        "sunkeep.toml:2: site.period_s: 0.5 s is shorter than what such a meter sends in. Write at least 1."
     ]

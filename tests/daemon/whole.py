@@ -1,7 +1,7 @@
 """A whole daemon and a whole far end in one event loop, joined by real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,12 @@ async def whole(
     seed: int = 0,
     start_s: float = NOON_S,
     more: str = "",
+    adapt: Callable[[str, FarEnd], str] = lambda text, _: text,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
-    `more` is added to the configuration. Nothing but the far end have run when the body begins; the daemon
-    starts at the first await.
+    `more` is added to the configuration, which `adapt` may change. Nothing but the far end have run when the
+    body begins; the daemon starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -75,7 +76,7 @@ async def whole(
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
-    config.write_text(text + more)
+    config.write_text(adapt(text, far_end) + more)
     service = Service(load_settings(config), config)
     task = asyncio.create_task(service.run())
     try:

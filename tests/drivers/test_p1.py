@@ -1,4 +1,4 @@
-"""A meter that pushes telegrams, over a pseudo-terminal."""
+"""A DSMR meter, over a pseudo-terminal."""
 
 import asyncio
 import os
@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drivers.dsmr import DSMR_BAUDRATE, Dsmr, crc16
 from drivers.errors import Broken, ConfigError, Transient
-from drivers.p1 import P1Meter
-from drivers.telegram import NotThreePhase, Splitter, crc16, parse
+from drivers.push import PushMeter
+from drivers.telegram import Splitter, Unusable
 from tests.drivers.wire import SkippingClock, open_files
 
 BODY = (
@@ -52,7 +54,7 @@ def test_the_checksum_is_the_published_one() -> None:
 
 
 def test_a_telegram_says() -> None:
-    told = parse(telegram())
+    told = Dsmr().parse(telegram())
     assert told is not None
     assert told.power_w == (70.0, 32.0, -1204.0)
     assert told.total_power_w == -1102.0
@@ -64,19 +66,19 @@ def test_a_telegram_says() -> None:
 
 def test_a_single_phase_meter_is_recognised() -> None:
     lines = [line for line in BODY.split("\r\n") if ":41.7.0" not in line]
-    with pytest.raises(NotThreePhase):
-        parse(telegram(body="\r\n".join(lines)))
+    with pytest.raises(Unusable):
+        Dsmr().parse(telegram(body="\r\n".join(lines)))
 
 
 @given(at=st.integers(0, len(telegram()) - 7), flip=st.integers(1, 255))
 def test_any_damaged_byte_is_noticed(at: int, flip: int) -> None:
     good = telegram()
-    assert parse(good[:at] + bytes([good[at] ^ flip]) + good[at + 1 :]) is None
+    assert Dsmr().parse(good[:at] + bytes([good[at] ^ flip]) + good[at + 1 :]) is None
 
 
 @given(data=st.binary(max_size=300))
 def test_noise_says_nothing(data: bytes) -> None:
-    assert parse(data) is None
+    assert Dsmr().parse(data) is None
 
 
 @given(
@@ -85,9 +87,9 @@ def test_noise_says_nothing(data: bytes) -> None:
 def test_telegrams_are_found_however_the_bytes_arrive(cuts: list[int], lost: int, noise: bytes) -> None:
     stream = telegram(0.1)[lost + 1 :] + telegram(0.2) + noise.replace(b"!", b"?") + telegram(0.3)
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    splitter = Splitter()
+    splitter = Splitter(Dsmr.start, Dsmr.end)
     found = [t for i, j in pairwise(edges) for t in splitter.feed(stream[i:j])]
-    told = [t for t in map(parse, found) if t is not None]
+    told = [t for t in map(Dsmr().parse, found) if t is not None]
     assert [t.power_w[0] for t in told] == [200.0, 300.0]
 
 
@@ -112,8 +114,12 @@ async def cable() -> AsyncIterator[Cable]:
         os.close(fd)
 
 
-async def started(cable: Cable, clock: SkippingClock, **options: object) -> P1Meter:
-    meter = P1Meter(cable.path, clock=clock, read_limit_s=0.15, **options)  # type: ignore[arg-type]
+def meter_at(path: str, clock: SkippingClock, **options: Any) -> PushMeter:
+    return PushMeter(path, Dsmr(), DSMR_BAUDRATE, clock=clock, **options)
+
+
+async def started(cable: Cable, clock: SkippingClock, **options: Any) -> PushMeter:
+    meter = meter_at(cable.path, clock, read_limit_s=0.15, **options)
     starting = asyncio.create_task(meter.start())
     for second in range(2):
         await asyncio.sleep(0.03)
@@ -185,22 +191,45 @@ async def test_another_meter_is_noticed(cable: Cable) -> None:
     await meter.stop()
 
 
-async def test_a_meter_that_sends_too_rarely_is_refused(cable: Cable) -> None:
-    clock = SkippingClock()
-    meter = P1Meter(cable.path, clock=clock)
+async def begun(cable: Cable, clock: SkippingClock, *gaps_s: float, **options: Any) -> PushMeter:
+    """A meter at its start, after telegrams with these gaps between them."""
+    meter = meter_at(cable.path, clock, **options)
     starting = asyncio.create_task(meter.start())
     await asyncio.sleep(0.03)
     cable.push(telegram())
-    await asyncio.sleep(0.03)
-    clock.skipped_s += 10.0
-    cable.push(telegram(second=10))
-    with pytest.raises(ConfigError, match="sends every 10 s"):
+    for second, gap_s in enumerate(gaps_s, 1):
+        await asyncio.sleep(0.03)
+        clock.skipped_s += gap_s
+        cable.push(telegram(second=second))
+    try:
         await starting
-    await meter.stop()
+    finally:
+        await meter.stop()
+    return meter
+
+
+async def test_a_meter_that_sends_too_rarely_is_refused(cable: Cable) -> None:
+    with pytest.raises(ConfigError, match="sends every 10 s; control needs"):
+        await begun(cable, SkippingClock(), 10.0, 10.0)
+
+
+async def test_no_control_period_makes_up_for_a_meter_of_two_seconds(cable: Cable) -> None:
+    with pytest.raises(ConfigError, match=r"sends every 2 s; control needs a telegram at least every 1\.7 s"):
+        await begun(cable, SkippingClock(), 2.0, 2.0, period_s=2.0)
+
+
+async def test_a_meter_slower_than_the_control_period_is_told_the_right_period(cable: Cable) -> None:
+    with pytest.raises(ConfigError, match=r"every 1\.[56] s, .* Write period_s = 1\.6 in \[site\]"):
+        await begun(cable, SkippingClock(), 1.5, 1.5)
+    await begun(cable, SkippingClock(), 1.5, period_s=1.6)
+
+
+async def test_one_lost_telegram_at_the_start_is_forgiven(cable: Cable) -> None:
+    await begun(cable, SkippingClock(), 2.0, 0.95)
 
 
 async def test_a_single_phase_meter_is_refused(cable: Cable) -> None:
-    meter = P1Meter(cable.path, clock=SkippingClock())
+    meter = meter_at(cable.path, SkippingClock())
     starting = asyncio.create_task(meter.start())
     await asyncio.sleep(0.03)
     cable.push(telegram(body=BODY.replace("1-0:61.7.0", "1-0:99.7.0")))
@@ -228,7 +257,7 @@ async def test_a_pulled_cable_is_noticed_and_leaks_nothing(cable: Cable) -> None
 
 
 async def test_a_port_that_is_none() -> None:
-    meter = P1Meter("/nowhere/ttyUSB0", clock=SkippingClock())
+    meter = meter_at("/nowhere/ttyUSB0", SkippingClock())
     with pytest.raises(Transient, match="cannot open /nowhere/ttyUSB0"):
         await meter.start()
     await meter.stop()
@@ -242,4 +271,4 @@ def test_only_one_file_knows_the_stream_library() -> None:
         for file in (root / room).rglob("*.py")
         if "import serial_asyncio" in file.read_text()
     }
-    assert users == {"p1.py"}
+    assert users == {"push.py"}

@@ -1,4 +1,4 @@
-"""Meters that push telegrams by themselves: a DSMR P1 port, read as a stream. Nothing is ever written to it.
+"""Meters that push telegrams by themselves over a serial line. Nothing is ever written to it.
 
 The only file that knows pyserial-asyncio (its successor serialx is import-compatible).
 """
@@ -6,50 +6,57 @@ The only file that knows pyserial-asyncio (its successor serialx is import-compa
 import asyncio
 import termios
 from collections.abc import Callable
-from math import inf
+from math import ceil, inf
 
 import serial_asyncio
 
 from drivers.errors import Broken, ConfigError, Transient
 from drivers.line import BACKOFF_FIRST_S, BACKOFF_LAST_S
 from drivers.ports import Energy, Reading
-from drivers.telegram import NotThreePhase, Splitter, Telegram, parse
+from drivers.telegram import Language, Splitter, Telegram, Unusable
 
 START_S = 25.0
 """Two telegrams of an old meter, 10 s apart, and a wait for the first."""
-SLOWEST_S = 2.5
-"""A sample older than this is lost, so a port that pushes more rarely cannot drive control."""
 OLDEST_S = 1.0
 """A telegram that nobody has asked for in time is not fresh any more."""
+SLOWEST_S = 1.7
+"""A tick takes a telegram of the last `OLDEST_S`, or waits for one until the last sample is 2.5 s old and
+lost (`safety.supervisor.METER_LOST_S`). At a period of T s that is a window of OLDEST_S + 2.5 - T, which must
+be T at least: else there are phases between tick and telegram in which tick after tick comes away empty."""
+CADENCE_SHARE = 1.1
+"""Of the control period. A meter that sends more rarely leaves a tick without a sample before ten in a row
+are good (`safety.supervisor.GOOD_AT_START`), so control would never begin."""
 
 
-class P1Meter:
-    """Reads a DSMR 4 or 5 meter (`drivers.ports.Meter`).
-
-    Current is not told: whole amperes are too coarse for a cross-check.
+class PushMeter:
+    """Reads a meter that pushes telegrams (`drivers.ports.Meter`). 8 data bits, no parity, 1 stop bit.
 
     Args:
-        path: serial port of the P1 cable.
+        path: serial port of the cable or the optical head.
+        language: what the meter sends.
+        baudrate: how fast.
         clock: monotonic seconds.
-        baudrate, parity, bytesize: 115200 8N1 for DSMR 4 and 5.
         identity: what `identity` was at commissioning; None accepts any.
+        period_s: control period; a sample is asked for once in it.
         read_limit_s: longest wait for the next telegram.
     """
 
     def __init__(
         self,
         path: str,
+        language: Language,
+        baudrate: int,
         *,
         clock: Callable[[], float],
-        baudrate: int = 115200,
-        parity: str = "N",
-        bytesize: int = 8,
         identity: tuple[int, ...] | None = None,
+        period_s: float = 1.0,
         read_limit_s: float = 0.75,
     ) -> None:
         self._path = path
+        self._language = language
+        self._baudrate = baudrate
         self._clock = clock
-        self._port = {"baudrate": baudrate, "parity": parity, "bytesize": bytesize, "stopbits": 1}
+        self._period_s = period_s
         self._read_limit_s = read_limit_s
         self._stream: _Stream | None = None
         self._next_open_at_s = -inf
@@ -59,25 +66,27 @@ class P1Meter:
         self.energy = Energy()
 
     async def start(self) -> None:
-        """Open the port and wait for two telegrams.
+        """Open the port and wait for two telegrams, or three where the second was late.
 
         Raises:
             Transient: the port does not open, or stays silent.
             Broken: ``meter_identity``.
-            ConfigError: telegrams come too rarely, or do not tell the power per phase.
+            ConfigError: telegrams come too rarely, or cannot serve, for example without the power per phase.
         """
         try:
             await self._next(START_S)
-            first_at_s = self._clock()
-            await self._next(START_S)
-        except NotThreePhase as error:
-            raise ConfigError(f"{self._path}: {error}; such a port cannot serve three phases") from error
-        period_s = self._clock() - first_at_s
-        if period_s > SLOWEST_S:
-            raise ConfigError(
-                f"{self._path}: the meter sends every {period_s:.0f} s; control needs a telegram at least "
-                f"every {SLOWEST_S} s (DSMR 5 sends every second)"
-            )
+            cadence_s = await self._wait_for_next()
+            if not cadence_s <= CADENCE_SHARE * self._period_s:  # one telegram may have been lost
+                cadence_s = min(cadence_s, await self._wait_for_next())
+        except Unusable as error:
+            raise ConfigError(f"{self._path}: {error}") from error
+        self._check_cadence(cadence_s)
+
+    async def _wait_for_next(self) -> float:
+        """How long the next telegram took, s."""
+        began_s = self._clock()
+        await self._next(START_S)
+        return self._clock() - began_s
 
     async def read(self) -> Reading:
         """The newest telegram not read before; waits for it at most `read_limit_s`.
@@ -88,16 +97,16 @@ class P1Meter:
         """
         try:
             telegram = await self._next(self._read_limit_s)
-        except NotThreePhase as error:
+        except Unusable as error:
             raise Broken("meter_config", str(error)) from error
         self.energy = Energy(telegram.import_wh, telegram.export_wh, self._clock())
         return Reading(
             grid_power_w=telegram.power_w,
             total_power_w=telegram.total_power_w,
             voltage_v=telegram.voltage_v,
-            current_a=None,
-            frequency_hz=None,
-            raw=(*(int(w) for w in telegram.power_w), telegram.checksum),
+            current_a=telegram.current_a,
+            frequency_hz=telegram.frequency_hz,
+            raw=telegram.raw,
         )
 
     async def stop(self) -> None:
@@ -108,6 +117,21 @@ class P1Meter:
             for _ in range(3):  # pyserial-asyncio closes the port in later rounds of the loop
                 await asyncio.sleep(0)
 
+    def _check_cadence(self, cadence_s: float) -> None:
+        """`cadence_s` from one telegram to the next."""
+        if not cadence_s <= SLOWEST_S:
+            raise ConfigError(
+                f"{self._path}: the meter sends every {cadence_s:.0f} s; control needs a telegram at least "
+                f"every {SLOWEST_S} s. Use a meter that sends every second, as DSMR 5 does, or a Modbus meter"
+            )
+        if not cadence_s <= CADENCE_SHARE * self._period_s:
+            raise ConfigError(
+                f"{self._path}: the meter sends every {cadence_s:.1f} s, and a period without a telegram is "
+                f"a missed sample, so with site.period_s = {self._period_s:g} control would never begin. "
+                f"Write period_s = {ceil(10.0 * cadence_s) / 10.0:g} in [site]; a policy has to be made for "
+                "that period, and without one the fallback acts"
+            )
+
     async def _next(self, patience_s: float) -> Telegram:
         stream = await self._opened()
         try:
@@ -117,12 +141,14 @@ class P1Meter:
             raise Transient(f"{self._path}: no telegram", "timeout") from None
         except OSError as error:
             raise Transient(f"{self._path}: {error}", "disconnected") from error
-        telegram = parse(data)
+        telegram = self._language.parse(data)
         if telegram is None:
-            raise Transient(f"{self._path}: the checksum of the telegram is wrong", "checksum")
+            raise Transient(f"{self._path}: the telegram is damaged", "checksum")
         told = tuple(telegram.identity)
         if self.identity is not None and told != self.identity:
-            raise Broken("meter_identity", f"{self._path}: another meter sends: {telegram.identity!r}")
+            raise Broken(
+                "meter_identity", f"{self._path}: another meter sends: {_readable(telegram.identity)}"
+            )
         self.identity = told
         self._backoff_s = BACKOFF_FIRST_S
         return telegram
@@ -138,10 +164,10 @@ class P1Meter:
         self._backoff_s = min(2.0 * self._backoff_s, BACKOFF_LAST_S)
         self.connects += 1
         loop = asyncio.get_running_loop()
-        stream = _Stream(self._clock)
+        stream = _Stream(self._language, self._clock)
         try:
             await serial_asyncio.create_serial_connection(
-                loop, lambda: stream, self._path, exclusive=True, **self._port
+                loop, lambda: stream, self._path, exclusive=True, baudrate=self._baudrate
             )
         except (OSError, ValueError, termios.error) as error:
             raise Transient(f"cannot open {self._path}: {error}", "disconnected") from error
@@ -152,9 +178,9 @@ class P1Meter:
 class _Stream(asyncio.Protocol):
     """The receiving end: keeps the newest telegram."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, language: Language, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._splitter = Splitter()
+        self._splitter = Splitter(language.start, language.end)
         self._telegram: bytes | None = None
         self._arrived_at_s = -inf
         self._changed = asyncio.Event()
@@ -186,3 +212,8 @@ class _Stream(asyncio.Protocol):
             await self._changed.wait()
         telegram, self._telegram = self._telegram, None
         return telegram
+
+
+def _readable(identity: bytes) -> str:
+    text = identity.decode("ascii", "replace")
+    return text if text.isprintable() and text.isascii() else identity.hex()
