@@ -99,7 +99,10 @@ def settings_of(learner: str) -> type[Any]:
 
 
 def live(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
-    """Train one trial to its end, or until `tell` raises. A figure that is no number ends it as the worst."""
+    """Train one trial to its end, or until `tell` raises. A figure that is no number ends it as the worst.
+
+    The state of the least judgement is in `out`'s `BEST_FILE`, the last one in `LAST_FILE`.
+    """
     torch.set_num_threads(1)
     try:
         (_live_replay if study.learner == REPLAY else _live_offline)(study, settings, out, tell)
@@ -121,8 +124,10 @@ def _live_replay(study: Study, settings: Settings, out: Path, tell: Tell) -> Non
     first = steps_done(out / LAST_FILE)
 
     def told(progress: Progress, j_w: float) -> None:
+        if not isfinite(j_w):
+            raise TrainingDiverged(f"update {progress.step}: J is not finite")
         if progress.step > first:
-            tell(progress.step // every, j_w if isfinite(j_w) else inf)
+            tell(progress.step // every, j_w)
 
     run_course(study.teaching, study.choosing, out, course, plan, told=told)
 
@@ -136,11 +141,15 @@ def _live_offline(study: Study, settings: Settings, out: Path, tell: Tell) -> No
     space = Space(phase_scaling(study.table.observation), 3, Residual(SPAN_W))
     learner: ActorLearner[Transitions] = make(space, replace(usual, **settings))
     source = Sampler(study.table, BATCH, exchange=True)
-    judge = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
+    ask = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
+    found_w: list[float] = []
+
+    def judge() -> float:
+        found_w.append(ask())
+        return found_w[-1]
+
     first = steps_done(out / LAST_FILE)
     for check in range(first // study.every, study.checks):
-        is_begun = (out / LAST_FILE).exists()
-        run_loop(learner, source, Plan((check + 1) * study.every), generator, out, None, is_begun)
-        learner.eval()
-        j_w = judge()
-        tell(check + 1, j_w if isfinite(j_w) else inf)
+        is_begun, plan = (out / LAST_FILE).exists(), Plan((check + 1) * study.every, judge_every=study.every)
+        run_loop(learner, source, plan, generator, out, judge, is_begun)
+        tell(check + 1, found_w[-1])
