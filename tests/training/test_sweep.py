@@ -290,6 +290,7 @@ def test_bad_input_is_refused_in_words(traces: Path, transitions: Path, tmp_path
     for words, reason in (
         (words_of(traces, tmp_path / "1", "--range", "speed=1:2"), "no setting 'speed'"),
         (words_of(traces, tmp_path / "2", "--data", transitions), "replay learns on --traces alone"),
+        (words_of(traces, tmp_path / "2", "--grace", 3), "--grace 3: a trial has no more than 2 judgements"),
         (words_of(traces, tmp_path / "3", "--address", "ray://head:10001"), "without a scheme"),
         (words_of(traces, tmp_path / "3", "--address", f"127.0.0.1:{free_port()}"), "no Ray cluster answers"),
         (words_of(traces, tmp_path / "3", "--address", "head"), "give HOST:PORT"),

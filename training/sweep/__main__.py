@@ -57,6 +57,21 @@ class Request:
     address: str | None
     short: bool
 
+    @property
+    def judgements(self) -> int:
+        """Of a trial that is not ended early."""
+        return SHORT["checks"] if self.short else self.checks
+
+    def check(self) -> None:
+        """Refuse what does not go together. Raises SpaceError."""
+        if (self.learner == REPLAY) != (self.data is None):
+            raise SpaceError("replay learns on --traces alone; every other learner needs --data")
+        if self.grace > self.judgements:
+            raise SpaceError(
+                f"--grace {self.grace}: a trial has no more than {self.judgements} judgements here; "
+                "give fewer, or more --checks"
+            )
+
     def study(self) -> Study:
         """What all trials share. Raises DaysError, TraceError, TransitionsError."""
         every = self.every or EVERY.get(self.learner, EVERY_OFFLINE)
@@ -114,8 +129,7 @@ def main(as_json: bool, **options: Any) -> None:
     """
     request = Request(**options | {"processors": options["processors"] or os.cpu_count() or 1})
     try:
-        if (request.learner == REPLAY) != (request.data is None):
-            raise SpaceError("replay learns on --traces alone; every other learner needs --data")
+        request.check()
         if request.address is not None:
             require_cluster(request.address)
         space = as_given(request.ranges, request.learner, settings_of(request.learner))
