@@ -51,16 +51,10 @@ class Request:
     def record(self, data_sha256: str) -> None:
         """Write beside the weights what they are trained on, for `sunkeep export`.
 
-        Raises CheckpointError when a resumed run meant other watts by its actions or had other options.
+        Raises CheckpointError when a resumed run was another one: what it is would no longer be what it says.
         """
         before = read_record(self.out / RUN) if self.resume else None
-        if before is not None and before.span_w != self.span_w:
-            raise CheckpointError(f"{self.out}: was trained with --span-w {before.span_w:g}; give it again")
-        if before is not None and before.options != self.options:
-            words = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
-            had = " ".join(words) or "no options of the learner"
-            raise CheckpointError(f"{self.out}: was trained with {had}; give the same again")
-        RunRecord(
+        now = RunRecord(
             learner=self.learner,
             seed=self.seed,
             metering=self.metering,
@@ -70,4 +64,23 @@ class Request:
             data=self.data.resolve(),
             data_sha256=data_sha256,
             training_commit=current_commit(),
-        ).write(self.out / RUN)
+        )
+        if before is not None:
+            self._require_same(before, now)
+        now.write(self.out / RUN)
+
+    def _require_same(self, before: RunRecord, now: RunRecord) -> None:
+        for name in ("learner", "seed", "metering", "action", "span_w"):
+            had = getattr(before, name)
+            if had != getattr(now, name):
+                word = f"{had:g}" if isinstance(had, float) else had
+                raise CheckpointError(f"{self.out}: was trained with {flag(name)} {word}; give it again")
+        if before.options != now.options:
+            words = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
+            had = " ".join(words) or "no options of the learner"
+            raise CheckpointError(f"{self.out}: was trained with {had}; give the same again")
+        if before.data_sha256 != now.data_sha256:
+            raise CheckpointError(
+                f"{self.out}: was trained on other data ({before.data}, sha256 {before.data_sha256[:12]}…); "
+                "give the same again, or another --out"
+            )

@@ -18,7 +18,7 @@ from training.learners.options import TAKEN_BY, OptionError, Options
 from training.learners.ppo import Rollout
 from training.learners.sac import Sac
 from training.learners.transitions import Sampler, TransitionsError
-from training.trained import read_record
+from training.trained import RECORD_FILE, read_record
 
 CHANGED = Options(
     actor="attention",
@@ -128,6 +128,35 @@ def test_a_run_remembers_its_options_and_goes_on_only_with_them(tmp_path: Path) 
         assert "was trained with --prioritized 0.6; give the same again" in refused.output
     more = taught(tmp_path, "--resume", "--prioritized", "0.6", steps=6)
     assert more.exit_code == 0, more.output
+
+
+@pytest.mark.parametrize(
+    ("words", "had"),
+    [
+        (["--learner", "iql"], "--learner td3bc"),
+        (["--seed", "1"], "--seed 0"),
+        (["--metering", "per_phase"], "--metering net"),
+        (["--action", "applied"], "--action acted"),
+        (["--span-w", "500"], "--span-w 1000"),
+    ],
+)
+def test_a_run_goes_on_only_as_what_its_record_says(words: list[str], had: str, tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    record = (tmp_path / "out" / "run" / RECORD_FILE).read_bytes()
+    refused = taught(tmp_path, "--resume", *words, steps=6)
+    assert refused.exit_code == 1
+    assert f"was trained with {had}; give it again" in refused.output
+    assert (tmp_path / "out" / "run" / RECORD_FILE).read_bytes() == record
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    record = (tmp_path / "out" / "run" / RECORD_FILE).read_bytes()
+    write_rows(tmp_path / "rows.parquet", 2)
+    refused = taught(tmp_path, "--resume", steps=6)
+    assert refused.exit_code == 1
+    assert "was trained on other data" in refused.output
+    assert (tmp_path / "out" / "run" / RECORD_FILE).read_bytes() == record
 
 
 def test_ppo_takes_its_own(tmp_path: Path) -> None:
