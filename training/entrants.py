@@ -32,7 +32,8 @@ class Entrant:
         starts_from: entrant whose actor it begins with.
         note: what to know about it, for the table.
         options: further words for `sunkeep train`.
-        chooses: is judged on the way, and exports the best of five states.
+        chooses: is judged at five points of the way, not at those within `--critic-first`, and exports the
+            best of these states.
     """
 
     name: str

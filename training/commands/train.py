@@ -32,7 +32,7 @@ from training.learners.loop import Judge, Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Absolute, Residual
 from training.learners.on_sites import Grounds
-from training.learners.options import OptionError
+from training.learners.options import CRITICS, OptionError
 from training.learners.ppo import Ppo
 from training.learners.sac import Sac, SacSettings
 from training.learners.scaling import phase_scaling
@@ -47,7 +47,7 @@ LEARNERS = (*OFFLINE, "ppo", "replay")
 JUDGEMENTS = 20
 PATIENCE = 5
 CHOICES = 5
-"""States of a training that days choose from."""
+"""States of a training that days choose from, less those in which the actor had not begun to learn."""
 SHARPNESS, VALUE_WEIGHT = 1.0, 0.25
 """Of iql and td3bc: softer and nearer to the data than the 3 and 2.5 of their papers. td3bc with 2.5 and no
 --critic-first left the clone it starts from (J 187 W on val windows) for 228 W after 5000 updates."""
@@ -80,7 +80,8 @@ class Trained:
 @click.option(
     "--choose-on",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of traces: of five states the one with the smallest J on its val days is exported.",
+    help="Folder of traces: of five states, less those within --critic-first, the one with the smallest J on "
+    "its val days is exported.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -106,7 +107,7 @@ class Trained:
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Updates before the actor of td3bc, sac and cql learns; for one that starts from another.",
+    help=f"Updates before the actor learns; for one that starts from another. Of {', '.join(CRITICS)}.",
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")

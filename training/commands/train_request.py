@@ -7,7 +7,7 @@ from typing import Literal
 from training.checkpoint import CheckpointError
 from training.destination import next_version
 from training.export import current_commit
-from training.learners.options import Options, flag
+from training.learners.options import CRITICS, Options, flag, require_taken
 from training.trained import RunRecord, read_record
 
 BUNDLE, RUN = "bundle", "run"
@@ -46,6 +46,8 @@ class Request:
         """Refuse now what would fail after hours of training. Raises ExportError, OptionError."""
         next_version(self.out / BUNDLE, self.bundle_version)
         is_judged = self.choose_on is not None or (self.learner == "bc" and self.val is not None)
+        if self.critic_first:
+            require_taken("critic_first", self.learner, CRITICS)
         self.options.check(self.learner, self.steps, is_judged=is_judged)
 
     def record(self, data_sha256: str) -> None:

@@ -75,9 +75,7 @@ class Options(BaseModel):
         """Refuse what a learner does not take, and what does not go together. Raises OptionError."""
         chosen = self.chosen()
         for name in chosen:
-            if learner not in TAKEN_BY[name]:
-                takers = ", ".join(TAKEN_BY[name])
-                raise OptionError(f"{flag(name)} is of {takers}; {learner} does not take it")
+            require_taken(name, learner, TAKEN_BY[name])
         for first, second in ONE_OF:
             if first in chosen and second in chosen:
                 raise OptionError(f"give either {flag(first)} or {flag(second)}, not both")
@@ -88,6 +86,12 @@ class Options(BaseModel):
                 f"--reptile {self.reptile} needs whole inner loops: give --steps as a multiple of it, "
                 f"not {steps}"
             )
+
+
+def require_taken(name: str, learner: str, takers: tuple[str, ...]) -> None:
+    """Raise OptionError where a learner is none of those that take an option."""
+    if learner not in takers:
+        raise OptionError(f"{flag(name)} is of {', '.join(takers)}; {learner} does not take it")
 
 
 def flag(name: str) -> str:

@@ -10,11 +10,13 @@ from models.bundle import load_bundle
 from tests.training.learners.test_on_sites import find
 from tests.training.learners.toys import bandit, plain_space
 from tests.training.test_export_command import facts, write_rows
-from training.checkpoint import LAST_FILE, read_tensors
-from training.commands.train import LEARNERS, train
+from training.checkpoint import LAST_FILE, Progress, read_tensors
+from training.commands.train import CHOICES, LEARNERS, train
+from training.entrants import ENTRANTS
 from training.learners.clipping import with_clipped_rewards
 from training.learners.composed import from_transitions
-from training.learners.options import TAKEN_BY, OptionError, Options
+from training.learners.loop import Plan, is_judged
+from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
 from training.learners.ppo import Rollout
 from training.learners.sac import Sac
 from training.learners.transitions import Sampler, TransitionsError
@@ -81,6 +83,24 @@ def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
     assert told.exit_code == 1
     assert "--kl-max is of ppo; td3bc does not take it" in told.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("learner", sorted({*LEARNERS} - {*CRITICS}))
+def test_who_has_no_actor_that_waits_says_so(learner: str, tmp_path: Path) -> None:
+    told = taught(tmp_path, "--critic-first", "2", learner=learner)
+    assert told.exit_code == 1
+    assert f"--critic-first is of sac, cql, td3bc; {learner} does not take it" in told.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "states"), [("td3bc", 4), ("cql", 3), ("sac", 4), ("iql", 5), ("ppo", 5)])
+def test_the_comparison_chooses_among_as_many_states_as_its_page_says(name: str, states: int) -> None:
+    (entrant,) = (entrant for entrant in ENTRANTS if entrant.name == name)
+    words = entrant.options
+    first = int(words[words.index("--critic-first") + 1]) if "--critic-first" in words else 0
+    every = entrant.updates // CHOICES
+    plan = Plan(entrant.updates, judge_every=every, judge_after=first)
+    assert sum(is_judged(plan, Progress(step=step)) for step in range(1, plan.steps + 1)) == states
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1"])
