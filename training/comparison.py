@@ -30,7 +30,18 @@ from training.bundle_policy import open_bundle
 from training.dataset import Builder
 from training.day_runs import HOUR_S
 from training.days import Day, DaysError, find_days
-from training.entrants import ENTRANTS, EXPLORED, NAMES, PLAIN, Entrant, Run, School, runs_of, teach
+from training.entrants import (
+    ENTRANTS,
+    EXPLORED,
+    NAMES,
+    PLAIN,
+    Entrant,
+    FormError,
+    Run,
+    School,
+    runs_of,
+    teach,
+)
 from training.explored import Lives
 from training.learners.logs import write_explored
 from training.ranking import Lived, course_of, live, live_pi, load, rank, save
@@ -152,10 +163,9 @@ def main(
     Writes OUT/SPLIT.json and OUT/SPLIT.md. What is in OUT already is kept: give another --out to begin anew.
     """
     torch.set_num_threads(1)
-    school = School(traces, out / "lessons", out / "runs", short)
-    school.lessons.mkdir(parents=True, exist_ok=True)
     names = learners or NAMES
     try:
+        school = School.opened(traces, out, short)
         if not judge_only:
             write_lessons(school)
             train_all(school, names, range(seeds))
@@ -163,7 +173,7 @@ def main(
         runs = [run for run in runs_of(school, names, range(seeds)) if run.entrant.name in names]
         runs = [run for run in runs if run.result is not None]
         lines = judge_all(school, runs, days, out / f"judged-{split}")
-    except (DaysError, DatasetError, TraceError, BundleError) as error:
+    except (FormError, DaysError, DatasetError, TraceError, BundleError) as error:
         raise click.ClickException(str(error)) from error
     content = json.dumps([line.as_json() for line in lines], indent=1)
     title = title_of(split, days, lines[0].row.hours)

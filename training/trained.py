@@ -156,5 +156,7 @@ def _actor(
     hidden = actor.shape[1]
     net: GaussianActor = PhaseActor(hidden) if attends else Actor(len(mean), len(actor), hidden)
     net.load_state_dict(below("actor.", learner))
-    normalize = Normalize(Scaling(mean, std), record.options.clip_observation or inf)
+    clip = learner.get("normalize.clip")  # what was written before bounds were kept has it in its record only
+    bound = (record.options.clip_observation or inf) if clip is None else float(clip)
+    normalize = Normalize(Scaling(mean, std), bound)
     return DeployedPolicy(normalize, net, scale)

@@ -10,7 +10,7 @@ from models.bundle import load_bundle
 from tests.training.learners.test_on_sites import find
 from tests.training.learners.toys import bandit, plain_space
 from tests.training.test_export_command import facts, write_rows
-from training.checkpoint import LAST_FILE, Progress, read_tensors
+from training.checkpoint import LAST_FILE, Progress, read_tensors, write_tensors
 from training.commands.train import CHOICES, LEARNERS, train
 from training.entrants import ENTRANTS
 from training.learners.clipping import with_clipped_rewards
@@ -177,6 +177,39 @@ def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
     assert refused.exit_code == 1
     assert "was trained on other data" in refused.output
     assert (tmp_path / "out" / "run" / RECORD_FILE).read_bytes() == record
+
+
+def test_the_bound_of_observations_goes_with_the_weights(tmp_path: Path) -> None:
+    assert taught(tmp_path, "--clip-observation", "0.7").exit_code == 0
+    run = tmp_path / "out" / "run"
+    made = load_bundle(tmp_path / "out" / "bundle").manifest.files["policy.onnx"]
+    said = (run / RECORD_FILE).read_text()
+    assert said.count('"clip_observation": 0.7') == 1
+    (run / RECORD_FILE).write_text(said.replace('"clip_observation": 0.7', '"clip_observation": 2.0'))
+    facts(tmp_path / "out", "--checkpoint", "last", "--out", tmp_path / "again")
+    assert load_bundle(tmp_path / "again").manifest.files["policy.onnx"] == made
+
+    sentence = "its actor saw observations with --clip-observation 0.7, not with --clip-observation"
+    resumed = taught(tmp_path, "--resume", "--clip-observation", "2", steps=6)
+    assert resumed.exit_code == 1
+    assert f"{sentence} 2; give the same" in " ".join(resumed.output.split())
+    for words, exit_code in ((["--clip-observation", "0.7"], 0), ([], 1)):
+        begun = taught(tmp_path, "--start-from", str(run / LAST_FILE), "--out", str(tmp_path / "o"), *words)
+        assert begun.exit_code == exit_code, begun.output
+    assert f"{sentence} 0; give the same" in " ".join(begun.output.split())
+
+
+def test_weights_from_before_the_bound_was_kept_have_none(tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    last = tmp_path / "out" / "run" / LAST_FILE
+    tensors, header = read_tensors(last)
+    del tensors["learner/normalize.clip"]
+    write_tensors(last, tensors, header)
+    assert taught(tmp_path, "--resume", steps=6).exit_code == 0
+    write_tensors(last, tensors, header)
+    begin = ("--start-from", str(last), "--out", str(tmp_path / "other"))
+    assert taught(tmp_path, *begin).exit_code == 0
+    assert "with --clip-observation 0, not" in taught(tmp_path, *begin, "--clip-observation", "2").output
 
 
 def test_ppo_takes_its_own(tmp_path: Path) -> None:
