@@ -48,7 +48,7 @@ class Request:
         is_judged = self.choose_on is not None or (self.learner == "bc" and self.val is not None)
         if self.critic_first:
             require_taken("critic_first", self.learner, CRITICS)
-        self.options.check(self.learner, self.steps, is_judged=is_judged)
+        self.options.check(self.learner, self.steps, self.batch, is_judged=is_judged)
 
     def record(self, data_sha256: str) -> None:
         """Write beside the weights what they are trained on, for `sunkeep export`.

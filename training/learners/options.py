@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.learners.dyna import DynaSettings
+
 CRITICS = ("sac", "cql", "td3bc")
 GAUSSIAN = ("bc", *CRITICS, "iql", "ppo")
 ALL = (*GAUSSIAN, "iql-discrete")
@@ -71,7 +73,7 @@ class Options(BaseModel):
         fields = type(self).model_fields
         return {name: value for name, value in self if value != fields[name].default}
 
-    def check(self, learner: str, steps: int, *, is_judged: bool) -> None:
+    def check(self, learner: str, steps: int, batch: int, *, is_judged: bool) -> None:
         """Refuse what a learner does not take, and what does not go together. Raises OptionError."""
         chosen = self.chosen()
         for name in chosen:
@@ -85,6 +87,11 @@ class Options(BaseModel):
             raise OptionError(
                 f"--reptile {self.reptile} needs whole inner loops: give --steps as a multiple of it, "
                 f"not {steps}"
+            )
+        if self.dyna and DynaSettings(horizon=self.dyna).starts(batch) == 0:
+            raise OptionError(
+                f"--dyna {self.dyna} imagines nothing: half of a --batch of {batch} has no room for a "
+                f"rollout of {self.dyna} s; give a shorter one or a larger --batch"
             )
 
 

@@ -15,6 +15,7 @@ from training.commands.train import CHOICES, LEARNERS, train
 from training.entrants import ENTRANTS
 from training.learners.clipping import with_clipped_rewards
 from training.learners.composed import from_transitions
+from training.learners.dyna import DynaSettings
 from training.learners.loop import Plan, is_judged
 from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
 from training.learners.ppo import Rollout
@@ -39,11 +40,14 @@ CHANGED = Options(
 )
 
 
+BATCH = 16
+
+
 def taught(folder: Path, *words: str, learner: str = "td3bc", steps: int = 4) -> Result:
     data = folder / "rows.parquet"
     if not data.exists():
         write_rows(data, 1)
-    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", "16"]
+    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", str(BATCH)]
     return CliRunner().invoke(train, [*command, "--steps", str(steps), *words])
 
 
@@ -58,10 +62,10 @@ def test_who_does_not_take_an_option_says_who_does(name: str) -> None:
     alone = Options(**{name: getattr(CHANGED, name)})
     for learner in LEARNERS:
         if learner in TAKEN_BY[name]:
-            alone.check(learner, 10, is_judged=True)
+            alone.check(learner, 10, BATCH, is_judged=True)
         else:
             with pytest.raises(OptionError, match=f"is of {', '.join(TAKEN_BY[name])}; {learner} does not"):
-                alone.check(learner, 10, is_judged=True)
+                alone.check(learner, 10, BATCH, is_judged=True)
 
 
 @pytest.mark.parametrize(
@@ -71,11 +75,17 @@ def test_who_does_not_take_an_option_says_who_does(name: str) -> None:
         (Options(curriculum=0.5, reptile=5), "ppo", "either --curriculum or --reptile"),
         (Options(plateau=2), "ppo", "give --choose-on"),
         (Options(reptile=4), "ppo", "--steps as a multiple"),
+        (Options(dyna=9), "cql", "--dyna 9 imagines nothing: half of a --batch of 16"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: Options, learner: str, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        options.check(learner, 10, is_judged=False)
+        options.check(learner, 10, BATCH, is_judged=False)
+
+
+def test_the_longest_rollout_that_fits_is_imagined() -> None:
+    Options(dyna=BATCH // 2).check("cql", 10, BATCH, is_judged=False)
+    assert DynaSettings(horizon=BATCH // 2).starts(BATCH) == 1
 
 
 def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
