@@ -28,7 +28,7 @@ from training.commands.train_request import RUN
 from training.comparison import LIGHT_SHARE, LOG_SEEDS, SHORT_SHARE, VAL_LIGHT_SHARE
 from training.course import parts
 from training.days import DaysError, find_days
-from training.entrants import EXPLORED, TRACES, Entrant, Run, School, runs_of, teach
+from training.entrants import EXPLORED, TRACES, Entrant, FormError, Run, School, runs_of, teach
 from training.learners.judging import memoryless, windows_of
 from training.learners.logs import write_explored
 from training.replay import judge
@@ -245,10 +245,9 @@ def main(
     Writes OUT/ablation.json and OUT/ablation.md.
     """
     torch.set_num_threads(1)
-    school = School(traces, out / "lessons", out / "runs", short)
-    school.lessons.mkdir(parents=True, exist_ok=True)
     names = [trial.entrant.name for trial in TRIALS if not learners or trial.learner in learners]
     try:
+        school = School.opened(traces, out, short)
         runs = list(runs_of(school, names, range(seeds), ENTRANTS))
         if not judge_only:
             train_all(school, runs)
@@ -256,7 +255,7 @@ def main(
         reel = windows_of(read_days(find_days(traces, "val")), torch.device("cpu"))
         with console.status("judging"):
             rows = rows_of(runs, reel)
-    except (DaysError, TraceError) as error:
+    except (FormError, DaysError, TraceError) as error:
         raise click.ClickException(str(error)) from error
     content = json.dumps([asdict(row) for row in rows], indent=1)
     (out / "ablation.json").write_text(content + "\n")
