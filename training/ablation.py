@@ -2,9 +2,10 @@
 
     python -m training.ablation --traces DIR --out OUT
 
-Every run is one `sunkeep train` with an equal number of updates; the state after the last one is judged, so
-nothing is chosen on the days that judge. They are windows of the split "val"; "test" is never opened. What is
-already in OUT is kept, so the same command goes on after a break.
+Every run is one `sunkeep train` with an equal number of updates (bc may stop early); the state after the last
+one is judged, so no state of a trial is chosen on the days that judge. Only the clone that cql and td3bc
+begin with was, by its error on a log of them. They are windows of the split "val"; "test" is never opened.
+What is already in OUT is kept, so the same command goes on after a break.
 """
 
 import json
@@ -103,7 +104,8 @@ ENTRANTS = tuple(trial.entrant for trial in TRIALS)
 class Row:
     """A line of the table: mean figures in W over the seeds, and J of every seed.
 
-    `against_plain` is the change of J, one for each seed beside the plain learner of the same seed.
+    `against_plain` is the change of J, one for each seed beside the plain learner of the same seed; `updates`
+    are those that were made, which an early stop makes fewer than the budget.
     """
 
     learner: str
@@ -111,7 +113,7 @@ class Row:
     figures: dict[str, float]
     j_w: list[float]
     against_plain: list[float]
-    updates: int
+    updates: float
     processor_s: float
 
 
@@ -135,7 +137,7 @@ def judged(run: Run, reel: Reel) -> dict[str, float]:
 def rows_of(runs: Sequence[Run], reel: Reel) -> list[Row]:
     """One for each trial that has runs, and one of the predictive law, which practice begins beside."""
     law = figures_of(predictive_law(PredictiveGains()), reel)
-    rows = [Row("predictive law", "", law, [law["j_w"]], [], 0, 0.0)]
+    rows = [Row("predictive law", "", law, [law["j_w"]], [], 0.0, 0.0)]
     plain: dict[tuple[str, int], float] = {}
     for trial in TRIALS:
         own = [run for run in runs if run.entrant is trial.entrant]
@@ -158,8 +160,7 @@ def rows_of(runs: Sequence[Run], reel: Reel) -> list[Row]:
                 mean,
                 [figures["j_w"] for figures in found.values()],
                 against,
-                trial.entrant.updates,
-                fmean(result["processor_s"] for result in results),
+                *(fmean(result[name] for result in results) for name in ("updates", "processor_s")),
             )
         )
     return rows
@@ -172,7 +173,7 @@ def _cells(row: Row) -> list[str]:
         *(f"{row.figures[name]:.1f}" for name in SHOWN),
         ", ".join(f"{j_w:.1f}" for j_w in row.j_w),
         ", ".join(f"{change:+.1%}" for change in row.against_plain),
-        f"{row.updates or ''}",
+        f"{row.updates:.0f}" if row.updates else "",
         f"{row.processor_s:.0f}" if row.updates else "",
     ]
 
