@@ -91,7 +91,9 @@ class Trained:
 @click.option("--batch", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--action", type=click.Choice(ACTIONS), default="acted", show_default=True)
 @click.option(
-    "--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint of another learner."
+    "--start-from",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Checkpoint of another learner.",
 )
 @click.option(
     "--span-w",

@@ -1,5 +1,6 @@
 """The options as `sunkeep train` takes them: who refuses what, what a run remembers, what is exported."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ from models.bundle import load_bundle
 from tests.training.learners.test_on_sites import find
 from tests.training.learners.toys import bandit, plain_space
 from tests.training.test_export_command import facts, write_rows
-from training.checkpoint import LAST_FILE, Progress, read_tensors, write_tensors
+from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_tensors, write_tensors
 from training.commands.train import CHOICES, LEARNERS, train
+from training.days import data_sha256, find_days
 from training.entrants import ENTRANTS
 from training.learners.clipping import with_clipped_rewards
 from training.learners.composed import from_transitions
 from training.learners.dyna import DynaSettings
+from training.learners.files import transitions_sha256
 from training.learners.loop import Plan, is_judged
 from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
 from training.learners.ppo import Rollout
@@ -220,6 +223,43 @@ def test_weights_from_before_the_bound_was_kept_have_none(tmp_path: Path) -> Non
     begin = ("--start-from", str(last), "--out", str(tmp_path / "other"))
     assert taught(tmp_path, *begin).exit_code == 0
     assert "with --clip-observation 0, not" in taught(tmp_path, *begin, "--clip-observation", "2").output
+
+
+def test_a_record_says_what_chose_and_what_it_began_with(tmp_path: Path) -> None:
+    write_rows(tmp_path / "val.parquet", 2)
+    assert taught(tmp_path, "--val", str(tmp_path / "val.parquet"), learner="bc", steps=20).exit_code == 0
+    clone = tmp_path / "out" / "run"
+    record = read_record(clone)
+    assert record is not None
+    assert record.choosing_sha256 == transitions_sha256(tmp_path / "val.parquet")
+    assert record.start_sha256 is None
+
+    find(tmp_path)
+    begin = ["--out", str(tmp_path / "o"), "--start-from", str(clone / BEST_FILE)]
+    assert taught(tmp_path, *begin, "--choose-on", str(tmp_path)).exit_code == 0
+    record = read_record(tmp_path / "o" / "run")
+    assert record is not None
+    assert record.start_sha256 == sha256((clone / BEST_FILE).read_bytes()).hexdigest()
+    assert record.choosing_sha256 == data_sha256(find_days(tmp_path, "val"))
+    assert str(tmp_path / "out") not in (tmp_path / "o" / "run" / RECORD_FILE).read_text()
+
+    for words in ([], begin):
+        assert taught(tmp_path, "--out", str(tmp_path / "o"), "--resume", *words, steps=6).exit_code == 0
+        assert read_record(tmp_path / "o" / "run") == record
+    other = ["--out", str(tmp_path / "o"), "--start-from", str(clone / LAST_FILE), "--resume"]
+    refused = taught(tmp_path, *other, steps=8)
+    assert refused.exit_code == 1
+    assert "began with other weights" in refused.output
+
+
+def test_a_run_goes_on_being_chosen_by_what_chose_it(tmp_path: Path) -> None:
+    val = tmp_path / "val.parquet"
+    write_rows(val, 2)
+    assert taught(tmp_path, "--val", str(val), learner="bc", steps=20).exit_code == 0
+    write_rows(val, 3)
+    refused = taught(tmp_path, "--val", str(val), "--resume", learner="bc", steps=40)
+    assert refused.exit_code == 1
+    assert "has a best state that was chosen on other data" in refused.output
 
 
 def test_ppo_takes_its_own(tmp_path: Path) -> None:
