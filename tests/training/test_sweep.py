@@ -28,12 +28,13 @@ from training.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, steps_don
 from training.learners.clone import Clone
 from training.learners.files import write_log
 from training.learners.loop import TrainingDiverged
+from training.learners.offline import USUAL
 from training.learners.td3bc import Td3BcSettings
 from training.replay import Plan
 from training.sweep.__main__ import SHORT, SHORT_PLAN, main
 from training.sweep.outcome import DIVERGED, least_w, ranked, trial_of
 from training.sweep.space import SPACES, Choice, Range, SpaceError, Span, as_given, draws, parsed
-from training.sweep.study import LEARNERS, OFFLINE, Study, live, settings_of
+from training.sweep.study import LEARNERS, Study, live, settings_of
 from training.sweep.surroundings import AddressError, in_a_sentence, require_cluster
 from training.table import ACTION_NAMES
 
@@ -96,7 +97,7 @@ def test_draws_lie_in_their_ranges_and_more_of_them_begin_with_the_same() -> Non
 def test_every_learner_has_a_space_that_its_settings_know() -> None:
     assert set(SPACES) == set(LEARNERS)
     for learner, space in SPACES.items():
-        usual = Plan() if learner == "replay" else OFFLINE[learner][1]
+        usual = Plan() if learner == "replay" else USUAL[learner]
         for name, span in space.items():
             value = getattr(usual, name)
             if isinstance(span, Choice):
@@ -188,7 +189,7 @@ def test_a_trial_is_judged_on_the_val_days_and_goes_on_from_its_checkpoint(
         assert rest == whole[1:]
 
 
-@pytest.mark.parametrize("learner", OFFLINE)
+@pytest.mark.parametrize("learner", sorted({*LEARNERS} - {"replay"}))
 def test_the_state_of_the_least_judgement_is_kept_also_over_an_interruption(
     learner: str, traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

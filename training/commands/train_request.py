@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from training.checkpoint import CheckpointError
 from training.days import data_sha256, find_days
 from training.destination import next_version
 from training.export import current_commit
 from training.learners.files import transitions_sha256
+from training.learners.offline import settings_with
 from training.learners.options import CRITICS, Options, flag, require_taken
 from training.trained import RunRecord, read_record
 
@@ -44,6 +45,13 @@ class Request:
     def number(self) -> int:
         """Version of the bundle. Raises ExportError."""
         return next_version(self.out / BUNDLE, self.bundle_version)
+
+    def settings(self) -> Any:
+        """Of a learner from transitions."""
+        changes: dict[str, float | int] = {"gamma": self.gamma, "critic_first": self.critic_first}
+        if self.learner == "cql":
+            changes["cql_weight"] = self.cql_weight
+        return settings_with(self.learner, changes)
 
     def check(self) -> None:
         """Refuse now what would fail after hours of training. Raises ExportError, OptionError."""

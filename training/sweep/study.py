@@ -4,7 +4,7 @@ Nothing here knows Ray. A trial tells every judgement, writes its checkpoint bef
 a checkpoint that it finds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -16,36 +16,21 @@ from training.checkpoint import LAST_FILE, Progress, steps_done
 from training.course import Course
 from training.course import train as run_course
 from training.days import find_days
-from training.learners.clone import Clone, CloneSettings
 from training.learners.files import read_transitions
-from training.learners.iql import Iql, IqlSettings
 from training.learners.judging import judge_on
-from training.learners.learner import ActorLearner, Space
+from training.learners.learner import Space
 from training.learners.loop import Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Residual
-from training.learners.sac import Sac, SacSettings
+from training.learners.offline import BATCH, SPAN_W, USUAL, offline_learner
 from training.learners.scaling import phase_scaling
-from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Sampler, Transitions
 from training.replay import Plan as ReplayPlan
-from training.sweep.space import Settings
+from training.sweep.space import SPACES, Settings
 from training.windows import Sunshine, read_days
 
 REPLAY = "replay"
-GAMMA, SPAN_W, BATCH = 0.93, 1000.0, 256
-"""As `sunkeep train` has them by default."""
-OFFLINE: Mapping[str, tuple[type[ActorLearner[Transitions]], Any]] = {
-    "bc": (Clone, CloneSettings()),
-    "td3bc": (
-        Td3Bc,
-        Td3BcSettings(gamma=GAMMA, value_weight=0.25, is_relative=True, noise=0.05, noise_max=0.1),
-    ),
-    "iql": (Iql, IqlSettings(gamma=GAMMA, sharpness=1.0)),
-    "cql": (Sac, SacSettings(gamma=GAMMA, cql_weight=1.0, entropy_start=0.02)),
-}
-"""The learners from transitions, with the settings that `sunkeep train` gives them."""
-LEARNERS = (REPLAY, *OFFLINE)
+LEARNERS = tuple(SPACES)
 
 Tell = Callable[[int, float], None]
 """Is told every judgement: its number from 1, and J in W on the days that choose."""
@@ -95,7 +80,7 @@ class Study:
 
 def settings_of(learner: str) -> type[Any]:
     """The dataclass that holds a learner's settings."""
-    return ReplayPlan if learner == REPLAY else type(OFFLINE[learner][1])
+    return ReplayPlan if learner == REPLAY else type(USUAL[learner])
 
 
 def live(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
@@ -136,10 +121,9 @@ def _live_offline(study: Study, settings: Settings, out: Path, tell: Tell) -> No
     assert study.table is not None
     cpu = torch.device("cpu")
     generator = seeded(study.seed, cpu)
-    kind, usual = OFFLINE[study.learner]
-    make: Any = kind
     space = Space(phase_scaling(study.table.observation), 3, Residual(SPAN_W))
-    learner: ActorLearner[Transitions] = make(space, replace(usual, **settings))
+    tuned: Any = settings
+    learner = offline_learner(study.learner, space, replace(USUAL[study.learner], **tuned))
     source = Sampler(study.table, BATCH, exchange=True)
     ask = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
     found_w: list[float] = []
