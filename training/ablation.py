@@ -19,19 +19,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from core.site import Metering
 from plant.trace import TraceError
 from safety.predictive import PredictiveGains
 from training.batch import Policy
 from training.batch_laws import predictive_law
 from training.checkpoint import LAST_FILE
 from training.commands.train_request import RUN
-from training.comparison import LIGHT_SHARE, LOG_SEEDS, SHORT_SHARE, VAL_LIGHT_SHARE
+from training.comparison import train_all, write_logs
 from training.course import parts
 from training.days import DaysError, find_days
-from training.entrants import EXPLORED, TRACES, Entrant, FormError, Run, School, runs_of, teach
+from training.entrants import EXPLORED, TRACES, Entrant, FormError, Run, School, runs_of
 from training.learners.judging import memoryless, windows_of
-from training.learners.logs import write_explored
 from training.replay import judge
 from training.trained import load_policy, read_record
 from training.windows import Reel, read_days
@@ -203,27 +201,6 @@ def as_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def write_logs(school: School) -> None:
-    """Logs of the exploring PI that are not there yet, as `training.comparison` makes them."""
-    for split, share in (("train", LIGHT_SHARE), ("val", VAL_LIGHT_SHARE)):
-        path = school.log(EXPLORED, split)
-        if not path.exists():
-            days = find_days(school.traces, split)[: 1 if school.is_short else None]
-            write_explored(
-                days, path, Metering.NET, LOG_SEEDS[split], SHORT_SHARE if school.is_short else share
-            )
-
-
-def train_all(school: School, runs: Sequence[Run]) -> None:
-    """Every run that has no result yet, one after the other."""
-    if any(run.entrant.lessons == EXPLORED for run in runs):
-        write_logs(school)
-    for index, run in enumerate(runs, 1):
-        if run.result is None:
-            console.print(f"[bold]{run.folder.name}[/bold], {index} of {len(runs)}")
-            teach(school, run)
-
-
 @click.command()
 @click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
@@ -251,6 +228,8 @@ def main(
         school = School.opened(traces, out, short)
         runs = list(runs_of(school, names, range(seeds), ENTRANTS))
         if not judge_only:
+            if any(run.entrant.lessons == EXPLORED for run in runs):
+                write_logs(school)
             train_all(school, runs)
         runs = [run for run in runs if run.result is not None]
         reel = windows_of(read_days(find_days(traces, "val")), torch.device("cpu"))
