@@ -2,9 +2,10 @@
 
     python -m training.ablation --traces DIR --out OUT
 
-Every run is one `sunkeep train` with an equal number of updates; the state after the last one is judged, so
-nothing is chosen on the days that judge. They are windows of the split "val"; "test" is never opened. What is
-already in OUT is kept, so the same command goes on after a break.
+Every run is one `sunkeep train` with an equal number of updates (bc may stop early); the state after the last
+one is judged, so no state of a trial is chosen on the days that judge. Only the clone that cql and td3bc
+begin with was, by its error on a log of them. They are windows of the split "val"; "test" is never opened.
+What is already in OUT is kept, so the same command goes on after a break.
 """
 
 import json
@@ -18,19 +19,17 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from core.site import Metering
 from plant.trace import TraceError
 from safety.predictive import PredictiveGains
 from training.batch import Policy
 from training.batch_laws import predictive_law
 from training.checkpoint import LAST_FILE
 from training.commands.train_request import RUN
-from training.comparison import LIGHT_SHARE, LOG_SEEDS, SHORT_SHARE, VAL_LIGHT_SHARE
+from training.comparison import train_all, write_logs
 from training.course import parts
 from training.days import DaysError, find_days
-from training.entrants import EXPLORED, TRACES, Entrant, Run, School, runs_of, teach
+from training.entrants import EXPLORED, TRACES, Entrant, FormError, Run, School, runs_of
 from training.learners.judging import memoryless, windows_of
-from training.learners.logs import write_explored
 from training.replay import judge
 from training.trained import load_policy, read_record
 from training.windows import Reel, read_days
@@ -103,7 +102,8 @@ ENTRANTS = tuple(trial.entrant for trial in TRIALS)
 class Row:
     """A line of the table: mean figures in W over the seeds, and J of every seed.
 
-    `against_plain` is the change of J, one for each seed beside the plain learner of the same seed.
+    `against_plain` is the change of J, one for each seed beside the plain learner of the same seed; `updates`
+    are those that were made, which an early stop makes fewer than the budget.
     """
 
     learner: str
@@ -111,7 +111,7 @@ class Row:
     figures: dict[str, float]
     j_w: list[float]
     against_plain: list[float]
-    updates: int
+    updates: float
     processor_s: float
 
 
@@ -135,7 +135,7 @@ def judged(run: Run, reel: Reel) -> dict[str, float]:
 def rows_of(runs: Sequence[Run], reel: Reel) -> list[Row]:
     """One for each trial that has runs, and one of the predictive law, which practice begins beside."""
     law = figures_of(predictive_law(PredictiveGains()), reel)
-    rows = [Row("predictive law", "", law, [law["j_w"]], [], 0, 0.0)]
+    rows = [Row("predictive law", "", law, [law["j_w"]], [], 0.0, 0.0)]
     plain: dict[tuple[str, int], float] = {}
     for trial in TRIALS:
         own = [run for run in runs if run.entrant is trial.entrant]
@@ -158,8 +158,7 @@ def rows_of(runs: Sequence[Run], reel: Reel) -> list[Row]:
                 mean,
                 [figures["j_w"] for figures in found.values()],
                 against,
-                trial.entrant.updates,
-                fmean(result["processor_s"] for result in results),
+                *(fmean(result[name] for result in results) for name in ("updates", "processor_s")),
             )
         )
     return rows
@@ -172,7 +171,7 @@ def _cells(row: Row) -> list[str]:
         *(f"{row.figures[name]:.1f}" for name in SHOWN),
         ", ".join(f"{j_w:.1f}" for j_w in row.j_w),
         ", ".join(f"{change:+.1%}" for change in row.against_plain),
-        f"{row.updates or ''}",
+        f"{row.updates:.0f}" if row.updates else "",
         f"{row.processor_s:.0f}" if row.updates else "",
     ]
 
@@ -202,27 +201,6 @@ def as_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def write_logs(school: School) -> None:
-    """Logs of the exploring PI that are not there yet, as `training.comparison` makes them."""
-    for split, share in (("train", LIGHT_SHARE), ("val", VAL_LIGHT_SHARE)):
-        path = school.log(EXPLORED, split)
-        if not path.exists():
-            days = find_days(school.traces, split)[: 1 if school.is_short else None]
-            write_explored(
-                days, path, Metering.NET, LOG_SEEDS[split], SHORT_SHARE if school.is_short else share
-            )
-
-
-def train_all(school: School, runs: Sequence[Run]) -> None:
-    """Every run that has no result yet, one after the other."""
-    if any(run.entrant.lessons == EXPLORED for run in runs):
-        write_logs(school)
-    for index, run in enumerate(runs, 1):
-        if run.result is None:
-            console.print(f"[bold]{run.folder.name}[/bold], {index} of {len(runs)}")
-            teach(school, run)
-
-
 @click.command()
 @click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
@@ -245,18 +223,19 @@ def main(
     Writes OUT/ablation.json and OUT/ablation.md.
     """
     torch.set_num_threads(1)
-    school = School(traces, out / "lessons", out / "runs", short)
-    school.lessons.mkdir(parents=True, exist_ok=True)
     names = [trial.entrant.name for trial in TRIALS if not learners or trial.learner in learners]
     try:
+        school = School.opened(traces, out, short)
         runs = list(runs_of(school, names, range(seeds), ENTRANTS))
         if not judge_only:
+            if any(run.entrant.lessons == EXPLORED for run in runs):
+                write_logs(school)
             train_all(school, runs)
         runs = [run for run in runs if run.result is not None]
         reel = windows_of(read_days(find_days(traces, "val")), torch.device("cpu"))
         with console.status("judging"):
             rows = rows_of(runs, reel)
-    except (DaysError, TraceError) as error:
+    except (FormError, DaysError, TraceError) as error:
         raise click.ClickException(str(error)) from error
     content = json.dumps([asdict(row) for row in rows], indent=1)
     (out / "ablation.json").write_text(content + "\n")

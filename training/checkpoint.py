@@ -101,12 +101,12 @@ def read_actor(path: Path, learner: nn.Module) -> None:
     """Begin with the actor (and the normalisation it was trained with) of another learner's checkpoint.
 
     Raises:
-        CheckpointError: not a checkpoint, or actors of other sizes.
+        CheckpointError: not a checkpoint, actors of other sizes, or observations bounded otherwise.
     """
     tensors = below(f"{LEARNER}/", read_tensors(path)[0])
     wanted = {name for name in learner.state_dict() if name.startswith(("actor.", "normalize."))}
     found = {name: values for name, values in tensors.items() if name in wanted}
-    if set(found) != wanted:
+    if not wanted - {"normalize.clip"} <= set(found):
         raise CheckpointError(f"{path}: holds no actor like this learner's")
     found |= {
         name: tensors[name.replace("actor_target.", "actor.")]
@@ -115,7 +115,7 @@ def read_actor(path: Path, learner: nn.Module) -> None:
     }
     try:
         learner.load_state_dict(found, strict=False)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
 
 

@@ -9,7 +9,7 @@ budget is spent once. Days of the split "train" teach, days of "val" choose; `--
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -30,14 +30,25 @@ from training.bundle_policy import open_bundle
 from training.dataset import Builder
 from training.day_runs import HOUR_S
 from training.days import Day, DaysError, find_days
-from training.entrants import ENTRANTS, EXPLORED, NAMES, PLAIN, Entrant, Run, School, runs_of, teach
+from training.entrants import (
+    ENTRANTS,
+    EXPLORED,
+    NAMES,
+    PLAIN,
+    Entrant,
+    FormError,
+    Run,
+    School,
+    runs_of,
+    teach,
+)
 from training.explored import Lives
 from training.learners.logs import write_explored
 from training.ranking import Lived, course_of, live, live_pi, load, rank, save
 from training.ranking_table import Effort, Line, as_markdown, as_table
 from training.samples import DatasetError, Terms
 
-LIGHT_SHARE, VAL_LIGHT_SHARE = 0.25, 0.1
+LIGHT_SHARES = {"train": 0.25, "val": 0.1}
 """Part of each day's light that is logged: 18 days give about 200 thousand seconds."""
 SHORT_SHARE = 0.01
 SHORT_HOURS, SHORT_S = 2, 60
@@ -48,20 +59,21 @@ LOG_SEEDS = {"train": 0, "val": 7}
 console = Console(stderr=True)
 
 
-def write_lessons(school: School) -> None:
-    """The logs that are not there yet: of the exploring PI, and journals of the plain one as a data set."""
-    shares = {"train": LIGHT_SHARE, "val": VAL_LIGHT_SHARE}
-    if school.is_short:
-        shares = dict.fromkeys(shares, SHORT_SHARE)
-    days = {split: find_days(school.traces, split)[: 1 if school.is_short else None] for split in shares}
-    for split, share in shares.items():
+def write_logs(school: School) -> None:
+    """The logs of the exploring PI that are not there yet."""
+    for split, share in LIGHT_SHARES.items():
         path = school.log(EXPLORED, split)
         if not path.exists():
-            write_explored(days[split], path, Metering.NET, LOG_SEEDS[split], share)
+            part = SHORT_SHARE if school.is_short else share
+            write_explored(_days(school, split), path, Metering.NET, LOG_SEEDS[split], part)
+
+
+def write_journals(school: School) -> None:
+    """Journals of the plain PI as a data set, if they are not there yet."""
     if not (school.lessons / PLAIN).exists():
-        site = default_site()
-        every = (*days["train"], *days["val"])
-        lives = Lives(every, site, "pi", "plain", shares["train"])
+        site, share = default_site(), SHORT_SHARE if school.is_short else LIGHT_SHARES["train"]
+        every = (*_days(school, "train"), *_days(school, "val"))
+        lives = Lives(every, site, "pi", "plain", share)
         unfinished = school.lessons / f"{PLAIN}.part"
         shutil.rmtree(unfinished, ignore_errors=True)
         builder = Builder(unfinished, Terms.of(site), lambda _dates: lives.splits(), tell=_tell)
@@ -69,15 +81,19 @@ def write_lessons(school: School) -> None:
         unfinished.rename(school.lessons / PLAIN)
 
 
+def _days(school: School, split: str) -> tuple[Day, ...]:
+    return find_days(school.traces, split)[: 1 if school.is_short else None]
+
+
 def _tell(date: str, rows: int) -> None:
     console.print(f"plain PI, day {date}: {rows:,} s")
 
 
-def train_all(school: School, names: tuple[str, ...], seeds: range) -> None:
+def train_all(school: School, runs: Iterable[Run]) -> None:
     """Every run that has no result yet, one after the other."""
-    runs = [run for run in runs_of(school, names, seeds) if run.result is None]
-    for index, run in enumerate(runs, 1):
-        console.print(f"[bold]{run.folder.name}[/bold], {index} of {len(runs)}")
+    left = [run for run in runs if run.result is None]
+    for index, run in enumerate(left, 1):
+        console.print(f"[bold]{run.folder.name}[/bold], {index} of {len(left)}")
         teach(school, run)
 
 
@@ -152,18 +168,18 @@ def main(
     Writes OUT/SPLIT.json and OUT/SPLIT.md. What is in OUT already is kept: give another --out to begin anew.
     """
     torch.set_num_threads(1)
-    school = School(traces, out / "lessons", out / "runs", short)
-    school.lessons.mkdir(parents=True, exist_ok=True)
     names = learners or NAMES
     try:
+        school = School.opened(traces, out, short)
         if not judge_only:
-            write_lessons(school)
-            train_all(school, names, range(seeds))
+            write_logs(school)
+            write_journals(school)
+            train_all(school, runs_of(school, names, range(seeds)))
         days = find_days(traces, split)
         runs = [run for run in runs_of(school, names, range(seeds)) if run.entrant.name in names]
         runs = [run for run in runs if run.result is not None]
         lines = judge_all(school, runs, days, out / f"judged-{split}")
-    except (DaysError, DatasetError, TraceError, BundleError) as error:
+    except (FormError, DaysError, DatasetError, TraceError, BundleError) as error:
         raise click.ClickException(str(error)) from error
     content = json.dumps([line.as_json() for line in lines], indent=1)
     title = title_of(split, days, lines[0].row.hours)

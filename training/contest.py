@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 import click
 import numpy as np
@@ -26,7 +27,7 @@ from training.batch_laws import pi_law, predictive_law
 from training.beside_pi import MARGINS_W
 from training.bundle_policy import open_bundle
 from training.checkpoint import load_weights
-from training.day_runs import Heat, Tally, lit_hours, rows_of, run
+from training.day_runs import HOUR_S, Heat, Tally, lit_hours, rows_of, run
 from training.days import Day, DaysError, find_days
 from training.far_ends import TROUBLES, Trouble
 from training.net import ReplayNet
@@ -36,28 +37,37 @@ ROWS_AT_ONCE = 600
 """An hour of so many rows takes 0.2 GB."""
 USUAL = (Trouble.NONE,)
 
+Hour: TypeAlias = tuple[Day, int]
+"""A day and the first second of a lit hour of it."""
+Law: TypeAlias = Callable[[Sequence[Heat]], Policy]
+"""Who acts in some rows."""
 Tell = Callable[[int, int], None]
 """Is told how many rows are done, of how many."""
 
 
+def hours_of(days: Sequence[Day]) -> list[Hour]:
+    """All lit hours."""
+    return [(day, from_s) for day in days for from_s in lit_hours(day)]
+
+
 def heats_of(
-    days: Sequence[Day],
+    hours: Sequence[Hour],
     seeds: Sequence[int],
-    margins_w: Sequence[float],
+    margins_w: Sequence[float] = (0.0,),
     troubles: Sequence[Trouble] = USUAL,
     meterings: Sequence[Metering] = tuple(Metering),
+    delays_s: Sequence[int] = DELAYS_S,
 ) -> tuple[Heat, ...]:
-    """Every lit hour under each of these billings, radio, delay and trouble.
+    """Every hour under each of these billings, radio, delay and trouble.
 
     Margins only where nothing is delayed or in trouble, delays only where nothing is in trouble. Rows that
     differ only in these or in billing come in the same order.
     """
-    hours = [(day, from_s) for day in days for from_s in lit_hours(day)]
     return tuple(
         Heat(day, from_s, metering, seed, delay_s, margin_w, trouble)
         for metering in meterings
         for trouble in troubles
-        for delay_s in (DELAYS_S if trouble is Trouble.NONE else (0,))
+        for delay_s in (delays_s if trouble is Trouble.NONE else (0,))
         for margin_w in (margins_w if delay_s == 0 and trouble is Trouble.NONE else (0.0,))
         for day, from_s in hours
         for seed in seeds
@@ -84,26 +94,47 @@ def compete(
         tell: is told of the progress.
         meterings: how the sites are billed.
     """
-    plain = heats_of(days, seeds, (0.0,), troubles, meterings)
-    swept = heats_of(days, seeds, MARGINS_W, troubles, meterings)
+    hours = hours_of(days)
+    plain = heats_of(hours, seeds, troubles=troubles, meterings=meterings)
+    swept = heats_of(hours, seeds, MARGINS_W, troubles, meterings)
     heats = {PI: swept} | dict.fromkeys(("predictive", *policies), plain)
-    laws = {"predictive": predictive_law(PredictiveGains()), **policies}
+    laws = {PI: margins_law(gains), "predictive": always(predictive_law(PredictiveGains()))}
+    laws |= {name: always(policy) for name, policy in policies.items()}
     total, done = sum(map(len, heats.values())), 0
-    tallies = {}
-    for name, rows in heats.items():
-        parts = []
-        for at in range(0, len(rows), ROWS_AT_ONCE):
-            part = rows[at : at + ROWS_AT_ONCE]
-            parts.append(run(rows_of(part), _margins_law(gains, part) if name == PI else laws[name]))
-            done += len(part)
-            tell(done, total)
-        tallies[name] = Tally(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-    return Field(heats, tallies)
+
+    def told(rows: int) -> None:
+        nonlocal done
+        done += rows
+        tell(done, total)
+
+    return Field(heats, {name: lived(rows, laws[name], HOUR_S, told) for name, rows in heats.items()})
 
 
-def _margins_law(gains: PiGains, heats: Sequence[Heat]) -> Policy:
-    margin_w = torch.tensor([heat.margin_w for heat in heats])[:, None] + gains.margin_w
-    return pi_law(PiGains(gains.kp, gains.ki, margin_w))  # type: ignore[arg-type]  # one margin per row
+def lived(
+    heats: Sequence[Heat], law: Law, seconds: int, told: Callable[[int], None] = lambda rows: None
+) -> Tally:
+    """Live rows, so many at once as memory bears; `told` is told of how many after each part."""
+    tallies = []
+    for at in range(0, len(heats), ROWS_AT_ONCE):
+        part = heats[at : at + ROWS_AT_ONCE]
+        tallies.append(run(rows_of(part, seconds), law(part)))
+        told(len(part))
+    return Tally(*(np.concatenate(columns) for columns in zip(*tallies, strict=True)))
+
+
+def always(policy: Policy) -> Law:
+    """The same policy in all rows."""
+    return lambda heats: policy
+
+
+def margins_law(gains: PiGains) -> Law:
+    """The PI, in every row with what that adds to its margin."""
+
+    def law(heats: Sequence[Heat]) -> Policy:
+        margin_w = torch.tensor([heat.margin_w for heat in heats])[:, None] + gains.margin_w
+        return pi_law(PiGains(gains.kp, gains.ki, margin_w))  # type: ignore[arg-type]  # one margin per row
+
+    return law
 
 
 def _policies(weights: Path | None, bundles: Sequence[Path]) -> dict[str, Policy]:

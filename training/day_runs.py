@@ -78,6 +78,10 @@ class Tally(NamedTuple):
         """Export that a controller could have placed."""
         return self.export_wh - self.beyond_wh
 
+    def rows(self, at: slice | list[int]) -> "Tally":
+        """Some of the rows."""
+        return Tally(*(column[at] for column in self))
+
     @property
     def j_wh(self) -> Energies:
         """That + 0.5 avoidable import."""

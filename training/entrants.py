@@ -16,7 +16,7 @@ from training.commands.train import Trained, train
 from training.commands.train_request import BUNDLE, RUN
 
 EXPLORED, PLAIN, TRACES = "explored", "plain", "traces"
-RESULT_FILE, SPENT_FILE = "result.json", "spent.json"
+RESULT_FILE, SPENT_FILE, FORM_FILE = "result.json", "spent.json", "form.json"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class Entrant:
         starts_from: entrant whose actor it begins with.
         note: what to know about it, for the table.
         options: further words for `sunkeep train`.
-        chooses: is judged on the way, and exports the best of five states.
+        chooses: is judged at five points of the way, not at those within `--critic-first`, and exports the
+            best of these states.
     """
 
     name: str
@@ -89,6 +90,10 @@ class Run:
         return found
 
 
+class FormError(ValueError):
+    """A folder holds runs of the other form; the message says which."""
+
+
 @dataclass(frozen=True)
 class School:
     """Where lessons, traces and runs are."""
@@ -97,6 +102,26 @@ class School:
     lessons: Path
     runs: Path
     is_short: bool = False
+
+    @classmethod
+    def opened(cls, traces: Path, out: Path, is_short: bool) -> "School":
+        """The one of a folder, for good in full or in the short form.
+
+        Raises FormError where the folder has the other form: short lessons and runs would be taken for full
+        ones. Runs of a folder that says nothing are full ones.
+        """
+        school = cls(traces, out / "lessons", out / "runs", is_short)
+        form, words = out / FORM_FILE, ("the full form", "the short form (--short)")
+        had: bool | None = False if school.runs.exists() else None
+        if form.exists():
+            had = json.loads(form.read_text())["short"]
+        if had is not None and had != is_short:
+            raise FormError(
+                f"{out} holds {words[had]}, which cannot go on as {words[is_short]}; give another --out"
+            )
+        school.lessons.mkdir(parents=True, exist_ok=True)
+        form.write_text(json.dumps({"short": is_short}) + "\n")
+        return school
 
     def run_of(self, entrant: Entrant, seed: int) -> Run:
         """The run of an entrant with a seed."""

@@ -5,27 +5,25 @@ nobody is told of. The row of a learner is the mean over its seeds; an interval 
 move with other days, the spread how far apart the seeds are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from core.site import Metering
 from safety.pi import PiGains
 from training.batch import Policy
-from training.batch_laws import pi_law
 from training.beside_pi import MARGINS_W, of_export, of_j, of_peak
-from training.day_runs import Heat, Tally, lit_hours, rows_of, run
+from training.contest import always, heats_of, hours_of, lived, margins_law
+from training.day_runs import Heat, Tally
 from training.days import Day
 from training.resampling import Change, Draws, change_of, draws_of
+from training.standings import LATE_S, PI
 
-LATE_S = 2
 RADIO = 0
 """Seed of the far end: the same slaves, radio and meter for every controller and hour."""
-ROWS_AT_ONCE = 600
 FIGURES = (
     "own_wh",
     "avoidable_wh",
@@ -80,53 +78,38 @@ class Row:
 
 def course_of(days: Sequence[Day], hours: int | None = None) -> Course:
     """The lit hours of these days, or some from the middle of them."""
-    spans = [(day, from_s) for day in days for from_s in lit_hours(day)]
+    spans = hours_of(days)
     if hours is not None:
         spans = spans[(len(spans) - hours) // 2 :][:hours]
 
-    def heats(delay_s: int, margin_w: float) -> tuple[Heat, ...]:
-        return tuple(Heat(day, from_s, Metering.NET, RADIO, delay_s, margin_w) for day, from_s in spans)
+    def heats(delay_s: int, margins_w: Sequence[float] = (0.0,)) -> tuple[Heat, ...]:
+        return heats_of(spans, (RADIO,), margins_w, meterings=(Metering.NET,), delays_s=(delay_s,))
 
-    margins = tuple(heat for margin_w in MARGINS_W for heat in heats(0, margin_w))
-    return Course(heats(0, 0.0), heats(LATE_S, 0.0), margins)
+    return Course(heats(0), heats(LATE_S), heats(0, MARGINS_W))
 
 
 def live(course: Course, policy: Policy, seconds: int) -> Lived:
     """Let a policy live the hours, `seconds` of each."""
-    both = _lived((*course.on_time, *course.late), lambda _heats: policy, seconds)
+    both = lived((*course.on_time, *course.late), always(policy), seconds)
     count = len(course.on_time)
-    return {ON_TIME: _cut(both, slice(count)), LATE: _cut(both, slice(count, None))}
+    return {ON_TIME: both.rows(slice(count)), LATE: both.rows(slice(count, None))}
 
 
 def live_pi(course: Course, gains: PiGains, seconds: int) -> Lived:
     """The PI, plain and with its margins."""
-
-    def law(heats: Sequence[Heat]) -> Policy:
-        margin_w = torch.tensor([heat.margin_w for heat in heats])[:, None] + gains.margin_w
-        return pi_law(PiGains(gains.kp, gains.ki, margin_w))  # type: ignore[arg-type]  # one margin per row
-
-    swept, count = _lived(course.margins, law, seconds), len(course.on_time)
-    lived = {
-        margin(margin_w): _cut(swept, slice(place * count, (place + 1) * count))
+    law = margins_law(gains)
+    swept, count = lived(course.margins, law, seconds), len(course.on_time)
+    by_margin = {
+        margin(margin_w): swept.rows(slice(place * count, (place + 1) * count))
         for place, margin_w in enumerate(MARGINS_W)
     }
-    return lived | {ON_TIME: lived[margin(0.0)], LATE: _lived(course.late, law, seconds)}
+    return by_margin | {ON_TIME: by_margin[margin(0.0)], LATE: lived(course.late, law, seconds)}
 
 
-def _lived(heats: Sequence[Heat], law: Callable[[Sequence[Heat]], Policy], seconds: int) -> Tally:
-    parts = [heats[at : at + ROWS_AT_ONCE] for at in range(0, len(heats), ROWS_AT_ONCE)]
-    tallies = [run(rows_of(part, seconds), law(part)) for part in parts]
-    return Tally(*(np.concatenate(columns) for columns in zip(*tallies, strict=True)))
-
-
-def _cut(tally: Tally, rows: slice) -> Tally:
-    return Tally(*(column[rows] for column in tally))
-
-
-def save(path: Path, lived: Lived) -> None:
+def save(path: Path, found: Lived) -> None:
     """Keep what a controller came to; the old file stays until the new one is whole."""
     columns = {
-        f"{when}.{name}": column for when, tally in lived.items() for name, column in tally._asdict().items()
+        f"{when}.{name}": column for when, tally in found.items() for name, column in tally._asdict().items()
     }
     partial = path.with_suffix(".partial")
     with partial.open("wb") as file:
@@ -141,10 +124,10 @@ def load(path: Path) -> Lived:
         return {when: Tally(*(found[f"{when}.{name}"] for name in Tally._fields)) for when in whens}
 
 
-def rank(course: Course, pi: Lived, lived: Mapping[str, Sequence[Lived]]) -> list[Row]:
+def rank(course: Course, pi: Lived, others: Mapping[str, Sequence[Lived]]) -> list[Row]:
     """A row for the PI and one for each controller, over its seeds."""
     draws = draws_of(course.on_time)
-    return [_row(name, pi, runs, draws) for name, runs in {"pi": [pi], **lived}.items()]
+    return [_row(name, pi, runs, draws) for name, runs in {PI: [pi], **others}.items()]
 
 
 def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> Row:

@@ -1,14 +1,16 @@
 """The ranking for people: one list of columns, shown in the terminal and written as Markdown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
 from typing import Any
 
 from rich.table import Table
 
-from training.ranking import LATE_S, Row
+from training.evaluation.judgement import known
+from training.ranking import Row
 from training.resampling import Change
+from training.standings import LATE_S, PI
 
 
 @dataclass(frozen=True)
@@ -31,16 +33,8 @@ class Line:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values; what is not known is null."""
-        cleaned: dict[str, Any] = _without_nan(asdict(self))
+        cleaned: dict[str, Any] = known(asdict(self))
         return cleaned
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and isnan(value) else value
 
 
 def _count(value: float) -> str:
@@ -67,7 +61,7 @@ def _figure(name: str, digits: int = 0) -> Callable[[Line], str]:
 
 
 def _against_pi(show: Callable[[Row], str]) -> Callable[[Line], str]:
-    return lambda line: "" if line.row.controller == "pi" else show(line.row)
+    return lambda line: "" if line.row.controller == PI else show(line.row)
 
 
 COLUMNS: dict[str, Callable[[Line], str]] = {

@@ -17,6 +17,8 @@ from training.far_ends import Trouble
 from training.resampling import Change, change_of, draws_of
 
 DELAYS_S = (0, 1, 2)
+LATE_S = DELAYS_S[-1]
+"""Seconds that every frame is late, and nobody told, where only one delay counts."""
 PI = "pi"
 
 
@@ -101,7 +103,7 @@ def standings(field: Field) -> list[Standing]:
 
 def _standing(field: Field, name: str, metering: Metering, delay_s: int, trouble: Trouble) -> Standing:
     at = field.rows(name, metering, delay_s, trouble)
-    mine = _taken(field.tallies[name], at)
+    mine = field.tallies[name].rows(at)
     heats = [field.heats[name][row] for row in at]
     sweep = [
         taken
@@ -135,11 +137,7 @@ def _standing(field: Field, name: str, metering: Metering, delay_s: int, trouble
 
 
 def _pi(field: Field, metering: Metering, delay_s: int, trouble: Trouble, margin_w: float = 0.0) -> Tally:
-    return _taken(field.tallies[PI], field.rows(PI, metering, delay_s, trouble, margin_w))
-
-
-def _taken(tally: Tally, rows: list[int]) -> Tally:
-    return Tally(*(column[rows] for column in tally))
+    return field.tallies[PI].rows(field.rows(PI, metering, delay_s, trouble, margin_w))
 
 
 def frontier(field: Field, metering: Metering) -> Mapping[float, tuple[float, float]]:

@@ -35,7 +35,8 @@ class RunRecord(BaseModel):
 
     `data` is where the training data lay, `action` which recorded action counted, `span_w` the reach of the
     residual on the surplus in W, 0 for absolute powers; `options` are those of the learner, `parent_sha256`
-    names the bundle that it was fine-tuned from.
+    names the bundle that it was fine-tuned from. `start_sha256` is of the checkpoint whose actor it began
+    with, `choosing_sha256` of the days, or of bc's transitions, that chose the best state.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,6 +52,8 @@ class RunRecord(BaseModel):
     data_sha256: Sha256
     training_commit: str
     parent_sha256: Sha256 | None = None
+    start_sha256: Sha256 | None = None
+    choosing_sha256: Sha256 | None = None
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder."""
@@ -156,5 +159,7 @@ def _actor(
     hidden = actor.shape[1]
     net: GaussianActor = PhaseActor(hidden) if attends else Actor(len(mean), len(actor), hidden)
     net.load_state_dict(below("actor.", learner))
-    normalize = Normalize(Scaling(mean, std), record.options.clip_observation or inf)
+    clip = learner.get("normalize.clip")  # what was written before bounds were kept has it in its record only
+    bound = (record.options.clip_observation or inf) if clip is None else float(clip)
+    normalize = Normalize(Scaling(mean, std), bound)
     return DeployedPolicy(normalize, net, scale)

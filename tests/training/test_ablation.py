@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.training.learners.test_on_sites import find
-from training.ablation import ENTRANTS, LONGER, PLAIN, TRIALS, main
+from training.ablation import ENTRANTS, LONGER, PLAIN, START, TRIALS, main
 from training.entrants import RESULT_FILE, School, runs_of
 from training.learners.options import TAKEN_BY, flag
 
@@ -51,3 +51,15 @@ def test_rows_stand_beside_the_plain_learner(out: Path) -> None:
         assert row["figures"]["j_w"] == row["j_w"][0] > 0.0
     assert (out / "ablation.md").read_text().count("\n") == 2 + 3 + len(others)
     assert json.loads((out / "runs" / "td3bc-dyna-0" / RESULT_FILE).read_text())["updates"] == 4
+
+
+def test_updates_are_those_that_were_made(out: Path) -> None:
+    result = out / "runs" / f"{START}-0" / RESULT_FILE
+    stopped_early = json.loads(result.read_text()) | {"updates": 3}
+    result.write_text(json.dumps(stopped_early))
+    words = ["--traces", str(out.parent), "--out", str(out), "--short", "--seeds", "1", "--judge-only"]
+    told = CliRunner().invoke(main, [*words, "--json", "--learners", "td3bc"])
+    assert told.exit_code == 0, told.output
+    _, start, plain, *_ = json.loads(told.stdout)
+    assert (start["updates"], plain["updates"]) == (3, 4)
+    assert "| 3 |" in (out / "ablation.md").read_text().splitlines()[3]

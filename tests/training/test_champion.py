@@ -143,7 +143,7 @@ def test_a_contest_shows_every_controller_at_equal_import(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training.contest, "lit_hours", lambda day: (LIT_S[0], LIT_S[0] + 300))
-    monkeypatch.setattr(training.contest, "rows_of", lambda heats: rows_of(heats, 240))
+    monkeypatch.setattr(training.contest, "rows_of", lambda heats, _seconds: rows_of(heats, 240))
     field = compete(find_days(folder, "val"), (0,), {"champion": ReplayNet().policy}, PiGains())
     rows = standings(field)
     assert len(rows) == 2 * 3 * 3

@@ -8,9 +8,10 @@ from click.testing import CliRunner, Result
 
 from models.bundle import load_bundle
 from tests.training.learners.test_on_sites import find
+from training.ablation import main as ablation
 from training.commands.train import train
 from training.comparison import main
-from training.entrants import ENTRANTS, NAMES, RESULT_FILE, School, runs_of
+from training.entrants import ENTRANTS, NAMES, RESULT_FILE, FormError, School, runs_of
 
 TAUGHT = ("bc", "td3bc", "iql-discrete")
 
@@ -85,6 +86,27 @@ def test_seeds_come_one_after_the_other_and_nobody_before_whom_it_starts_from(tm
     for entrant in ENTRANTS:
         if entrant.starts_from is not None:
             assert runs.index((1, entrant.starts_from)) < runs.index((1, entrant.name))
+
+
+@pytest.mark.parametrize(("held", "asked"), [(True, False), (False, True)])
+def test_the_short_form_and_the_full_one_do_not_share_a_folder(
+    held: bool, asked: bool, traces: Path, tmp_path: Path
+) -> None:
+    School.opened(traces, tmp_path, held)
+    School.opened(traces, tmp_path, held)
+    for command in (main, ablation):
+        words = ["--traces", str(traces), "--out", str(tmp_path), *(["--short"] if asked else [])]
+        told = CliRunner().invoke(command, [*words, "--judge-only"])
+        assert told.exit_code == 1
+        assert "give another --out" in told.output
+        assert f"holds the {'short' if held else 'full'} form" in told.output
+
+
+def test_runs_of_a_folder_that_says_nothing_are_full(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(FormError, match="holds the full form"):
+        School.opened(tmp_path, tmp_path, is_short=True)
+    School.opened(tmp_path, tmp_path, is_short=False)
 
 
 def test_a_folder_without_days_is_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_a_graph_of_another_kind_or_another_law_cannot_be_taught_on(monkeypatch:
 def short_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hours of four minutes: the first of each day."""
     monkeypatch.setattr(training.contest, "lit_hours", lambda day: (NOON_S,))
-    monkeypatch.setattr(training.contest, "rows_of", lambda heats: rows_of(heats, SHORT_S))
+    monkeypatch.setattr(training.contest, "rows_of", lambda heats, _seconds: rows_of(heats, SHORT_S))
     monkeypatch.setattr(judgement, "lit_hours", lambda day: (NOON_S,))
     monkeypatch.setattr(judgement, "HOUR_S", SHORT_S)
 

@@ -1,5 +1,6 @@
 """Sweeps: what is drawn, how trials are judged and go on, and all of it on Ray, here and by an address."""
 
+import importlib
 import json
 import logging
 import secrets
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from math import inf, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,17 @@ from pyarrow import parquet
 
 from models.features import FEATURE_NAMES
 from plant.trace import COLUMNS, DAY_S
-from training.checkpoint import LAST_FILE, CheckpointError, steps_done
+from training.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, steps_done
+from training.learners.clone import Clone
 from training.learners.files import write_log
+from training.learners.loop import TrainingDiverged
+from training.learners.offline import USUAL
 from training.learners.td3bc import Td3BcSettings
 from training.replay import Plan
 from training.sweep.__main__ import SHORT, SHORT_PLAN, main
+from training.sweep.outcome import DIVERGED, least_w, ranked, trial_of
 from training.sweep.space import SPACES, Choice, Range, SpaceError, Span, as_given, draws, parsed
-from training.sweep.study import LEARNERS, OFFLINE, Study, live, settings_of
+from training.sweep.study import LEARNERS, Study, live, settings_of
 from training.sweep.surroundings import AddressError, in_a_sentence, require_cluster
 from training.table import ACTION_NAMES
 
@@ -91,7 +97,7 @@ def test_draws_lie_in_their_ranges_and_more_of_them_begin_with_the_same() -> Non
 def test_every_learner_has_a_space_that_its_settings_know() -> None:
     assert set(SPACES) == set(LEARNERS)
     for learner, space in SPACES.items():
-        usual = Plan() if learner == "replay" else OFFLINE[learner][1]
+        usual = Plan() if learner == "replay" else USUAL[learner]
         for name, span in space.items():
             value = getattr(usual, name)
             if isinstance(span, Choice):
@@ -183,6 +189,61 @@ def test_a_trial_is_judged_on_the_val_days_and_goes_on_from_its_checkpoint(
         assert rest == whole[1:]
 
 
+@pytest.mark.parametrize("learner", sorted({*LEARNERS} - {"replay"}))
+def test_the_state_of_the_least_judgement_is_kept_also_over_an_interruption(
+    learner: str, traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, said = study_of(learner, traces, transitions, checks=4), [5.0, 3.0, 4.0, 9.0]
+    answers = iter(said)
+
+    def judge(*_: object) -> object:
+        return type("J", (), {"j_w": torch.tensor([next(answers)])})
+
+    monkeypatch.setattr("training.learners.judging.judge", judge)
+    out, least = tmp_path / "out", list[float]()
+    for told in (judged(study, {}, out, ends_after=2), judged(study, {}, out)):
+        least += [least_w(out, j_w) for _, j_w in told]
+    assert least == [5.0, 3.0, 3.0, 3.0]
+    assert (steps_done(out / BEST_FILE), steps_done(out / LAST_FILE)) == (2 * study.every, 4 * study.every)
+    trial = trial_of(0, {}, 4, 4, least[-1], "", out)
+    assert (trial.j_w, trial.is_whole, trial.weights) == (3.0, True, out / BEST_FILE)
+
+
+@pytest.mark.parametrize("learner", ["bc", "replay"])
+def test_a_trial_that_diverges_after_a_good_judgement_is_the_worst_of_all(
+    learner: str, traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, made = study_of(learner, traces, transitions, checks=5), list[int]()
+    where = "training.learners.clone.Clone.update" if learner == "bc" else "training.course.update"
+    kind, _, name = where.rpartition(".")
+    owner = Clone if learner == "bc" else importlib.import_module(kind)
+    usual = getattr(owner, name)
+
+    def update(*given: Any) -> Any:
+        made.append(1)
+        if len(made) > 2 * study.every:
+            raise TrainingDiverged("actor_loss is not finite")
+        return usual(*given)
+
+    monkeypatch.setattr(owner, name, update)
+    told = judged(study, {}, tmp_path)
+    assert [check for check, _ in told] == [1, 2, 5]
+    assert all(isfinite(j_w) for _, j_w in told[:2])
+    least = [least_w(tmp_path, j_w) for _, j_w in told]
+    assert least == [told[0][1], min(told[0][1], told[1][1]), inf]
+    diverged = trial_of(0, {}, 5, 5, least[-1], "", tmp_path)
+    assert (diverged.error, diverged.is_whole, diverged.weights) == (DIVERGED, False, None)
+    worse = trial_of(1, {}, 2, 5, 10.0 * least[1], "", None)
+    assert ranked([diverged, worse]) == [worse, diverged]
+
+
+def test_a_trial_without_a_judgement_is_behind_all_that_have_one(tmp_path: Path) -> None:
+    silent = trial_of(0, {}, 0, 3, nan, "the disk is full", None)
+    judged_once = trial_of(1, {}, 1, 3, 500.0, "", tmp_path)
+    assert ranked([silent, judged_once]) == [judged_once, silent]
+    assert (silent.error, judged_once.weights) == ("the disk is full", None)  # no file, none is named
+
+
 def test_settings_reach_the_learner(traces: Path, transitions: Path, tmp_path: Path) -> None:
     for learner, small, large in (
         ("bc", {"lr": 1e-5}, {"lr": 0.05}),
@@ -230,6 +291,7 @@ def test_bad_input_is_refused_in_words(traces: Path, transitions: Path, tmp_path
     for words, reason in (
         (words_of(traces, tmp_path / "1", "--range", "speed=1:2"), "no setting 'speed'"),
         (words_of(traces, tmp_path / "2", "--data", transitions), "replay learns on --traces alone"),
+        (words_of(traces, tmp_path / "2", "--grace", 3), "--grace 3: a trial has no more than 2 judgements"),
         (words_of(traces, tmp_path / "3", "--address", "ray://head:10001"), "without a scheme"),
         (words_of(traces, tmp_path / "3", "--address", f"127.0.0.1:{free_port()}"), "no Ray cluster answers"),
         (words_of(traces, tmp_path / "3", "--address", "head"), "give HOST:PORT"),
@@ -317,7 +379,8 @@ def test_a_sweep_that_is_killed_goes_on_and_ends_the_worse_trials_early(traces: 
     assert [trial["j_w"] for trial in trials] == sorted(trial["j_w"] for trial in trials)
     assert any(trial["is_whole"] for trial in trials)
     assert trials[0]["settings"]["learning_rate"] == 0.01
-    assert (Path(trials[0]["weights"]) / LAST_FILE).is_file()
+    assert Path(trials[0]["weights"]).is_file()
+    assert Path(trials[0]["weights"]).name == BEST_FILE
     refused = CliRunner().invoke(main, words_of(traces, out, "--trials", 5, *RANGE))
     assert "holds a sweep of other data or settings" in " ".join(refused.output.split())
 

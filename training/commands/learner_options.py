@@ -10,30 +10,42 @@ from training.learners.options import TAKEN_BY, Options, flag
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
-_WORDS: dict[str, tuple[click.ParamType[Any], str]] = {
-    "actor": (click.Choice(["mlp", "attention"]), "Network of the policy; attention treats all phases alike"),
-    "clip_observation": (click.FloatRange(0.0), "Bound of observations in standard deviations, 0 none"),
-    "clip_reward": (click.FloatRange(0.0), "Bound of rewards in units of 200 W, 0 none"),
-    "warm_up": (click.IntRange(0), "Updates in which the learning rate rises"),
-    "decay": (click.Choice(["none", "linear", "cosine"]), "How the learning rate falls"),
-    "plateau": (click.IntRange(0), "Judgements without a better one until the rate is halved, 0 never"),
-    "prioritized": (click.FloatRange(0.0, 1.0), "Exponent of the priorities, 0 draws uniformly"),
-    "dyna": (click.IntRange(0), "Seconds of imagined rollouts, 0 none"),
-    "kl_max": (click.FloatRange(0.0), "Nats after which the epochs of an update end, 0 never"),
-    "entropy_weight": (click.FloatRange(0.0), "Bonus for entropy at the start, gone after 70 %"),
-    "noise_kept": (click.FloatRange(0.0, 1.0, max_open=True), "Of an action's noise, to the next second"),
-    "curriculum": (click.FloatRange(0.0, 1.0), "Share of the training until sites are as hard as they get"),
-    "reptile": (click.IntRange(0), "Updates on one site after the other, 0 on all at once"),
+_WORDS = {
+    "actor": "Network of the policy; attention treats all phases alike",
+    "clip_observation": "Bound of observations in standard deviations, 0 none",
+    "clip_reward": "Bound of rewards in units of 200 W, 0 none",
+    "warm_up": "Updates in which the learning rate rises",
+    "decay": "How the learning rate falls",
+    "plateau": "Judgements without a better one until the rate is halved, 0 never",
+    "prioritized": "Exponent of the priorities, 0 draws uniformly",
+    "dyna": "Seconds of imagined rollouts, 0 none",
+    "kl_max": "Nats after which the epochs of an update end, 0 never",
+    "entropy_weight": "Bonus for entropy at the start, gone after 70 %",
+    "noise_kept": "Of an action's noise, to the next second",
+    "curriculum": "Share of the training until sites are as hard as they get",
+    "reptile": "Updates on one site after the other, 0 on all at once",
 }
 
 
 def learner_options(command: CommandT) -> CommandT:
     """Add them all; each says in its help who takes it."""
-    for name, (kind, words) in reversed(_WORDS.items()):
+    schemas = Options.model_json_schema()["properties"]
+    for name, words in reversed(_WORDS.items()):
+        kind, default = _kind(schemas[name]), schemas[name]["default"]
         help_ = f"{words}. Of {', '.join(TAKEN_BY[name])}."
-        default = Options.model_fields[name].default
         command = click.option(flag(name), type=kind, default=default, show_default=True, help=help_)(command)
     return command
+
+
+def _kind(schema: dict[str, Any]) -> click.ParamType[Any]:
+    """What an option takes, with the bounds that it has in `Options`."""
+    if "enum" in schema:
+        return click.Choice(schema["enum"])
+    least, below = schema.get("minimum"), schema.get("exclusiveMaximum")
+    most = schema.get("maximum", below)
+    if schema["type"] == "integer":
+        return click.IntRange(least, most)
+    return click.FloatRange(least, most, max_open=below is not None)
 
 
 def taken(words: dict[str, Any]) -> Options:

@@ -23,34 +23,27 @@ from training.export import Lineage, export_bundle
 from training.learners.clone import Clone
 from training.learners.composed import Composed, from_transitions, on_sites, ppo_settings, scenery_of
 from training.learners.files import ACTIONS, read_transitions, transitions_sha256
-from training.learners.iql import Iql, IqlSettings
-from training.learners.iql_discrete import Choices, DiscreteIql
+from training.learners.iql_discrete import DiscreteIql
 from training.learners.judging import j_on
 from training.learners.learner import ActorLearner, Space
-from training.learners.levels import Levels
 from training.learners.loop import Judge, Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Absolute, Residual
+from training.learners.offline import BATCH, GAMMA, SPAN_W, USUAL, offline_learner
 from training.learners.on_sites import Grounds
-from training.learners.options import OptionError
+from training.learners.options import CRITICS, OptionError
 from training.learners.ppo import Ppo
-from training.learners.sac import Sac, SacSettings
 from training.learners.scaling import phase_scaling
-from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Transitions, TransitionsError
 from training.net import ReplayNet
 from training.replay import Plan as ReplayPlan
 from training.windows import read_days
 
-OFFLINE = ("bc", "sac", "cql", "iql", "iql-discrete", "td3bc")
-LEARNERS = (*OFFLINE, "ppo", "replay")
+LEARNERS = (*USUAL, "ppo", "replay")
 JUDGEMENTS = 20
 PATIENCE = 5
 CHOICES = 5
-"""States of a training that days choose from."""
-SHARPNESS, VALUE_WEIGHT = 1.0, 0.25
-"""Of iql and td3bc: softer and nearer to the data than the 3 and 2.5 of their papers. td3bc with 2.5 and no
---critic-first left the clone it starts from (J 187 W on val windows) for 228 W after 5000 updates."""
+"""States of a training that days choose from, less those in which the actor had not begun to learn."""
 REFUSALS = (TransitionsError, DaysError, CheckpointError, ExportError, OptionError, TrainingDiverged)
 
 Deployable: TypeAlias = ActorLearner[Any] | DiscreteIql
@@ -80,33 +73,42 @@ class Trained:
 @click.option(
     "--choose-on",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of traces: of five states the one with the smallest J on its val days is exported.",
+    help="Folder of traces: of five states, less those within --critic-first, the one with the smallest J on "
+    "its val days is exported.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Updates.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
-@click.option("--batch", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=BATCH, show_default=True)
 @click.option("--action", type=click.Choice(ACTIONS), default="acted", show_default=True)
 @click.option(
-    "--start-from", type=click.Path(path_type=Path, exists=True), help="Checkpoint of another learner."
+    "--start-from",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Checkpoint of another learner.",
 )
 @click.option(
     "--span-w",
     type=click.FloatRange(0.0, 5000.0),
-    default=1000.0,
+    default=SPAN_W,
     show_default=True,
     help="Reach of the residual on the surplus; 0 learns absolute powers.",
 )
-@click.option("--gamma", type=click.FloatRange(0.0, 0.999), default=0.93, show_default=True)
-@click.option("--cql-weight", type=click.FloatRange(0.0), default=1.0, show_default=True, help="Of cql.")
+@click.option("--gamma", type=click.FloatRange(0.0, 0.999), default=GAMMA, show_default=True)
+@click.option(
+    "--cql-weight",
+    type=click.FloatRange(0.0),
+    default=USUAL["cql"].cql_weight,
+    show_default=True,
+    help="Of cql.",
+)
 @click.option(
     "--critic-first",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Updates before the actor of td3bc, sac and cql learns; for one that starts from another.",
+    help=f"Updates before the actor learns; for one that starts from another. Of {', '.join(CRITICS)}.",
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
@@ -132,32 +134,14 @@ def train(**words: Any) -> Trained:
         raise click.ClickException(str(error)) from error
 
 
-def offline_learner(request: Request, space: Space) -> ActorLearner[Transitions] | DiscreteIql:
-    """The learner of that name."""
-    gamma, waits = request.gamma, request.critic_first
-    if request.learner == "bc":
-        return Clone(space)
-    if request.learner == "iql":
-        return Iql(space, IqlSettings(gamma=gamma, sharpness=SHARPNESS))
-    if request.learner == "iql-discrete":
-        levels = Levels()
-        return DiscreteIql(
-            Choices(space.scaling, levels.count), IqlSettings(gamma=gamma, sharpness=SHARPNESS), levels
-        )
-    if request.learner == "td3bc":
-        near = Td3BcSettings(value_weight=VALUE_WEIGHT, is_relative=True, critic_first=waits)
-        return Td3Bc(space, replace(near, gamma=gamma, noise=0.05, noise_max=0.1))
-    weight = request.cql_weight if request.learner == "cql" else 0.0
-    return Sac(space, SacSettings(gamma, cql_weight=weight, entropy_start=0.02, critic_first=waits))
-
-
 def _from_transitions(request: Request) -> Trained:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     table, data_hash = read_transitions(request.data, request.action), transitions_sha256(request.data)
     request.record(data_hash)
     console.print(f"{len(table)} transitions")
-    learner = offline_learner(request, _space(request, phase_scaling(table.observation))).to(device)
+    space = _space(request, phase_scaling(table.observation))
+    learner = offline_learner(request.learner, space, request.settings()).to(device)
     composed = from_transitions(learner, table.to(device), request.batch, request.options)
     taught = _run(request, learner, composed, generator)
     return _finish(request, learner, taught, table.observation, table.action, data_hash)

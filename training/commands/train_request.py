@@ -1,13 +1,17 @@
 """What `sunkeep train` was asked for."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from training.checkpoint import CheckpointError
+from training.days import data_sha256, find_days
 from training.destination import next_version
 from training.export import current_commit
-from training.learners.options import Options, flag
+from training.learners.files import transitions_sha256
+from training.learners.offline import settings_with
+from training.learners.options import CRITICS, Options, flag, require_taken
 from training.trained import RunRecord, read_record
 
 BUNDLE, RUN = "bundle", "run"
@@ -42,25 +46,36 @@ class Request:
         """Version of the bundle. Raises ExportError."""
         return next_version(self.out / BUNDLE, self.bundle_version)
 
+    def settings(self) -> Any:
+        """Of a learner from transitions."""
+        changes: dict[str, float | int] = {"gamma": self.gamma, "critic_first": self.critic_first}
+        if self.learner == "cql":
+            changes["cql_weight"] = self.cql_weight
+        return settings_with(self.learner, changes)
+
     def check(self) -> None:
         """Refuse now what would fail after hours of training. Raises ExportError, OptionError."""
         next_version(self.out / BUNDLE, self.bundle_version)
-        is_judged = self.choose_on is not None or (self.learner == "bc" and self.val is not None)
-        self.options.check(self.learner, self.steps, is_judged=is_judged)
+        is_judged = self.choose_on is not None or self.is_chosen_by_val
+        if self.critic_first:
+            require_taken("critic_first", self.learner, CRITICS)
+        self.options.check(self.learner, self.steps, self.batch, is_judged=is_judged)
 
-    def record(self, data_sha256: str) -> None:
+    @property
+    def is_chosen_by_val(self) -> bool:
+        """Whether transitions choose the best state. Only bc has such an error."""
+        return self.learner == "bc" and self.val is not None
+
+    def record(self, data_hash: str) -> None:
         """Write beside the weights what they are trained on, for `sunkeep export`.
 
-        Raises CheckpointError when a resumed run meant other watts by its actions or had other options.
+        Raises:
+            CheckpointError: a resumed run was another one: what it is would no longer be what it says.
+            DaysError: `--choose-on` has no days of the split "val".
         """
         before = read_record(self.out / RUN) if self.resume else None
-        if before is not None and before.span_w != self.span_w:
-            raise CheckpointError(f"{self.out}: was trained with --span-w {before.span_w:g}; give it again")
-        if before is not None and before.options != self.options:
-            words = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
-            had = " ".join(words) or "no options of the learner"
-            raise CheckpointError(f"{self.out}: was trained with {had}; give the same again")
-        RunRecord(
+        choosing = self._choosing_sha256()
+        now = RunRecord(
             learner=self.learner,
             seed=self.seed,
             metering=self.metering,
@@ -68,6 +83,49 @@ class Request:
             action=self.action,
             options=self.options,
             data=self.data.resolve(),
-            data_sha256=data_sha256,
+            data_sha256=data_hash,
             training_commit=current_commit(),
-        ).write(self.out / RUN)
+            start_sha256=None if self.resume else self._start_sha256(),
+            choosing_sha256=choosing,
+        )
+        if before is not None:
+            self._require_same(before, now)
+            kept = {
+                "start_sha256": before.start_sha256,
+                "choosing_sha256": choosing or before.choosing_sha256,
+            }
+            now = now.model_copy(update=kept)
+        now.write(self.out / RUN)
+
+    def _start_sha256(self) -> str | None:
+        return None if self.start_from is None else sha256(self.start_from.read_bytes()).hexdigest()
+
+    def _choosing_sha256(self) -> str | None:
+        if self.is_chosen_by_val:
+            assert self.val is not None
+            return transitions_sha256(self.val)
+        return None if self.choose_on is None else data_sha256(find_days(self.choose_on, "val"))
+
+    def _require_same(self, before: RunRecord, now: RunRecord) -> None:
+        for name in ("learner", "seed", "metering", "action", "span_w"):
+            had = getattr(before, name)
+            if had != getattr(now, name):
+                word = f"{had:g}" if isinstance(had, float) else had
+                raise CheckpointError(f"{self.out}: was trained with {flag(name)} {word}; give it again")
+        if before.options != now.options:
+            chosen = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
+            told = " ".join(chosen) or "no options of the learner"
+            raise CheckpointError(f"{self.out}: was trained with {told}; give the same again")
+        if before.data_sha256 != now.data_sha256:
+            raise CheckpointError(
+                f"{self.out}: was trained on other data ({before.data}, sha256 {before.data_sha256[:12]}…); "
+                "give the same again, or another --out"
+            )
+        for digest, given, words in (
+            (before.start_sha256, self._start_sha256(), "began with other weights"),
+            (before.choosing_sha256, now.choosing_sha256, "has a best state that was chosen on other data"),
+        ):
+            if digest is not None and given not in (None, digest):
+                raise CheckpointError(
+                    f"{self.out}: {words} (sha256 {digest[:12]}…); give the same again, or none"
+                )

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 
 from core.site import Metering
 from training.beside_pi import of_j
-from training.day_runs import Tally
 from training.evaluation.criteria import Answers, Criterion, criteria
 from training.evaluation.words import between, percent
 from training.far_ends import Trouble
 from training.resampling import Change, change_of, draws_of
-from training.standings import Field, Standing
-
-LATE_S = 2
-"""Seconds that every frame is late, and nobody told, where the challenger must not be worse."""
+from training.standings import LATE_S, Field, Standing
 
 
 @dataclass(frozen=True)
@@ -104,7 +100,5 @@ def j_change(field: Field, metering: Metering, before: str, after: str, delay_s:
     if heats != [field.heats[before][row] for row in at]:
         raise ValueError("the two did not live the same hours")
 
-    def taken(name: str) -> Tally:
-        return Tally(*(column[at] for column in field.tallies[name]))
-
-    return change_of(of_j(taken(after), taken(before)), draws_of(heats))
+    mine, other = (field.tallies[name].rows(at) for name in (after, before))
+    return change_of(of_j(mine, other), draws_of(heats))

@@ -47,6 +47,10 @@ class DynaSettings:
     lr: float = 1e-3
     model_first: int = 200
 
+    def starts(self, rows: int) -> int:
+        """Rollouts in a batch of so many rows."""
+        return int(rows * self.share) // self.horizon
+
 
 class Model(nn.Module):
     """One guess of what follows: features and reward of the next second."""
@@ -101,7 +105,7 @@ class Dyna(Companion):
             self.learn(learner.seen(batch), generator)
             if int(self.batches) <= self._settings.model_first:
                 return batch
-            starts = int(len(batch) * self._settings.share) // self._settings.horizon
+            starts = self._settings.starts(len(batch))
             rows = torch.arange(len(batch), device=batch.reward.device)
             imagined = self.imagined(learner, batch.take(rows[:starts]), generator)
             return joined([batch.take(rows[len(imagined) :]), imagined])

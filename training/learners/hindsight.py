@@ -5,7 +5,7 @@ with a goal that its own stretch came to later; what it is worth then is compute
 
 Self-consumption is no such task: its goal is always the same, no power over the meter, its reward says in
 every second by how many watts it was missed, and the policy's 30 inputs have no room for another goal.
-`sunkeep train` therefore has no option of it.
+`sunkeep train` therefore has no option of it, and nothing else of the training draws from it.
 """
 
 from collections.abc import Callable

@@ -144,7 +144,7 @@ def _run(training: _Training) -> Outcome:
                 training.note(figures)
                 shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
                 bar.update(task, completed=progress.step, figures=shown)
-            if training.judge is not None and _is_judged(plan, progress):
+            if training.judge is not None and is_judged(plan, progress):
                 _judge(training, training.judge)
             if plan.save_every and progress.step % plan.save_every == 0:
                 training.save(LAST_FILE)
@@ -184,7 +184,8 @@ def _is_due(every: int, plan: Plan, progress: Progress) -> bool:
     return progress.step == plan.steps or (every > 0 and progress.step % every == 0)
 
 
-def _is_judged(plan: Plan, progress: Progress) -> bool:
+def is_judged(plan: Plan, progress: Progress) -> bool:
+    """Whether a plan wants a judgement now."""
     return (
         plan.judge_every > 0
         and progress.step > plan.judge_after

@@ -6,7 +6,7 @@ graph together with the normalisation, so that raw features go in and watts come
 
 from abc import abstractmethod
 from math import inf, log, pi
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +34,21 @@ def trunk(inputs: int, hidden: int) -> nn.Sequential:
 class Normalize(nn.Module):
     """Raw observations to asinh of their standard score: small values stay linear, large ones stay apart.
 
-    Scores beyond +-`clip` count as `clip`.
+    Scores beyond +-`clip` count as `clip`. A state with another `clip` is another policy: loading it raises
+    ValueError. A state that says none has none.
     """
 
     mean: Tensor
     std: Tensor
+    clip: Tensor
 
     def __init__(self, scaling: Scaling, clip: float = inf) -> None:
         super().__init__()
         self._clip = clip
         self.register_buffer("mean", scaling.mean.clone())
         self.register_buffer("std", scaling.std.clone())
+        self.register_buffer("clip", torch.tensor(clip, dtype=torch.float64))
+        self.register_load_state_dict_pre_hook(Normalize._require_same_clip)  # type: ignore[no-untyped-call]
 
     def forward(self, observation: Tensor) -> Tensor:
         """[n, d] to [n, d]."""
@@ -56,6 +60,14 @@ class Normalize(nn.Module):
     def raw(self, features: Tensor) -> Tensor:
         """The observation of some features, [n, d] to [n, d]."""
         return torch.sinh(features) * self.std + self.mean
+
+    def _require_same_clip(self, state: dict[str, Any], prefix: str, *_about_loading: object) -> None:
+        found = float(state.setdefault(f"{prefix}clip", torch.tensor(inf, dtype=torch.float64)))
+        if found != self._clip:
+            had, wanted = (
+                f"--clip-observation {clip if clip < inf else 0:g}" for clip in (found, self._clip)
+            )
+            raise ValueError(f"its actor saw observations with {had}, not with {wanted}; give the same")
 
 
 class Scale(Protocol):

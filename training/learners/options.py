@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from training.learners.dyna import DynaSettings
+
 CRITICS = ("sac", "cql", "td3bc")
 GAUSSIAN = ("bc", *CRITICS, "iql", "ppo")
 ALL = (*GAUSSIAN, "iql-discrete")
@@ -71,13 +73,11 @@ class Options(BaseModel):
         fields = type(self).model_fields
         return {name: value for name, value in self if value != fields[name].default}
 
-    def check(self, learner: str, steps: int, *, is_judged: bool) -> None:
+    def check(self, learner: str, steps: int, batch: int, *, is_judged: bool) -> None:
         """Refuse what a learner does not take, and what does not go together. Raises OptionError."""
         chosen = self.chosen()
         for name in chosen:
-            if learner not in TAKEN_BY[name]:
-                takers = ", ".join(TAKEN_BY[name])
-                raise OptionError(f"{flag(name)} is of {takers}; {learner} does not take it")
+            require_taken(name, learner, TAKEN_BY[name])
         for first, second in ONE_OF:
             if first in chosen and second in chosen:
                 raise OptionError(f"give either {flag(first)} or {flag(second)}, not both")
@@ -88,6 +88,17 @@ class Options(BaseModel):
                 f"--reptile {self.reptile} needs whole inner loops: give --steps as a multiple of it, "
                 f"not {steps}"
             )
+        if self.dyna and DynaSettings(horizon=self.dyna).starts(batch) == 0:
+            raise OptionError(
+                f"--dyna {self.dyna} imagines nothing: half of a --batch of {batch} has no room for a "
+                f"rollout of {self.dyna} s; give a shorter one or a larger --batch"
+            )
+
+
+def require_taken(name: str, learner: str, takers: tuple[str, ...]) -> None:
+    """Raise OptionError where a learner is none of those that take an option."""
+    if learner not in takers:
+        raise OptionError(f"{flag(name)} is of {', '.join(takers)}; {learner} does not take it")
 
 
 def flag(name: str) -> str:

@@ -22,11 +22,11 @@ from rich.table import Table
 
 from daemon.refusals import InputError
 from plant.trace import TraceError
-from training.checkpoint import BEST_FILE, LAST_FILE
 from training.days import DaysError, data_sha256, find_days
 from training.learners.files import transitions_sha256
 from training.learners.transitions import TransitionsError
 from training.replay import Plan as ReplayPlan
+from training.sweep.outcome import Trial
 from training.sweep.space import Settings, SpaceError, as_given, draws, shown
 from training.sweep.study import LEARNERS, REPLAY, Study, settings_of
 from training.sweep.surroundings import AddressError, prepare, require_cluster
@@ -56,6 +56,21 @@ class Request:
     grace: int
     address: str | None
     short: bool
+
+    @property
+    def judgements(self) -> int:
+        """Of a trial that is not ended early."""
+        return SHORT["checks"] if self.short else self.checks
+
+    def check(self) -> None:
+        """Refuse what does not go together. Raises SpaceError."""
+        if (self.learner == REPLAY) != (self.data is None):
+            raise SpaceError("replay learns on --traces alone; every other learner needs --data")
+        if self.grace > self.judgements:
+            raise SpaceError(
+                f"--grace {self.grace}: a trial has no more than {self.judgements} judgements here; "
+                "give fewer, or more --checks"
+            )
 
     def study(self) -> Study:
         """What all trials share. Raises DaysError, TraceError, TransitionsError."""
@@ -114,8 +129,7 @@ def main(as_json: bool, **options: Any) -> None:
     """
     request = Request(**options | {"processors": options["processors"] or os.cpu_count() or 1})
     try:
-        if (request.learner == REPLAY) != (request.data is None):
-            raise SpaceError("replay learns on --traces alone; every other learner needs --data")
+        request.check()
         if request.address is not None:
             require_cluster(request.address)
         space = as_given(request.ranges, request.learner, settings_of(request.learner))
@@ -146,7 +160,7 @@ def _require_same(request: Request, settings: Sequence[Settings]) -> None:
     path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 
-def _swept(request: Request, study: Study, settings: Sequence[Settings]) -> list[Any]:
+def _swept(request: Request, study: Study, settings: Sequence[Settings]) -> list[Trial]:
     prepare(request.address)
     try:
         from training.sweep.cluster import Terms, sweep  # noqa: PLC0415 - an extra of its own
@@ -172,12 +186,12 @@ def _swept(request: Request, study: Study, settings: Sequence[Settings]) -> list
             raise click.ClickException(f"no Ray cluster at {request.address}: {error}") from None
 
 
-def _facts(trial: Any) -> dict[str, Any]:
+def _facts(trial: Trial) -> dict[str, Any]:
     known = {"j_w": trial.j_w if isfinite(trial.j_w) else None}
     return asdict(trial) | known | {"weights": None if trial.weights is None else str(trial.weights)}
 
 
-def _show(request: Request, trials: Sequence[Any], console: Console) -> None:
+def _show(request: Request, trials: Sequence[Trial], console: Console) -> None:
     table = Table(
         "trial", "settings", "judgements", "best J in W", "", title=f"{request.learner} on the val days"
     )
@@ -188,8 +202,7 @@ def _show(request: Request, trials: Sequence[Any], console: Console) -> None:
     console.print(table)
     best = trials[0]
     if best.weights is not None:
-        weights = best.weights / (BEST_FILE if request.learner == REPLAY else LAST_FILE)
-        console.print(f"Weights of trial {best.number}: {weights}", soft_wrap=True)
+        console.print(f"Weights of trial {best.number}: {best.weights}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import inf, isfinite
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -20,6 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 import training
+from training.sweep.outcome import Trial, least_w, ranked, trial_of
 from training.sweep.space import Settings
 from training.sweep.study import Study, live
 from training.sweep.surroundings import in_a_sentence
@@ -28,7 +28,7 @@ PACKAGES = ("core", "safety", "models", "drivers", "plant", "daemon", "training"
 """Of the source; what these need must be installed on every node, as in the extra `train`."""
 NAME = "ray"
 """Folder of Ray's own records in the sweep's folder."""
-METRIC, TIME, TRIAL = "j_w", "check", "trial"
+METRIC, TIME, TRIAL, LEAST = "j_w", "check", "trial", "best_w"
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,6 @@ class Terms:
     address: str | None = None
     grace: int = 1
     reduction: float = 3.0
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What became of one. `j_w` is the least of its judgements; NaN where there was none."""
-
-    number: int
-    settings: Settings
-    checks: int
-    j_w: float
-    is_whole: bool
-    error: str
-    weights: Path | None
 
 
 Told = Callable[[int, int, float], None]
@@ -80,18 +67,14 @@ class _Ear(tune.Callback):  # type: ignore[misc]  # Ray is not looked into
 def trainable(config: Mapping[str, Any], study: Study) -> None:
     """One trial where Ray put it; it goes on from Ray's copy of its checkpoint, if there is one."""
     with tempfile.TemporaryDirectory() as place:
-        out, best_w = Path(place), inf
+        out = Path(place)
         before = tune.get_checkpoint()
         if before is not None:
             with before.as_directory() as kept:
                 copytree(kept, out, dirs_exist_ok=True)
-            best_w = float((out / METRIC).read_text())
 
         def tell(check: int, j_w: float) -> None:
-            nonlocal best_w
-            best_w = min(best_w, j_w)
-            (out / METRIC).write_text(repr(best_w))
-            metrics = {TIME: check, METRIC: j_w, "best_w": best_w}
+            metrics = {TIME: check, METRIC: j_w, LEAST: least_w(out, j_w)}
             tune.report(metrics, checkpoint=tune.Checkpoint.from_directory(str(out)))
 
         live(study, config[TRIAL]["settings"], out, tell)
@@ -152,19 +135,17 @@ def sweep(study: Study, settings: Sequence[Settings], out: Path, terms: Terms, t
                     checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
                 ),
             )
-        found = [_trial(result, study) for result in tuner.fit()]
-    return sorted(found, key=lambda trial: trial.j_w if isfinite(trial.j_w) else inf)
+        return ranked(_trial(result, study) for result in tuner.fit())
 
 
 def _trial(result: Any, study: Study) -> Trial:
     metrics = result.metrics or {}
-    checks = int(metrics.get(TIME, 0))
-    return Trial(
+    return trial_of(
         result.config[TRIAL]["number"],
         result.config[TRIAL]["settings"],
-        checks,
-        float(metrics.get("best_w", "nan")),
-        checks == study.checks,
+        int(metrics.get(TIME, 0)),
+        study.checks,
+        float(metrics.get(LEAST, "nan")),
         "" if result.error is None else str(result.error).strip().splitlines()[-1],
         None if result.checkpoint is None else Path(result.checkpoint.path),
     )

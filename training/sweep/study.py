@@ -4,7 +4,7 @@ Nothing here knows Ray. A trial tells every judgement, writes its checkpoint bef
 a checkpoint that it finds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from pathlib import Path
@@ -16,36 +16,21 @@ from training.checkpoint import LAST_FILE, Progress, steps_done
 from training.course import Course
 from training.course import train as run_course
 from training.days import find_days
-from training.learners.clone import Clone, CloneSettings
 from training.learners.files import read_transitions
-from training.learners.iql import Iql, IqlSettings
 from training.learners.judging import judge_on
-from training.learners.learner import ActorLearner, Space
+from training.learners.learner import Space
 from training.learners.loop import Plan, TrainingDiverged, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Residual
-from training.learners.sac import Sac, SacSettings
+from training.learners.offline import BATCH, SPAN_W, USUAL, offline_learner
 from training.learners.scaling import phase_scaling
-from training.learners.td3bc import Td3Bc, Td3BcSettings
 from training.learners.transitions import Sampler, Transitions
 from training.replay import Plan as ReplayPlan
-from training.sweep.space import Settings
+from training.sweep.space import SPACES, Settings
 from training.windows import Sunshine, read_days
 
 REPLAY = "replay"
-GAMMA, SPAN_W, BATCH = 0.93, 1000.0, 256
-"""As `sunkeep train` has them by default."""
-OFFLINE: Mapping[str, tuple[type[ActorLearner[Transitions]], Any]] = {
-    "bc": (Clone, CloneSettings()),
-    "td3bc": (
-        Td3Bc,
-        Td3BcSettings(gamma=GAMMA, value_weight=0.25, is_relative=True, noise=0.05, noise_max=0.1),
-    ),
-    "iql": (Iql, IqlSettings(gamma=GAMMA, sharpness=1.0)),
-    "cql": (Sac, SacSettings(gamma=GAMMA, cql_weight=1.0, entropy_start=0.02)),
-}
-"""The learners from transitions, with the settings that `sunkeep train` gives them."""
-LEARNERS = (REPLAY, *OFFLINE)
+LEARNERS = tuple(SPACES)
 
 Tell = Callable[[int, float], None]
 """Is told every judgement: its number from 1, and J in W on the days that choose."""
@@ -95,11 +80,14 @@ class Study:
 
 def settings_of(learner: str) -> type[Any]:
     """The dataclass that holds a learner's settings."""
-    return ReplayPlan if learner == REPLAY else type(OFFLINE[learner][1])
+    return ReplayPlan if learner == REPLAY else type(USUAL[learner])
 
 
 def live(study: Study, settings: Settings, out: Path, tell: Tell) -> None:
-    """Train one trial to its end, or until `tell` raises. A figure that is no number ends it as the worst."""
+    """Train one trial to its end, or until `tell` raises. A figure that is no number ends it as the worst.
+
+    The state of the least judgement is in `out`'s `BEST_FILE`, the last one in `LAST_FILE`.
+    """
     torch.set_num_threads(1)
     try:
         (_live_replay if study.learner == REPLAY else _live_offline)(study, settings, out, tell)
@@ -121,8 +109,10 @@ def _live_replay(study: Study, settings: Settings, out: Path, tell: Tell) -> Non
     first = steps_done(out / LAST_FILE)
 
     def told(progress: Progress, j_w: float) -> None:
+        if not isfinite(j_w):
+            raise TrainingDiverged(f"update {progress.step}: J is not finite")
         if progress.step > first:
-            tell(progress.step // every, j_w if isfinite(j_w) else inf)
+            tell(progress.step // every, j_w)
 
     run_course(study.teaching, study.choosing, out, course, plan, told=told)
 
@@ -131,16 +121,19 @@ def _live_offline(study: Study, settings: Settings, out: Path, tell: Tell) -> No
     assert study.table is not None
     cpu = torch.device("cpu")
     generator = seeded(study.seed, cpu)
-    kind, usual = OFFLINE[study.learner]
-    make: Any = kind
     space = Space(phase_scaling(study.table.observation), 3, Residual(SPAN_W))
-    learner: ActorLearner[Transitions] = make(space, replace(usual, **settings))
+    tuned: Any = settings
+    learner = offline_learner(study.learner, space, replace(USUAL[study.learner], **tuned))
     source = Sampler(study.table, BATCH, exchange=True)
-    judge = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
+    ask = judge_on(study.choosing, learner.deployed, cpu, study.windows, study.window_s)
+    found_w: list[float] = []
+
+    def judge() -> float:
+        found_w.append(ask())
+        return found_w[-1]
+
     first = steps_done(out / LAST_FILE)
     for check in range(first // study.every, study.checks):
-        is_begun = (out / LAST_FILE).exists()
-        run_loop(learner, source, Plan((check + 1) * study.every), generator, out, None, is_begun)
-        learner.eval()
-        j_w = judge()
-        tell(check + 1, j_w if isfinite(j_w) else inf)
+        is_begun, plan = (out / LAST_FILE).exists(), Plan((check + 1) * study.every, judge_every=study.every)
+        run_loop(learner, source, plan, generator, out, judge, is_begun)
+        tell(check + 1, found_w[-1])

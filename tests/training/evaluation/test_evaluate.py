@@ -46,7 +46,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[judgement.Judgement]
     """Minutes in the place of hours, and few conditions; gives what was judged."""
     for module in (contest, judgement, gap):
         monkeypatch.setattr(module, "lit_hours", lambda day: (FROM_S, FROM_S + 3600))
-    monkeypatch.setattr(contest, "rows_of", lambda heats: rows_of(heats, 60))
+    monkeypatch.setattr(contest, "rows_of", lambda heats, _seconds: rows_of(heats, 60))
     monkeypatch.setattr(judgement, "HOUR_S", 60)
     monkeypatch.setattr(judgement, "TROUBLES", (Trouble.NONE, Trouble.MISSING_SLAVE))
     monkeypatch.setattr(gap, "WINDOW_S", 30)

@@ -1,5 +1,6 @@
 """The options as `sunkeep train` takes them: who refuses what, what a run remembers, what is exported."""
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,15 +11,20 @@ from models.bundle import load_bundle
 from tests.training.learners.test_on_sites import find
 from tests.training.learners.toys import bandit, plain_space
 from tests.training.test_export_command import facts, write_rows
-from training.checkpoint import LAST_FILE, read_tensors
-from training.commands.train import LEARNERS, train
+from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_tensors, write_tensors
+from training.commands.train import CHOICES, LEARNERS, train
+from training.days import data_sha256, find_days
+from training.entrants import ENTRANTS
 from training.learners.clipping import with_clipped_rewards
 from training.learners.composed import from_transitions
-from training.learners.options import TAKEN_BY, OptionError, Options
+from training.learners.dyna import DynaSettings
+from training.learners.files import transitions_sha256
+from training.learners.loop import Plan, is_judged
+from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
 from training.learners.ppo import Rollout
 from training.learners.sac import Sac
 from training.learners.transitions import Sampler, TransitionsError
-from training.trained import read_record
+from training.trained import RECORD_FILE, read_record
 
 CHANGED = Options(
     actor="attention",
@@ -37,11 +43,14 @@ CHANGED = Options(
 )
 
 
+BATCH = 16
+
+
 def taught(folder: Path, *words: str, learner: str = "td3bc", steps: int = 4) -> Result:
     data = folder / "rows.parquet"
     if not data.exists():
         write_rows(data, 1)
-    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", "16"]
+    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", str(BATCH)]
     return CliRunner().invoke(train, [*command, "--steps", str(steps), *words])
 
 
@@ -56,10 +65,10 @@ def test_who_does_not_take_an_option_says_who_does(name: str) -> None:
     alone = Options(**{name: getattr(CHANGED, name)})
     for learner in LEARNERS:
         if learner in TAKEN_BY[name]:
-            alone.check(learner, 10, is_judged=True)
+            alone.check(learner, 10, BATCH, is_judged=True)
         else:
             with pytest.raises(OptionError, match=f"is of {', '.join(TAKEN_BY[name])}; {learner} does not"):
-                alone.check(learner, 10, is_judged=True)
+                alone.check(learner, 10, BATCH, is_judged=True)
 
 
 @pytest.mark.parametrize(
@@ -69,11 +78,17 @@ def test_who_does_not_take_an_option_says_who_does(name: str) -> None:
         (Options(curriculum=0.5, reptile=5), "ppo", "either --curriculum or --reptile"),
         (Options(plateau=2), "ppo", "give --choose-on"),
         (Options(reptile=4), "ppo", "--steps as a multiple"),
+        (Options(dyna=9), "cql", "--dyna 9 imagines nothing: half of a --batch of 16"),
     ],
 )
 def test_what_does_not_go_together_is_refused(options: Options, learner: str, words: str) -> None:
     with pytest.raises(OptionError, match=words):
-        options.check(learner, 10, is_judged=False)
+        options.check(learner, 10, BATCH, is_judged=False)
+
+
+def test_the_longest_rollout_that_fits_is_imagined() -> None:
+    Options(dyna=BATCH // 2).check("cql", 10, BATCH, is_judged=False)
+    assert DynaSettings(horizon=BATCH // 2).starts(BATCH) == 1
 
 
 def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
@@ -81,6 +96,24 @@ def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
     assert told.exit_code == 1
     assert "--kl-max is of ppo; td3bc does not take it" in told.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("learner", sorted({*LEARNERS} - {*CRITICS}))
+def test_who_has_no_actor_that_waits_says_so(learner: str, tmp_path: Path) -> None:
+    told = taught(tmp_path, "--critic-first", "2", learner=learner)
+    assert told.exit_code == 1
+    assert f"--critic-first is of sac, cql, td3bc; {learner} does not take it" in told.output
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("name", "states"), [("td3bc", 4), ("cql", 3), ("sac", 4), ("iql", 5), ("ppo", 5)])
+def test_the_comparison_chooses_among_as_many_states_as_its_page_says(name: str, states: int) -> None:
+    (entrant,) = (entrant for entrant in ENTRANTS if entrant.name == name)
+    words = entrant.options
+    first = int(words[words.index("--critic-first") + 1]) if "--critic-first" in words else 0
+    every = entrant.updates // CHOICES
+    plan = Plan(entrant.updates, judge_every=every, judge_after=first)
+    assert sum(is_judged(plan, Progress(step=step)) for step in range(1, plan.steps + 1)) == states
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1"])
@@ -128,6 +161,105 @@ def test_a_run_remembers_its_options_and_goes_on_only_with_them(tmp_path: Path) 
         assert "was trained with --prioritized 0.6; give the same again" in refused.output
     more = taught(tmp_path, "--resume", "--prioritized", "0.6", steps=6)
     assert more.exit_code == 0, more.output
+
+
+@pytest.mark.parametrize(
+    ("words", "had"),
+    [
+        (["--learner", "iql"], "--learner td3bc"),
+        (["--seed", "1"], "--seed 0"),
+        (["--metering", "per_phase"], "--metering net"),
+        (["--action", "applied"], "--action acted"),
+        (["--span-w", "500"], "--span-w 1000"),
+    ],
+)
+def test_a_run_goes_on_only_as_what_its_record_says(words: list[str], had: str, tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    record = (tmp_path / "out" / "run" / RECORD_FILE).read_bytes()
+    refused = taught(tmp_path, "--resume", *words, steps=6)
+    assert refused.exit_code == 1
+    assert f"was trained with {had}; give it again" in refused.output
+    assert (tmp_path / "out" / "run" / RECORD_FILE).read_bytes() == record
+
+
+def test_a_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    record = (tmp_path / "out" / "run" / RECORD_FILE).read_bytes()
+    write_rows(tmp_path / "rows.parquet", 2)
+    refused = taught(tmp_path, "--resume", steps=6)
+    assert refused.exit_code == 1
+    assert "was trained on other data" in refused.output
+    assert (tmp_path / "out" / "run" / RECORD_FILE).read_bytes() == record
+
+
+def test_the_bound_of_observations_goes_with_the_weights(tmp_path: Path) -> None:
+    assert taught(tmp_path, "--clip-observation", "0.7").exit_code == 0
+    run = tmp_path / "out" / "run"
+    made = load_bundle(tmp_path / "out" / "bundle").manifest.files["policy.onnx"]
+    said = (run / RECORD_FILE).read_text()
+    assert said.count('"clip_observation": 0.7') == 1
+    (run / RECORD_FILE).write_text(said.replace('"clip_observation": 0.7', '"clip_observation": 2.0'))
+    facts(tmp_path / "out", "--checkpoint", "last", "--out", tmp_path / "again")
+    assert load_bundle(tmp_path / "again").manifest.files["policy.onnx"] == made
+
+    sentence = "its actor saw observations with --clip-observation 0.7, not with --clip-observation"
+    resumed = taught(tmp_path, "--resume", "--clip-observation", "2", steps=6)
+    assert resumed.exit_code == 1
+    assert f"{sentence} 2; give the same" in " ".join(resumed.output.split())
+    for words, exit_code in ((["--clip-observation", "0.7"], 0), ([], 1)):
+        begun = taught(tmp_path, "--start-from", str(run / LAST_FILE), "--out", str(tmp_path / "o"), *words)
+        assert begun.exit_code == exit_code, begun.output
+    assert f"{sentence} 0; give the same" in " ".join(begun.output.split())
+
+
+def test_weights_from_before_the_bound_was_kept_have_none(tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    last = tmp_path / "out" / "run" / LAST_FILE
+    tensors, header = read_tensors(last)
+    del tensors["learner/normalize.clip"]
+    write_tensors(last, tensors, header)
+    assert taught(tmp_path, "--resume", steps=6).exit_code == 0
+    write_tensors(last, tensors, header)
+    begin = ("--start-from", str(last), "--out", str(tmp_path / "other"))
+    assert taught(tmp_path, *begin).exit_code == 0
+    assert "with --clip-observation 0, not" in taught(tmp_path, *begin, "--clip-observation", "2").output
+
+
+def test_a_record_says_what_chose_and_what_it_began_with(tmp_path: Path) -> None:
+    write_rows(tmp_path / "val.parquet", 2)
+    assert taught(tmp_path, "--val", str(tmp_path / "val.parquet"), learner="bc", steps=20).exit_code == 0
+    clone = tmp_path / "out" / "run"
+    record = read_record(clone)
+    assert record is not None
+    assert record.choosing_sha256 == transitions_sha256(tmp_path / "val.parquet")
+    assert record.start_sha256 is None
+
+    find(tmp_path)
+    begin = ["--out", str(tmp_path / "o"), "--start-from", str(clone / BEST_FILE)]
+    assert taught(tmp_path, *begin, "--choose-on", str(tmp_path)).exit_code == 0
+    record = read_record(tmp_path / "o" / "run")
+    assert record is not None
+    assert record.start_sha256 == sha256((clone / BEST_FILE).read_bytes()).hexdigest()
+    assert record.choosing_sha256 == data_sha256(find_days(tmp_path, "val"))
+    assert str(tmp_path / "out") not in (tmp_path / "o" / "run" / RECORD_FILE).read_text()
+
+    for words in ([], begin):
+        assert taught(tmp_path, "--out", str(tmp_path / "o"), "--resume", *words, steps=6).exit_code == 0
+        assert read_record(tmp_path / "o" / "run") == record
+    other = ["--out", str(tmp_path / "o"), "--start-from", str(clone / LAST_FILE), "--resume"]
+    refused = taught(tmp_path, *other, steps=8)
+    assert refused.exit_code == 1
+    assert "began with other weights" in refused.output
+
+
+def test_a_run_goes_on_being_chosen_by_what_chose_it(tmp_path: Path) -> None:
+    val = tmp_path / "val.parquet"
+    write_rows(val, 2)
+    assert taught(tmp_path, "--val", str(val), learner="bc", steps=20).exit_code == 0
+    write_rows(val, 3)
+    refused = taught(tmp_path, "--val", str(val), "--resume", learner="bc", steps=40)
+    assert refused.exit_code == 1
+    assert "has a best state that was chosen on other data" in refused.output
 
 
 def test_ppo_takes_its_own(tmp_path: Path) -> None:

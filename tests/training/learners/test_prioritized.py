@@ -1,5 +1,6 @@
 """Priorities: rows come as often as they should, weights undo it, and a rare lesson is learnt sooner."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ def test_a_row_without_weight_teaches_the_critics_nothing() -> None:
         learner.update(Transitions(data.observation, *columns, weight=weight), generator)
         taught.append(torch.cat([p.detach().flatten() for p in learner.critic.parameters()]))
     assert torch.equal(*taught)
+
+
+def test_conservatism_takes_rows_as_they_are_drawn() -> None:
+    data = replace(bandit(40), weight=torch.zeros(40))
+    for weight, is_moved in ((0.0, False), (1.0, True)):
+        generator, learner = seeded(0, CPU), Sac(plain_space(1, 8), SacSettings(cql_weight=weight))
+        before = [p.detach().clone() for p in learner.critic.parameters()]
+        learner.update(data, generator)
+        assert is_moved != all(map(torch.equal, before, learner.critic.parameters()))
 
 
 def rare(count: int = 4000) -> Transitions:
