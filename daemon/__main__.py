@@ -17,7 +17,7 @@ COMMANDS = {
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
     "calibrate": "Fit the anomaly detector to the site's own journals.",
-    "model": "Look after policy bundles: verify, install, list, activate, rollback.",
+    "model": "Look after policy bundles: verify, sign, install, list, activate, rollback.",
     "meter": "Look after the meter: profiles, probe, read.",
     "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
 }

@@ -16,7 +16,7 @@ from daemon.calibration_file import (
     require_site,
 )
 from daemon.model_store import ModelStore
-from daemon.sections import INSTALLED
+from daemon.sections import INSTALLED, PolicySection
 from daemon.settings import Settings
 from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES, FeatureObserver
@@ -156,15 +156,24 @@ def bundle_directory(name: str) -> Path:
 
 
 def configured_bundle(settings: Settings) -> Bundle:
-    """The bundle that a configuration names, verified.
+    """The bundle that a configuration names, verified, and signed where it trusts certain keys only.
 
     Raises:
         BundleError: it must not be used, or nothing is active where the active one is asked for.
     """
     if settings.policy.bundle != INSTALLED:
-        return load_bundle(bundle_directory(settings.policy.bundle))
-    store = ModelStore(settings.state.directory)
+        return named_bundle(settings.policy)
+    store = ModelStore(settings.state.directory, settings.policy.trusted_keys)
     return store.load(store.active.load().active)
+
+
+def named_bundle(policy: PolicySection) -> Bundle:
+    """The bundle that is configured by its name or its folder, verified as `configured_bundle` does.
+
+    Raises:
+        BundleError: it must not be used.
+    """
+    return load_bundle(bundle_directory(policy.bundle), trusted_keys=policy.trusted_keys)
 
 
 def known_directories(settings: Settings, first: str) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from daemon.settings import Settings, SettingsError, load_settings, read_site_ke
 from drivers.errors import ConfigError
 from drivers.profile import load_profile
 from models.bundle import BundleError, require_fit
+from models.public_key import fingerprint
 
 RESERVE_MB = 100
 """Left free beside a full journal."""
@@ -103,7 +104,8 @@ def _serial_port(name: str) -> str:
 def _bundle(settings: Settings) -> str:
     bundle = configured_bundle(settings)
     require_fit(bundle.manifest, settings.core_site())
-    return f"{bundle.manifest.name} {bundle.manifest.bundle_version}, golden vectors hold"
+    signed = f", signed by {fingerprint(bundle.signed_by)}" if bundle.signed_by else ""
+    return f"{bundle.manifest.name} {bundle.manifest.bundle_version}, golden vectors hold{signed}"
 
 
 def _calibration(settings: Settings) -> str:

@@ -164,6 +164,11 @@ class Figures:
         self.about = replace(self.about, policy_name=name)
         self.note(self._at_s(), f"policy {name} took over")
 
+    def policy_withdrawn(self) -> None:
+        """The policy in force is not trusted any more: the fallback acts."""
+        name, self.about = self.about.policy_name, replace(self.about, policy_name="")
+        self.note(self._at_s(), f"policy {name} withdrawn")
+
     def policy_accepted(self) -> None:
         """What is configured or activated is in force, or will be from the next tick on."""
         self.about = replace(self.about, policy_problem="")

@@ -3,34 +3,38 @@
 A tick without a policy lies between the old one and the new one. To the supervisor that is a policy that gave
 no answer, so the fallback takes over and the new policy has to propose cleanly for as long as after any fault
 (`safety.supervisor.CLEAN_PROPOSALS`) before it acts. A bundle that must not be used changes nothing.
+
+One exception: a policy in force that no trusted key has signed goes when a changed configuration asks for a
+signature, as it would with a restart. The fallback acts then.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from daemon.assembly import AnyMemory, AnyParts, Assembled, bundle_directory, with_policy
+from daemon.assembly import AnyMemory, AnyParts, Assembled, named_bundle, with_policy
 from daemon.figures import Figures
 from daemon.model_store import ModelStore
 from daemon.records import PolicyChange, Record
-from daemon.sections import INSTALLED
+from daemon.sections import INSTALLED, PolicySection
 from daemon.settings import Settings
-from models.bundle import Bundle, BundleError, load_bundle, require_fit
+from models.bundle import Bundle, BundleError, is_trusted, require_fit
 
 LOOK_EVERY_S = 1.0
 TICKS_TO_WAIT = 3
 
-Wish: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
-"""What the configuration names, and the stamp of the store when that decides."""
+Wish: TypeAlias = tuple[PolicySection, tuple[tuple[int, int], ...]]
+"""What the configuration asks for, and the stamp of the store when that decides."""
 
 
-def wish(settings: Settings, configured: str | None = None) -> Wish:
+def wish(settings: Settings, policy: PolicySection | None = None) -> Wish:
     """What is wanted now: cheap, and different once anything was configured or activated."""
-    name = settings.policy.bundle if configured is None else configured
-    return name, ModelStore(settings.state.directory).active.stamp() if name == INSTALLED else ()
+    policy = policy or settings.policy
+    stored = policy.bundle == INSTALLED
+    return policy, ModelStore(settings.state.directory).active.stamp() if stored else ()
 
 
 @dataclass(slots=True)
@@ -48,13 +52,14 @@ class HotSwap:
     record: Callable[[Record], None]
     tried: Wish
     adopted: Callable[[Assembled], None] = lambda _assembled: None
-    configured: str = field(init=False)
+    configured: PolicySection = field(init=False)
     _waiting: Bundle | None = None
+    _distrusted: bool = False
     _withdrawn_tick: int = -1
     _lived: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
-        self.configured = self.settings.policy.bundle
+        self.configured = self.settings.policy
 
     def policy_latency_s(self) -> float:
         """How long the policy in force took for its last answer."""
@@ -62,17 +67,18 @@ class HotSwap:
 
     def configure(self, settings: Settings) -> None:
         """The configuration was loaded again: from the next look on it says what is wanted."""
-        self.configured = settings.policy.bundle
+        self.configured = settings.policy
 
     def describe(self) -> dict[str, Any]:
         """What is in force, for operators, and whether everything wanted was looked at: plain values."""
         bundle = self.assembled.bundle
+        is_still = self._waiting is None and not self._distrusted
         return {
-            "configured": self.configured,
+            "configured": self.configured.bundle,
             "policy": policy_name(bundle),
             "sha256": "" if bundle is None else bundle.sha256,
             "problem": self.figures.about.policy_problem,
-            "is_settled": self._waiting is None and wish(self.settings, self.configured) == self.tried,
+            "is_settled": is_still and wish(self.settings, self.configured) == self.tried,
         }
 
     def between_ticks(self, tick: int, memory: AnyMemory) -> tuple[AnyParts, AnyMemory] | None:
@@ -82,11 +88,18 @@ class HotSwap:
             tick: number of the tick that comes; a tick that failed comes again.
             memory: what the tick before left.
         """
-        if self._waiting is None or tick == self._withdrawn_tick:
+        if tick == self._withdrawn_tick:
             return None
-        if self.assembled.bundle is not None:
-            self._withdrawn_tick = tick
+        if self._distrusted:
+            self.tell(
+                "policy_withdrawn", policy=policy_name(self.assembled.bundle), reason="no trusted signature"
+            )
+            self.figures.policy_withdrawn()
+        if self.assembled.bundle is not None and (self._waiting is not None or self._distrusted):
+            self._withdrawn_tick, self._distrusted = tick, False
             return self._change(memory, None)
+        if self._waiting is None:
+            return None
         bundle, self._waiting = self._waiting, None
         parts, memory = self._change(memory, bundle)
         self.figures.policy_swapped(policy_name(bundle))
@@ -112,9 +125,11 @@ class HotSwap:
         except Exception as error:  # noqa: BLE001 - whatever a bundle does, control goes on
             self._refuse(f"{type(error).__name__}: {error}")
         else:
+            if bundle is not None:
+                self._accept(bundle)
+            self._judge_trust()
             if bundle is None:
                 return
-            self._accept(bundle)
         self.tried = wanted
 
     def tick_lived(self) -> None:
@@ -127,32 +142,47 @@ class HotSwap:
         with suppress(TimeoutError):  # while ticks fail, a new policy is no less welcome
             await asyncio.wait_for(self._lived.wait(), TICKS_TO_WAIT * self.settings.site.period_s)
 
-    def _load(self, configured: str) -> Bundle | None:
+    def _load(self, policy: PolicySection) -> Bundle | None:
         """What is wanted, verified; None while another process is changing that. In a thread of its own.
 
         Raises:
             BundleError: it must not be used.
         """
-        if configured == INSTALLED:
-            store = ModelStore(self.settings.state.directory)
+        if policy.bundle == INSTALLED:
+            store = ModelStore(self.settings.state.directory, policy.trusted_keys)
             choice = store.steady_choice()
             if choice is None:
                 return None
             bundle = store.load(choice.active)
         else:
-            bundle = load_bundle(bundle_directory(configured))
+            bundle = named_bundle(policy)
         require_fit(bundle.manifest, self.assembled.parts.site)
         return bundle
 
     def _accept(self, bundle: Bundle) -> None:
         now = self.assembled.bundle
-        self._waiting = None if now is not None and now.sha256 == bundle.sha256 else bundle
+        if (
+            now is not None and now.sha256 == bundle.sha256
+        ):  # the same bytes, signed since or from another place
+            kept = replace(now, directory=bundle.directory, signed_by=bundle.signed_by)
+            self._waiting, self.assembled = None, replace(self.assembled, bundle=kept)
+        else:
+            self._waiting = bundle
         self.figures.policy_accepted()
 
     def _refuse(self, reason: str) -> None:
-        kept = policy_name(self.assembled.bundle or self._waiting) or "the fallback"
+        self._judge_trust()
+        in_force = None if self._distrusted else self.assembled.bundle
+        kept = policy_name(in_force or self._waiting) or "the fallback"
         self.figures.policy_refused(reason)
-        self.tell("policy_swap_refused", wanted=self.configured, reason=reason, kept=kept)
+        self.tell("policy_swap_refused", wanted=self.configured.bundle, reason=reason, kept=kept)
+
+    def _judge_trust(self) -> None:
+        """What is in force or waits was loaded under keys that may not be trusted any more."""
+        keys, now = self.configured.trusted_keys, self.assembled.bundle
+        self._distrusted = now is not None and not is_trusted(now, keys)
+        if self._waiting is not None and not is_trusted(self._waiting, keys):
+            self._waiting = None
 
     def _change(self, memory: AnyMemory, bundle: Bundle | None) -> tuple[AnyParts, AnyMemory]:
         self.assembled, memory = with_policy(self.assembled, memory, bundle)

@@ -12,32 +12,35 @@ from pathlib import Path
 from core.site import Site
 from daemon.active_bundle import AS_DAEMON, INSTALLED_REFERENCE, Active, ActiveFile, Choice
 from daemon.sections import STORE_FOLDER
+from daemon.signing import INCOMING, write_signature
 from daemon.statefile import sync_directory
 from models.bundle import (
     SHIPPED,
     Bundle,
     BundleError,
+    TrustedKeys,
     builtin_bundle,
     bundle_of,
     load_bundle,
     read_files,
     read_manifest,
+    read_signer,
     require_fit,
 )
 from models.manifest import MANIFEST_FILE, Manifest
-
-_INCOMING = ".incoming-"
+from models.signature import SIGNATURE_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """One bundle of the store. Without a manifest, `problem` says why."""
+    """One bundle of the store. Without a manifest, `problem` says why. `signed_by` is a key, or empty."""
 
     reference: str
     directory: Path
     manifest: Manifest | None
     sha256: str
     problem: str = ""
+    signed_by: str = ""
 
     @property
     def order(self) -> tuple[str, int]:
@@ -49,13 +52,15 @@ class Installed:
 class ModelStore:
     """The bundles of one state directory. Several processes may use it at once.
 
-    Every method raises BundleError, with what to do.
+    With `trusted_keys` only what one of them signed is installed, activated or loaded; what is there already
+    is still listed. Every method raises BundleError, with what to do.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, trusted_keys: TrustedKeys = ()) -> None:
         self.directory = state / STORE_FOLDER
         self.active = ActiveFile(self.directory)
         self._state = state
+        self._trusted_keys = trusted_keys
 
     def installed(self) -> list[Installed]:
         """Every bundle by name and version; what is still being copied is not among them."""
@@ -103,10 +108,11 @@ class ModelStore:
         step, when it is on the disk.
 
         Returns:
-            The installed bundle, and whether it is new: the same one again changes nothing.
+            The installed bundle, and whether it is new: the same one again changes nothing but its signature,
+            which takes the place of the one there.
         """
         contents = read_files(folder)
-        bundle = bundle_of(folder, contents)
+        bundle = bundle_of(folder, contents, trusted_keys=self._trusted_keys)
         require_fit(bundle.manifest, site)
         reference = f"{bundle.manifest.name}@{bundle.manifest.bundle_version}"
         if not INSTALLED_REFERENCE.fullmatch(reference):
@@ -118,10 +124,13 @@ class ModelStore:
             is_new = not self._is_there(reference, bundle)
             if is_new:
                 self._require_newer(bundle.manifest)
-                try:
+            try:
+                if is_new:
                     self._copy(contents, self.directory / reference)
-                except OSError as error:
-                    raise self._unwritable(error) from None
+                elif bundle.signed_by:
+                    write_signature(self.directory / reference, contents[SIGNATURE_FILE])
+            except OSError as error:
+                raise self._unwritable(error) from None
         return self._installed(reference), is_new
 
     def activate(self, wanted: str, site: Site) -> tuple[Active, bool]:
@@ -146,6 +155,7 @@ class ModelStore:
                 self._save(Choice(active=active))
                 return active, True
             if choice.active == active:
+                self._save(choice)  # a daemon that refused it looks again: it may have been mended or signed
                 return active, False
             self._save(choice.then(active))
             return active, True
@@ -166,7 +176,7 @@ class ModelStore:
 
     def _load(self, reference: str) -> Bundle:
         try:
-            return load_bundle(self.place(reference))
+            return load_bundle(self.place(reference), trusted_keys=self._trusted_keys)
         except BundleError as error:
             raise BundleError(f"{reference} must not be used: {error.reason}", error.remedy) from None
 
@@ -185,12 +195,14 @@ class ModelStore:
         raise BundleError(f"{folder} is not installed.", f"Install it first: sunkeep model install {folder}.")
 
     def _is_there(self, reference: str, bundle: Bundle) -> bool:
-        """Whether this very bundle is installed already."""
+        """Whether this very bundle is installed already, signed or not."""
         directory = self.directory / reference
         if not directory.exists():
             return False
         try:
-            same = load_bundle(directory).sha256 == bundle.sha256
+            contents = read_files(directory)
+            contents.pop(SIGNATURE_FILE, None)
+            same = bundle_of(directory, contents).sha256 == bundle.sha256
         except BundleError as error:
             raise BundleError(
                 f"{reference} is installed already, but damaged: {error.reason}",
@@ -211,9 +223,9 @@ class ModelStore:
             )
 
     def _copy(self, contents: dict[str, bytes], target: Path) -> None:
-        for left_over in self.directory.glob(_INCOMING + "*"):  # of an installation that was killed
+        for left_over in self.directory.glob(INCOMING + "*"):  # of an installation that was killed
             shutil.rmtree(left_over)
-        incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=self.directory))
+        incoming = Path(tempfile.mkdtemp(prefix=INCOMING, dir=self.directory))
         try:
             for name, content in contents.items():
                 descriptor = os.open(incoming / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
@@ -261,9 +273,10 @@ class ModelStore:
         directory = self.directory / reference
         try:
             manifest, sha256 = read_manifest(directory)
+            signed_by = read_signer(directory)
         except BundleError as error:
             return Installed(reference, directory, None, "", error.reason)
-        return Installed(reference, directory, manifest, sha256)
+        return Installed(reference, directory, manifest, sha256, signed_by=signed_by)
 
     def _unwritable(self, error: OSError) -> BundleError:
         return BundleError(

@@ -108,7 +108,7 @@ def _other(error: ErrorDetails, got: str) -> tuple[str, str]:
     kind, message = error["type"], error["msg"]
     if kind == "finite_number":
         return f"{got} is not a finite number", "Write a finite number"
-    if kind in ("time_of_day", "time_zone", "printable", "loopback", "path"):
+    if kind in ("time_of_day", "time_zone", "printable", "loopback", "path", "public_key"):
         reason, _, advice = message.partition(". ")
         return f"{got} {reason}", advice
     if kind == "string_too_short":

@@ -11,6 +11,7 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.modes import MINUTES_PER_DAY, Mode
 from core.roles import Role
 from core.site import Metering
+from models.public_key import key_bytes
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 BUILTIN = "builtin"
@@ -65,6 +66,17 @@ def _time_zone(name: str) -> str:
 def _printable(text: str) -> str:
     if not text.isprintable():
         raise PydanticCustomError("printable", "holds characters that cannot be printed. Remove them")
+    return text
+
+
+def _public_key(text: str) -> str:
+    try:
+        key_bytes(text)
+    except ValueError:
+        raise PydanticCustomError(
+            "public_key",
+            'is not a public key. Write "ed25519:" and 44 characters, as `sunkeep model keygen` prints it',
+        ) from None
     return text
 
 
@@ -229,9 +241,12 @@ class ModeSection(Section):
 class PolicySection(Section):
     """The policy bundle: one that ships ("builtin", "clone"), "installed" for the one that is active in the
     store (`sunkeep model activate`), or a folder.
+
+    With `trusted_keys` an installed bundle or a folder is used only when one of these keys signed it.
     """
 
     bundle: Annotated[Text, AfterValidator(_bundle)] = BUILTIN
+    trusted_keys: Annotated[tuple[Annotated[str, AfterValidator(_public_key)], ...], Field(strict=False)] = ()
 
 
 class FallbackSection(Section):

@@ -3,6 +3,9 @@
 Every file is read once; the same bytes are hashed, parsed and given to ONNX Runtime, so nothing can change
 between the check and the use. A bundle that does not hold raises `BundleError`; the daemon then starts with
 the fallback and an alarm.
+
+Hashes tell damage, not who made the bundle: whoever exchanges a file can exchange its hash. Where keys are
+trusted, only bundles that one of them signed are used.
 """
 
 import hashlib
@@ -12,7 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,11 +31,13 @@ from models.manifest import (
     Manifest,
     Normalization,
 )
+from models.public_key import fingerprint
+from models.signature import SIGNATURE_FILE, SignatureError, signer
 
 FILE_MAX_BYTES = 32 * 1024 * 1024
 """A policy of the specification's shape has 0.35 MB."""
 FILES_MAX = 16
-"""A bundle has four files; more than this is another directory."""
+"""A bundle has four files, and a fifth when it is signed; more than this is another directory."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -48,7 +53,10 @@ class BundleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle, ready to run. `golden_error_w` is its largest deviation on the golden vectors."""
+    """A verified bundle, ready to run. `golden_error_w` is its largest deviation on the golden vectors.
+
+    `signed_by` is the public key whose signature holds; empty without a signature.
+    """
 
     directory: Path
     manifest: Manifest
@@ -58,37 +66,56 @@ class Bundle:
     session: Session
     sha256: str
     """Of `manifest.json`, which names the hashes of all other files: identifies the bundle."""
+    signed_by: str = ""
 
 
 _COPY_AGAIN = "Copy the bundle again from where it was made, or activate the previous one."
 _PLAIN_FILES = "A bundle holds plain readable files only."
 _OTHER_BUNDLE = "Use a bundle made for this version of Sunkeep."
+_SIGN_IT = (
+    "Sign it where it was made (sunkeep model sign) and bring it here again, or use the policy that ships "
+    "(builtin), which needs no signature."
+)
+
+TrustedKeys: TypeAlias = tuple[str, ...]
+"""Public keys as text (`models.public_key`). Empty: signed or not, every bundle is accepted."""
 
 
-def load_bundle(directory: Path, daemon_version: str | None = None) -> Bundle:
+def load_bundle(directory: Path, daemon_version: str | None = None, trusted_keys: TrustedKeys = ()) -> Bundle:
     """Read, verify and open a bundle.
 
     Args:
-        directory: the bundle.
+        directory: the bundle. One that ships is as trustworthy as the code beside it: it needs no signature.
         daemon_version: what to hold `minimum_daemon_version` against; the installed version by default.
+        trusted_keys: of whom a signature is accepted.
 
     Raises:
         BundleError: anything about it does not hold.
     """
-    return bundle_of(directory, read_files(directory), daemon_version)
+    required = () if _ships(directory) else trusted_keys
+    return bundle_of(directory, read_files(directory), daemon_version, required)
 
 
-def bundle_of(directory: Path, contents: dict[str, bytes], daemon_version: str | None = None) -> Bundle:
-    """The bundle that these files are.
+def bundle_of(
+    directory: Path,
+    contents: dict[str, bytes],
+    daemon_version: str | None = None,
+    trusted_keys: TrustedKeys = (),
+) -> Bundle:
+    """The bundle that these files are. The signature comes first: nothing of a stranger's is run.
 
     Args:
         directory: where they come from, for messages.
         contents: of `read_files`.
         daemon_version: as in `load_bundle`.
+        trusted_keys: as in `load_bundle`, also for one that ships.
 
     Raises:
         BundleError: anything about it does not hold.
     """
+    signed_by = _signer(contents[MANIFEST_FILE], contents.get(SIGNATURE_FILE))
+    if not accepts(trusted_keys, signed_by):
+        raise BundleError(f"The bundle is {_distrusted(signed_by)}.", _SIGN_IT)
     manifest = _parse(Manifest, contents[MANIFEST_FILE], MANIFEST_FILE)
     _check_files(manifest, contents)
     _check_fit(manifest, daemon_version or _installed_version())
@@ -108,7 +135,17 @@ def bundle_of(directory: Path, contents: dict[str, bytes], daemon_version: str |
             "Export the policy again; if it holds elsewhere, this machine computes differently.",
         )
     digest = hashlib.sha256(contents[MANIFEST_FILE]).hexdigest()
-    return Bundle(directory, manifest, normalization, golden, golden_error_w, session, digest)
+    return Bundle(directory, manifest, normalization, golden, golden_error_w, session, digest, signed_by)
+
+
+def accepts(trusted_keys: TrustedKeys, signed_by: str) -> bool:
+    """Whether a proven signature, or none (empty), is enough."""
+    return not trusted_keys or (signed_by != "" and signed_by in trusted_keys)
+
+
+def is_trusted(bundle: Bundle, trusted_keys: TrustedKeys) -> bool:
+    """Whether a bundle in force would be loaded again under these keys."""
+    return _ships(bundle.directory) or accepts(trusted_keys, bundle.signed_by)
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, str]:
@@ -119,6 +156,17 @@ def read_manifest(directory: Path) -> tuple[Manifest, str]:
     """
     content = _read_file(directory, MANIFEST_FILE)
     return _parse(Manifest, content, MANIFEST_FILE), hashlib.sha256(content).hexdigest()
+
+
+def read_signer(directory: Path) -> str:
+    """Whose signature over its manifest a bundle carries; empty without one. Other files are not looked at.
+
+    Raises:
+        BundleError: it carries something else in its place, or has no manifest.
+    """
+    if not os.path.lexists(directory / SIGNATURE_FILE):
+        return ""
+    return _signer(_read_file(directory, MANIFEST_FILE), _read_file(directory, SIGNATURE_FILE))
 
 
 def require_fit(manifest: Manifest, site: Site) -> None:
@@ -148,6 +196,10 @@ SHIPPED = ("builtin", "clone")
 def builtin_bundle(name: str = "builtin") -> Path:
     """Where a bundle that ships with Sunkeep lies."""
     return Path(str(files("models") / "artifacts" / name))
+
+
+def _ships(directory: Path) -> bool:
+    return directory in map(builtin_bundle, SHIPPED)
 
 
 def read_files(directory: Path) -> dict[str, bytes]:
@@ -198,9 +250,24 @@ def _parse(model: type[ModelT], content: bytes, name: str) -> ModelT:
         raise BundleError(f"{name} is not valid at '{where}': {first['msg']}.", _COPY_AGAIN) from error
 
 
+def _distrusted(signed_by: str) -> str:
+    if not signed_by:
+        return "not signed, and [policy] trusted_keys asks for a signature"
+    return f"signed by the key {fingerprint(signed_by)}, which [policy] trusted_keys does not name"
+
+
+def _signer(manifest: bytes, signature_file: bytes | None) -> str:
+    """A signature that does not hold is refused even where none is required: something was changed."""
+    try:
+        return "" if signature_file is None else signer(manifest, signature_file)
+    except SignatureError as error:
+        reason = f"{SIGNATURE_FILE} is no signature of this bundle: {error}."
+        raise BundleError(reason, _COPY_AGAIN) from error
+
+
 def _check_files(manifest: Manifest, contents: dict[str, bytes]) -> None:
     """Exactly the named files, each with the named bytes."""
-    strangers = sorted(set(contents) - {MANIFEST_FILE} - set(manifest.files))
+    strangers = sorted(set(contents) - {MANIFEST_FILE, SIGNATURE_FILE} - set(manifest.files))
     if strangers:
         raise BundleError(
             f"{strangers[0]} is in the bundle but not in its manifest.", "Remove it from there."

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from daemon.commands.model_signing import keygen, sign
 from daemon.control import ask
 from daemon.model_store import Installed, ModelStore
 from daemon.refusals import EX_CONFIG
 from daemon.sections import INSTALLED
 from daemon.settings import Settings, load_settings
-from models.bundle import BundleError, builtin_bundle, load_bundle, read_manifest
+from models.bundle import BundleError, accepts, builtin_bundle, load_bundle, read_manifest
+from models.public_key import fingerprint
 
 ANSWER_S = 3.0
 TAKE_OVER_S = 5.0
@@ -38,15 +40,22 @@ def model() -> None:
     """
 
 
+model.add_command(keygen)
+model.add_command(sign)
+
+
 @model.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
+@click.option("--config", type=click.Path(path_type=Path), help="Ask for a signature as this site does.")
 @for_programs
-def verify(directory: Path | None, as_json: bool) -> None:
-    """Verify a bundle: hashes, shapes, features, golden vectors. Without DIRECTORY the one that ships.
+def verify(directory: Path | None, config: Path | None, as_json: bool) -> None:
+    """Verify a bundle: signature, hashes, shapes, features, golden vectors.
 
-    Exits 78 with the reason when the bundle must not be used.
+    Without DIRECTORY the one that ships. Without --config a bundle may be signed by anybody or nobody. Exits
+    78 with the reason when the bundle must not be used.
     """
-    bundle = load_bundle(directory or builtin_bundle())
+    trusted_keys = () if config is None else load_settings(config, key=False).policy.trusted_keys
+    bundle = load_bundle(directory or builtin_bundle(), trusted_keys=trusted_keys)
     manifest = bundle.manifest
     facts = {
         "directory": str(bundle.directory),
@@ -58,6 +67,7 @@ def verify(directory: Path | None, as_json: bool) -> None:
         "golden_vectors": len(bundle.golden.vectors),
         "golden_error_w": bundle.golden_error_w,
         "sha256": bundle.sha256,
+        **_signer(bundle.signed_by),
     }
     if as_json:
         click.echo(json.dumps(facts))
@@ -65,7 +75,7 @@ def verify(directory: Path | None, as_json: bool) -> None:
     click.echo(f"OK  {facts['name']} {facts['bundle_version']}, role {facts['role']}, {facts['directory']}")
     click.echo(
         f"    {facts['golden_vectors']} golden vectors, largest deviation {bundle.golden_error_w:.4f} W; "
-        f"manifest {bundle.sha256[:16]}"
+        f"manifest {bundle.sha256[:16]}; {_said_signed(bundle.signed_by)}"
     )
 
 
@@ -77,14 +87,17 @@ def install(folder: Path, config: Path, as_json: bool) -> None:
     """Verify the bundle in FOLDER and copy it into the state directory. It is not active yet.
 
     Its role and period must fit the site, and its version must be larger than that of every installed bundle
-    of its name. Exits 78 with the reason when it is refused; nothing has changed then.
+    of its name. One that is installed already gets the signature of this copy. Exits 78 with the reason when
+    it is refused; nothing has changed then.
     """
     settings = load_settings(config, key=False)
     item, is_new = _store(settings).install(folder, settings.core_site())
     if as_json:
         click.echo(json.dumps(_facts(item) | {"directory": str(item.directory), "is_new": is_new}))
         return
-    click.echo(f"{'Installed' if is_new else 'Already installed:'} {item.reference} in {item.directory}.")
+    signed = f", {_said_signed(item.signed_by)}" if item.signed_by else ""
+    done = "Installed" if is_new else "Already installed:"
+    click.echo(f"{done} {item.reference} in {item.directory}{signed}.")
     click.echo(f"Use it with: sunkeep model activate {item.reference} --config {config}")
 
 
@@ -99,7 +112,11 @@ def list_(config: Path, as_json: bool) -> None:
         active, problem = store.active.load().active.reference, ""
     except BundleError as error:
         active, problem = "", str(error)
-    bundles = [_facts(item) for item in store.installed()]
+    keys = settings.policy.trusted_keys
+    bundles = [
+        _facts(item) | {"is_trusted": accepts(keys, item.signed_by) if keys else None}
+        for item in store.installed()
+    ]
     daemon = _in_force(settings)
     if as_json:
         facts = {"active": active, "problem": problem, "configured": settings.policy.bundle}
@@ -108,6 +125,7 @@ def list_(config: Path, as_json: bool) -> None:
     in_force = "" if daemon is None else daemon["sha256"]
     for row in bundles:
         marks = ["active"] * (row["reference"] == active) + ["in use"] * (row["sha256"] == in_force != "")
+        marks += [_said_signed(row["signed_by"])] + ["not trusted"] * (row["is_trusted"] is False)
         created = row["created_at_utc"][:10]
         said = row["problem"] or f"{row['role']:<8} {created}  {row['sha256'][:12]}  {', '.join(marks)}"
         click.echo(f"{row['reference']:<24} {said}".rstrip())
@@ -145,7 +163,7 @@ def rollback(config: Path, as_json: bool) -> int:
 
 
 def _store(settings: Settings) -> ModelStore:
-    return ModelStore(settings.state.directory)
+    return ModelStore(settings.state.directory, settings.policy.trusted_keys)
 
 
 def _facts(item: Installed) -> dict[str, Any]:
@@ -158,7 +176,16 @@ def _facts(item: Installed) -> dict[str, Any]:
         "created_at_utc": None if manifest is None else manifest.created_at_utc.isoformat(),
         "sha256": item.sha256,
         "problem": item.problem,
+        **_signer(item.signed_by),
     }
+
+
+def _signer(signed_by: str) -> dict[str, str]:
+    return {"signed_by": signed_by, "fingerprint": fingerprint(signed_by) if signed_by else ""}
+
+
+def _said_signed(signed_by: str) -> str:
+    return f"signed by {fingerprint(signed_by)}" if signed_by else "not signed"
 
 
 def _in_force(settings: Settings) -> dict[str, Any] | None:
