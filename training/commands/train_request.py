@@ -10,8 +10,8 @@ from training.days import data_sha256, find_days
 from training.destination import next_version
 from training.export import current_commit
 from training.learners.files import transitions_sha256
-from training.learners.offline import settings_with
-from training.learners.options import CRITICS, Options, flag, require_taken
+from training.learners.offline import USUAL, settings_with
+from training.learners.options import CRITICS, OptionError, Options, flag, require_taken
 from training.trained import RunRecord, read_record
 
 BUNDLE, RUN = "bundle", "run"
@@ -59,6 +59,13 @@ class Request:
         is_judged = self.choose_on is not None or self.is_chosen_by_val
         if self.critic_first:
             require_taken("critic_first", self.learner, CRITICS)
+        if self.val is not None:
+            require_taken("val", self.learner, ("bc",))
+        if self.val is not None and self.choose_on is not None:
+            raise OptionError("give either --val or --choose-on, not both: one of them chooses")
+        for name in ("choose_on", "start_from"):
+            if getattr(self, name) is not None:
+                require_taken(name, self.learner, (*USUAL, "ppo"))
         self.options.check(self.learner, self.steps, self.batch, is_judged=is_judged)
 
     @property

@@ -1,5 +1,6 @@
 """The options as `sunkeep train` takes them: who refuses what, what a run remembers, what is exported."""
 
+import re
 from hashlib import sha256
 from pathlib import Path
 
@@ -104,6 +105,30 @@ def test_who_has_no_actor_that_waits_says_so(learner: str, tmp_path: Path) -> No
     assert told.exit_code == 1
     assert f"--critic-first is of sac, cql, td3bc; {learner} does not take it" in told.output
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("learner", "option", "words"),
+    [
+        ("td3bc", ["--val"], "--val is of bc; td3bc does not"),
+        ("bc", ["--val", "--choose-on"], "either --val or --choose-on"),
+        ("replay", ["--choose-on"], "--choose-on is of .*, ppo; replay does not"),
+    ],
+)
+def test_days_that_nobody_would_choose_on_are_refused(
+    learner: str, option: list[str], words: str, tmp_path: Path
+) -> None:
+    told = taught(tmp_path, *(word for name in option for word in (name, str(tmp_path))), learner=learner)
+    assert told.exit_code == 1
+    assert re.search(words, told.output.replace("\n", " "))
+    assert not (tmp_path / "out").exists()
+
+
+def test_replay_begins_with_nobody(tmp_path: Path) -> None:
+    (tmp_path / "weights").touch()
+    told = taught(tmp_path, "--start-from", str(tmp_path / "weights"), learner="replay")
+    assert told.exit_code == 1
+    assert "--start-from is of" in told.output
 
 
 @pytest.mark.parametrize(("name", "states"), [("td3bc", 4), ("cql", 3), ("sac", 4), ("iql", 5), ("ppo", 5)])
