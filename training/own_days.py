@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from plant.physics import PHASE_SHARES
 from plant.trace import COLUMNS, DAY_S
-from training.day_runs import lit_hours
+from training.day_runs import is_sunny, lit_hours
 from training.days import SPLITS, SUMMARY_FILE, Day, DaysError, find_days
 from training.journal_days import Floats, SiteDays
 
@@ -43,7 +43,7 @@ def apart_w(bare_w: Floats) -> tuple[Floats, Floats]:
 
 
 def write_days(days: SiteDays, journals: Sequence[Path], folder: Path) -> tuple[Day, ...]:
-    """Write every day that has a whole lit hour without a gap, and the summary last.
+    """Write every day that has a whole sunny hour without a gap, and the summary last.
 
     Args:
         days: of the journals.
@@ -57,7 +57,8 @@ def write_days(days: SiteDays, journals: Sequence[Path], folder: Path) -> tuple[
         columns = (np.arange(DAY_S), *load_w.T.astype(np.float32), pv_w.astype(np.float32))
         path = folder / f"{day}.parquet"
         parquet.write_table(pa.table(dict(zip(COLUMNS, columns, strict=True))), path, compression="zstd")
-        if lit_hours(Day(path, role_of(day), CONNECTION, has_gaps=True)):
+        hours = lit_hours(Day(path, role_of(day), CONNECTION, has_gaps=True))
+        if any(is_sunny(bare_w, begin_s) for begin_s in hours):
             rows.append(
                 {"file": path.name, "split": role_of(day), "pv_connection": CONNECTION, "has_gaps": True}
             )
@@ -95,7 +96,7 @@ def require_enough(days: Iterable[Day], dates: int | None = None) -> Mapping[str
     """The days by role.
 
     Args:
-        days: with a whole lit hour each.
+        days: with a whole sunny hour each.
         dates: how many there were before that was asked of them, where it is known.
 
     Raises:
@@ -109,7 +110,7 @@ def require_enough(days: Iterable[Day], dates: int | None = None) -> Mapping[str
     wanted = ", ".join(f"{FEWEST[role]} to {word}" for role, word in WORDS.items())
     before = "" if dates is None else f" of {dates}"
     raise DaysError(
-        f"{total}{before} days have a whole lit hour without a gap: {there}; needed are {wanted}. Let the "
+        f"{total}{before} days have a whole sunny hour without a gap: {there}; needed are {wanted}. Let the "
         "site run for some days more (of five dates in a row two teach, one chooses, two judge), or give "
         "more journals"
     )

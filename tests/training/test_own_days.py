@@ -13,6 +13,7 @@ from tests.training.nine_heaters import SITE, site
 from tests.training.site_days import NOON_S, lived, write_journals
 from training.day_runs import HOUR_S, lit_hours
 from training.days import Day, DaysError
+from training.evaluation.logs import Rebuilt
 from training.journal_days import SiteDays, read_site_days
 from training.own_days import (
     CHOOSE,
@@ -63,6 +64,15 @@ def test_a_day_is_written_as_a_trace_whose_phases_are_what_they_were(tmp_path: P
         kept_days([tmp_path / "other"], tmp_path / "days")
 
 
+@pytest.mark.parametrize(("pv_w", "is_kept"), [(0.0, False), (850.0, False), (950.0, True)])
+def test_a_day_without_a_sunny_hour_is_no_day(tmp_path: Path, pv_w: float, is_kept: bool) -> None:
+    """A house that takes 600 W: as dark as a day that `evaluation.logs` would replay no hour of."""
+    bare_w = np.full((DAY_S, 3), (600.0 - pv_w) / 3.0)
+    days = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path)
+    assert (len(days), len(list(tmp_path.glob("*.parquet")))) == (is_kept, is_kept)
+    assert bool(Rebuilt({Day(tmp_path, TEACH, "3ph"): bare_w}, 0).hours()) is is_kept
+
+
 def test_half_unknown_seconds_are_damage_and_no_gap(tmp_path: Path) -> None:
     bare_w = np.full((DAY_S, 3), -500.0)
     write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path)
@@ -101,7 +111,7 @@ def test_too_few_days_are_refused_with_their_numbers(tmp_path: Path) -> None:
     with pytest.raises(DaysError) as refused:
         require_enough(days, 9)
     text = str(refused.value)
-    assert "4 of 9 days have a whole lit hour" in text
+    assert "4 of 9 days have a whole sunny hour" in text
     assert "2 to teach, 1 to choose, 1 to judge; needed are 2 to teach, 1 to choose, 3 to judge" in text
     more = [Day(tmp_path / f"more{n}", JUDGE, "3ph") for n in range(2)]
     assert {role: len(found) for role, found in require_enough(days + more).items()} == {

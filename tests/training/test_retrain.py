@@ -271,7 +271,7 @@ def test_traces_teach_and_choose_as_well_and_their_test_days_are_never_opened(
 def test_what_cannot_be_judged_is_refused_in_words(journals: Path, tiny: None, tmp_path: Path) -> None:
     few = write_journals(tmp_path / "few", list(lived(SITE, 2, 400)), SITE)
     said = refused(*command(few, tmp_path / "1"))
-    assert "0 of 2 days have a whole lit hour without a gap: 0 to teach, 0 to choose, 0 to judge" in said
+    assert "0 of 2 days have a whole sunny hour without a gap: 0 to teach, 0 to choose, 0 to judge" in said
     generating = SITE.replace('name = "Home"', 'name = "Home"\nrole = "generate"')
     feeding = write_journals(tmp_path / "feeding", list(lived(generating, 1, 30)), generating)
     assert "slaves that generate" in refused(*command(feeding, tmp_path / "2"))
