@@ -74,7 +74,7 @@ def succession(
     broken = violations + answers.outside + answers.unsafe + answers.unanswered
     clauses = (
         Clause(
-            "J below the champion's: 95 % interval over days below 0",
+            "J below the champion's: 95 % interval over days (Student's t) below 0",
             f"{percent(usual.value)} {between(usual.over_days)}",
             usual.over_days[1] < 0.0,
         ),
