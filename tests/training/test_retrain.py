@@ -281,6 +281,9 @@ def test_what_cannot_be_judged_is_refused_in_words(journals: Path, tiny: None, t
     )
     (tmp_path / "empty").mkdir()
     assert "no *.journal file" in refused(*command(tmp_path / "empty", tmp_path / "5"))
+    assert "'gpu' is not one of 'cpu', 'cuda'" in refused(
+        *command(journals, tmp_path / "6", "--device", "gpu")
+    )
     (tmp_path / "6" / "bundle").mkdir(parents=True)
     assert "no run that made it" in refused(*command(journals, tmp_path / "6"))
 

@@ -9,7 +9,6 @@ from typing import Any
 import click
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core.roles import Role
@@ -20,8 +19,9 @@ from daemon.refusals import InputError
 from daemon.settings import load_settings
 from plant.trace import TraceError
 from safety.pi import PiGains
-from training.bundle_policy import BundlePolicy, open_bundle
+from training.bundle_policy import open_bundle
 from training.checkpoint import CheckpointError
+from training.commands.progress import bars
 from training.days import Day, DaysError, find_days
 from training.destination import ExportError
 from training.evaluation import words
@@ -116,7 +116,7 @@ class Outcome:
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--radios", type=click.IntRange(1), default=1, show_default=True, help="Far ends per hour.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--short", is_flag=True, help="Small windows that show that everything works.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def retrain(as_json: bool, **options: Any) -> int:
@@ -166,7 +166,8 @@ def _retrain(request: Request) -> Outcome:
     if progress.best_step == 0:
         return outcome
     challenger = export_challenger(champion, lessons, request.out, request.name, request.seed)
-    judged = _judged(champion, challenger, roles[JUDGE], metering, gains, request.radios)
+    with bars() as told:
+        judged = judge(champion, challenger, roles[JUDGE], metering, gains, request.radios, told)
     found = {
         "challenger": named(challenger),
         "challenger_sha256": challenger.bundle.sha256,
@@ -196,26 +197,6 @@ def _days(request: Request) -> tuple[dict[str, tuple[Day, ...]], Metering]:
     dates = len(site.bare_w)
     days = write_days(site, request.journals, folder)
     return dict(require_enough(days, dates)), site.terms.metering
-
-
-def _judged(
-    champion: BundlePolicy,
-    challenger: BundlePolicy,
-    days: tuple[Day, ...],
-    metering: Metering,
-    gains: PiGains,
-    radios: int,
-) -> Judged:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def told(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done)
-
-        return judge(champion, challenger, days, metering, gains, radios, told)
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:
