@@ -60,11 +60,19 @@ class Effort:
     device: str = "cpu"
     is_short: bool = False
 
+    @property
+    def window_s(self) -> int:
+        """Length of the windows that choose."""
+        return self._usual_course.window_s
+
+    @property
+    def _usual_course(self) -> Course:
+        return SHORT_COURSE if self.is_short else Course(check_every=50)
+
     def course(self, metering: Metering) -> Course:
         """Billed as the site is, all of it."""
-        usual = SHORT_COURSE if self.is_short else Course(check_every=50)
         net = 1.0 if metering is Metering.NET else 0.0
-        return replace(usual, updates=self.updates, seed=self.seed, device=self.device, net=net)
+        return replace(self._usual_course, updates=self.updates, seed=self.seed, device=self.device, net=net)
 
     def plan(self) -> Plan:
         """Small steps."""

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import click
@@ -227,7 +228,8 @@ def test_an_interrupted_run_goes_on_where_it_was(
         return update(*arguments)
 
     monkeypatch.setattr(training.course, "update", interrupted)
-    words = command(journals, tmp_path / "out", "--champion", poor)
+    own = copytree(journals, tmp_path / "own")
+    words = command(own, tmp_path / "out", "--champion", poor)
     with pytest.raises((KeyboardInterrupt, click.Abort)):
         retrain.main(words, standalone_mode=False)
     assert not (tmp_path / "out" / "report.json").exists()
@@ -237,7 +239,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert len(made) == 6 + 4  # the checkpoint of update 4 and four more
     other = write_journals(tmp_path / "other", list(lived(SITE, 1, 30)), SITE)
     assert "days of other journals" in refused(*command(other, tmp_path / "out", "--champion", poor))
-    assert "from another bundle" in refused(*command(journals, tmp_path / "out"))
+    assert "from another bundle" in refused(*command(own, tmp_path / "out"))
+    (own / "run-9.journal").write_bytes(b"")
+    assert "own: has changed since its days were written" in refused(*words)
 
 
 def test_traces_teach_and_choose_as_well_and_their_test_days_are_never_opened(

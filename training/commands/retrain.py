@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from training.days import Day, DaysError, find_days
 from training.destination import ExportError
 from training.evaluation import words
 from training.journal_days import read_site_days
-from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, write_days
+from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, sources_of, write_days
 from training.retraining import (
     BUNDLE,
     DAYS,
@@ -146,12 +147,12 @@ def retrain(as_json: bool, **options: Any) -> int:
 def _retrain(request: Request) -> Outcome:
     champion = open_bundle(bundle_directory(request.champion))
     gains = _gains(request.config)
-    roles, metering = _days(request)
     merged = {
         split: () if request.traces is None else find_days(request.traces, split) for split in (TEACH, CHOOSE)
     }
-    lessons = Lessons(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
     effort = Effort(request.updates, request.seed, request.device, request.short)
+    roles, metering = _days(request, effort.window_s, merged[CHOOSE])
+    lessons = Lessons(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
     progress = fine_tune(champion, lessons, request.out, effort)
     names = {TEACH: lessons.teach, CHOOSE: lessons.choose, JUDGE: roles[JUDGE]}
     outcome = Outcome(
@@ -184,19 +185,20 @@ def _gains(config: Path | None) -> PiGains:
     return pi_gains(settings) if settings.fallback.law == "pi" else PiGains()
 
 
-def _days(request: Request) -> tuple[dict[str, tuple[Day, ...]], Metering]:
+def _days(
+    request: Request, window_s: int, also_choose: Sequence[Day]
+) -> tuple[dict[str, tuple[Day, ...]], Metering]:
     """The site's days by role, and how it is billed: out of the journals, or kept from before a break."""
-    folder, dates = request.out / DAYS, None
-    days, record = kept_days(request.journals, folder), read_record(request.out)
+    folder, sources, record = request.out / DAYS, sources_of(request.journals), read_record(request.out)
+    days = None if record is None else kept_days(sources, folder)
     if days is not None and record is not None:
-        return dict(require_enough(days)), Metering(record.metering)
+        return dict(require_enough(days, window_s, also_choose)), Metering(record.metering)
     with Console(stderr=True).status("reading journals") as status:
         site = read_site_days(request.journals, lambda date: status.update(f"reading journals, {date}"))
     if site.terms.role is not Role.ABSORB:
         raise DatasetError("these journals are of slaves that generate; nothing is trained for such yet")
-    dates = len(site.bare_w)
-    days = write_days(site, request.journals, folder)
-    return dict(require_enough(days, dates)), site.terms.metering
+    days = write_days(site, sources, folder)
+    return dict(require_enough(days, window_s, also_choose, len(site.bare_w))), site.terms.metering
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:
