@@ -74,6 +74,11 @@ class Effort:
         net = 1.0 if metering is Metering.NET else 0.0
         return replace(self._usual_course, updates=self.updates, seed=self.seed, device=self.device, net=net)
 
+    def made_with(self, metering: Metering) -> dict[str, int | float | None]:
+        """What must be the same for a run to go on, beside seed and billing: its windows and its steps."""
+        fields = asdict(self.course(metering)) | asdict(self.plan())
+        return {name: value for name, value in fields.items() if name not in ("seed", "device", "net")}
+
     def plan(self) -> Plan:
         """Small steps."""
         return replace(SHORT_PLAN if self.is_short else Plan(), learning_rate=LEARNING_RATE)
@@ -93,7 +98,8 @@ def fine_tune(champion: BundlePolicy, lessons: Lessons, out: Path, effort: Effor
     if (out / BUNDLE).exists() and read_record(out) is None:
         raise ExportError(f"{out / BUNDLE} is there and no run that made it; give another --out")
     sha256 = champion.bundle.sha256
-    record_run(out, out / DAYS, lessons.all, effort.seed, lessons.metering, sha256)
+    made_with = effort.made_with(lessons.metering)
+    record_run(out, out / DAYS, lessons.all, effort.seed, lessons.metering, sha256, made_with)
     sunshine, choosing = read_days(lessons.teach), read_days(lessons.choose)
     return train(sunshine, choosing, out, effort.course(lessons.metering), effort.plan(), start)
 

@@ -240,6 +240,12 @@ def test_an_interrupted_run_goes_on_where_it_was(
     other = write_journals(tmp_path / "other", list(lived(SITE, 1, 30)), SITE)
     assert "days of other journals" in refused(*command(other, tmp_path / "out", "--champion", poor))
     assert "from another bundle" in refused(*command(own, tmp_path / "out"))
+    in_full = refused(*(word for word in words if word != "--short"))
+    windows = "check_every 2 (now 50), window_s 180 (now 1260), windows 2 (now without limit)"
+    assert f"a run that was made with {windows}" in in_full
+    assert "give --short and --updates as they were then, or another --out" in in_full
+    assert "was made with updates 8 (now 9);" in refused(*words, "--updates", 9)
+    assert retrain.main([*words, "--name", "other", "--radios", "2"], standalone_mode=False) == 0
     (own / "run-9.journal").write_bytes(b"")
     assert "own: has changed since its days were written" in refused(*words)
 
