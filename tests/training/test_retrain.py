@@ -1,6 +1,7 @@
 """Retraining: the champion's weights, who wins, lineage, interruptions, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -296,6 +297,12 @@ def test_what_cannot_be_judged_is_refused_in_words(journals: Path, tiny: None, t
     )
     (tmp_path / "6" / "bundle").mkdir(parents=True)
     assert "no run that made it" in refused(*command(journals, tmp_path / "6"))
+
+
+def test_the_page_names_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "retraining.md").read_text()
+    named_there = set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE))
+    assert named_there == {option.opts[0] for option in retrain.params}
 
 
 def test_a_manifest_without_a_parent_says_nothing_of_one() -> None:

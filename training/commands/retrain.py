@@ -109,10 +109,15 @@ class Outcome:
     help="Measured days that teach and choose as well: their splits train and val.",
 )
 @click.option(
-    "--champion", default="builtin", show_default=True, help="A bundle's folder, or one that ships."
+    "--champion", default="builtin", show_default=True, help="The bundle in use: a folder, or `builtin`."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="The site's configuration: gains of its PI.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the challenger, the report and everything between.",
+)
 @click.option("--name", default="site", show_default=True, help="Of the challenger's bundle.")
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
