@@ -1,4 +1,4 @@
-"""How far a change of a sum would move with other days, from the difference on every day: Student's t.
+"""How far a change would move with other days, from the change on every day: Student's t.
 
 A bootstrap over days (`training.resampling`) is too narrow for a handful of them: three days can be drawn in
 ten ways. Here the fewer the days, the wider the interval, as it should be (W. S. Gosset, "The probable error
@@ -15,10 +15,12 @@ from training.resampling import LEVEL, UNKNOWN, Floats, Interval
 
 
 def interval_over_days(after: Floats, before: Floats, days: Sequence[Day]) -> Interval:
-    """Where a relative change of the sum lies with 95 % confidence; unknown from one day alone.
+    """Where the mean of the days' relative changes lies with 95 % confidence.
 
-    The difference on every day is the observation, in absolute units, so that its mean is the change of the
-    sum and a day counts with what it weighs. Exact where the differences are normal.
+    The relative change on every day is the observation. Differences in absolute units would spread with the
+    weather: a policy that is a fifth better on every day differs most where there is most to differ in.
+    Exact where the changes are independent and normal. Unknown from one day alone, and when nothing was there
+    on a day before.
 
     Args:
         after, before: [rows], in the same unit, of the same hours.
@@ -26,10 +28,10 @@ def interval_over_days(after: Floats, before: Floats, days: Sequence[Day]) -> In
     """
     place = {day: number for number, day in enumerate(dict.fromkeys(days))}
     of_row, count = [place[day] for day in days], len(place)
-    sum_before = float(before.sum())
-    if count < 2 or not sum_before > 0.0:
+    sums_after, sums_before = (np.bincount(of_row, weights=rows, minlength=count) for rows in (after, before))
+    if count < 2 or not (sums_before > 0.0).all():
         return UNKNOWN
-    differences = np.bincount(of_row, weights=after - before, minlength=count)
-    middle = float(differences.sum())
-    reach = float(t.ppf(LEVEL[1] / 100.0, count - 1) * np.std(differences, ddof=1) * np.sqrt(count))
-    return (middle - reach) / sum_before, (middle + reach) / sum_before
+    changes = sums_after / sums_before - 1.0
+    middle = float(changes.mean())
+    reach = float(t.ppf(LEVEL[1] / 100.0, count - 1) * np.std(changes, ddof=1) / np.sqrt(count))
+    return middle - reach, middle + reach

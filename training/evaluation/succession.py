@@ -49,7 +49,8 @@ class Clause:
 class Succession:
     """What became of it. Changes are of J, the challenger's against the champion's in the same hours.
 
-    Their intervals over days are Student's t of the days' differences, as the rule is asked with few days.
+    Their values are of the sums of all hours. Their intervals over days are Student's t of the days' changes,
+    as the rule is asked with few days.
     """
 
     j_change: Change
@@ -74,9 +75,9 @@ def succession(
     broken = violations + answers.outside + answers.unsafe + answers.unanswered
     clauses = (
         Clause(
-            "J below the champion's: 95 % interval over days (Student's t) below 0",
+            "J below the champion's: 95 % interval of the days' changes (Student's t) below 0",
             f"{percent(usual.value)} {between(usual.over_days)}",
-            usual.over_days[1] < 0.0,
+            usual.value < 0.0 and usual.over_days[1] < 0.0,
         ),
         Clause(
             "no criterion lost that the champion keeps",

@@ -112,7 +112,7 @@ CHANCE_ERROR = 3.0 * (CHANCE_MAX * (1.0 - CHANCE_MAX) / NULLS) ** 0.5
 def test_challengers_that_are_no_better_win_as_seldom_as_is_said(days: int, spread: float) -> None:
     """A day adds 2 % of luck that its eight hours share, and each hour 1 % of its own.
 
-    With the bootstrap over days 12 % of them won with three days, 10 % with four, 5 % with ten (seed 25).
+    With the bootstrap over days 12 % of 1000 won with three days, 10 % with four, 5 % with ten (seed 25).
     """
     luck, wins = np.random.default_rng(25), 0
     of_row = [Day(Path(f"{row // 8}"), JUDGE, "3ph") for row in range(8 * days)]
@@ -124,8 +124,8 @@ def test_challengers_that_are_no_better_win_as_seldom_as_is_said(days: int, spre
     assert wins / NULLS <= CHANCE_MAX + CHANCE_ERROR
 
 
-def test_the_interval_is_students_t_of_the_days_differences() -> None:
-    """Differences of -6, -3 and 0 Wh of 300 Wh: mean -3, standard error 3 / sqrt(3), t(2) = 4.303."""
+def test_the_interval_is_students_t_of_the_days_changes() -> None:
+    """Changes of -6, -3 and 0 %: mean -3, standard error 3 / sqrt(3), t(2) = 4.303."""
     days = [Day(Path(name), JUDGE, "3ph") for name in "aabbcc"]
     before = np.full(6, 50.0)
     after = before - np.array([4.0, 2.0, 0.0, 3.0, 1.0, -1.0])
@@ -145,4 +145,20 @@ def test_the_rule_asks_students_t() -> None:
     days = np.repeat([0.96, 0.995, 1.0], HOURS)
     found = settle(days, 0.98, KEPT, 0, CLEAN, days=FEWEST[JUDGE])
     assert found.j_change.over_hours[1] < 0.0 < found.j_change.over_days[1]
+    assert not found.clauses[0].holds
+
+
+def test_what_is_better_by_the_same_share_on_every_day_wins_whatever_the_days_weigh() -> None:
+    """By differences in Wh it would not: three days of 10, 100 and 1000 Wh."""
+    days = [Day(Path(name), JUDGE, "3ph") for name in "abc"]
+    before = np.array([10.0, 100.0, 1000.0])
+    assert interval_over_days(0.8 * before, before, days) == pytest.approx((-0.2, -0.2))
+
+
+def test_a_challenger_that_is_better_on_most_days_and_worse_in_all_loses() -> None:
+    """Better on dull days, worse on those that weigh most."""
+    count = 100
+    ratio = 0.986 + 0.1 * np.linspace(-1.0, 1.0, HOURS * count)
+    found = settle(ratio, 0.98, KEPT, 0, CLEAN, days=count)
+    assert found.j_change.over_days[1] < 0.0 < found.j_change.value
     assert not found.clauses[0].holds
