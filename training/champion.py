@@ -8,6 +8,7 @@ table at the end speaks of; "test" is never opened. `OUT/bundle` is what the dae
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -86,11 +87,13 @@ def record_run(
     seed: int,
     metering: Metering = Metering.NET,
     parent_sha256: str | None = None,
+    made_with: Mapping[str, int | float | None] | None = None,
 ) -> None:
     """Write beside the weights what they are trained on, for `sunkeep export`.
 
-    Raises CheckpointError when `out` holds a run on other days, with another seed or from another bundle:
-    going on with it would choose between weights that were judged on different days.
+    Raises CheckpointError when `out` holds a run on other days, with another seed or from another bundle, or
+    one that was made otherwise where `made_with` says how: going on with it would choose between weights that
+    were judged on different windows.
     """
     record = RunRecord(
         learner="replay",
@@ -100,13 +103,30 @@ def record_run(
         data_sha256=data_sha256(days),
         training_commit=current_commit(),
         parent_sha256=parent_sha256,
+        made_with=dict(made_with or {}),
     )
     before, same = read_record(out), {"seed", "metering", "data_sha256", "parent_sha256"}
     if before and before.model_dump(include=same) != record.model_dump(include=same):
         raise CheckpointError(
             f"{out} holds a run on other days, with another seed or from another bundle; give another --out"
         )
+    if before and before.made_with != record.made_with:
+        raise CheckpointError(
+            f"{out} holds a run that was made with {_differences(before.made_with, record.made_with)}; give "
+            "--short and --updates as they were then, or another --out"
+        )
     record.write(out)
+
+
+def _differences(before: Mapping[str, int | float | None], now: Mapping[str, int | float | None]) -> str:
+    """What is not the same, as "updates 60 (now 600)"."""
+
+    def told(name: str, made_with: Mapping[str, int | float | None]) -> str:
+        value = made_with.get(name, "unknown")
+        return "without limit" if value is None else str(value)
+
+    names = [name for name in now if name not in before or before[name] != now[name]]
+    return ", ".join(f"{name} {told(name, before)} (now {told(name, now)})" for name in names)
 
 
 @click.command()

@@ -22,6 +22,7 @@ from training.checkpoint import (
     save_weights,
     write_checkpoint,
 )
+from training.days import DaysError
 from training.net import ReplayNet
 from training.replay import Batch, Judged, Plan, judge, rate_at, to_device, update
 from training.windows import JUDGED, Chances, Reel, Sunshine, measured, reel_of
@@ -54,8 +55,16 @@ class Course:
 
 
 def choosing_reel(days: tuple[Sunshine, ...], course: Course) -> Reel:
-    """The windows that checkpoints are chosen on, whole days cut into pieces as they were measured."""
+    """The windows that checkpoints are chosen on, whole days cut into pieces as they were measured.
+
+    Raises:
+        DaysError: no window is sunny.
+    """
     windows = measured(days, course.window_s + 1)
+    if not windows:
+        raise DaysError(
+            f"none of the days that choose has a sunny window of {course.window_s} s; give more of them"
+        )
     if course.windows is not None:
         windows = windows[:: max(1, len(windows) // course.windows)][: course.windows]
     return reel_of(windows, np.random.default_rng(CHOICE_SEED), course.chances(JUDGED))

@@ -25,6 +25,8 @@ from training.far_ends import FarEnd, Trouble, far_end
 HOUR_S = 3600
 SINGLE_W = 0.01
 """For rounding in single precision; actions on air are whole watts."""
+SUNNY_W = 300.0
+"""Mean surplus of an hour that is worth living (as `training.windows.SURPLUS_W`)."""
 
 Energies = NDArray[np.float64]
 
@@ -120,6 +122,17 @@ def known_hours(bare_w: Energies, first_s: int, end_s: int) -> Iterator[int]:
             continue
         yield begin
         begin += HOUR_S
+
+
+def is_sunny(bare_w: Energies, begin_s: int) -> bool:
+    """Whether an hour, with the minute before it, has surplus on average.
+
+    Args:
+        bare_w: of a day, [86400, 3]; the hour is known.
+        begin_s: first second of the hour, as `known_hours` gives it.
+    """
+    lived_w = bare_w[begin_s - SETTLE_S - 1 : begin_s + HOUR_S]
+    return -float(lived_w.sum(1).mean()) >= SUNNY_W
 
 
 def measured_w(day: Day) -> Energies:

@@ -2,7 +2,8 @@
 
 Hours of one day resemble each other, so an interval over hours alone is too narrow for a statement about
 days; the one over days draws whole days first and then hours within each. With a handful of days it is wide
-and rough: five days can be drawn in 126 ways only.
+and rough: five days can be drawn in 126 ways only. A choice that rests on so few asks
+`training.evaluation.paired_days` instead.
 """
 
 from collections.abc import Callable, Sequence

@@ -60,11 +60,24 @@ class Effort:
     device: str = "cpu"
     is_short: bool = False
 
+    @property
+    def window_s(self) -> int:
+        """Length of the windows that choose."""
+        return self._usual_course.window_s
+
+    @property
+    def _usual_course(self) -> Course:
+        return SHORT_COURSE if self.is_short else Course(check_every=50)
+
     def course(self, metering: Metering) -> Course:
         """Billed as the site is, all of it."""
-        usual = SHORT_COURSE if self.is_short else Course(check_every=50)
         net = 1.0 if metering is Metering.NET else 0.0
-        return replace(usual, updates=self.updates, seed=self.seed, device=self.device, net=net)
+        return replace(self._usual_course, updates=self.updates, seed=self.seed, device=self.device, net=net)
+
+    def made_with(self, metering: Metering) -> dict[str, int | float | None]:
+        """What must be the same for a run to go on, beside seed and billing: its windows and its steps."""
+        fields = asdict(self.course(metering)) | asdict(self.plan())
+        return {name: value for name, value in fields.items() if name not in ("seed", "device", "net")}
 
     def plan(self) -> Plan:
         """Small steps."""
@@ -85,7 +98,8 @@ def fine_tune(champion: BundlePolicy, lessons: Lessons, out: Path, effort: Effor
     if (out / BUNDLE).exists() and read_record(out) is None:
         raise ExportError(f"{out / BUNDLE} is there and no run that made it; give another --out")
     sha256 = champion.bundle.sha256
-    record_run(out, out / DAYS, lessons.all, effort.seed, lessons.metering, sha256)
+    made_with = effort.made_with(lessons.metering)
+    record_run(out, out / DAYS, lessons.all, effort.seed, lessons.metering, sha256, made_with)
     sunshine, choosing = read_days(lessons.teach), read_days(lessons.choose)
     return train(sunshine, choosing, out, effort.course(lessons.metering), effort.plan(), start)
 

@@ -36,7 +36,8 @@ class RunRecord(BaseModel):
     `data` is where the training data lay, `action` which recorded action counted, `span_w` the reach of the
     residual on the surplus in W, 0 for absolute powers; `options` are those of the learner, `parent_sha256`
     names the bundle that it was fine-tuned from. `start_sha256` is of the checkpoint whose actor it began
-    with, `choosing_sha256` of the days, or of bc's transitions, that chose the best state.
+    with, `choosing_sha256` of the days, or of bc's transitions, that chose the best state. `made_with` holds
+    what a retraining must go on with: fields of `training.course.Course` and `training.replay.Plan`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,7 @@ class RunRecord(BaseModel):
     parent_sha256: Sha256 | None = None
     start_sha256: Sha256 | None = None
     choosing_sha256: Sha256 | None = None
+    made_with: dict[str, int | float | None] = {}
 
     def write(self, folder: Path) -> None:
         """Write it into a run's folder."""

@@ -137,6 +137,14 @@ def test_a_folder_with_another_run_is_refused(folder: Path, tmp_path: Path) -> N
     for others, seed in ((find_days(folder, "val"), 0), (days, 1)):
         with pytest.raises(CheckpointError, match="give another --out"):
             record_run(tmp_path, folder, others, seed)
+    made_with = {"window_s": 1260, "windows": None, "learning_rate": 3e-4}
+    with pytest.raises(CheckpointError, match=r"window_s unknown \(now 1260\), windows unknown"):
+        record_run(tmp_path, folder, days, 0, made_with=made_with)
+    other = tmp_path / "other"
+    record_run(other, folder, days, 0, made_with=made_with)
+    record_run(other, folder, days, 0, made_with=made_with)
+    with pytest.raises(CheckpointError, match=r"was made with windows without limit \(now 12\); give"):
+        record_run(other, folder, days, 0, made_with=made_with | {"windows": 12})
 
 
 def test_a_contest_shows_every_controller_at_equal_import(

@@ -13,6 +13,7 @@ from tests.training.nine_heaters import SITE, site
 from tests.training.site_days import NOON_S, lived, write_journals
 from training.day_runs import HOUR_S, lit_hours
 from training.days import Day, DaysError
+from training.evaluation.logs import Rebuilt
 from training.journal_days import SiteDays, read_site_days
 from training.own_days import (
     CHOOSE,
@@ -23,10 +24,20 @@ from training.own_days import (
     kept_days,
     require_enough,
     role_of,
+    sources_of,
     write_days,
 )
+from training.retraining import Effort
 from training.samples import Terms
 from training.windows import measured, read_days, varied
+
+WINDOW_S = Effort().window_s
+
+
+def sunny_days(count: int, surplus_w: float = 900.0) -> SiteDays:
+    """Days of one surplus, from 2026-05-29."""
+    dates = [str(np.datetime64("2026-05-29") + n) for n in range(count)]
+    return SiteDays(Terms.of(site()), {date: np.full((DAY_S, 3), -surplus_w / 3.0) for date in dates})
 
 
 def test_the_days_of_journals_are_the_days_that_were_lived(tmp_path: Path) -> None:
@@ -51,16 +62,45 @@ def test_a_day_is_written_as_a_trace_whose_phases_are_what_they_were(tmp_path: P
     bare_w[50_000:50_010] = np.nan
     _, pv_w = apart_w(bare_w)
     assert np.nanmin(pv_w) == 0.0
-    days = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [tmp_path], tmp_path / "days")
+    days = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path / "days")
     (day,) = days
     again_w = bare_grid_w(day.load(), day.connection)
     assert np.nanmax(np.abs(again_w - bare_w)) < 0.01
     assert np.isnan(again_w).all(axis=1).sum() == 10
     with pytest.raises(TraceError, match="not a finite number"):
         load_trace(day.path)
-    assert days == kept_days([tmp_path], tmp_path / "days")
-    with pytest.raises(DaysError, match="other journals"):
-        kept_days([tmp_path / "other"], tmp_path / "days")
+
+
+def test_days_are_kept_as_long_as_their_journals_are_what_they_were(tmp_path: Path) -> None:
+    journal, other = tmp_path / "journal", tmp_path / "other"
+    for folder in (journal, other):
+        folder.mkdir()
+        (folder / "run-0000.journal").write_bytes(b"one\n")
+    folder = tmp_path / "days"
+    assert kept_days(sources_of([journal]), folder) is None
+    days = write_days(sunny_days(1), sources_of([journal, other]), folder)
+    assert kept_days(sources_of([journal, other]), folder) == days
+    for others in ([journal], [other, journal]):
+        with pytest.raises(DaysError, match="days of other journals; give another --out"):
+            kept_days(sources_of(others), folder)
+    (journal / "run-0000.journal").write_bytes(b"one\ntwo\n")
+    with pytest.raises(DaysError, match=r"journal: has changed .*then 4 bytes in 1 segment, now 8 "):
+        kept_days(sources_of([journal, other]), folder)
+    (journal / "run-0000.journal").write_bytes(b"one\n")
+    (journal / "run-0001.journal").write_bytes(b"")
+    with pytest.raises(DaysError, match="then 4 bytes in 1 segment, now 4 bytes in 2 segments"):
+        kept_days(sources_of([journal, other]), folder)
+    (journal / "run-0001.journal").unlink()
+    assert kept_days(sources_of([journal, other]), folder) == days
+
+
+@pytest.mark.parametrize(("pv_w", "is_kept"), [(0.0, False), (850.0, False), (950.0, True)])
+def test_a_day_without_a_sunny_hour_is_no_day(tmp_path: Path, pv_w: float, is_kept: bool) -> None:
+    """A house that takes 600 W: as dark as a day that `evaluation.logs` would replay no hour of."""
+    bare_w = np.full((DAY_S, 3), (600.0 - pv_w) / 3.0)
+    days = write_days(SiteDays(Terms.of(site()), {"2026-05-29": bare_w}), [], tmp_path)
+    assert (len(days), len(list(tmp_path.glob("*.parquet")))) == (is_kept, is_kept)
+    assert bool(Rebuilt({Day(tmp_path, TEACH, "3ph"): bare_w}, 0).hours()) is is_kept
 
 
 def test_half_unknown_seconds_are_damage_and_no_gap(tmp_path: Path) -> None:
@@ -99,13 +139,30 @@ def test_a_date_keeps_its_role_whatever_other_days_there_are() -> None:
 def test_too_few_days_are_refused_with_their_numbers(tmp_path: Path) -> None:
     days = [Day(tmp_path / str(n), role, "3ph") for n, role in enumerate((TEACH, TEACH, CHOOSE, JUDGE))]
     with pytest.raises(DaysError) as refused:
-        require_enough(days, 9)
+        require_enough(days, WINDOW_S, dates=9)
     text = str(refused.value)
-    assert "4 of 9 days have a whole lit hour" in text
+    assert "4 of 9 days have a whole sunny hour" in text
     assert "2 to teach, 1 to choose, 1 to judge; needed are 2 to teach, 1 to choose, 3 to judge" in text
-    more = [Day(tmp_path / f"more{n}", JUDGE, "3ph") for n in range(2)]
-    assert {role: len(found) for role, found in require_enough(days + more).items()} == {
-        TEACH: 2,
+    enough = write_days(sunny_days(7), [], tmp_path)
+    assert {role: len(found) for role, found in require_enough(enough, WINDOW_S).items()} == {
+        TEACH: 3,
         CHOOSE: 1,
         JUDGE: 3,
     }
+
+
+def test_days_without_a_window_to_choose_on_are_refused_before_anything_is_taught(tmp_path: Path) -> None:
+    """A roof that leaves more than all slaves can take, all day long: sunny hours, and no window."""
+    days = write_days(sunny_days(7, 14_000.0), [], tmp_path / "beyond")
+    assert len(days) == 7
+    with pytest.raises(DaysError) as refused:
+        require_enough(days, WINDOW_S)
+    (chooses,) = (day.path.stem for day in days if day.split == CHOOSE)
+    assert (
+        f"none of the days that choose ({chooses}) has 1260 s without a gap in which 300 to 13000 W are to "
+        "spare on average. Let the site run for some days more"
+    ) in str(refused.value)
+    others = write_days(sunny_days(7), [], tmp_path / "others")
+    assert require_enough(days, WINDOW_S, [day for day in others if day.split == CHOOSE])
+    with pytest.raises(DaysError, match="86400 s without a gap"):
+        require_enough(others, DAY_S)

@@ -25,6 +25,7 @@ from training.checkpoint import (
     write_tensors,
 )
 from training.course import Course, choosing_reel, train
+from training.days import DaysError
 from training.net import ReplayNet
 from training.replay import Batch, Plan, judge, rate_at, settled, update
 from training.windows import JUDGED, Chances, Reel, Sunshine, measured, read_days, reel_of, surplus_of, varied
@@ -115,6 +116,12 @@ def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
     assert rate_at(0.5, 100, plan) == pytest.approx(0.55)
     assert rate_at(1.0, 200, plan) == pytest.approx(0.1)
     assert rate_at(1.2, 300, plan) == pytest.approx(0.1)
+
+
+def test_days_without_sun_are_no_days_to_choose_on() -> None:
+    dark = square_day()._replace(pv_w=np.zeros(86_400, np.float32))
+    with pytest.raises(DaysError, match="none of the days that choose has a sunny window of 120 s"):
+        choosing_reel((dark,), Course(window_s=120))
 
 
 def test_a_run_goes_on_where_it_was_left(tmp_path: Path) -> None:

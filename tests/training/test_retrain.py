@@ -1,7 +1,9 @@
 """Retraining: the champion's weights, who wins, lineage, interruptions, and what is refused."""
 
 import json
+import re
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import click
@@ -227,7 +229,8 @@ def test_an_interrupted_run_goes_on_where_it_was(
         return update(*arguments)
 
     monkeypatch.setattr(training.course, "update", interrupted)
-    words = command(journals, tmp_path / "out", "--champion", poor)
+    own = copytree(journals, tmp_path / "own")
+    words = command(own, tmp_path / "out", "--champion", poor)
     with pytest.raises((KeyboardInterrupt, click.Abort)):
         retrain.main(words, standalone_mode=False)
     assert not (tmp_path / "out" / "report.json").exists()
@@ -237,7 +240,15 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert len(made) == 6 + 4  # the checkpoint of update 4 and four more
     other = write_journals(tmp_path / "other", list(lived(SITE, 1, 30)), SITE)
     assert "days of other journals" in refused(*command(other, tmp_path / "out", "--champion", poor))
-    assert "from another bundle" in refused(*command(journals, tmp_path / "out"))
+    assert "from another bundle" in refused(*command(own, tmp_path / "out"))
+    in_full = refused(*(word for word in words if word != "--short"))
+    windows = "check_every 2 (now 50), window_s 180 (now 1260), windows 2 (now without limit)"
+    assert f"a run that was made with {windows}" in in_full
+    assert "give --short and --updates as they were then, or another --out" in in_full
+    assert "was made with updates 8 (now 9);" in refused(*words, "--updates", 9)
+    assert retrain.main([*words, "--name", "other", "--radios", "2"], standalone_mode=False) == 0
+    (own / "run-9.journal").write_bytes(b"")
+    assert "own: has changed since its days were written" in refused(*words)
 
 
 def test_traces_teach_and_choose_as_well_and_their_test_days_are_never_opened(
@@ -271,7 +282,7 @@ def test_traces_teach_and_choose_as_well_and_their_test_days_are_never_opened(
 def test_what_cannot_be_judged_is_refused_in_words(journals: Path, tiny: None, tmp_path: Path) -> None:
     few = write_journals(tmp_path / "few", list(lived(SITE, 2, 400)), SITE)
     said = refused(*command(few, tmp_path / "1"))
-    assert "0 of 2 days have a whole lit hour without a gap: 0 to teach, 0 to choose, 0 to judge" in said
+    assert "0 of 2 days have a whole sunny hour without a gap: 0 to teach, 0 to choose, 0 to judge" in said
     generating = SITE.replace('name = "Home"', 'name = "Home"\nrole = "generate"')
     feeding = write_journals(tmp_path / "feeding", list(lived(generating, 1, 30)), generating)
     assert "slaves that generate" in refused(*command(feeding, tmp_path / "2"))
@@ -281,8 +292,17 @@ def test_what_cannot_be_judged_is_refused_in_words(journals: Path, tiny: None, t
     )
     (tmp_path / "empty").mkdir()
     assert "no *.journal file" in refused(*command(tmp_path / "empty", tmp_path / "5"))
+    assert "'gpu' is not one of 'cpu', 'cuda'" in refused(
+        *command(journals, tmp_path / "6", "--device", "gpu")
+    )
     (tmp_path / "6" / "bundle").mkdir(parents=True)
     assert "no run that made it" in refused(*command(journals, tmp_path / "6"))
+
+
+def test_the_page_names_every_option() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "retraining.md").read_text()
+    named_there = set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE))
+    assert named_there == {option.opts[0] for option in retrain.params}
 
 
 def test_a_manifest_without_a_parent_says_nothing_of_one() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 import click
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core.site import Metering
 from daemon.assembly import bundle_directory
 from daemon.refusals import InputError
 from plant.trace import TraceError
-from training.bundle_policy import BundlePolicy, open_bundle
-from training.days import SPLITS, Day, DaysError, find_days
+from training.bundle_policy import open_bundle
+from training.commands.progress import bars
+from training.days import SPLITS, DaysError, find_days
 from training.evaluation import words
 from training.evaluation.judgement import Judgement, Terms, as_json, judge
 from training.evaluation.page import page
@@ -70,7 +70,9 @@ def evaluate(
     terms = Terms(radios, bound_windows, 60.0 * bound_minutes)
     try:
         days = find_days(traces, split)
-        judgement = _judged(open_bundle(bundle_directory(str(bundle))), days, split, terms)
+        policy = open_bundle(bundle_directory(str(bundle)))
+        with bars() as told:
+            judgement = judge(policy, days, split, terms, told)
     except (DaysError, TraceError) as error:
         raise InputError(str(error)) from None
     plain = json.dumps(as_json(judgement), indent=1, allow_nan=False)
@@ -84,24 +86,6 @@ def evaluate(
         _show(judgement, Console())
     if not judgement.holds:
         click.get_current_context().exit(EX_CRITERION_FAILS)
-
-
-def _judged(policy: BundlePolicy, days: tuple[Day, ...], split: str, terms: Terms) -> Judgement:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def told(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done)
-
-        return judge(policy, days, split, terms, told)
 
 
 def _show(judgement: Judgement, console: Console) -> None:

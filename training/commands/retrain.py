@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import click
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from core.roles import Role
@@ -20,13 +20,14 @@ from daemon.refusals import InputError
 from daemon.settings import load_settings
 from plant.trace import TraceError
 from safety.pi import PiGains
-from training.bundle_policy import BundlePolicy, open_bundle
+from training.bundle_policy import open_bundle
 from training.checkpoint import CheckpointError
+from training.commands.progress import bars
 from training.days import Day, DaysError, find_days
 from training.destination import ExportError
 from training.evaluation import words
 from training.journal_days import read_site_days
-from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, write_days
+from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, sources_of, write_days
 from training.retraining import (
     BUNDLE,
     DAYS,
@@ -108,15 +109,20 @@ class Outcome:
     help="Measured days that teach and choose as well: their splits train and val.",
 )
 @click.option(
-    "--champion", default="builtin", show_default=True, help="A bundle's folder, or one that ships."
+    "--champion", default="builtin", show_default=True, help="The bundle in use: a folder, or `builtin`."
 )
 @click.option("--config", type=click.Path(path_type=Path), help="The site's configuration: gains of its PI.")
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the challenger, the report and everything between.",
+)
 @click.option("--name", default="site", show_default=True, help="Of the challenger's bundle.")
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--radios", type=click.IntRange(1), default=1, show_default=True, help="Far ends per hour.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--short", is_flag=True, help="Small windows that show that everything works.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def retrain(as_json: bool, **options: Any) -> int:
@@ -146,12 +152,12 @@ def retrain(as_json: bool, **options: Any) -> int:
 def _retrain(request: Request) -> Outcome:
     champion = open_bundle(bundle_directory(request.champion))
     gains = _gains(request.config)
-    roles, metering = _days(request)
     merged = {
         split: () if request.traces is None else find_days(request.traces, split) for split in (TEACH, CHOOSE)
     }
-    lessons = Lessons(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
     effort = Effort(request.updates, request.seed, request.device, request.short)
+    roles, metering = _days(request, effort.window_s, merged[CHOOSE])
+    lessons = Lessons(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
     progress = fine_tune(champion, lessons, request.out, effort)
     names = {TEACH: lessons.teach, CHOOSE: lessons.choose, JUDGE: roles[JUDGE]}
     outcome = Outcome(
@@ -166,7 +172,8 @@ def _retrain(request: Request) -> Outcome:
     if progress.best_step == 0:
         return outcome
     challenger = export_challenger(champion, lessons, request.out, request.name, request.seed)
-    judged = _judged(champion, challenger, roles[JUDGE], metering, gains, request.radios)
+    with bars() as told:
+        judged = judge(champion, challenger, roles[JUDGE], metering, gains, request.radios, told)
     found = {
         "challenger": named(challenger),
         "challenger_sha256": challenger.bundle.sha256,
@@ -183,39 +190,20 @@ def _gains(config: Path | None) -> PiGains:
     return pi_gains(settings) if settings.fallback.law == "pi" else PiGains()
 
 
-def _days(request: Request) -> tuple[dict[str, tuple[Day, ...]], Metering]:
+def _days(
+    request: Request, window_s: int, also_choose: Sequence[Day]
+) -> tuple[dict[str, tuple[Day, ...]], Metering]:
     """The site's days by role, and how it is billed: out of the journals, or kept from before a break."""
-    folder, dates = request.out / DAYS, None
-    days, record = kept_days(request.journals, folder), read_record(request.out)
+    folder, sources, record = request.out / DAYS, sources_of(request.journals), read_record(request.out)
+    days = None if record is None else kept_days(sources, folder)
     if days is not None and record is not None:
-        return dict(require_enough(days)), Metering(record.metering)
+        return dict(require_enough(days, window_s, also_choose)), Metering(record.metering)
     with Console(stderr=True).status("reading journals") as status:
         site = read_site_days(request.journals, lambda date: status.update(f"reading journals, {date}"))
     if site.terms.role is not Role.ABSORB:
         raise DatasetError("these journals are of slaves that generate; nothing is trained for such yet")
-    dates = len(site.bare_w)
-    days = write_days(site, request.journals, folder)
-    return dict(require_enough(days, dates)), site.terms.metering
-
-
-def _judged(
-    champion: BundlePolicy,
-    challenger: BundlePolicy,
-    days: tuple[Day, ...],
-    metering: Metering,
-    gains: PiGains,
-    radios: int,
-) -> Judged:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def told(what: str, done: int, of: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=of)
-            bar.update(tasks[what], completed=done)
-
-        return judge(champion, challenger, days, metering, gains, radios, told)
+    days = write_days(site, sources, folder)
+    return dict(require_enough(days, window_s, also_choose, len(site.bare_w))), site.terms.metering
 
 
 def _facts(outcome: Outcome) -> dict[str, Any]:

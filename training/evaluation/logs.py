@@ -17,9 +17,8 @@ from scipy.signal import lfilter
 
 from core.sight import HISTORY_S, follow, heard
 from core.site import PHASE_NAMES
-from daemon.simulate import SETTLE_S
 from plant.trace import DAY_S
-from training.day_runs import HOUR_S, known_hours
+from training.day_runs import is_sunny, known_hours
 from training.days import Day
 from training.samples import DatasetError, Sample
 from training.table import ACTION_NAMES
@@ -28,8 +27,6 @@ EXTRA_DELAYS_S = (0, 1, 2, 3)
 """Delays beyond the usual one that a log is searched for."""
 WARM_UP_S = int(HISTORY_S)
 """Seconds at the begin of a stretch in which the belief does not know what was on air before."""
-SUNNY_W = 300.0
-"""Mean surplus of an hour that is worth replaying (as `training.windows.SURPLUS_W`)."""
 GRID_NAMES = tuple(f"grid_w_{phase}" for phase in PHASE_NAMES)
 
 Floats = NDArray[np.float64]
@@ -104,12 +101,12 @@ class Rebuilt:
 
     def hours(self) -> list[tuple[Day, int]]:
         """Whole known hours with surplus, with the minute before them."""
-        found = []
-        for day, bare_w in self.bare_w.items():
-            for begin in known_hours(bare_w, 0, DAY_S):
-                if -float(bare_w[begin - SETTLE_S - 1 : begin + HOUR_S].sum(1).mean()) >= SUNNY_W:
-                    found.append((day, begin))
-        return found
+        return [
+            (day, begin_s)
+            for day, bare_w in self.bare_w.items()
+            for begin_s in known_hours(bare_w, 0, DAY_S)
+            if is_sunny(bare_w, begin_s)
+        ]
 
 
 def rebuild(days: Iterable[Logged]) -> Rebuilt:

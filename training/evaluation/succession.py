@@ -5,11 +5,12 @@ the site is. A figure that is not known satisfies nothing, so that doubt keeps t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.site import Metering
 from training.beside_pi import of_j
 from training.evaluation.criteria import Answers, Criterion, criteria
+from training.evaluation.paired_days import interval_over_days
 from training.evaluation.words import between, percent
 from training.far_ends import Trouble
 from training.resampling import Change, change_of, draws_of
@@ -46,7 +47,11 @@ class Clause:
 
 @dataclass(frozen=True)
 class Succession:
-    """What became of it. Changes are of J, the challenger's against the champion's in the same hours."""
+    """What became of it. Changes are of J, the challenger's against the champion's in the same hours.
+
+    Their values are of the sums of all hours. Their intervals over days are Student's t of the days' changes,
+    as the rule is asked with few days.
+    """
 
     j_change: Change
     late_j_change: Change
@@ -70,9 +75,9 @@ def succession(
     broken = violations + answers.outside + answers.unsafe + answers.unanswered
     clauses = (
         Clause(
-            "J below the champion's: 95 % interval over days below 0",
+            "J below the champion's: 95 % interval of the days' changes (Student's t) below 0",
             f"{percent(usual.value)} {between(usual.over_days)}",
-            usual.over_days[1] < 0.0,
+            usual.value < 0.0 and usual.over_days[1] < 0.0,
         ),
         Clause(
             "no criterion lost that the champion keeps",
@@ -101,4 +106,5 @@ def j_change(field: Field, metering: Metering, before: str, after: str, delay_s:
         raise ValueError("the two did not live the same hours")
 
     mine, other = (field.tallies[name].rows(at) for name in (after, before))
-    return change_of(of_j(mine, other), draws_of(heats))
+    over_days = interval_over_days(mine.j_wh, other.j_wh, [heat.day for heat in heats])
+    return replace(change_of(of_j(mine, other), draws_of(heats)), over_days=over_days)
