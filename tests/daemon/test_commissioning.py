@@ -28,6 +28,18 @@ def test_the_command_makes_a_private_key_and_a_counter_once(tmp_path: Path) -> N
     assert file.read_text() == before
 
 
+def test_no_key_is_left_where_the_state_folder_cannot_be_made(tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    config.write_text(EXAMPLE.read_text().replace("/var/lib/sunkeep", str(tmp_path / "file" / "state")))
+    (tmp_path / "file").write_text("")
+    refused = CliRunner().invoke(key, ["--config", str(config)])
+    assert refused.exit_code == 2
+    assert "state cannot be written: Not a directory" in refused.output
+    assert not (tmp_path / "site.key").exists()
+    (tmp_path / "file").unlink()
+    assert CliRunner().invoke(key, ["--config", str(config)]).exit_code == 0
+
+
 def test_beginning_again_keeps_the_counter(tmp_path: Path) -> None:
     begin_state(tmp_path)
     used = Counter.open(tmp_path / COUNTER_FILE).take()
