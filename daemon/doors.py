@@ -80,7 +80,7 @@ async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIte
     try:
         meter = meter_of(settings, clock)
     except ConfigError as error:
-        raise StartError(f"[meter] {error}") from None
+        raise StartError(f"[meter] {error}.") from None
     try:
         await _start_meter(meter, settings)
         _identity(settings).keep(meter.identity)
