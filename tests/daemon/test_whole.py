@@ -54,6 +54,15 @@ async def test_another_meter_is_not_taken_for_the_commissioned_one(tmp_path: Pat
             await pair.task
 
 
+async def test_a_damaged_database_of_the_radio_is_named(tmp_path: Path) -> None:
+    (tmp_path / "zigbee.db").write_bytes(b"not a database, but long enough to look at " * 40)
+    with pytest.raises(
+        StartError, match=r"zigbee\.db, cannot be used \(file is not a database\).*move it away"
+    ):
+        async with whole(tmp_path) as pair:
+            await pair.task
+
+
 @pytest.mark.parametrize(
     "content",
     [
