@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.log import log
 from daemon.records import Continuation, Record, Start, to_line
 from daemon.segments import PLAIN, tidy
 
@@ -35,6 +36,7 @@ class Journal:
     _segment: int = 0
     _segment_bytes: int = 0
     _heading: bytes = b""
+    _owes_heading: bool = False
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
@@ -72,15 +74,27 @@ class Journal:
             self.problem = ""
         except OSError as error:
             self.dropped_lines += len(lines)
-            self._next_segment()  # a torn line must stay the last of its file
+            self._owes_heading = True  # what the run began with may be among what was dropped
+            if self._is_begun():
+                self._next_segment()  # a torn line must stay the last of its file
             self.problem = f"{self.directory}: {error.strerror}"
+            log.error("journal_unwritable", reason=error.strerror, directory=str(self.directory))
+
+    def _is_begun(self) -> bool:
+        """Whether anything reached the segment; a disk that stays full must not collect empty ones."""
+        try:
+            return self._file.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def _append(self, data: bytes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         if self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()
         is_new = not self._segment_bytes
-        if is_new and self._segment:
+        if is_new and self._owes_heading:
             data = self._heading + data
         descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -102,3 +116,4 @@ class Journal:
     def _next_segment(self) -> None:
         self._segment += 1
         self._segment_bytes = 0
+        self._owes_heading = True

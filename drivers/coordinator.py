@@ -316,8 +316,8 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
 def _unusable(database: str, error: sqlite3.Error) -> str:
     return (
         f"the database of the radio, {database}, cannot be used ({error}): make room, check permissions, "
-        "or, if it is damaged, restore it from a copy or move it away; the network itself is in the "
-        "coordinator, and devices are known again once they have spoken"
+        "or, if it is damaged, restore it from a copy or move it away: the network itself is in the "
+        "coordinator, and names of devices and backups alone are lost"
     )
 
 

@@ -1,12 +1,14 @@
 """The journal on disk: segments are compressed when full, the oldest go, and nothing is lost on the way."""
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+import structlog
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +161,34 @@ def test_a_damaged_compressed_segment_is_named(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-9])
     with pytest.raises(JournalError, match=r"run-0000\.journal\.gz: not a complete gzip file"):
         list(read_journal(tmp_path))
+    packed.write_bytes(b"")
+    with pytest.raises(JournalError, match=r"0000\.journal\.gz: not a complete gzip file \(it is empty\)"):
+        list(read_journal(tmp_path))
+
+
+async def test_a_disk_that_stays_full_collects_no_empty_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refuse = os.write, [True]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if refuse[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(daemon.journal.os, "write", full)
+    with structlog.testing.capture_logs() as told:
+        journal = await written(tmp_path, [start_record(), *map(event, range(5))])
+    assert journal.dropped_lines == 6
+    assert len(list(tmp_path.iterdir())) == 1
+    assert {(line["event"], line["reason"]) for line in told} == {
+        ("journal_unwritable", "No space left on device")
+    }
+    refuse[0] = False
+    journal.put(event(6))
+    await journal.close()
+    assert numbers(tmp_path) == [6]
+    assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record())
 
 
 def lived(config: Path, ticks: int) -> Iterator[AnyRecord]:
