@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.log import log
-from daemon.records import Continuation, Record, Start, to_line
+from daemon.records import Continuation, PolicyChange, Record, Start, to_line
 from daemon.segments import PLAIN, tidy
 
 SYNC_EVERY_S = 10.0
@@ -35,6 +35,7 @@ class Journal:
     _waiting: deque[bytes] = field(default_factory=deque)
     _segment: int = 0
     _segment_bytes: int = 0
+    _start: Start | None = None
     _heading: bytes = b""
     _owes_heading: bool = False
     _synced_at_s: float = 0.0
@@ -43,7 +44,10 @@ class Journal:
     def put(self, record: Record) -> None:
         """Queue one record."""
         if isinstance(record, Start):
-            self._heading = to_line(Continuation.of(record))
+            self._start = record
+        if isinstance(record, Start | PolicyChange) and self._start is not None:
+            policy = record if isinstance(record, PolicyChange) else None
+            self._heading = to_line(Continuation.of(self._start, policy))
         if len(self._waiting) >= WAITING_LINES_MAX:
             self._waiting.popleft()
             self.dropped_lines += 1
@@ -91,7 +95,8 @@ class Journal:
 
     def _append(self, data: bytes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._segment_bytes > SEGMENT_BYTES:
+        is_gone = self._segment_bytes and not self._file.exists()  # somebody has tidied up
+        if is_gone or self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()
         is_new = not self._segment_bytes
         if is_new and self._owes_heading:
