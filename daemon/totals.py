@@ -21,16 +21,17 @@ class TotalsFile:
         """What was kept, or None; a file that is there and cannot be used is told in the log."""
         try:
             totals = read_json(self.path)
+            if isinstance(totals, dict):
+                return totals
+            reason: str | None = "no object"
         except FileNotFoundError:
             return None
         except OSError as error:
-            return self._unreadable(error.strerror)
+            reason = error.strerror
         except ValueError:
-            return self._unreadable("no JSON")
-        return totals if isinstance(totals, dict) else self._unreadable("no object")
-
-    def _unreadable(self, reason: str | None) -> None:
+            reason = "no JSON"
         log.warning("totals_unreadable", reason=reason, file=str(self.path), effect="they begin again at 0")
+        return None
 
     def save(self, totals: dict[str, Any]) -> None:
         """Replace the file. Raises OSError."""

@@ -205,7 +205,7 @@ async def test_a_disk_that_stays_full_collects_no_empty_segments(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, data)
 
-    monkeypatch.setattr(daemon.journal.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with structlog.testing.capture_logs() as told:
         journal = await written(tmp_path, [start_record(), *map(event, range(5))])
     assert journal.dropped_lines == 6

@@ -319,6 +319,26 @@ def test_the_list_is_in_the_order_of_slots_and_knows_what_is_no_slave(tmp_path: 
                 known_devices(file, None)
 
 
+WRONG_DRILLS: list[dict[str, Any]] = [
+    {"slots": 5},
+    {"slots": None},
+    {"slots": [1]},
+    {"slots": ["a"]},
+    {"slots": [{"address": 1}]},
+    {"at_utc": None},
+]
+WRONG_SLOTS: list[dict[str, Any]] = [
+    {"address": [1]},
+    {"address": "9"},
+    {"address": 9.5},
+    {"address": float("nan")},
+    {"address": -3},
+    {"address": 65536},
+    {"slot": "1"},
+    {"slot": True},
+    {"slot": None},
+    {"slot": 255},
+]
 WHOLE_DRILL: dict[str, Any] = asdict(drilled(SlotResult(1, "tank", 3, 3, 0.1, 0.2, 9)))
 
 
@@ -331,32 +351,8 @@ WHOLE_DRILL: dict[str, Any] = asdict(drilled(SlotResult(1, "tank", 3, 3, 0.1, 0.
         "null",
         "[" * 100_000,
         "\ufffe\xff",
-        *(
-            json.dumps(WHOLE_DRILL | change)
-            for change in (
-                {"slots": 5},
-                {"slots": None},
-                {"slots": [1]},
-                {"slots": ["a"]},
-                {"slots": [{"address": 1}]},
-                {"at_utc": None},
-                *(
-                    {"slots": [WHOLE_DRILL["slots"][0] | wrong]}
-                    for wrong in (
-                        {"address": [1]},
-                        {"address": "9"},
-                        {"address": 9.5},
-                        {"address": float("nan")},
-                        {"address": -3},
-                        {"address": 65536},
-                        {"slot": "1"},
-                        {"slot": True},
-                        {"slot": None},
-                        {"slot": 255},
-                    )
-                ),
-            )
-        ),
+        *(json.dumps(WHOLE_DRILL | wrong) for wrong in WRONG_DRILLS),
+        *(json.dumps(WHOLE_DRILL | {"slots": [WHOLE_DRILL["slots"][0] | wrong]}) for wrong in WRONG_SLOTS),
     ],
 )
 def test_a_damaged_record_of_a_drill_is_no_record(tmp_path: Path, content: str) -> None:
