@@ -1,6 +1,5 @@
 """Energy, with the slaves and without them: over the life of the site, today, and in the last hour."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -74,8 +73,8 @@ class Ledger:
         carried: what an earlier run left with `carry()`; whatever does not look like it counts as none.
     """
 
-    def __init__(self, carried: Mapping[str, Any] | None = None) -> None:
-        carried = carried or {}
+    def __init__(self, carried: Any = None) -> None:
+        carried = carried if isinstance(carried, dict) else {}
         self.total = Energy()
         self.today = Energy()
         self.today_is: date | None = None

@@ -75,8 +75,8 @@ async def test_a_damaged_database_of_the_radio_is_named(tmp_path: Path) -> None:
     ],
 )
 async def test_damaged_totals_begin_again_and_do_not_stop_the_daemon(tmp_path: Path, content: str) -> None:
-    (tmp_path / "totals.json").write_text(content)
     async with whole(tmp_path) as pair:
+        (tmp_path / "totals.json").write_text(content)  # the far end is new and has removed what was there
         await until(lambda: pair.service.figures is not None and pair.service.figures.ticks > 2, 20.0)
         await pair.stop()
     carried = json.loads((tmp_path / "totals.json").read_text())
