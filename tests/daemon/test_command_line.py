@@ -271,7 +271,7 @@ def test_status_shows_what_the_daemon_answers(
     ("number", "filename", "words"),
     [
         (errno.ENOENT, "/proc/x", "/proc/x cannot be used (No such file or directory)"),
-        (errno.EACCES, "/root/x", "/root/x cannot be used (Permission denied)"),
+        (errno.EACCES, "/proc/y", "/proc/y cannot be used (Permission denied)"),
         (errno.ENOSPC, None, "The disk cannot be written (No space left on device)"),
         (errno.EDQUOT, "/x", "/x cannot be written"),
     ],
