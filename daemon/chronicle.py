@@ -21,6 +21,8 @@ from drivers.counter import Counter
 
 JUDGE = "judge"
 """Its place among the totals."""
+ALARMING = frozenset(("acknowledge_refused", "configuration_refused", "policy_swap_refused", "rollback"))
+"""Events that somebody has to do something about."""
 SAVE_EVERY_S = 10.0
 TOTALS_EVERY_S = 300.0
 """Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
@@ -79,7 +81,8 @@ class Chronicle:
     def event(self, name: str, **detail: Any) -> None:
         """Something between ticks."""
         self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
-        log.info(name, **detail)
+        tell = log.warning if name in ALARMING else log.info
+        tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
 
     async def close(self) -> None:
         """Write what is left."""
@@ -135,6 +138,7 @@ class Chronicle:
         tell = log.warning if verdict.source in (Source.REST, Source.HOLD) else log.info
         tell(
             "state",
+            limit_key=f"state {verdict.state} {verdict.causes}",  # the newest is always told
             state=verdict.state.value,
             acting=verdict.source.value,
             causes=",".join(verdict.causes),

@@ -80,7 +80,7 @@ async def open_meter(settings: Settings, clock: Callable[[], float]) -> AsyncIte
     try:
         meter = meter_of(settings, clock)
     except ConfigError as error:
-        raise StartError(f"[meter] {error}") from None
+        raise StartError(f"[meter] {error}.") from None
     try:
         await _start_meter(meter, settings)
         _identity(settings).keep(meter.identity)
@@ -152,10 +152,8 @@ async def open_radio(
         deadline_s = asyncio.get_running_loop().time() + PATIENCE_S
         while not radio.up:
             if asyncio.get_running_loop().time() >= deadline_s:
-                raise StartError(
-                    f"[radio] no coordinator at {settings.radio.path} for {PATIENCE_S:.0f} s "
-                    f"({radio.problem or 'no answer'}). Check the path, and that no other program uses it."
-                )
+                problem = radio.problem or f"the coordinator at {settings.radio.path} does not answer"
+                raise StartError(f"[radio] not up within {PATIENCE_S:.0f} s: {problem}.")
             await asyncio.sleep(0.05)
         yield radio
     finally:

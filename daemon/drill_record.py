@@ -3,7 +3,9 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 RECORD_FILE = "zigbee-drill.json"
 
@@ -15,13 +17,13 @@ class SlotResult:
     `address` is the network address that it answered from, None when it never did.
     """
 
-    slot: int
+    slot: Annotated[int, Field(ge=0, le=254)]
     name: str
     asked: int
     answered: int
     delay_p50_s: float | None
     delay_max_s: float | None
-    address: int | None
+    address: Annotated[int, Field(ge=0, le=0xFFFF)] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,9 @@ class DrillResult:
         return asdict(self) | {"silent": [slot.slot for slot in self.silent]}
 
 
+_ADAPTER = TypeAdapter(DrillResult)
+
+
 def keep(result: DrillResult, directory: Path) -> None:
     """Keep the result for `sunkeep zigbee devices`. Raises OSError."""
     passing = directory / f"{RECORD_FILE}.new"
@@ -53,10 +58,9 @@ def keep(result: DrillResult, directory: Path) -> None:
     passing.replace(directory / RECORD_FILE)
 
 
-def last_drill(directory: Path) -> dict[str, Any] | None:
-    """The record of the last drill, None when there is none."""
+def last_drill(directory: Path) -> DrillResult | None:
+    """What the last drill found, None when there is no record, or one that no drill writes."""
     try:
-        record = json.loads((directory / RECORD_FILE).read_text())
-    except (OSError, ValueError):
+        return _ADAPTER.validate_json((directory / RECORD_FILE).read_bytes(), strict=True)
+    except (OSError, ValidationError):
         return None
-    return record if isinstance(record, dict) else None

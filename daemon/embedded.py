@@ -7,6 +7,8 @@ from secrets import token_hex
 from core.site import PHASE_NAMES, Slave
 from daemon.commissioning import begin_state, make_key
 from daemon.contradictions import airtime_for, frames_for
+from drivers.errors import ConfigError
+from drivers.frame import KEY_BYTES
 
 KEY_FILE = "site.key"
 CONFIG_FILE = "site.toml"
@@ -51,13 +53,23 @@ max_w = {max_w}
 
 
 def site_key(folder: Path | None) -> bytes:
-    """The site key in a folder, made there on first use; a passing one without a folder."""
+    """The site key in a folder, made there on first use; a passing one without a folder.
+
+    Raises:
+        ConfigError: what is there is no key.
+    """
     if folder is None:
         return bytes.fromhex(token_hex(32))
     file = folder / KEY_FILE
     if not file.exists():
         make_key(file)
-    return bytes.fromhex(file.read_text().strip())
+    try:
+        key = bytes.fromhex(file.read_text().strip())
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigError(f"{file} does not hold a key. Remove it: simulated slaves take any new one.")
+    return key
 
 
 def write_site(

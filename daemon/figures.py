@@ -26,6 +26,8 @@ SERIES_POINTS = 900
 EVENTS_KEPT = 50
 EPISODE_PAUSE_S = 300.0
 """Anomaly trips closer together than this are one episode."""
+COUNT_MAX = 2**53
+"""Beyond it a float, as Prometheus counts, does not hold every integer; a carried count beyond is damage."""
 RULES_MAX = 64
 """Most distinct names of rules or causes that get a figure of their own."""
 
@@ -299,6 +301,6 @@ def _restored(saved: Any) -> Counts:
     counts = Counts()
     for name in Counts.__slots__:
         value = saved.get(name) if isinstance(saved, dict) else None
-        if isinstance(value, int) and value >= 0:
+        if isinstance(value, int) and 0 <= value <= COUNT_MAX:
             setattr(counts, name, value)
     return counts

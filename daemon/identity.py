@@ -1,9 +1,13 @@
 """Which meter was commissioned: remembered, so that a swapped or spoofed one is noticed after a restart."""
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+
+from daemon.json_file import read_json
+from drivers.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,20 +17,42 @@ class IdentityFile:
     path: Path
 
     def load(self) -> tuple[int, ...] | None:
-        """The words, or None when none were kept or the file cannot be read: then any meter is accepted."""
+        """The words, or None when none were kept yet: then the first meter is accepted.
+
+        Raises:
+            ConfigError: what is there cannot be read. Any meter would be accepted, for ever and unnoticed.
+        """
         try:
-            words = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+            words = read_json(self.path)
+        except FileNotFoundError:
             return None
-        return tuple(words) if isinstance(words, list) and all(isinstance(w, int) for w in words) else None
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path} cannot be read ({error.strerror}): run this as its owner"
+            ) from None
+        except ValueError:
+            words = None
+        if isinstance(words, list) and words and all(type(word) is int for word in words):
+            return tuple(words)
+        raise ConfigError(
+            f"{self.path} is damaged, so nobody can say whether this is the meter that was set up. If it is, "
+            "remove the file"
+        )
 
     def keep(self, words: tuple[int, ...] | None) -> None:
         """Remember the first meter that had something to say. A disk that refuses changes nothing."""
         if not words or self.path.exists():
             return
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        passing = self.path.with_name(self.path.name + ".new")
+        with contextlib.suppress(OSError):
+            folder = self.path.parent.stat()
+            descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "w") as stream:
                 json.dump(list(words), stream)
-        except OSError:
-            return
+                stream.flush()
+                if (
+                    folder.st_uid != os.geteuid()
+                ):  # `sunkeep meter read` as root: the daemon must read it, too
+                    os.fchown(descriptor, folder.st_uid, folder.st_gid)
+                os.fsync(descriptor)  # a power cut leaves the whole file or none
+            passing.replace(self.path)

@@ -6,7 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.records import Continuation, Record, Start, to_line
+from daemon.log import log
+from daemon.records import Continuation, PolicyChange, Record, Start, to_line
 from daemon.segments import PLAIN, tidy
 
 SYNC_EVERY_S = 10.0
@@ -34,14 +35,19 @@ class Journal:
     _waiting: deque[bytes] = field(default_factory=deque)
     _segment: int = 0
     _segment_bytes: int = 0
+    _start: Start | None = None
     _heading: bytes = b""
+    _owes_heading: bool = False
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
     def put(self, record: Record) -> None:
         """Queue one record."""
         if isinstance(record, Start):
-            self._heading = to_line(Continuation.of(record))
+            self._start = record
+        if isinstance(record, Start | PolicyChange) and self._start is not None:
+            policy = record if isinstance(record, PolicyChange) else None
+            self._heading = to_line(Continuation.of(self._start, policy))
         if len(self._waiting) >= WAITING_LINES_MAX:
             self._waiting.popleft()
             self.dropped_lines += 1
@@ -72,15 +78,28 @@ class Journal:
             self.problem = ""
         except OSError as error:
             self.dropped_lines += len(lines)
-            self._next_segment()  # a torn line must stay the last of its file
+            self._owes_heading = True  # what the run began with may be among what was dropped
+            if self._is_begun():
+                self._next_segment()  # a torn line must stay the last of its file
             self.problem = f"{self.directory}: {error.strerror}"
+            log.error("journal_unwritable", reason=error.strerror, directory=str(self.directory))
+
+    def _is_begun(self) -> bool:
+        """Whether anything reached the segment; a disk that stays full must not collect empty ones."""
+        try:
+            return self._file.stat().st_size > 0
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
 
     def _append(self, data: bytes) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
-        if self._segment_bytes > SEGMENT_BYTES:
+        is_gone = self._segment_bytes and not self._file.exists()  # somebody has tidied up
+        if is_gone or self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()
         is_new = not self._segment_bytes
-        if is_new and self._segment:
+        if is_new and self._owes_heading:
             data = self._heading + data
         descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
@@ -102,3 +121,4 @@ class Journal:
     def _next_segment(self) -> None:
         self._segment += 1
         self._segment_bytes = 0
+        self._owes_heading = True

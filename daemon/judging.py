@@ -4,7 +4,7 @@ It comes after the frames of a tick have left and holds nothing up. What it find
 the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -79,9 +79,9 @@ class Judging:
         self.live = Judged(fallback_twin(parts, self.ttl_s))
         self.shadow = Judged(policy_twin(parts, policy, self.ttl_s))
 
-    def restore(self, carried: Mapping[str, Any] | None) -> None:
+    def restore(self, carried: Any) -> None:
         """Go on with what `carry` left, if it is about the same pair and makes sense."""
-        if carried is not None and carried.get("subject") == self.subject:
+        if isinstance(carried, dict) and carried.get("subject") == self.subject:
             self.live.evidence = from_record(carried.get("live")) or Evidence()
             self.shadow.evidence = from_record(carried.get("shadow")) or Evidence()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from daemon.drill_record import DrillResult
 from drivers.errors import ConfigError
 from drivers.frame import CLUSTER
 
@@ -44,12 +45,12 @@ class KnownDevice:
     slot: int | None
 
 
-def known_devices(database: Path, drill: dict[str, Any] | None) -> list[KnownDevice]:
+def known_devices(database: Path, drill: DrillResult | None) -> list[KnownDevice]:
     """Every device that is stored, without the coordinator itself, sorted by slot, then address.
 
     Args:
         database: of the radio.
-        drill: record of the last drill.
+        drill: what the last drill found.
 
     Raises:
         ConfigError: there is no database, or it is not one that this version reads.
@@ -63,7 +64,7 @@ def known_devices(database: Path, drill: dict[str, Any] | None) -> list[KnownDev
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             devices = [_device(row, slots) for row in _rows(connection)]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, TypeError, ValueError, OverflowError, OSError) as error:  # SQLite keeps any type
         raise ConfigError(
             f"{database} cannot be read ({error}). It must be the database of this version's radio; run this "
             "as the daemon's user"
@@ -97,7 +98,7 @@ def _device(row: tuple[Any, ...], slots: dict[int, int]) -> KnownDevice:
     )
 
 
-def _slots(drill: dict[str, Any] | None) -> dict[int, int]:
-    """Which slot answered from which network address, as the record of the drill says."""
-    found = (drill or {}).get("slots", ())
-    return {slot["address"]: slot["slot"] for slot in found if slot.get("address") is not None}
+def _slots(drill: DrillResult | None) -> dict[int, int]:
+    """Which slot answered from which network address in the drill."""
+    found = () if drill is None else drill.slots
+    return {slot.address: slot.slot for slot in found if slot.address is not None}

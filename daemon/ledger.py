@@ -1,6 +1,5 @@
 """Energy, with the slaves and without them: over the life of the site, today, and in the last hour."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -13,6 +12,8 @@ from daemon.tallies import Rolling
 GAP_S = 2.5
 """Energy is not guessed across a longer gap between ticks (by then the meter counts as lost)."""
 JOULES_PER_WH = 3600.0
+CARRIED_MAX = 1e18
+"""J or s; a carried total beyond is damage: 100 kW for 300,000 years."""
 FLOOR_J = 50.0 * JOULES_PER_WH
 """Below 50 Wh in the hour a share of the export says nothing (a night has none at all)."""
 
@@ -72,8 +73,8 @@ class Ledger:
         carried: what an earlier run left with `carry()`; whatever does not look like it counts as none.
     """
 
-    def __init__(self, carried: Mapping[str, Any] | None = None) -> None:
-        carried = carried or {}
+    def __init__(self, carried: Any = None) -> None:
+        carried = carried if isinstance(carried, dict) else {}
         self.total = Energy()
         self.today = Energy()
         self.today_is: date | None = None
@@ -111,5 +112,5 @@ def _fill(energy: Energy, saved: Any) -> None:
     if isinstance(saved, dict):
         for name in Energy.__slots__:
             value = saved.get(name)
-            if isinstance(value, int | float) and 0.0 <= value < float("inf"):
+            if isinstance(value, int | float) and 0.0 <= value <= CARRIED_MAX:
                 setattr(energy, name, float(value))

@@ -43,18 +43,6 @@ class Start(Record):
     standing: dict[str, Any]
 
 
-class Continuation(Record):
-    """A later segment begins here: what its run started with. The ticks before may have been removed."""
-
-    kind: Literal["continuation"] = "continuation"
-    start: Start
-
-    @classmethod
-    def of(cls, start: Start) -> "Continuation":
-        """Of the run that began with `start`."""
-        return cls(start=start)
-
-
 class PolicyChange(Record):
     """Between two ticks another bundle took over. Without a hash no policy answers until the next change."""
 
@@ -62,6 +50,22 @@ class PolicyChange(Record):
     unix_s: float
     bundle_sha256: str = ""
     bundle_directory: str = ""
+
+
+class Continuation(Record):
+    """A later segment begins here: what its run started with. The ticks before may have been removed.
+
+    `policy` is the last change of policy before, None when there was none.
+    """
+
+    kind: Literal["continuation"] = "continuation"
+    start: Start
+    policy: PolicyChange | None = None
+
+    @classmethod
+    def of(cls, start: Start, policy: PolicyChange | None = None) -> "Continuation":
+        """Of the run that began with `start`."""
+        return cls(start=start, policy=policy)
 
 
 class Tick(Record):

@@ -24,6 +24,12 @@ _CONFIGURATION = (
 )
 _INPUT = (("drivers.errors", "DriverError"), ("daemon.records", "JournalError"))
 """Module and name of errors whose text says what is wrong and what to do."""
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_PATH = (
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG, errno.ELOOP,
+)  # fmt: skip
+"""What is wrong with a path, which nearly always the user has named."""
 
 
 class InputError(click.ClickException):
@@ -41,7 +47,21 @@ def explain(error: Exception) -> int:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         click.echo(f"The port is in use: {error}. Stop the other program, or choose another port.", err=True)
         return EX_INPUT
+    refusal = _refused_by_system(error) if isinstance(error, OSError) else None
+    if refusal is not None:
+        click.echo(refusal, err=True)
+        return EX_INPUT
     return _crashed(error)
+
+
+def _refused_by_system(error: OSError) -> str | None:
+    """What a path or a full disk refused, in words; None for anything else."""
+    place = "The disk" if error.filename is None else redact(str(error.filename))
+    if error.errno in _DISK_FULL:
+        return f"{place} cannot be written ({error.strerror}). Make room, and try again."
+    if error.errno in _PATH and error.filename is not None:
+        return f"{place} cannot be used ({error.strerror}). Name another path, or look at who may use it."
+    return None
 
 
 def _is_a(error: Exception, module: str, name: str) -> bool:

@@ -56,6 +56,8 @@ def lines_of(file: Path) -> Iterator[bytes]:
         if file != compressed:
             yield from stream
             return
+        if not _size_bytes(file):
+            raise ValueError("not a complete gzip file (it is empty)")
         try:
             with gzip.GzipFile(fileobj=stream) as unpacked:
                 yield from unpacked

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daemon.json_file import read_json
+from daemon.log import log
+
 
 @dataclass(frozen=True, slots=True)
 class TotalsFile:
@@ -15,12 +18,20 @@ class TotalsFile:
     path: Path
 
     def load(self) -> dict[str, Any] | None:
-        """What was kept, or None."""
+        """What was kept, or None; a file that is there and cannot be used is told in the log."""
         try:
-            totals = json.loads(self.path.read_text())
-        except (OSError, ValueError):
+            totals = read_json(self.path)
+            if isinstance(totals, dict):
+                return totals
+            reason: str | None = "no object"
+        except FileNotFoundError:
             return None
-        return totals if isinstance(totals, dict) else None
+        except OSError as error:
+            reason = error.strerror
+        except ValueError:
+            reason = "no JSON"
+        log.warning("totals_unreadable", reason=reason, file=str(self.path), effect="they begin again at 0")
+        return None
 
     def save(self, totals: dict[str, Any]) -> None:
         """Replace the file. Raises OSError."""

@@ -1,6 +1,7 @@
 """One life of the coordinator: a bellows application from start-up to its loss. It is never revived."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import bellows.types
 import zigpy.exceptions
 import zigpy.types
 from bellows.zigbee.application import ControllerApplication
+from zigpy.config import CONF_DATABASE
 
 from drivers.errors import ConfigError, reason
 from drivers.frame import CLUSTER, ENDPOINT, PROFILE
@@ -154,10 +156,12 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
     async def _load_db(self) -> None:
         try:
             await super()._load_db()
-        except BaseException:
+        except BaseException as error:
             # zigpy leaves the database's thread behind, and the process could not end
             if self._dblistener is not None:
                 await self._dblistener.shutdown()
+            if isinstance(error, sqlite3.Error):
+                raise ConfigError(_unusable(self.config[CONF_DATABASE], error)) from None
             raise
 
     @property
@@ -307,6 +311,14 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
         if "ezsp_counters" in counters and "BROADCAST_TABLE_FULL" in counters["ezsp_counters"]:
             return int(counters["ezsp_counters"]["BROADCAST_TABLE_FULL"])
         return None
+
+
+def _unusable(database: str, error: sqlite3.Error) -> str:
+    return (
+        f"the database of the radio, {database}, cannot be used ({error}): make room, check permissions, "
+        "or, if it is damaged, restore it from a copy or move it away: the network itself is in the "
+        "coordinator, and names of devices and backups alone are lost"
+    )
 
 
 def _hush_serial_link() -> None:

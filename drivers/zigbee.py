@@ -214,7 +214,10 @@ class ZigbeeRadio:
             except ConfigError as error:
                 self._report_problem(str(error))
             except Exception as error:  # noqa: BLE001  # zigpy raises whatever the system and the wire give
-                self._report_problem(f"the coordinator at {self._settings.path} failed: {reason(error)}")
+                self._report_problem(
+                    f"the coordinator at {self._settings.path} failed ({reason(error)}): check the path and "
+                    "the cable, and that no other program uses it"
+                )
             pause_s = next_pause_s(pause_s, self._clock() - begun_s)
             await asyncio.sleep(pause_s * self._rng.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from core.site import Metering
+from daemon.commands.options import FiniteRange
 from safety.pi import PiGains
 from training.batch import View
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights
@@ -133,7 +134,7 @@ def _differences(before: Mapping[str, int | float | None], now: Mapping[str, int
 @click.option("--traces", type=click.Path(path_type=Path, exists=True, file_okay=False), required=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
-@click.option("--minutes", type=click.FloatRange(0.0), help="Train for this long instead; not reproducible.")
+@click.option("--minutes", type=FiniteRange(0.0), help="Train for this long instead; not reproducible.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")

@@ -14,6 +14,7 @@ import click
 import torch
 from rich.console import Console
 
+from daemon.commands.options import FiniteRange
 from training.dynamics import load_model
 from training.fit_dynamics import Epoch, Plan, Trained, judged_on, train_on
 from training.judge_dynamics import judge, markdown, tables
@@ -30,11 +31,11 @@ console = Console(stderr=True)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--begin", type=click.Path(path_type=Path), help="A saved model to go on from.")
 @click.option("--judge-only", is_flag=True, help="Do not train: judge the model of --begin.")
-@click.option("--learning-rate", type=click.FloatRange(0.0, min_open=True), default=DEFAULTS.learning_rate)
+@click.option("--learning-rate", type=FiniteRange(0.0, min_open=True), default=DEFAULTS.learning_rate)
 @click.option("--epochs", type=click.IntRange(1), default=DEFAULTS.epochs, show_default=True)
 @click.option("--batch", type=click.IntRange(1), default=DEFAULTS.batch, show_default=True)
 @click.option("--patience", type=click.IntRange(0), default=DEFAULTS.patience, show_default=True)
-@click.option("--minutes", type=click.FloatRange(0.0), default=DEFAULTS.minutes, show_default=True)
+@click.option("--minutes", type=FiniteRange(0.0), default=DEFAULTS.minutes, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default=DEFAULTS.device, show_default=True)
 @click.option("--unweighted", is_flag=True, help="Every feature counts the same.")

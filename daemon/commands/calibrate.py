@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from daemon.calibration import FALSE_TRIP_DAYS, Fit, fit
 from daemon.calibration_file import CalibrationRecord, TailRecord, save_calibration
+from daemon.commands.options import FiniteRange
 from daemon.observed_days import Gathered, gather
 from daemon.refusals import InputError
 from daemon.settings import load_settings
@@ -35,7 +36,7 @@ DAYS_LEAST = 14.0
 @click.option(
     "--days",
     "days_least",
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     default=DAYS_LEAST,
     show_default=True,
     help="Refuse with less normal control than this.",

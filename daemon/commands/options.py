@@ -1,10 +1,22 @@
 """Kinds of option values that several commands take."""
 
+from math import isfinite
 from typing import Any
 
 import click
 
 DAY_S = 86400
+
+
+class FiniteRange(click.FloatRange):
+    """A number within a range. The range of click lets NaN through, which is neither below nor above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, finite."""
+        number = float(super().convert(value, param, ctx))
+        if isfinite(number):
+            return number
+        raise click.BadParameter(f"{value} is not a finite number", ctx, param)
 
 
 class TimeOfDay(click.ParamType[int]):

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from math import isfinite
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import Progress
 
+from daemon.commands.options import FiniteRange
 from daemon.records import journal_files
 from daemon.refusals import InputError
 from daemon.report.books import Books
@@ -27,10 +27,9 @@ PRICE, FEED_IN = 0.30, 0.08
 paid in 2024 for one from a small roof that feeds in its surplus (EEG 2023, section 48)."""
 
 
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    if not isfinite(value):
-        raise click.BadParameter("is not a number of money")
-    return value
+MONEY = FiniteRange(-1e6, 1e6)
+"""What a kWh may cost or earn; exchanges do pay for taking one, at times."""
+DAYS_MAX = 36_500
 
 
 @click.command("report")
@@ -41,13 +40,11 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
     show_default=True,
     help="The folder of the journals, or one file of it.",
 )
-@click.option("--days", type=click.IntRange(min=1), help="The newest N local days; by default all.")
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), help="The newest N local days; by default all.")
 @click.option("--from", "first", type=DAY, metavar="DATE", help="First local day, YYYY-MM-DD.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="Last local day, YYYY-MM-DD.")
-@click.option("--price", default=PRICE, show_default=True, callback=_finite, help="Of a kWh that is bought.")
-@click.option(
-    "--feed-in", default=FEED_IN, show_default=True, callback=_finite, help="Pay for a kWh exported."
-)
+@click.option("--price", type=MONEY, default=PRICE, show_default=True, help="Of a kWh that is bought.")
+@click.option("--feed-in", type=MONEY, default=FEED_IN, show_default=True, help="Pay for a kWh exported.")
 @click.option("--currency", default="EUR", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")

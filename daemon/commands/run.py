@@ -16,6 +16,7 @@ from daemon.figures import Figures
 from daemon.log import start_log
 from daemon.service import Service
 from daemon.settings import load_settings
+from daemon.state_folder import hold_state
 
 FAR_END_S = 0.3
 """The simulated site has nothing to save: it may end quickly."""
@@ -85,6 +86,8 @@ def _log_descriptor(file: Path) -> int:
 def _embedded_site(trace: Path | None, at: str, status_port: int) -> Iterator[tuple[Path, str]]:
     """The far end in a process of its own, and the configuration for it."""
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sunkeep/embedded"
+    with hold_state(state):  # the far end begins the site anew, and must not do so under a running daemon
+        pass
     command = [sys.executable, "-m", "daemon", "plant", "--meter-port", "0", "--radio-port", "0"]
     command += ["--at", at, "--write-config", str(state), "--status-port", str(status_port)]
     command += [] if trace is None else ["--trace", str(trace)]

@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.commands.options import TimeOfDay
+from daemon.commands.options import FiniteRange, TimeOfDay
 from daemon.pilots import pilot
 from daemon.settings import Settings, load_settings
 from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
@@ -55,7 +55,7 @@ class Request:
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Draws the far end.")
 @click.option(
     "--extra-delay-s",
-    type=click.FloatRange(0.0, 60.0),
+    type=FiniteRange(0.0, 60.0),
     default=0.0,
     help="Added to every frame, told to nobody.",
 )
@@ -73,7 +73,7 @@ class Request:
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
 @click.option(
-    "--margin-w", type=click.FloatRange(-1000.0, 1000.0), help="Shift the import margin of pi or predictive."
+    "--margin-w", type=FiniteRange(-1000.0, 1000.0), help="Shift the import margin of pi or predictive."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def simulate(as_json: bool, **options: Any) -> None:

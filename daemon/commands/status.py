@@ -34,7 +34,10 @@ def _fetch(host: str, port: int) -> Any:
         content = response.read(1_000_000)
         if response.status != 200:
             raise InputError(f"{host}:{port} answered {response.status}; is that Sunkeep's port?")
-        return json.loads(content)
+        answer = json.loads(content)
+        if not isinstance(answer, dict):
+            raise ValueError("no object")
+        return answer
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise InputError(
@@ -50,9 +53,10 @@ def summary(answer: Any) -> list[str]:
     """What a person wants to know first: how it goes, who acts and why, each phase, today's energy."""
     try:
         acting, today = answer["acting"], answer["energy"]["today"]
+        acts = " acts" if acting["source"] in ("policy", "fallback") else ","
         return [
             f"{answer['site']['name']}: {answer['headline']['text']}",
-            f"{acting['who']} acts {acting['why']} ({acting['state']})",
+            f"{acting['who']}{acts} {acting['why']} ({acting['state']})",
             *(
                 f"phase {p['name']}  grid {_text(p['grid_w']):>8} W   "
                 f"slaves {_text(p['placed_w']):>7} W of {_text(p['on_air_w'])} W on air"

@@ -113,15 +113,21 @@ def backup(config: Path, file: Path, as_json: bool) -> None:
 def key(config: Path) -> None:
     """Make the site key, and the frame counter that goes with it. An existing key is never replaced."""
     settings = load_settings(config, key=False)
-    file = settings.radio.key_file
+    file, state = settings.radio.key_file, settings.state.directory
+    there = f"{file} exists. Slaves know that key; move it away to commission a new one."
+    if file.exists():
+        raise InputError(there)
+    try:  # the counter first: a key without one could not be completed, as an existing key is refused
+        begin_state(state)
+    except OSError as error:
+        raise InputError(
+            f"{state} cannot be written: {error.strerror}. Run this as root, or correct [state] directory."
+        ) from None
     try:
         make_key(file)
     except FileExistsError:
-        raise InputError(
-            f"{file} exists. Slaves know that key; move it away to commission a new one."
-        ) from None
+        raise InputError(there) from None
     except OSError as error:
         raise InputError(f"{file} cannot be written: {error.strerror}.") from None
-    begin_state(settings.state.directory)
-    click.echo(f"Made {file} and the frame counter in {settings.state.directory}.")
+    click.echo(f"Made {file} and the frame counter in {state}.")
     click.echo("The user of the daemon must own both. Give the key to every slave, and to nobody else.")

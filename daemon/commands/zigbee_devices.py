@@ -30,7 +30,7 @@ def devices(config: Path, as_json: bool) -> None:
     drill = last_drill(settings.state.directory)
     found = known_devices(database, drill)
     names = {slave.slot: slave.name for slave in settings.slaves}
-    drilled_at_utc = None if drill is None else drill.get("at_utc")
+    drilled_at_utc = None if drill is None else drill.at_utc
     if as_json:
         click.echo(json.dumps({"drill_at_utc": drilled_at_utc, "devices": [asdict(d) for d in found]}))
         return

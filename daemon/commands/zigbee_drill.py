@@ -52,15 +52,15 @@ def drill(config: Path, seconds: int, as_json: bool) -> int:
                 lambda over_s: progress.update(bar, completed=over_s),
             )
         )
-        try:
-            keep(result, directory)
-        except OSError as error:
-            raise InputError(f"{directory} cannot be written: {error.strerror}.") from None
     if as_json:
         click.echo(json.dumps(result.record()))
     else:
         Console().print(_table(result))
         click.echo("\n".join(_words(result)))
+    try:  # last of all: a full disk must not cost what a minute of air has found
+        keep(result, directory)
+    except OSError as error:
+        raise InputError(f"{directory} cannot be written: {error.strerror}.") from None
     return EX_SILENT if result.silent else 0
 
 

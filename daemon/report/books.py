@@ -81,6 +81,8 @@ class Books:
         elif isinstance(record, Continuation):
             if self._life is None or self._life.start != record.start:
                 self._begin(record.start)
+            if self._life is not None and record.policy is not None:
+                self._life.bundle_sha256 = record.policy.bundle_sha256
         elif isinstance(record, PolicyChange) and self._life is not None:
             self._life.bundle_sha256 = record.bundle_sha256
 

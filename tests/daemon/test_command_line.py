@@ -1,5 +1,6 @@
 """The command line from outside: exit codes, one sentence per failure, no traceback, quick help."""
 
+import errno
 import json
 import os
 import re
@@ -9,12 +10,14 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
 from daemon import __main__ as command_line
 from daemon.commands.status import summary
+from daemon.refusals import explain
 from daemon.settings import SettingsError
 from drivers.errors import ConfigError
 from models.bundle import BundleError, builtin_bundle
@@ -184,10 +187,10 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "site": {"name": "Home"},
     "headline": {"text": "All solar power stays here"},
-    "acting": {"who": "The policy", "why": "because it may", "state": "rl_active"},
+    "acting": {"who": "The policy", "why": "because it may", "source": "policy", "state": "rl_active"},
     "phases": [{"name": "a", "grid_w": -12.5, "placed_w": None, "on_air_w": 300}],
     "energy": {"today": {"exported_wh": 3.0, "without_exported_wh": 1234.5}},
     "details": {"judge_failed": False, "judged": {"hours": 0}, "judged_in_shadow": {"hours": 0}},
@@ -230,10 +233,17 @@ def test_status_tells_what_was_judged(live: object, shadow: object, failed: bool
     ("options", "body", "code", "words"),
     [
         ([], ANSWER, 0, ["Home: All solar power stays here", "The policy acts because it may", "1234.5 Wh"]),
+        (
+            [],
+            ANSWER | {"acting": ANSWER["acting"] | {"who": "All slaves rest", "source": "rest"}},
+            0,
+            ["All slaves rest, because it may (rl_active)"],
+        ),
         (["--all"], ANSWER, 0, ["acting.state ", "(4 entries)", "phases.0.placed_w "]),
         (["--json"], ANSWER, 0, ['{"site": {"name": "Home"}']),
         ([], {"other": 1}, 2, ["another version"]),
         ([], "not json", 2, ["is not Sunkeep"]),
+        (["--json"], [], 2, ["is not Sunkeep"]),
     ],
 )
 def test_status_shows_what_the_daemon_answers(
@@ -255,3 +265,19 @@ def test_status_shows_what_the_daemon_answers(
     shown = capsys.readouterr()
     for word in words:
         assert word in shown.out + shown.err
+
+
+@pytest.mark.parametrize(
+    ("number", "filename", "words"),
+    [
+        (errno.ENOENT, "/proc/x", "/proc/x cannot be used (No such file or directory)"),
+        (errno.EACCES, "/proc/y", "/proc/y cannot be used (Permission denied)"),
+        (errno.ENOSPC, None, "The disk cannot be written (No space left on device)"),
+        (errno.EDQUOT, "/x", "/x cannot be written"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_no_fault_of_the_program(
+    number: int, filename: str | None, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert explain(OSError(number, os.strerror(number), filename)) == 2
+    assert words in capsys.readouterr().err

@@ -5,10 +5,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from daemon.__main__ import main
 from daemon.commands.zigbee import key
 from daemon.commissioning import COUNTER_FILE, begin_state, make_key
+from daemon.embedded import site_key
 from daemon.standing import StandingFile
+from daemon.state_folder import hold_state
 from drivers.counter import Counter
+from drivers.errors import ConfigError
 from safety.timers import Standing
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "sunkeep.example.toml"
@@ -26,6 +30,18 @@ def test_the_command_makes_a_private_key_and_a_counter_once(tmp_path: Path) -> N
     before = file.read_text()
     assert CliRunner().invoke(key, ["--config", str(config)]).exit_code == 2
     assert file.read_text() == before
+
+
+def test_no_key_is_left_where_the_state_folder_cannot_be_made(tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    config.write_text(EXAMPLE.read_text().replace("/var/lib/sunkeep", str(tmp_path / "file" / "state")))
+    (tmp_path / "file").write_text("")
+    refused = CliRunner().invoke(key, ["--config", str(config)])
+    assert refused.exit_code == 2
+    assert "state cannot be written: Not a directory" in refused.output
+    assert not (tmp_path / "site.key").exists()
+    (tmp_path / "file").unlink()
+    assert CliRunner().invoke(key, ["--config", str(config)]).exit_code == 0
 
 
 def test_beginning_again_keeps_the_counter(tmp_path: Path) -> None:
@@ -49,3 +65,22 @@ def test_a_key_is_never_replaced(tmp_path: Path) -> None:
     make_key(tmp_path / "site.key")
     with pytest.raises(FileExistsError):
         make_key(tmp_path / "site.key")
+
+
+def test_a_second_embedded_site_leaves_the_running_one_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    folder = tmp_path / "sunkeep" / "embedded"
+    with hold_state(folder):
+        (folder / "totals.json").write_text("{}")
+        assert main(["run", "--plain", "--status-port", "0"]) == 78
+        assert {path.name for path in folder.iterdir()} == {"lock", "totals.json"}
+    assert "another sunkeep holds" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "no key", "00" * 15, "00" * 40])
+def test_a_damaged_key_of_a_simulated_site_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "site.key").write_text(content)
+    with pytest.raises(ConfigError, match=r"site\.key does not hold a key"):
+        site_key(tmp_path)

@@ -1,12 +1,14 @@
 """The journal on disk: segments are compressed when full, the oldest go, and nothing is lost on the way."""
 
 import errno
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
+import structlog
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,17 @@ from core.tick import decide
 from daemon.assembly import assemble_from
 from daemon.commands.replay import replay as replay_command
 from daemon.journal import Journal
-from daemon.records import AnyRecord, Continuation, Event, JournalError, Record, Start, Tick, read_journal
+from daemon.records import (
+    AnyRecord,
+    Continuation,
+    Event,
+    JournalError,
+    PolicyChange,
+    Record,
+    Start,
+    Tick,
+    read_journal,
+)
 from daemon.segments import COMPRESSED, PLAIN, compress, segments, size_bytes
 from daemon.settings import load_settings
 from models.bundle import builtin_bundle, read_manifest
@@ -159,6 +171,53 @@ def test_a_damaged_compressed_segment_is_named(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-9])
     with pytest.raises(JournalError, match=r"run-0000\.journal\.gz: not a complete gzip file"):
         list(read_journal(tmp_path))
+    packed.write_bytes(b"")
+    with pytest.raises(JournalError, match=r"0000\.journal\.gz: not a complete gzip file \(it is empty\)"):
+        list(read_journal(tmp_path))
+
+
+async def test_a_segment_that_was_removed_is_followed_by_one_with_a_heading(tmp_path: Path) -> None:
+    journal = await written(tmp_path, [start_record(), event(1)])
+    for file in tmp_path.iterdir():
+        file.unlink()
+    journal.put(event(2))
+    await journal.close()
+    assert numbers(tmp_path) == [2]
+    assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record())
+
+
+async def test_a_later_segment_names_the_policy_that_was_in_force(tmp_path: Path) -> None:
+    changes = [PolicyChange(unix_s=1.0), PolicyChange(unix_s=2.0, bundle_sha256="ab" * 32)]
+    await written(tmp_path, [start_record(), *changes, *map(event, range(60))])
+    first, *later = segments(tmp_path)
+    assert later
+    first.unlink()
+    assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record(), changes[-1])
+
+
+async def test_a_disk_that_stays_full_collects_no_empty_segments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, refuse = os.write, [True]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if refuse[0]:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
+    with structlog.testing.capture_logs() as told:
+        journal = await written(tmp_path, [start_record(), *map(event, range(5))])
+    assert journal.dropped_lines == 6
+    assert len(list(tmp_path.iterdir())) == 1
+    assert {(line["event"], line["reason"]) for line in told} == {
+        ("journal_unwritable", "No space left on device")
+    }
+    refuse[0] = False
+    journal.put(event(6))
+    await journal.close()
+    assert numbers(tmp_path) == [6]
+    assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record())
 
 
 def lived(config: Path, ticks: int) -> Iterator[AnyRecord]:

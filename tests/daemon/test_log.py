@@ -1,11 +1,13 @@
 """The log never waits, never floods, never tells a key, and stays one line per event."""
 
+import asyncio
 import json
 import logging
 import os
 import pty
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ import structlog
 
 from daemon.log import REPEAT_EVERY_S, VALUE_CHARS, Output, start_log
 from drivers.redaction import guard_logs
+from tests.daemon.whole import until, whole
 
 KEY = "00112233445566778899aabbccddeeff"
 
@@ -122,6 +125,33 @@ def test_a_repeated_event_passes_once_in_ten_seconds_and_counts(ends: Ends, begi
     for event in ("meter_lost", "other"):
         counts = [line.get("suppressed", 0) for line in lines if line["event"] == event]
         assert counts == [0, REPEAT_EVERY_S - 1, REPEAT_EVERY_S - 1]
+
+
+async def test_every_state_and_every_refusal_is_in_the_log_however_close(
+    ends: Ends, begin: Begin, tmp_path: Path
+) -> None:
+    writer, arrived = ends
+    begin(writer)
+    async with whole(tmp_path) as pair:
+        await until(lambda: sum(pair.reference_w().values()) > 1000.0, 20.0)
+        pair.far_end.meter.faults.mute = True
+        await until(lambda: set(pair.reference_w().values()) == {0.0}, 5.0)
+        pair.far_end.meter.faults.mute = False
+        for wrong in ("nonsense", "mode = 3"):
+            (tmp_path / "site.toml").write_text(wrong)
+            await asyncio.sleep(2.5)
+        await pair.stop()
+    lines = arrived()
+    told = [(line[:3], record(line)) for line in lines]
+    verdicts = {tick.decision.verdict for tick in pair.ticks()}
+    assert {"hold", "safe_stop"} < {verdict.state.value for verdict in verdicts}
+    in_log = {(line["state"], line["causes"]) for _, line in told if line["event"] == "state"}
+    assert in_log == {(verdict.state.value, ",".join(verdict.causes)) for verdict in verdicts}
+    refused = [
+        (priority, line["reason"]) for priority, line in told if line["event"] == "configuration_refused"
+    ]
+    assert [priority for priority, _ in refused] == ["<4>", "<4>"]
+    assert len({reason for _, reason in refused}) == 2
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])

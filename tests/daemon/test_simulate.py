@@ -200,6 +200,8 @@ def test_people_get_a_table() -> None:
         (["--controller", "none", "--margin-w", "5"], "--margin-w belongs to pi and predictive"),
         (["--controller", "other"], "is not one of"),
         (["--extra-delay-s", "-1"], "not in the range"),
+        (["--extra-delay-s", "nan"], "not a finite number"),
+        (["--controller", "pi", "--margin-w", "nan"], "not a finite number"),
         (["--pv-connection", "D"], "is not one of"),
     ],
 )

@@ -1,6 +1,7 @@
 """The daemon through the real wires: pymodbus on a socket, zigpy and bellows on a pseudo-terminal."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,40 @@ async def test_another_meter_is_not_taken_for_the_commissioned_one(tmp_path: Pat
     with pytest.raises(StartError, match=r"another meter answers.*meter-identity"):
         async with whole(tmp_path) as pair:
             await pair.task
+    (tmp_path / "meter-identity").write_text("[291")
+    with pytest.raises(StartError, match=r"meter-identity is damaged"):
+        async with whole(tmp_path) as pair:
+            await pair.task
+
+
+async def test_a_damaged_database_of_the_radio_is_named(tmp_path: Path) -> None:
+    (tmp_path / "zigbee.db").write_bytes(b"not a database, but long enough to look at " * 40)
+    with pytest.raises(
+        StartError, match=r"zigbee\.db, cannot be used \(file is not a database\).*move it away"
+    ):
+        async with whole(tmp_path) as pair:
+            await pair.task
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[" * 100_000,
+        '{"counts": [1], "ledger": [2], "judge": [3]}',
+        '{"counts": {"violations": 1%s}, "ledger": {"total": {"exported_j": 1%s}}, "judge": "x"}'
+        % (("0" * 400,) * 2),
+        '{"ledger": {"total": {"exported_j": NaN}, "today_is": 5}, "judge": {"subject": null, "live": NaN}}',
+    ],
+)
+async def test_damaged_totals_begin_again_and_do_not_stop_the_daemon(tmp_path: Path, content: str) -> None:
+    async with whole(tmp_path) as pair:
+        (tmp_path / "totals.json").write_text(content)  # the far end is new and has removed what was there
+        await until(lambda: pair.service.figures is not None and pair.service.figures.ticks > 2, 20.0)
+        await pair.stop()
+    carried = json.loads((tmp_path / "totals.json").read_text())
+    assert carried["counts"]["violations"] == 0
+    assert 0.0 <= carried["ledger"]["total"]["exported_j"] < 1e9
 
 
 async def test_a_killed_daemon_leaves_slaves_that_rest_by_themselves(tmp_path: Path) -> None:

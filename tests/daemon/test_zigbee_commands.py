@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +16,7 @@ import pytest
 
 from daemon.commands.zigbee_permit import remarks
 from daemon.doors import StartError
-from daemon.drill_record import RECORD_FILE, last_drill
+from daemon.drill_record import RECORD_FILE, DrillResult, SlotResult, keep, last_drill
 from daemon.embedded import site_key, write_site
 from daemon.known_devices import KnownDevice, known_devices
 from daemon.state_folder import hold_state
@@ -268,6 +268,10 @@ def test_a_device_that_cannot_be_a_slave_is_remarked_upon(
 # --- what is stored --------------------------------------------------------------------------------
 
 
+def drilled(*slots: SlotResult) -> DrillResult:
+    return DrillResult("2026-11-25T11:45:00+00:00", 60.0, 32, 0, 1001, 1032, slots)
+
+
 def test_no_database_and_a_strange_one_are_explained(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing has joined yet"):
         known_devices(tmp_path / "zigbee.db", None)
@@ -296,7 +300,9 @@ def test_the_list_is_in_the_order_of_slots_and_knows_what_is_no_slave(tmp_path: 
                 ('x', 1, 6, 5, 1);
             """
         )
-    drill = {"slots": [{"slot": 3, "address": 6}, {"slot": 1, "address": 9}, {"slot": 2, "address": None}]}
+    drill = drilled(
+        *(SlotResult(slot, "", 1, 1, None, None, address) for slot, address in ((3, 6), (1, 9), (2, None)))
+    )
     plain = {"last_seen_utc": None, "manufacturer": None, "model": None, "is_slave": False, "slot": None}
     assert known_devices(file, drill) == [
         KnownDevice(None, 9, None, None, None, is_slave=True, slot=1),
@@ -306,12 +312,58 @@ def test_the_list_is_in_the_order_of_slots_and_knows_what_is_no_slave(tmp_path: 
     ]
     assert [d.slot for d in known_devices(file, None)] == [None, None, None]
     assert {path.name for path in tmp_path.iterdir()} == {"zigbee.db"}
+    with closing(sqlite3.connect(file)) as database:
+        for strange in ("'yesterday'", "1e300", "x'00'"):
+            database.executescript(f"UPDATE devices_v99 SET last_seen = {strange} WHERE ieee = 'y';")
+            with pytest.raises(ConfigError, match="cannot be read"):
+                known_devices(file, None)
 
 
-def test_a_damaged_record_of_a_drill_is_no_record(tmp_path: Path) -> None:
-    for content in ("", "[]", "{"):
-        (tmp_path / RECORD_FILE).write_text(content)
-        assert last_drill(tmp_path) is None
+WRONG_DRILLS: list[dict[str, Any]] = [
+    {"slots": 5},
+    {"slots": None},
+    {"slots": [1]},
+    {"slots": ["a"]},
+    {"slots": [{"address": 1}]},
+    {"at_utc": None},
+]
+WRONG_SLOTS: list[dict[str, Any]] = [
+    {"address": [1]},
+    {"address": "9"},
+    {"address": 9.5},
+    {"address": float("nan")},
+    {"address": -3},
+    {"address": 65536},
+    {"slot": "1"},
+    {"slot": True},
+    {"slot": None},
+    {"slot": 255},
+]
+WHOLE_DRILL: dict[str, Any] = asdict(drilled(SlotResult(1, "tank", 3, 3, 0.1, 0.2, 9)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        "null",
+        "[" * 100_000,
+        "\ufffe\xff",
+        *(json.dumps(WHOLE_DRILL | wrong) for wrong in WRONG_DRILLS),
+        *(json.dumps(WHOLE_DRILL | {"slots": [WHOLE_DRILL["slots"][0] | wrong]}) for wrong in WRONG_SLOTS),
+    ],
+)
+def test_a_damaged_record_of_a_drill_is_no_record(tmp_path: Path, content: str) -> None:
+    (tmp_path / RECORD_FILE).write_text(content)
+    assert last_drill(tmp_path) is None
+
+
+def test_a_whole_record_of_a_drill_is_read_as_it_was_kept(tmp_path: Path) -> None:
+    result = drilled(SlotResult(1, "tank", 3, 3, 0.1, 0.2, 9), SlotResult(2, "rod", 3, 0, None, None, None))
+    keep(result, tmp_path)
+    assert last_drill(tmp_path) == result
 
 
 def test_the_state_folder_is_held_once(tmp_path: Path) -> None:

@@ -248,4 +248,6 @@ def test_a_process_whose_radio_never_came_up_can_exit(database: str, tmp_path: P
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert ("does not exist" if database == "sound" else "failed") in ended.stdout
+    assert (
+        "does not exist" if database == "sound" else f"{file}, cannot be used (file is not a database)"
+    ) in ended.stdout

@@ -13,6 +13,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.site import Metering, Site
+from daemon.commands.options import FiniteRange
 from daemon.records import JournalError, journal_files
 from daemon.refusals import InputError
 from daemon.settings import load_settings
@@ -54,7 +55,7 @@ class Source:
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
 @click.option("--law", type=click.Choice(TEACHERS), default="pi", show_default=True, help="Acts on traces.")
 @click.option("--manner", type=click.Choice(tuple(MANNERS)), default="both", show_default=True)
-@click.option("--light", type=click.FloatRange(0.0, 1.0, min_open=True), default=0.2, show_default=True)
+@click.option("--light", type=FiniteRange(0.0, 1.0, min_open=True), default=0.2, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
 def dataset(out: Path, lookahead_s: int, seed: int, as_json: bool, **options: Any) -> None:
     """Make a training set: aligned to seconds, with features, targets and a split by whole days.

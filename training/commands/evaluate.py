@@ -10,6 +10,7 @@ from rich.table import Table
 
 from core.site import Metering
 from daemon.assembly import bundle_directory
+from daemon.commands.options import FiniteRange
 from daemon.refusals import InputError
 from plant.trace import TraceError
 from training.bundle_policy import open_bundle
@@ -44,7 +45,7 @@ EX_CRITERION_FAILS = 1
 )
 @click.option(
     "--bound-minutes",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     default=5.0,
     show_default=True,
     help="Longest time for them.",

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from daemon.commands.options import FiniteRange
 from training.learners.options import TAKEN_BY, Options, flag
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ def _kind(schema: dict[str, Any]) -> click.ParamType[Any]:
     most = schema.get("maximum", below)
     if schema["type"] == "integer":
         return click.IntRange(least, most)
-    return click.FloatRange(least, most, max_open=below is not None)
+    return FiniteRange(least, most, max_open=below is not None)
 
 
 def taken(words: dict[str, Any]) -> Options:

@@ -11,6 +11,7 @@ from rich.console import Console
 from torch import Tensor
 
 from core.site import Metering
+from daemon.commands.options import FiniteRange
 from training.champion import record_run, write_bundle
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights, read_actor, read_checkpoint
 from training.commands.learner_options import learner_options, taken
@@ -90,15 +91,15 @@ class Trained:
 )
 @click.option(
     "--span-w",
-    type=click.FloatRange(0.0, 5000.0),
+    type=FiniteRange(0.0, 5000.0),
     default=SPAN_W,
     show_default=True,
     help="Reach of the residual on the surplus; 0 learns absolute powers.",
 )
-@click.option("--gamma", type=click.FloatRange(0.0, 0.999), default=GAMMA, show_default=True)
+@click.option("--gamma", type=FiniteRange(0.0, 0.999), default=GAMMA, show_default=True)
 @click.option(
     "--cql-weight",
-    type=click.FloatRange(0.0),
+    type=FiniteRange(0.0),
     default=USUAL["cql"].cql_weight,
     show_default=True,
     help="Of cql.",

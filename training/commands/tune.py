@@ -13,6 +13,7 @@ from rich.table import Table
 
 from core.site import Metering, Site
 from daemon.assembly import pi_gains, predictive_gains
+from daemon.commands.options import FiniteRange
 from daemon.records import JournalError
 from daemon.refusals import InputError
 from daemon.settings import Settings, load_settings
@@ -99,7 +100,7 @@ class Tuned:
 @click.option("--config", type=click.Path(path_type=Path), help="The site; by default nine heaters.")
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
 @click.option("--law", type=click.Choice([*LAWS, "both"]), default="both", show_default=True)
-@click.option("--minutes", type=click.FloatRange(0.0, min_open=True), default=20.0, show_default=True)
+@click.option("--minutes", type=FiniteRange(0.0, min_open=True), default=20.0, show_default=True)
 @click.option("--candidates", type=click.IntRange(1), help="End after so many of each law instead.")
 @click.option("--stretch-minutes", type=click.IntRange(1, 720), default=40, show_default=True)
 @click.option("--per-day", type=click.IntRange(1), default=1, show_default=True, help="Stretches of a day.")

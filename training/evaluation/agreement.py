@@ -23,6 +23,7 @@ from scipy.stats import kendalltau, spearmanr
 
 from core.site import Metering
 from daemon.assembly import bundle_directory
+from daemon.commands.options import FiniteRange
 from daemon.pilots import pilot
 from daemon.refusals import InputError
 from daemon.simulate import Scenario, default_site
@@ -191,9 +192,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--split", type=click.Choice(("train", "val")), default="val", show_default=True)
 @click.option("--bundle", "bundles", type=click.Path(path_type=Path), multiple=True)
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
-@click.option(
-    "--share", type=click.FloatRange(0.05, 1.0), default=0.5, show_default=True, help="Of the light."
-)
+@click.option("--share", type=FiniteRange(0.05, 1.0), default=0.5, show_default=True, help="Of the light.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the logged far end.")
 @click.option("--fqe/--no-fqe", default=True, show_default=True, help="Also fitted Q evaluation.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures here.")

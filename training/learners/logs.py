@@ -20,6 +20,7 @@ from core.parts import cold_start
 from core.sight import Sight
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from daemon.assembly import assemble
+from daemon.commands.options import FiniteRange
 from daemon.pilots import pilot
 from daemon.scoring import AVOIDABLE_WEIGHT, Score
 from daemon.simulate import Pilot, Scenario, begin, default_site, live
@@ -188,9 +189,7 @@ def write_explored(days: Sequence[Day], out: Path, metering: Metering, seed: int
 @click.option(
     "--days", type=click.IntRange(1), default=4, show_default=True, help="The first N of the split."
 )
-@click.option(
-    "--share", type=click.FloatRange(0.01, 1.0), default=0.5, show_default=True, help="Of the light."
-)
+@click.option("--share", type=FiniteRange(0.01, 1.0), default=0.5, show_default=True, help="Of the light.")
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def main(traces: Path, out: Path, split: str, days: int, share: float, metering: str, seed: int) -> None:

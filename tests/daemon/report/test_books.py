@@ -240,6 +240,12 @@ def test_every_tick_tells_the_mode_whatever_segment_it_stands_in(start: Start) -
     assert [block.design.value for block in books.trial.blocks.values()] == ["share"]
 
 
+def test_a_later_segment_alone_tells_which_policy_acted(start: Start) -> None:
+    change = PolicyChange(unix_s=0.0, bundle_sha256="b" * 64)
+    books = booked([Continuation.of(start, change), tick(3700.0, 10.0, propensity=0.5, block=4)])
+    assert [block.policy_sha256 for block in books.trial.blocks.values()] == ["b" * 64]
+
+
 def test_another_policy_within_a_block_makes_it_nobody_s(start: Start) -> None:
     change = PolicyChange(unix_s=0.0, bundle_sha256="b" * 64)
     ticks = [

@@ -99,7 +99,9 @@ REFUSALS = [
     (("--json", "--csv"), "exclude each other"),
     (("--days", "2", "--from", "2026-06-01"), "exclude each other"),
     (("--from", "2026-06-02", "--to", "2026-06-01"), "must not be before"),
-    (("--price", "nan"), "not a number of money"),
+    (("--price", "nan"), "not a finite number"),
+    (("--feed-in", "1e308"), "not in the range"),
+    (("--days", "9" * 20), "not in the range"),
     (("--from", "2027-01-01"), "no tick of 2027-01-01 to the end"),
 ]
 
