@@ -50,9 +50,7 @@ class IdentityFile:
             with os.fdopen(descriptor, "w") as stream:
                 json.dump(list(words), stream)
                 stream.flush()
-                if (
-                    folder.st_uid != os.geteuid()
-                ):  # `sunkeep meter read` as root: the daemon must read it, too
+                if folder.st_uid != os.geteuid():  # root, in `meter read`: the daemon must read it, too
                     os.fchown(descriptor, folder.st_uid, folder.st_gid)
                 os.fsync(descriptor)  # a power cut leaves the whole file or none
             passing.replace(self.path)

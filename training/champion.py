@@ -26,6 +26,7 @@ from training.contest import compete
 from training.course import Course, console, train
 from training.days import Day, data_sha256, find_days
 from training.destination import ExportError, next_version
+from training.device_option import device_option
 from training.export import Floats, Lineage, current_commit, export_bundle
 from training.lessons import orders
 from training.net import MEMORY, ReplayNet
@@ -136,7 +137,7 @@ def _differences(before: Mapping[str, int | float | None], now: Mapping[str, int
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
 @click.option("--minutes", type=FiniteRange(0.0), help="Train for this long instead; not reproducible.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")
 @click.option("--name", default="champion", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")

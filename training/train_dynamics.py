@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 
 from daemon.commands.options import FiniteRange
+from training.device_option import device_option
 from training.dynamics import load_model
 from training.fit_dynamics import Epoch, Plan, Trained, judged_on, train_on
 from training.judge_dynamics import judge, markdown, tables
@@ -37,7 +38,7 @@ console = Console(stderr=True)
 @click.option("--patience", type=click.IntRange(0), default=DEFAULTS.patience, show_default=True)
 @click.option("--minutes", type=FiniteRange(0.0), default=DEFAULTS.minutes, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=DEFAULTS.seed, show_default=True)
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default=DEFAULTS.device, show_default=True)
+@device_option
 @click.option("--unweighted", is_flag=True, help="Every feature counts the same.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the tables here as Markdown, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -59,8 +60,6 @@ def main(
 ) -> None:
     """Train the forward dynamics model and judge it on days it never saw."""
     torch.set_num_threads(1)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise click.UsageError("no CUDA device here; use --device cpu")
     plan = Plan(epochs, batch, learning_rate, patience, seed, minutes, not unweighted, device)
     try:
         if judge_only:

@@ -25,6 +25,7 @@ from training.checkpoint import CheckpointError
 from training.commands.progress import bars
 from training.days import Day, DaysError, find_days
 from training.destination import ExportError
+from training.device_option import device_option
 from training.evaluation import words
 from training.journal_days import read_site_days
 from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, sources_of, write_days
@@ -122,7 +123,7 @@ class Outcome:
 @click.option("--updates", type=click.IntRange(1), default=UPDATES, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--radios", type=click.IntRange(1), default=1, show_default=True, help="Far ends per hour.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@device_option
 @click.option("--short", is_flag=True, help="Small windows that show that everything works.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def retrain(as_json: bool, **options: Any) -> int:
@@ -134,8 +135,6 @@ def retrain(as_json: bool, **options: Any) -> int:
     """
     request = Request(**options)
     torch.set_num_threads(1)
-    if request.device == "cuda" and not torch.cuda.is_available():
-        raise click.UsageError("no CUDA device here; use --device cpu")
     try:
         outcome = _retrain(request)
     except REFUSALS as error:

@@ -20,6 +20,7 @@ from training.course import Course
 from training.course import train as run_course
 from training.days import DaysError, data_sha256, find_days
 from training.destination import ExportError
+from training.device_option import device_option
 from training.export import Lineage, export_bundle
 from training.learners.clone import Clone
 from training.learners.composed import Composed, from_transitions, on_sites, ppo_settings, scenery_of
@@ -81,7 +82,7 @@ class Trained:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=10_000, show_default=True, help="Updates.")
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in --out.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
+@device_option
 @click.option("--batch", type=click.IntRange(1), default=BATCH, show_default=True)
 @click.option("--action", type=click.Choice(ACTIONS), default="acted", show_default=True)
 @click.option(
@@ -121,8 +122,6 @@ def train(**words: Any) -> Trained:
     """
     options = taken(words)
     request = Request(**words, options=options)
-    if request.device == "cuda" and not torch.cuda.is_available():
-        raise click.UsageError("no CUDA device here; use --device cpu")
     torch.set_num_threads(1)
     try:
         request.check()
