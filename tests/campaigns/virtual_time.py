@@ -7,6 +7,7 @@ measured in real time, on an idle one.
 """
 
 import asyncio
+import os
 import selectors
 import time
 from collections.abc import Coroutine
@@ -15,7 +16,9 @@ from typing import Any, TypeVar
 from unittest.mock import patch
 
 SETTLE_S = 0.0015
-"""Real time that the kernel gets to carry what was written to the other end, before time jumps."""
+"""Real time that the kernel gets to carry what was written to the other end, before time jumps. On a machine
+with more to do than cores it gets as many times longer: pseudo-terminals are carried by a thread of the
+kernel, which waits for its turn like everybody else."""
 THREADS_S = 0.02
 """Real time to wait for a thread when there is no timer at all."""
 GRID_S = 0.005
@@ -23,6 +26,11 @@ GRID_S = 0.005
 JUMP_S = 0.02
 """Time passes in no larger steps, so that threads (the disk, the database) are not left behind."""
 T = TypeVar("T")
+
+
+def _waiting() -> float:
+    """How many processes there are for a core, at least one."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 class _Idle(selectors.DefaultSelector):
@@ -36,7 +44,7 @@ class _Idle(selectors.DefaultSelector):
         ready = super().select(0)
         if ready or (timeout is not None and timeout <= 0.0):
             return ready
-        ready = super().select(THREADS_S if timeout is None else SETTLE_S)
+        ready = super().select(THREADS_S if timeout is None else SETTLE_S * _waiting())
         if not ready and timeout is not None:
             self.now_s = (floor((self.now_s + min(timeout, JUMP_S)) / GRID_S) + 1) * GRID_S
         return ready

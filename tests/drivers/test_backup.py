@@ -14,7 +14,7 @@ from drivers.errors import ConfigError
 from drivers.zigbee_settings import ZigbeeSettings
 from plant.coordinator.nvram import Nvram
 from plant.radio_site import RadioSite
-from tests.drivers.far_end import SLOTS, radio_at, serve, until
+from tests.drivers.far_end import SLOTS, START_S, radio_at, serve, until
 
 
 def settings(site: RadioSite, database: Path | None = None) -> ZigbeeSettings:
@@ -45,7 +45,7 @@ async def replaced(old: RadioSite, **more: Any) -> RadioSite:
 async def test_the_network_and_its_slaves_live_on_in_a_blank_stick(version: int, tmp_path: Path) -> None:
     old = await serve(Random(1), ezsp_version=version)
     async with radio_at(old.path) as near:
-        await until(lambda: near.radio.up)
+        await until(lambda: near.radio.up, START_S)
         network, counter = near.radio.network, await near.send(100, 200, 300)
         await until(lambda: len(near.radio.reports()) == 3)
     content = await back_up(settings(old))
@@ -69,7 +69,7 @@ async def test_the_network_and_its_slaves_live_on_in_a_blank_stick(version: int,
         )
         assert site.coordinator.nvram.eui64 == old.coordinator.nvram.eui64
         async with radio_at(site.path) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             near.counter = counter
             await near.send(400, 500, 600)
             await until(lambda: len(near.radio.reports()) == 3)
@@ -88,14 +88,14 @@ async def test_slaves_hear_a_coordinator_from_an_old_backup(age: timedelta, tmp_
     content["metadata"]["internal"]["creation_time"] = made_utc.isoformat()
     old.coordinator.nvram.security.frame_counter += 5 * 3 * 86_400  # frames in three days
     async with radio_at(old.path) as near:
-        await until(lambda: near.radio.up)
+        await until(lambda: near.radio.up, START_S)
         await near.send(100, 200, 300)
         await until(lambda: len(near.radio.reports()) == 3)
     site = await replaced(old)
     try:
         await form(settings(site), read_backup(write(tmp_path, content)))
         async with radio_at(site.path) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             near.counter = 1
             heard = site.air.statistics.broadcasts_heard
             await near.send(400, 500, 600)

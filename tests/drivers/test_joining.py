@@ -23,7 +23,7 @@ from plant.coordinator.nvram import Nvram
 from plant.coordinator.trust_center import EVERYBODY
 from plant.radio_site import RadioSite
 from plant.slave_node import ieee_of, install_code_of
-from tests.drivers.far_end import SLOTS, radio_at, serve, until
+from tests.drivers.far_end import SLOTS, START_S, radio_at, serve, until
 
 CODE = "83fed3407a939723a5c639b26916d505c3b5"
 POLICY = t.EzspPolicyId.TRUST_CENTER_POLICY
@@ -209,7 +209,7 @@ async def test_without_a_network_nothing_is_opened() -> None:
 
 async def test_a_port_that_is_in_use_is_named() -> None:
     async with uncommissioned(port=0) as site, radio_at(site.path) as near:
-        await until(lambda: near.radio.up)
+        await until(lambda: near.radio.up, START_S)
         with pytest.raises(ConfigError, match="no other program"):
             await let_in(site, 1)
         assert near.radio.up
@@ -218,7 +218,7 @@ async def test_a_port_that_is_in_use_is_named() -> None:
 async def test_no_start_ever_opens_the_network_to_the_public_key() -> None:
     """bellows would, for two seconds and with a key that waits for five minutes."""
     async with uncommissioned() as site, radio_at(site.path) as near:
-        await until(lambda: near.radio.up)
+        await until(lambda: near.radio.up, START_S)
         await asyncio.sleep(0.2)
         assert_closed(site)
         assert site.coordinator.calls["importTransientKey"] == 0
@@ -288,7 +288,7 @@ async def test_a_report_counts_as_a_sign_of_life_but_not_too_often(
     async with uncommissioned() as site:
         assert await let_in(site, 1, database=database)
         async with radio_at(site.path, database=database) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             app = near.radio._app
             assert app is not None
             device = app.get_device(nwk=0x1001)

@@ -15,7 +15,7 @@ import pytest
 from drivers.errors import Transient, Unconfirmed
 from plant.coordinator.nvram import Nvram
 from plant.radio_site import RadioSite
-from tests.drivers.far_end import Near, radio_at, running, serve, until
+from tests.drivers.far_end import START_S, Near, radio_at, running, serve, until
 
 NOTICED_S = 3.0
 BACK_S = 8.0
@@ -86,7 +86,7 @@ async def test_a_stick_that_is_pulled_and_plugged_in_again(tmp_path: Path) -> No
     by_id.symlink_to(site.path)
     try:
         async with radio_at(str(by_id)) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             by_id.unlink()
             await site.stop()
             await until(lambda: not near.radio.up, NOTICED_S)
@@ -105,7 +105,7 @@ async def test_a_network_adapter_that_is_switched_off_and_on_again() -> None:
     path, port = site.path, int(site.path.rpartition(":")[2])
     try:
         async with radio_at(path) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             await site.stop()
             await until(lambda: not near.radio.up, NOTICED_S)
             await until(lambda: "ConnectionRefusedError" in (near.radio.problem or ""))
@@ -191,7 +191,7 @@ async def test_stopping_leaves_nothing_behind(
     for _ in range(2):
         async with radio_at(site.path, database=tmp_path / "zigbee.db") as near:
             if moment_s is None:
-                await until(lambda: near.radio.up)
+                await until(lambda: near.radio.up, START_S)
             else:
                 await asyncio.sleep(moment_s)
         assert tasks() == others

@@ -13,7 +13,7 @@ from drivers.errors import ConfigError
 from drivers.redaction import MARK, redact
 from drivers.zigbee_settings import ZigbeeSettings
 from plant.coordinator.nvram import Nvram
-from tests.drivers.far_end import SLOTS, radio_at, serve, until
+from tests.drivers.far_end import SLOTS, START_S, radio_at, serve, until
 
 
 async def test_form_gives_a_blank_coordinator_a_network(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ async def test_form_gives_a_blank_coordinator_a_network(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=r"has a network already: PAN id 0x.*, channel 20"):
             await form(settings)
         async with radio_at(site.path, database=database) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             assert near.radio.network == network
             await near.send(1, 2, 3)
             await until(lambda: len(near.radio.reports()) == 3)
@@ -57,7 +57,7 @@ async def test_the_database_is_the_owners_alone(tmp_path: Path) -> None:
     site = await serve(Random(1))
     try:
         async with radio_at(site.path, database=database) as near:
-            await until(lambda: near.radio.up)
+            await until(lambda: near.radio.up, START_S)
             modes = {file.name: oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()}
             assert "zigbee.db" in modes
             assert set(modes.values()) == {"0o600"}
