@@ -9,6 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.decision import Decision, Source
+from daemon import words
+from daemon.energy_check import EnergyCheck
 from daemon.figures import Figures
 from daemon.journal import Journal
 from daemon.judging import ROLLBACK, Judging
@@ -21,7 +23,15 @@ from drivers.counter import Counter
 
 JUDGE = "judge"
 """Its place among the totals."""
-ALARMING = frozenset(("acknowledge_refused", "configuration_refused", "policy_swap_refused", "rollback"))
+ALARMING = frozenset(
+    (
+        "acknowledge_refused",
+        "configuration_refused",
+        "meter_energy_mismatch",
+        "policy_swap_refused",
+        "rollback",
+    )
+)
 """Events that somebody has to do something about."""
 SAVE_EVERY_S = 10.0
 TOTALS_EVERY_S = 300.0
@@ -43,6 +53,7 @@ class Chronicle:
     save: Callable[[Any], None]
     meter_statistics: Callable[[], MeterStatistics]
     radio_statistics: Callable[[], RadioStatistics]
+    energy_check: EnergyCheck
     keep_totals: Callable[[dict[str, Any]], None]
     dropped_log_lines: Callable[[], int] = int
     view: Callable[[], None] | None = None
@@ -63,6 +74,7 @@ class Chronicle:
         """One tick: recorded, counted, shown."""
         changed = self._changed(lived.decision)
         self._record(lived)
+        self._check_energy(lived)
         self._count(lived)
         if changed:
             self._log(lived)
@@ -113,6 +125,20 @@ class Chronicle:
                 meter_raw=() if reading is None else reading.raw,
             )
         )
+
+    def _check_energy(self, lived: Lived) -> None:
+        """Power against the meter's counters: told when they begin to disagree, and when that ends."""
+        if not lived.decision.sight.fresh:
+            return
+        check, snapshot = self.energy_check, lived.snapshot
+        disagreed = check.disagrees
+        check.update(snapshot.at_s, snapshot.grid_power_w, self.senses.meter.energy)
+        if check.disagrees is disagreed:
+            return
+        found = check.finding
+        detail = {} if found is None else found.told()
+        self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
+        self.figures.note(snapshot.at_s, words.energy_check(found))
 
     def _count(self, lived: Lived) -> None:
         inference_s = lived.inference_s if lived.decision.wished_w is not None else None

@@ -275,6 +275,9 @@ def _edges(f: Figures) -> Families:
     )
     if f.meter.read_s is not None:
         yield _gauge("meter_read_seconds", "Duration of the newest read.", f.meter.read_s)
+    if f.meter.energy_mismatch_ratio is not None:
+        text = "Share by which power and energy counters of the meter differ beyond what their steps explain."
+        yield _gauge("meter_energy_mismatch_ratio", text, f.meter.energy_mismatch_ratio)
     yield _gauge("radio_up", "1 while the coordinator answers, else 0.", float(f.radio.up))
     yield _counter("radio_rebuilds", "Times the radio was built anew after a loss.", f.radio.rebuilds_total)
     text = "Frames the coordinator did not accept."

@@ -25,10 +25,12 @@ from daemon.clock import Pace, boottime_s, local_hour, wall_moment
 from daemon.control import Control, serve_control
 from daemon.doors import StartError, open_meter, open_radio
 from daemon.emission import Emitter
+from daemon.energy_check import EnergyCheck
 from daemon.figures import Figures
 from daemon.hot_swap import HotSwap, policy_name, wish
 from daemon.journal import Journal
 from daemon.judging import Judging
+from daemon.ledger import gap_s
 from daemon.log import log
 from daemon.loop import Loop
 from daemon.records import Start
@@ -91,6 +93,7 @@ class Service:
                 emitter = Emitter(site, gate, radio, counter, key, settings.radio.ttl_s)
                 hour = partial(local_hour, settings.zone())
                 senses = Senses(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
+                energy_check = EnergyCheck(gap_s(site.period_s))
                 totals = TotalsFile(state / "totals.json")
                 carried = totals.load()
                 figures = Figures(site, self._about(assembled), boottime_s(), carried)
@@ -103,7 +106,11 @@ class Service:
                     zone=settings.zone(),
                     save=lambda watch: standing_file.save(watch.standing),
                     meter_statistics=lambda: MeterStatistics(
-                        senses.reads_total, sum(senses.errors_total.values()), meter.connects, senses.read_s
+                        senses.reads_total,
+                        sum(senses.errors_total.values()),
+                        meter.connects,
+                        senses.read_s,
+                        energy_check.ratio,
                     ),
                     radio_statistics=lambda: RadioStatistics(
                         radio.up,
@@ -112,6 +119,7 @@ class Service:
                         emitter.reports_asked_total,
                         radio.quality.ack_rate(boottime_s()),
                     ),
+                    energy_check=energy_check,
                     keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,
                 )

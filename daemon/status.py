@@ -155,12 +155,13 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
     changes, reversals = figures.changes_per_min(at_s)
     imbalance = figures.imbalance_w()
     reduction = figures.ledger.reduction_1h(at_s)
-    rate = figures.radio.ack_rate
+    rate, mismatch = figures.radio.ack_rate, figures.meter.energy_mismatch_ratio
     return {
         "meter_age_s": _seconds(None if snapshot is None else snapshot.meter_age_s),
         "meter_read_ms": _ms(figures.meter.read_s),
         "meter_failures": figures.meter.failures_total,
         "meter_reconnects": figures.meter.reconnects_total,
+        "meter_energy_mismatch": None if mismatch is None else round(mismatch, 4),
         "radio_up": figures.radio.up,
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},

@@ -36,12 +36,16 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class MeterStatistics:
-    """Counters of the meter's driver since the start of the daemon, and how long the last read took."""
+    """Counters of the meter's driver since the start of the daemon, and how long the last read took.
+
+    `energy_mismatch_ratio` is how far power and energy counters disagree (`daemon.energy_check`).
+    """
 
     reads_total: int = 0
     failures_total: int = 0
     reconnects_total: int = 0
     read_s: float | None = None
+    energy_mismatch_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
 from core.snapshot import Snapshot
+from daemon.energy_check import Finding
 from daemon.figures import Figures
 
 NOTICEABLE_W = 100.0
@@ -58,6 +59,18 @@ def power(watts: float) -> str:
     """A magnitude as people write it: 340 W, 4.2 kW."""
     watts = abs(watts)
     return f"{watts:.0f} W" if watts < 999.5 else f"{watts / 1000.0:.1f} kW"
+
+
+def energy_check(found: Finding | None) -> str:
+    """What a comparison of the meter's power with its energy counters came to."""
+    if found is None:
+        return "the meter's power could not be compared with its energy counters for a day"
+    if found.agrees:
+        return "the meter's power agrees with its energy counters again"
+    return (
+        f"the meter's power and its energy counters disagree: {found.integrated_wh:.0f} Wh by power, "
+        f"{found.counted_wh:.0f} Wh counted"
+    )
 
 
 def cause(name: str) -> str:

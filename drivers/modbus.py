@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 from core.site import Phases
 from drivers.errors import Broken, ConfigError, Transient
@@ -50,6 +51,7 @@ class ModbusMeter:
         self._timeout_s = timeout_s
         self._read_limit_s = read_limit_s
         self._sign = -1.0 if invert == profile.import_positive else 1.0
+        self._counters = _counters(profile, invert)
         self._decoders = {block: BlockDecoder(profile, block) for block in profile.blocks}
         self._slow_blocks = list(profile.slow_blocks)
         self._slow_at_s = -inf
@@ -151,9 +153,11 @@ class ModbusMeter:
         return values
 
     def _note_energy(self, values: Values) -> None:
-        told = {name: values[name][0] for name in ("import_wh", "export_wh") if name in values}
-        if told:
-            self.energy = replace(self.energy, at_s=self._clock(), **told)
+        now_s = self._clock()
+        for name, counter in self._counters.items():
+            if counter in values:
+                told: dict[str, Any] = {f"{name}_wh": values[counter][0], f"{name}_at_s": now_s}
+                self.energy = replace(self.energy, **told)
 
     def _identity_is_due(self) -> bool:
         """After each new connection, and from time to time."""
@@ -211,6 +215,17 @@ def reading_of(values: Values, raw: tuple[int, ...], sign: float) -> Reading:
         raw=raw,
         power_factor=_phases(values, "power_factor"),
     )
+
+
+def _counters(profile: Profile, invert: bool) -> dict[str, str]:
+    """Which quantity counts what flows into the site (``import``) and out of it (``export``).
+
+    Turned transformers exchange the counters together with the sign of the power. Where `invert` may as well
+    mean a maker's other sign, which leaves the counters alone, they say nothing.
+    """
+    if not invert:
+        return {"import": "import_wh", "export": "export_wh"}
+    return {} if profile.sign_by_maker else {"import": "export_wh", "export": "import_wh"}
 
 
 def identity_number(words: tuple[int, ...]) -> int:

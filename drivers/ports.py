@@ -27,11 +27,15 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """The meter's counters, as last read at `at_s` (monotonic). None: not told, or not yet."""
+    """The meter's counters, and when each was last read (monotonic). None: not told, or not yet.
+
+    Like the power they go by what flows in and out of the site, whichever way the transformers sit.
+    """
 
     import_wh: float | None = None
     export_wh: float | None = None
-    at_s: float = -inf
+    import_at_s: float = -inf
+    export_at_s: float = -inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,11 @@ class Meter(Protocol):
     @property
     def connects(self) -> int:
         """Attempts to connect so far."""
+        ...
+
+    @property
+    def energy(self) -> Energy:
+        """The counters as last read."""
         ...
 
     async def start(self) -> None:

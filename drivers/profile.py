@@ -94,7 +94,11 @@ _IN_POWER_BLOCK = ("total_power_w", "power_factor")
 
 
 class Profile(_Strict):
-    """Everything the driver has to know about one kind of meter."""
+    """Everything the driver has to know about one kind of meter.
+
+    `sign_by_maker`: makers of this kind differ in the sign of power, not in what their counters count, so
+    `invert` in a configuration may mean a maker and no turned transformers.
+    """
 
     title: str
     source: str
@@ -102,6 +106,7 @@ class Profile(_Strict):
     function: Function
     word_order: Literal["big", "little"] = "big"
     import_positive: bool = True
+    sign_by_maker: bool = False
     max_registers: Annotated[int, Field(ge=1, le=LONGEST_READ)]
     sentinels: Annotated[dict[RegisterType, Annotated[list[int], Field(min_length=1)]], Field()] = {}
     blocks: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)]

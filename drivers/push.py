@@ -99,7 +99,8 @@ class PushMeter:
             telegram = await self._next(self._read_limit_s)
         except Unusable as error:
             raise Broken("meter_config", str(error)) from error
-        self.energy = Energy(telegram.import_wh, telegram.export_wh, self._clock())
+        now_s = self._clock()
+        self.energy = Energy(telegram.import_wh, telegram.export_wh, now_s, now_s)
         return Reading(
             grid_power_w=telegram.power_w,
             total_power_w=telegram.total_power_w,

@@ -20,6 +20,8 @@ from plant.virtual_meter import VirtualMeter
 
 AIR_S = (0.03, 0.20)
 """A broadcast reaches every slave of a house within two or three hops."""
+COUNTED_BEFORE_WH = 1_000_000.0
+"""A meter that has hung there for some time."""
 SLAVE_MAX_W = 1700
 SLAVE_NAMES = ("boiler", "heating rod", "charger", "buffer", "floor heating", "dryer", "pool pump", "heater")
 
@@ -66,6 +68,7 @@ async def start_far_end(
     metering: Metering = Metering.NET,
     role: Role = Role.ABSORB,
     commissioned: bool = True,
+    layout: str = "sdm630",
 ) -> FarEnd:
     """Start site, meter and radio.
 
@@ -77,6 +80,7 @@ async def start_far_end(
             pseudo-terminal.
         commissioned: with a network that the slaves have joined; else with a blank coordinator, and slaves
             that keep trying to join with their install codes.
+        layout: the kind of meter, a key of `plant.meter_layouts.LAYOUTS`.
 
     Raises:
         OSError: a port is taken.
@@ -114,9 +118,14 @@ async def start_far_end(
 
     def state() -> MeterState:
         now_s = clock()
-        return MeterState(power_w=site.grid_power_w(now_s), voltage_v=site.voltage_v(now_s))
+        return MeterState(
+            power_w=site.grid_power_w(now_s),
+            voltage_v=site.voltage_v(now_s),
+            import_wh=COUNTED_BEFORE_WH + site.imported_wh,
+            export_wh=COUNTED_BEFORE_WH + site.exported_wh,
+        )
 
-    meter = VirtualMeter(state, clock=clock, rng=np.random.default_rng(seed + 1))
+    meter = VirtualMeter(state, clock=clock, rng=np.random.default_rng(seed + 1), layout=layout)
     try:
         port = await meter.start(meter_port)
     except OSError:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import floor
 
 from core.arrays import SCALAR
-from core.metering import exported_w
+from core.metering import exported_w, imported_w
 from core.site import ZERO, Metering, Phases, per_phase
 from plant import physics
 from plant.actuators import Actuator
@@ -49,7 +49,7 @@ class LiveSite:
         metering: Metering = Metering.NET,
     ) -> None:
         self.reference_w = reference_w
-        self.exported_wh = 0.0
+        self.exported_wh = self.imported_wh = 0.0
         self.exported_without_wh = 0.0
         self._bare_w: list[list[float]] = bare_grid_w(trace, connection).tolist()
         self._actuators = tuple(actuators)
@@ -108,5 +108,7 @@ class LiveSite:
             )
         self._slaves_w = per_phase(physics.phase_sums_w(self._power_w, self._phases))
         hours = STEP_S / 3600.0
-        self.exported_wh += exported_w(self._grid_w(at_s), self._metering) * hours
+        grid_w = self._grid_w(at_s)
+        self.exported_wh += exported_w(grid_w, self._metering) * hours
+        self.imported_wh += imported_w(grid_w, self._metering) * hours
         self.exported_without_wh += exported_w(self.bare_power_w(at_s), self._metering) * hours

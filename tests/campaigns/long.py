@@ -18,7 +18,15 @@ from pathlib import Path
 from tests.campaigns.table import heading
 
 FOLDER = Path("runs/safety-long")
-ALONE = ("meter_loss", "data_faults", "controller_killed", "kills", "store_kills", "power_cuts")
+ALONE = (
+    "meter_loss",
+    "data_faults",
+    "energy_counters",
+    "controller_killed",
+    "kills",
+    "store_kills",
+    "power_cuts",
+)
 
 
 @dataclass(frozen=True)

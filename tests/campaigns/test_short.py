@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.campaigns import controller_killed, data_faults, kills, meter_loss, power_cuts, virtual_time
+from plant.trace import load_trace
+from tests.campaigns import (
+    controller_killed,
+    data_faults,
+    energy_counters,
+    kills,
+    meter_loss,
+    power_cuts,
+    virtual_time,
+)
 from tests.campaigns.pairs import FAULTS
 
 
@@ -23,6 +32,18 @@ def test_wrong_registers_are_noticed(tmp_path: Path) -> None:
     done = virtual_time.run(data_faults.campaign(tmp_path, 4, 1, sites=4, kinds=kinds))
     assert sorted(trial.kind for trial in done) == sorted(kinds)
     assert data_faults.held(done), data_faults.table(done)
+
+
+def test_a_tenth_of_the_power_is_told_by_the_counters() -> None:
+    """In steps of 100 Wh, read every 25 s, on the shipped morning; a sound meter is called sound."""
+    span_s = range(5 * 3600, 10 * 3600)
+    day = load_trace()
+    sound = energy_counters.live(day, "em24", "none", 1.0, seed=1, span_s=span_s)
+    wrong = energy_counters.live(day, "em24", "none", 0.1, seed=1, span_s=span_s)
+    assert sound.verdicts
+    assert sound.alarms_s == []
+    assert wrong.alarms_s[0] <= span_s.start + 2 * 3600
+    assert "| em24 | none | x 0.1 | 1 |" in energy_counters.table([sound, wrong])
 
 
 @pytest.mark.slow

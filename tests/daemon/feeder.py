@@ -171,7 +171,7 @@ def feed(figures: Figures, house: House, scene: str, ticks: int) -> None:
             decided,
             cost=Cost(0.0004 + 0.0002 * house.random.random(), 0.001 * house.random.random(), 0.00005),
             frames_sent=int(decided.send is not Send.NOTHING),
-            meter=MeterStatistics(figures.ticks, 2, 0, 0.004),
+            meter=MeterStatistics(figures.ticks, 2, 0, 0.004, 0.003),
             radio=radio,
             house=HouseStatistics(journal_bytes=figures.ticks * 410),
             local=NOON + timedelta(seconds=house.at_s),

@@ -11,6 +11,7 @@ from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
 from daemon import words
+from daemon.energy_check import Finding
 from daemon.figures import Figures
 from daemon.status import status
 from daemon.telemetry import About, Cost
@@ -114,3 +115,12 @@ def test_the_document_is_json_whatever_the_policy_wished() -> None:
     assert document["phases"][0]["wished_w"] is None
     assert [point[0] for point in document["points"]] == [1016.0, 1017.0, 1018.0, 1019.0, 1020.0, 1021.0]
     assert document["tick_age_s"] == 0.5
+
+
+def test_what_the_counters_said_of_the_power() -> None:
+    wrong = Finding(1000.0, 100.4, 110.0, 30.0, 3700.0)
+    assert words.energy_check(wrong) == (
+        "the meter's power and its energy counters disagree: 100 Wh by power, 1000 Wh counted"
+    )
+    assert words.energy_check(Finding(1000.0, 1001.0, 1001.0, 30.0, 3700.0)).endswith("counters again")
+    assert "could not be compared" in words.energy_check(None)

@@ -57,12 +57,13 @@ async def whole(
     seed: int = 0,
     start_s: float = NOON_S,
     more: str = "",
+    layout: str = "sdm630",
     adapt: Callable[[str, FarEnd], str] = lambda text, _: text,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
-    `more` is added to the configuration, which `adapt` may change. Nothing but the far end have run when the
-    body begins; the daemon starts at the first await.
+    `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter. Nothing
+    but the far end have run when the body begins; the daemon starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -73,6 +74,7 @@ async def whole(
         seed=seed,
         radio_port=None,
         start_s=start_s,
+        layout=layout,
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")

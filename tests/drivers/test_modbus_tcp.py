@@ -44,6 +44,29 @@ async def test_inverted_transformers() -> None:
         assert reading.total_power_w == pytest.approx(680.0)
 
 
+@pytest.mark.parametrize(
+    ("profile", "told_wh"), [("sdm630", [77_000.0, 1_234_000.0]), ("sunspec-203", [None, None])]
+)
+async def test_turned_transformers_exchange_the_counters(profile: str, told_wh: list[float | None]) -> None:
+    """Unless `invert` may as well stand for a maker that counts export positive: then nobody knows."""
+    async with wired(profile) as wire:
+        meter = wire.driver(profile, invert=True)
+        for _ in range(4):
+            await meter.read()
+            wire.clock.skipped_s += 6.0
+    assert [meter.energy.import_wh, meter.energy.export_wh] == told_wh
+
+
+async def test_each_counter_is_as_old_as_its_own_reading() -> None:
+    async with wired("em24") as wire:
+        meter = wire.driver("em24")
+        for _ in range(8):
+            await meter.read()
+            wire.clock.skipped_s += 6.0
+    assert meter.energy.export_at_s != meter.energy.import_at_s
+    assert abs(meter.energy.export_at_s - meter.energy.import_at_s) > 5.0
+
+
 async def test_a_reversed_sign_and_swapped_phases_are_read_as_told() -> None:
     """They cannot be seen on the wire; commissioning and the loop's own response reveal them."""
     async with wired() as wire:

@@ -75,6 +75,17 @@ def test_energy_with_and_without_slaves(metering: Metering, exported_w: float) -
     assert 0.2 * without < site.exported_wh < 0.95 * without
 
 
+def test_import_minus_export_is_the_integral_of_the_power() -> None:
+    site = live(lambda slot, at_s: 2000.0 if at_s < 1300.0 else 0.0, start_s=1500.0)
+    flown_wh = 0.0
+    for second in range(600):
+        flown_wh += sum(site.grid_power_w(1000.5 + second)) / 3600.0
+    site.advance(1600.0)
+    assert site.imported_wh > 50.0
+    assert site.exported_wh > 5.0
+    assert site.imported_wh - site.exported_wh == pytest.approx(flown_wh, abs=0.5)
+
+
 def test_a_long_sleep_is_skipped() -> None:
     steps = []
     site = live(lambda slot, at_s: steps.append(at_s) or 300.0)  # type: ignore[func-returns-value]
