@@ -1,6 +1,15 @@
-"""All benchmarks: ``python -m benchmarks``."""
+"""All benchmarks: ``python -m benchmarks``. ``python -m benchmarks.inference --help`` for one alone."""
+
+import click
 
 from benchmarks import inference, life
 
-inference.main(standalone_mode=False)
-life.main(standalone_mode=False)
+
+@click.command(help=__doc__)
+def main() -> None:
+    """One after the other."""
+    inference.main([], standalone_mode=False)
+    life.main([], standalone_mode=False)
+
+
+main()

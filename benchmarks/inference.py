@@ -1,4 +1,4 @@
-"""How long inference, features and a whole decision take: ``python -m benchmarks.inference [--ticks N]``.
+"""How long inference, features, a whole decision and the judge take: ``python -m benchmarks.inference``.
 
 Runs the pilot of `sunkeep simulate` over the shipped day and times each part of every tick. Numbers depend
 on the machine and on what else it does; nothing is asserted.
@@ -15,10 +15,19 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from core.decision import Authority, Decision, Send
+from core.modes import Assignment
 from core.parts import Parts
+from core.snapshot import Snapshot
 from core.tick import decide
 from daemon import simulate
+from daemon.assembly import Assembled
+from daemon.emission import Sent
+from daemon.judging import Judging
+from daemon.loop import Lived
 from daemon.pilots import pilot
+from models.bundle import builtin_bundle, load_bundle
+from models.policy import OnnxPolicy
 from plant.trace import load_trace
 
 NOON_S = 10 * 3600
@@ -69,13 +78,30 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     watched = replace(parts, observer=observer, policy=policy)
     whole = Stopwatch(decide, clock)
     scenario = simulate.Scenario(load_trace(), site, start_s=NOON_S, end_s=NOON_S + ticks)
-    with patch.object(simulate, "decide", whole):
+    judge = Stopwatch(_judge_of(scenario, parts, bundle), clock)
+
+    def decided(snapshot: Snapshot, authority: Authority, memory: Any, parts: Any) -> tuple[Decision, Any]:
+        decision, after = whole(snapshot, authority, memory, parts)
+        sent = Sent((), decision.send is not Send.NOTHING or None)
+        judge(Lived(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0))
+        return decision, after
+
+    with patch.object(simulate, "decide", decided):
         simulate.simulate(scenario, replace(acting, parts=watched))
     return {
         "OnnxPolicy.propose": policy.propose.taken_s,
         "FeatureObserver.observe": observer.observe.taken_s,
         "decide": whole.taken_s,
+        "Judging": judge.taken_s,
     }
+
+
+def _judge_of(scenario: simulate.Scenario, parts: Any, bundle: Path | None) -> Judging:
+    """Both twins and the judge, as they live beside the loop."""
+    judging = Judging(scenario.site, "", scenario.ttl_s, lambda *_words, **_values: None)
+    loaded = load_bundle(bundle or builtin_bundle())
+    judging.adopt(Assembled(parts, OnnxPolicy(loaded), loaded))
+    return judging
 
 
 @click.command()
