@@ -10,12 +10,12 @@ from typing import Any
 
 from zigpy.backups import NetworkBackup
 
+from drivers.borrowed import borrowed
 from drivers.coordinator import (
     NO_NETWORK,
     OTHER_NETWORK,
     Coordinator,
     Network,
-    borrowed,
 )
 from drivers.errors import ConfigError, Transient, reason
 from drivers.zigbee_settings import ZigbeeSettings

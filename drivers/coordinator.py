@@ -2,8 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -14,7 +13,7 @@ import zigpy.types
 from bellows.zigbee.application import ControllerApplication
 from zigpy.config import CONF_DATABASE
 
-from drivers.errors import ConfigError, reason
+from drivers.errors import ConfigError
 from drivers.frame import CLUSTER, ENDPOINT, PROFILE
 from drivers.redaction import guard_logs
 from drivers.zigbee_settings import ZigbeeSettings, protect, stack_config
@@ -330,25 +329,3 @@ def _hush_serial_link() -> None:
     for task in asyncio.all_tasks():
         if getattr(task.get_coro(), "__qualname__", "") == "AshProtocol._send_data_frame":
             task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
-
-
-@asynccontextmanager
-async def borrowed(settings: ZigbeeSettings, **how: Any) -> AsyncIterator[Coordinator]:
-    """A coordinator for one command; `how` as for `Coordinator.start`.
-
-    Raises:
-        ConfigError: it cannot be reached, in words that say what to do.
-    """
-    try:
-        app = await Coordinator.start(settings, **how)
-    except ConfigError:
-        raise
-    except Exception as error:
-        raise ConfigError(
-            f"no coordinator answers at {settings.path} ({reason(error)}). Check the path and the cable, and "
-            "that no other program (a running daemon, zigbee2mqtt) uses it"
-        ) from error
-    try:
-        yield app
-    finally:
-        await app.close()

@@ -13,7 +13,8 @@ import zigpy.exceptions
 import zigpy.types
 import zigpy.util
 
-from drivers.coordinator import Coordinator, Newcomer, borrowed
+from drivers.borrowed import borrowed
+from drivers.coordinator import Coordinator, Newcomer
 from drivers.errors import Transient, reason
 from drivers.frame import CLUSTER
 from drivers.zigbee_settings import ZigbeeSettings
