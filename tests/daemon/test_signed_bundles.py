@@ -1,47 +1,23 @@
 """Where keys are trusted, nothing but what they signed is installed, activated or acts."""
 
-import asyncio
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from core.decision import State
-from core.site import Site
 from daemon import __main__ as command_line
-from daemon.active_bundle import Active
 from daemon.model_store import ModelStore
 from daemon.refusals import InputError
 from daemon.settings import SettingsError, parse_settings
-from daemon.signing import make_signing_key, read_signing_key, sign_bundle
+from daemon.signing import make_signing_key, read_signing_key
 from models.bundle import BundleError, builtin_bundle
 from models.public_key import fingerprint
 from models.signature import SIGNATURE_FILE, public_key_of
 from tests.daemon.configuration import CONFIGURATION, write_configuration
-from tests.daemon.test_hot_swap import described, events, state, sunkeep
-from tests.daemon.whole import Whole, until, whole
-from tests.models.test_signature import rehash
-from tests.models.toy import plain_model, write_bundle
-
-SITE = Site(())
-PERIOD_S = 0.2
-KEY = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
-OTHER = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
-TRUSTED = (public_key_of(KEY),)
-INSTALLED = '\n[policy]\nbundle = "installed"\n'
-SIGNED_ONLY = f'{INSTALLED}trusted_keys = ["{TRUSTED[0]}"]\n'
-
-
-def bundle(folder: Path, version: int = 1, key: Ed25519PrivateKey | None = None, **changes: Any) -> Path:
-    where = write_bundle(folder / f"toy-{version}", plain_model(), bundle_version=version, **changes)
-    (where / SIGNATURE_FILE).unlink(missing_ok=True)
-    if key is not None:
-        sign_bundle(where, key)
-    return where
+from tests.daemon.signed import INSTALLED, KEY, OTHER, SIGNED_ONLY, SITE, TRUSTED, bundle
 
 
 def refused(what: Any, *words: str) -> None:
@@ -233,120 +209,6 @@ def test_check_asks_for_the_signature(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "not signed" in item()["detail"]
     store.install(bundle(tmp_path, key=KEY), SITE)
     assert item()["detail"] == f"toy 1, golden vectors hold, signed by {fingerprint(TRUSTED[0])}"
-
-
-def replaced_by_a_thief(folder: Path) -> ModelStore:
-    """A signed, active bundle whose files, hashes and record of activation were all exchanged."""
-    folder.mkdir()
-    store = ModelStore(folder)
-    store.install(bundle(folder.parent, key=KEY, period_s=PERIOD_S), Site((), period_s=PERIOD_S))
-    store.activate("toy@1", Site((), period_s=PERIOD_S))
-    there = store.directory / "toy@1"
-    for path in there.iterdir():
-        path.chmod(0o600)
-    golden = json.loads((there / "golden.json").read_bytes())
-    for vector in golden["vectors"]:
-        vector["action_w"] = [2.0 * watts for watts in vector["action_w"]]
-    rehash(there, "golden.json", json.dumps(golden).encode())
-    rehash(there, "policy.onnx", plain_model(scale=2.0).SerializeToString())
-    (there / SIGNATURE_FILE).unlink()
-    (item,) = store.installed()
-    choice = store.active.load()
-    store.active.save(choice.then(Active(reference="toy@1", sha256=item.sha256)))
-    return store
-
-
-def proposes(pair: Whole) -> bool | None:
-    """Whether a policy answered in the newest tick; None before the first."""
-    figures = pair.service.figures
-    return None if figures is None or figures.decision is None else figures.decision.wished_w is not None
-
-
-async def test_files_replaced_with_their_hashes_never_act(tmp_path: Path) -> None:
-    store = replaced_by_a_thief(tmp_path / "site")
-    assert store.load(store.active.load().active).manifest.name == "toy"  # the check of bytes passes
-    async with whole(tmp_path / "site", period_s=PERIOD_S, more=SIGNED_ONLY) as pair:
-        await until(lambda: state(pair) is State.PI_FALLBACK, 20.0)
-        facts = await described(tmp_path / "site")
-        assert (facts["policy"], facts["sha256"]) == ("", "")
-        assert "not signed" in facts["problem"]
-        await pair.stop()
-        assert all(tick.decision.wished_w is None for tick in pair.ticks())
-        assert [start.bundle_sha256 for start in pair.starts()] == [""]
-
-
-@pytest.mark.slow
-async def test_the_same_without_trusted_keys_are_used(tmp_path: Path) -> None:
-    """What the signature is for: the other test would notice if it were not asked for."""
-    replaced_by_a_thief(tmp_path / "site")
-    async with whole(tmp_path / "site", period_s=PERIOD_S, more=INSTALLED) as pair:
-        await until(lambda: proposes(pair), 20.0)
-        await pair.stop()
-
-
-@pytest.mark.slow
-async def test_keys_that_are_asked_for_while_it_runs(tmp_path: Path) -> None:
-    """The unsigned policy in force goes, and comes back signed. Another unsigned one never comes."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    site = Site((), period_s=PERIOD_S)
-    anything = ModelStore(folder)
-    for version in (1, 2):
-        anything.install(bundle(tmp_path, version, period_s=PERIOD_S), site)
-    anything.activate("toy@1", site)
-    file, config = folder / "site.toml", ("--config", str(folder / "site.toml"))
-    async with whole(folder, period_s=PERIOD_S, more=INSTALLED) as pair:
-        await until(lambda: proposes(pair), 20.0)
-        file.write_text(file.read_text().replace(INSTALLED, SIGNED_ONLY))
-        await until(lambda: proposes(pair) is False, 20.0)
-        facts = await described(folder)
-        assert (facts["policy"], facts["is_settled"]) == ("", True)
-        assert "toy@1 must not be used: The bundle is not signed" in facts["problem"]
-        assert pair.service.figures is not None
-        assert pair.service.figures.about.policy_name == ""
-
-        source = str(bundle(tmp_path, 1, KEY, period_s=PERIOD_S))
-        assert await sunkeep("model", "install", source, *config) == 0
-        assert await sunkeep("model", "activate", "toy@1", *config) == 0  # active before, and looked at again
-        assert ((await described(folder))["policy"], (await described(folder))["problem"]) == ("toy 1", "")
-        await until(lambda: proposes(pair), 20.0)
-
-        assert await sunkeep("model", "activate", "toy@2", *config) == 78
-        choice = anything.active.load()
-        anything.active.save(choice.then(Active(reference="toy@2", sha256=anything.installed()[1].sha256)))
-        await until(lambda: bool(pair.service.figures and pair.service.figures.policy_refusals == 2), 10.0)
-        assert (await described(folder))["policy"] == "toy 1"
-        assert proposes(pair)
-        await pair.stop()
-    said = events(folder)
-    assert said["policy_withdrawn"] == {"policy": "toy 1", "reason": "no trusted signature"}
-    assert said["policy_swap_refused"]["kept"] == "toy 1"
-    assert await sunkeep("replay", str(folder / "journal")) == 0
-
-
-@pytest.mark.slow
-async def test_a_policy_signed_in_the_meantime_stays_when_keys_are_asked_for(tmp_path: Path) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    site = Site((), period_s=PERIOD_S)
-    store = ModelStore(folder)
-    store.install(bundle(tmp_path, 1, period_s=PERIOD_S), site)
-    store.activate("toy@1", site)
-    file = folder / "site.toml"
-    async with whole(folder, period_s=PERIOD_S, more=INSTALLED) as pair:
-        await until(lambda: proposes(pair), 20.0)
-        store.install(bundle(tmp_path, 1, KEY, period_s=PERIOD_S), site)
-        figures = pair.service.figures
-        assert figures is not None
-        before = figures.about
-        file.write_text(file.read_text().replace(INSTALLED, SIGNED_ONLY))
-        await until(lambda: figures.about is not before, 10.0)  # the configuration is loaded again
-        await asyncio.sleep(3.0)
-        assert proposes(pair)
-        assert (await described(folder))["problem"] == ""
-        await pair.stop()
-    assert "configuration_reloaded" in events(folder)
-    assert "policy_withdrawn" not in events(folder)
 
 
 def test_a_signed_bundle_may_be_replaced_by_an_export(tmp_path: Path) -> None:

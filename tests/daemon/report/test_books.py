@@ -1,80 +1,30 @@
 """Accounts of a journal: equal to what the daemon counted, the sum of their parts, nothing across gaps."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Source, State, Verdict
+from core.decision import Source, State
 from core.modes import Mode, Plan
-from core.roles import Role
 from core.snapshot import SlaveState
-from daemon.figures import Counts, Figures
+from daemon.figures import Figures
 from daemon.ledger import Energy
-from daemon.records import AnyRecord, Continuation, PolicyChange, Start, Tick, read_journal
+from daemon.records import Continuation, PolicyChange, Start, read_journal
 from daemon.report.account import Account
-from daemon.report.books import GAPS_KEPT, Books, Gap
+from daemon.report.books import GAPS_KEPT, Gap
 from daemon.report.reading import Span, needed, newest, read
 from daemon.scoring import Score
 from daemon.simulate import default_site
 from tests.campaigns import virtual_time
-from tests.daemon.feeder import BLIND, decision, snapshot
+from tests.daemon.report.accounts import MIDNIGHT_S, UTC_ZONE, booked, tick, values, with_verdict
 from tests.daemon.report.journals import FIRST_DAY_UNIX_S, configure, lived, start_of, write
 from tests.daemon.whole import until, whole
 
 BERLIN = ZoneInfo("Europe/Berlin")
-UTC_ZONE = ZoneInfo("UTC")
-MIDNIGHT_S = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
-
-
-def tick(unix_s: float, at_s: float, number: int = 0, **changes: object) -> Tick:
-    """A tick of nine slaves that exports 400 W and believes to have placed 600 W."""
-    seen = snapshot(at_s, (-400.0, 0.0, 0.0), tick=number, hour=12, slaves=(SlaveState(),) * 9)
-    told = decision(
-        sight=replace(BLIND, model_w=(600.0, 0.0, 0.0), capacity_w=(700.0, 0.0, 0.0)), setpoints_w=(0,) * 9
-    )
-    base = Tick(
-        unix_s=unix_s, snapshot=seen, authority=Authority.POLICY, propensity=1.0, block=0, confounded=False,
-        decision=told,
-    )  # fmt: skip
-    return base.model_copy(update=changes)
-
-
-def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
-    told = replace(base.decision, verdict=Verdict(state, Source.REST, causes))
-    return base.model_copy(update={"decision": told})
-
-
-def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInfo = UTC_ZONE) -> Books:
-    books = Books(zone, Role.ABSORB, span or Span())
-    for record in records:
-        books.take(record)
-    return books
-
-
-def values(account: Account) -> dict[str, float]:
-    """Every number of an account, by name."""
-    flat = {f"energy {name}": getattr(account.energy, name) for name in Energy.__slots__}
-    flat |= {f"count {name}": getattr(account.counts, name) for name in Counts.__slots__}
-    flat |= {f"state {state.value}": lasted_s for state, lasted_s in account.state_s.items()}
-    for (state, cause), spell in account.causes.items():
-        flat |= {f"times {state.value} {cause}": spell.times, f"s {state.value} {cause}": spell.lasted_s}
-    plain = ("reachable_j", "ticks", "missed_samples", "frames_sent", "frames_refused", "recorded_s",
-             "unrecorded_s", "unsynchronised_s", "radio_up_s", "unanswered_s")  # fmt: skip
-    return flat | {name: getattr(account, name) for name in plain}
-
-
-def sum_of(accounts: Iterable[Account]) -> Account:
-    total = Account()
-    for account in accounts:
-        total.add(account)
-    return total
 
 
 @pytest.fixture
@@ -256,62 +206,6 @@ def test_another_policy_within_a_block_makes_it_nobody_s(start: Start) -> None:
     books = booked([start, *ticks[:1], change, *ticks[1:]])
     found = [(block.is_mixed, block.policy_sha256) for block in books.trial.blocks.values()]
     assert found == [(True, start.bundle_sha256), (False, "b" * 64)]
-
-
-STEPS = st.sampled_from([0.2, 1.0, 1.0, 1.0, 2.5, 3.0, 900.0, 7200.0, 40_000.0])
-STATES = st.sampled_from(
-    [(State.RL_ACTIVE, ()), (State.SAFE_STOP, ("meter_lost",)), (State.PI_FALLBACK, ("violation", "dwell"))]
-)
-TICKS = st.lists(
-    st.tuples(STEPS, STATES, st.floats(-9000.0, 9000.0), st.booleans(), st.booleans()), max_size=40
-)
-
-
-def made_up(rows: Sequence[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]]) -> list[Tick]:
-    """Ticks over some days: step, state, grid power, violation, anomaly trip."""
-    ticks, at_s = [], 0.0
-    for number, (step_s, (state, causes), grid_w, broke, tripped) in enumerate(rows):
-        at_s += step_s
-        one = with_verdict(tick(MIDNIGHT_S + at_s, 1000.0 + at_s, number), state, *causes)
-        told = replace(one.decision, violations=("step",) if broke else (), anomaly=Anomaly((), tripped))
-        seen = replace(one.snapshot, grid_power_w=(grid_w, 0.0, 10.0))
-        ticks.append(one.model_copy(update={"decision": told, "snapshot": seen}))
-    return ticks
-
-
-@pytest.fixture(scope="module")
-def one_start(tmp_path_factory: pytest.TempPathFactory) -> Start:
-    return start_of(configure(tmp_path_factory.mktemp("site")), MIDNIGHT_S)
-
-
-@settings(deadline=None)
-@given(rows=TICKS, starts=st.sets(st.integers(0, 40)))
-def test_the_days_of_a_journal_add_up_to_the_whole(
-    one_start: Start,
-    rows: list[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]],
-    starts: set[int],
-) -> None:
-    """Day by day and all at once, with the daemon started anew at arbitrary ticks."""
-    records: list[AnyRecord] = [one_start]
-    for at, one in enumerate(made_up(rows)):
-        records += [one_start, one] if at in starts else [one]
-    whole_span = booked(records)
-    alone = [booked(records, Span(day, day)).total() for day in whole_span.days]
-    assert values(sum_of(alone)) == pytest.approx(values(whole_span.total()))
-
-
-@settings(deadline=None)
-@given(runs=st.lists(TICKS, min_size=1, max_size=4))
-def test_the_runs_of_a_journal_add_up_to_the_whole(
-    one_start: Start, runs: list[list[tuple[float, tuple[State, tuple[str, ...]], float, bool, bool]]]
-) -> None:
-    """Each run alone and all in a row; only the time between them belongs to none of the parts."""
-    parts: list[list[AnyRecord]] = [[one_start, *made_up(rows)] for rows in runs]
-    together = values(booked([record for part in parts for record in part]).total())
-    added = values(sum_of(booked(part).total() for part in parts))
-    for counts in (together, added):
-        counts.pop("unrecorded_s")
-    assert together == pytest.approx(added)
 
 
 def test_segments_that_are_not_needed_are_not_read_and_change_nothing(tmp_path: Path) -> None:

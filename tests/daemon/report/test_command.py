@@ -13,8 +13,8 @@ from core.decision import Authority, State
 from core.modes import BLOCK_S, Mode
 from daemon import __main__ as command_line
 from daemon.records import AnyRecord
+from tests.daemon.report.accounts import tick, with_verdict
 from tests.daemon.report.journals import configure, start_of, write
-from tests.daemon.report.test_books import tick, with_verdict
 
 FIRST_S = datetime(2026, 6, 1, 10, tzinfo=UTC).timestamp()
 DAY_S = 86400.0

@@ -17,7 +17,7 @@ from daemon.report.comparison import (
     compare,
 )
 from daemon.report.trial import CARRY_OVER_S, MEASURED_LEAST_S, Block, Design, Trial
-from tests.daemon.report.test_books import tick
+from tests.daemon.report.accounts import tick
 
 POLICY, FALLBACK = Authority.POLICY, Authority.FALLBACK
 WHOLE_S = BLOCK_S - CARRY_OVER_S

@@ -1,0 +1,57 @@
+"""Ticks made by hand, and their accounts."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from core.decision import Authority, Source, State, Verdict
+from core.roles import Role
+from core.snapshot import SlaveState
+from daemon.figures import Counts
+from daemon.ledger import Energy
+from daemon.records import AnyRecord, Tick
+from daemon.report.account import Account
+from daemon.report.books import Books
+from daemon.report.reading import Span
+from tests.daemon.feeder import BLIND, decision, snapshot
+
+UTC_ZONE = ZoneInfo("UTC")
+MIDNIGHT_S = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
+
+
+def tick(unix_s: float, at_s: float, number: int = 0, **changes: object) -> Tick:
+    """A tick of nine slaves that exports 400 W and believes to have placed 600 W."""
+    seen = snapshot(at_s, (-400.0, 0.0, 0.0), tick=number, hour=12, slaves=(SlaveState(),) * 9)
+    told = decision(
+        sight=replace(BLIND, model_w=(600.0, 0.0, 0.0), capacity_w=(700.0, 0.0, 0.0)), setpoints_w=(0,) * 9
+    )
+    base = Tick(
+        unix_s=unix_s, snapshot=seen, authority=Authority.POLICY, propensity=1.0, block=0, confounded=False,
+        decision=told,
+    )  # fmt: skip
+    return base.model_copy(update=changes)
+
+
+def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
+    told = replace(base.decision, verdict=Verdict(state, Source.REST, causes))
+    return base.model_copy(update={"decision": told})
+
+
+def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInfo = UTC_ZONE) -> Books:
+    books = Books(zone, Role.ABSORB, span or Span())
+    for record in records:
+        books.take(record)
+    return books
+
+
+def values(account: Account) -> dict[str, float]:
+    """Every number of an account, by name."""
+    flat = {f"energy {name}": getattr(account.energy, name) for name in Energy.__slots__}
+    flat |= {f"count {name}": getattr(account.counts, name) for name in Counts.__slots__}
+    flat |= {f"state {state.value}": lasted_s for state, lasted_s in account.state_s.items()}
+    for (state, cause), spell in account.causes.items():
+        flat |= {f"times {state.value} {cause}": spell.times, f"s {state.value} {cause}": spell.lasted_s}
+    plain = ("reachable_j", "ticks", "missed_samples", "frames_sent", "frames_refused", "recorded_s",
+             "unrecorded_s", "unsynchronised_s", "radio_up_s", "unanswered_s")  # fmt: skip
+    return flat | {name: getattr(account, name) for name in plain}
