@@ -161,9 +161,8 @@ class HotSwap:
 
     def _accept(self, bundle: Bundle) -> None:
         now = self.assembled.bundle
-        if (
-            now is not None and now.sha256 == bundle.sha256
-        ):  # the same bytes, signed since or from another place
+        # the same bytes, signed since or from another place
+        if now is not None and now.sha256 == bundle.sha256:
             kept = replace(now, directory=bundle.directory, signed_by=bundle.signed_by)
             self._waiting, self.assembled = None, replace(self.assembled, bundle=kept)
         else:
