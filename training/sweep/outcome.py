@@ -1,6 +1,6 @@
 """What became of trials: the least judgement of each, the state it was made of, and their order.
 
-Nothing here knows Ray or torch.
+Nothing here knows Ray.
 """
 
 from collections.abc import Iterable
