@@ -35,7 +35,7 @@ from drivers.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Reading
 from plant.trace import DAY_S, Trace, load_trace
 from safety.anomaly import CalibratedDetector, Calibration, Seen, ZScoreDetector
-from tests.campaigns.table import heading, parser, percentile
+from tests.campaigns.table import heading, parser, percentile, traces_in
 
 Fault = Callable[[Phases, Phases], Phases]
 """What the meter says instead of the first argument; the second is what it said last before the fault."""
@@ -273,7 +273,7 @@ def main() -> int:
     options.add_argument("--faults-only", action="store_true", help="no calibration: the other layers alone")
     chosen = options.parse_args()
     chosen.cache.mkdir(parents=True, exist_ok=True)
-    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
+    files = traces_in(chosen.traces)
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     fits, judged = ([], []) if chosen.faults_only else _judged(traces, chosen)
     luck = Random(chosen.seed)

@@ -29,7 +29,7 @@ from plant.trace import Trace, load_trace
 from plant.virtual_meter import MeterFaults
 from tests.campaigns import virtual_time
 from tests.campaigns.pairs import LagWatch, Pair, running_pair, silent_log
-from tests.campaigns.table import heading, parser, percentile, spread
+from tests.campaigns.table import heading, parser, percentile, spread, traces_in
 from tests.daemon.whole import NOON_S
 
 
@@ -70,15 +70,16 @@ WAIT_S = 600.0
 ACTING = (Source.FALLBACK, Source.POLICY)
 SUNNY_W, SUNNY_FOR_S = 1500, 1200
 LATEST_S = 14 * 3600
-"""Where a site begins: so much surplus in the mean of the next 20 minutes, and not after two o'clock."""
+"""Where a site begins: so much surplus in the mean of the next 20 minutes, and not after two o'clock. Days
+that have no such second are left out."""
 
 
 @dataclass(frozen=True)
 class Trial:
     """One fault. Seconds until it was noticed and until the slaves were told to rest, None: not in time.
 
-    `moves` were on air with other setpoints than the frame before, until then; `power_w` is the most that the
-    slaves were told.
+    `moves` were on air with other setpoints than the frame before, until then. `begin_w` is what the slaves
+    were told when it began, `power_w` the most that they were told.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Trial:
     rest_s: float | None
     causes: tuple[str, ...] = ()
     moves: int = 0
+    begin_w: float = 0.0
     power_w: float = 0.0
 
 
@@ -138,7 +140,8 @@ async def _at_night(pair: Pair, kind: str, rng: Random) -> Trial:
 
 
 async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
-    refused, began_s, power_w = _refused(pair), boottime_s(), 0.0
+    refused, began_s, begin_w = _refused(pair), boottime_s(), pair.power_w()
+    power_w = begin_w
     fault.begin(pair)
     noticed_s = rest_s = None
     causes: tuple[str, ...] = ()
@@ -153,7 +156,7 @@ async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
             rest_s, causes = now_s, verdict.causes
     moves = _moves(pair, began_s)
     pair.whole.far_end.meter.faults = MeterFaults()
-    return Trial(kind, noticed_s, rest_s, causes, moves, power_w)
+    return Trial(kind, noticed_s, rest_s, causes, moves, begin_w, power_w)
 
 
 Try = Callable[[Pair, str, Random], Coroutine[None, None, Trial]]
@@ -191,7 +194,7 @@ async def _on_sites(
                 slaves=slaves_of(6),
                 trace=day,
                 seed=rng.randrange(1 << 30),
-                start_s=_sunny_s(day, rng) if day.pv_w.any() else NOON_S,
+                start_s=rng.choice(_sunny(day)) if day.pv_w.any() else NOON_S,
             )
             pairs.append(await stack.enter_async_context(site))
             pairs[-1].whole.far_end.radio.air.loss = no_loss
@@ -202,12 +205,11 @@ async def _on_sites(
     return done
 
 
-def _sunny_s(day: Trace, rng: Random) -> int:
-    """A random second with sun to place, one whose next minutes have most where the day has little."""
+def _sunny(day: Trace) -> Sequence[int]:
+    """Seconds at which a site may begin."""
     surplus_w = np.cumsum(np.concatenate([[0.0], day.pv_w - day.load_w.sum(axis=1)]))
     ahead_w = (surplus_w[SUNNY_FOR_S:] - surplus_w[:-SUNNY_FOR_S]) / SUNNY_FOR_S
-    sunny = np.flatnonzero(ahead_w[:LATEST_S] >= min(SUNNY_W, float(ahead_w[:LATEST_S].max())))
-    return int(rng.choice(sunny))
+    return [int(second) for second in np.flatnonzero(ahead_w[:LATEST_S] >= SUNNY_W)]
 
 
 async def campaign(
@@ -230,8 +232,8 @@ def table(done: list[Trial]) -> str:
     """What was found."""
     lines = [
         "| fault | noticed | of | p50 s | p90 s | p99 s | p100 s | at rest p50 s | p100 s "
-        "| moves p50 | p90 | p100 | at most W | causes |",
-        "|" + "---|" * 14,
+        "| moves p50 | p90 | p100 | on W, noticed p50 | unnoticed p50 | at most W | causes |",
+        "|" + "---|" * 16,
     ]
     for kind in (*FAULTS, AT_NIGHT):
         chosen = [trial for trial in done if trial.kind == kind]
@@ -246,6 +248,10 @@ def table(done: list[Trial]) -> str:
             spread(noticed).split(" | ", 1)[1],
             " | ".join(f"{percentile(rest, share):.2f}" for share in (0.5, 1.0)),
             " | ".join(f"{percentile(moves, share):.0f}" for share in (0.5, 0.9, 1.0)),
+            " | ".join(
+                f"{percentile([t.begin_w for t in chosen if (t.noticed_s is not None) is seen], 0.5):.0f}"
+                for seen in (True, False)
+            ),
             f"{max(trial.power_w for trial in chosen):.0f}",
             ", ".join(sorted({trial.causes[0] for trial in chosen if trial.causes})),
         )
@@ -283,15 +289,15 @@ def main() -> int:
     options.add_argument("--traces", type=Path, help="folder of measured days; else the shipped day")
     options.add_argument("--real-time", action="store_true", help="on an idle machine: its own delays count")
     chosen = options.parse_args()
-    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv"))) if chosen.traces else ()
+    files = traces_in(chosen.traces)
+    days = [day for day in map(load_trace, files) if _sunny(day)]
+    Random(chosen.seed).shuffle(days)
     with tempfile.TemporaryDirectory() as folder, silent_log():
         done, lag_s = (asyncio.run if chosen.real_time else virtual_time.run)(
-            _main(
-                Path(folder), chosen.trials, chosen.seed, chosen.sites, [load_trace(file) for file in files]
-            )
+            _main(Path(folder), chosen.trials, chosen.seed, chosen.sites, days)
         )
-    days = f"{len(files)} measured days" if files else "the shipped day"
-    about = f"{days}, {chosen.sites} sites, event loop at most {lag_s * 1000:.0f} ms late"
+    on_days = f"{min(len(days), chosen.sites)} of {len(files)} measured days" if files else "the shipped day"
+    about = f"{on_days}, {chosen.sites} sites, event loop at most {lag_s * 1000:.0f} ms late"
     print(heading(chosen.seed) + f", {about}")
     print(table(done))
     return 0 if held(done) else 1

@@ -25,7 +25,7 @@ from drivers.profile import load_profile
 from plant.meter_layouts import LAYOUTS, Entry, MeterState, Words, honestly
 from plant.stepped import SteppedSite
 from plant.trace import DAY_S, Trace, load_trace
-from tests.campaigns.table import heading, parser
+from tests.campaigns.table import heading, parser, traces_in
 
 SCALES = (1.0, 10.0, 0.1, -1.0)
 COUNTED_BEFORE_WH = 3_000_000.0
@@ -76,7 +76,6 @@ class Day:
     scale: float
     verdicts: tuple[tuple[float, Finding], ...]
     known_s: int
-    flow_wh: float
 
     @property
     def alarms_s(self) -> list[float]:
@@ -104,7 +103,7 @@ async def _live(
     acting, wires = pilot(kind[1], scenario.site), Wires(scenario, far_end)
     memory: Any = None if acting is None else acting.memory
     check, rules, remembered = EnergyCheck(), Plausibility(), PlausibilityMemory()
-    verdicts, known_s, flow_wh, good_s = list[tuple[float, Finding]](), 0, 0.0, float("-inf")
+    verdicts, known_s, good_s = list[tuple[float, Finding]](), 0, float("-inf")
     grid_w = far_end.meter_w
     while far_end.now_s < scenario.end_s:
         at_s, before = float(far_end.now_s), check.finding
@@ -122,11 +121,10 @@ async def _live(
             wires.transmit(decision)
         far_end.step()
         registers.count()
-        flow_wh += abs(sum(far_end.grid_w)) / 3600.0
-    return Day(scenario.trace.name, *kind, tuple(verdicts), known_s, flow_wh)
+    return Day(scenario.trace.name, *kind, tuple(verdicts), known_s)
 
 
-def table(days: Sequence[Day], start_s: int = 0) -> str:
+def table(days: Sequence[Day]) -> str:
     """What was found, one line for each kind of meter."""
     lines = [
         "| meter | controller | power told | days | verdicts | alarms | days with one | worst ratio "
@@ -137,7 +135,7 @@ def table(days: Sequence[Day], start_s: int = 0) -> str:
         chosen = [day for day in days if (day.layout, day.controller, day.scale) == kind]
         found = [finding for day in chosen for _, finding in day.verdicts]
         alarms = [day.alarms_s for day in chosen]
-        first = sorted((each[0] - start_s) / 3600.0 for each in alarms if each)
+        first = sorted(each[0] / 3600.0 for each in alarms if each)
         spread = f"{first[0]:.1f} to {first[-1]:.1f}" if first else "-"
         worst = f"{max(finding.ratio for finding in found):.3f}" if found else "-"
         known = sum(day.known_s for day in chosen) / (DAY_S * len(chosen))
@@ -158,7 +156,7 @@ def main() -> int:
     chosen = options.parse_args()
     files: list[Path | None] = [None]
     if chosen.traces:
-        files = [*sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))]
+        files = [*traces_in(chosen.traces)]
     days = []
     for trace in map(load_trace, files):
         for scale in chosen.scales:

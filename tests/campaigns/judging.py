@@ -32,7 +32,7 @@ from plant.trace import Trace, load_trace
 from safety.evidence import Pairs
 from safety.judge import SPAN_S, Evidence, is_worse
 from safety.pi import PiFallback, PiGains
-from tests.campaigns.table import heading, parser, percentile
+from tests.campaigns.table import heading, parser, percentile, traces_in
 
 DAYLIGHT_S = (8 * 3600, 18 * 3600)
 SLOW = PiGains(kp=0.7 / 3.0, ki=0.25 / 3.0)
@@ -191,7 +191,7 @@ def main() -> int:
 
 
 def _results(chosen: Namespace) -> Results:
-    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
+    files = traces_in(chosen.traces)
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     plan = {
         (controller, delay_s): traces

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from math import ceil
+from pathlib import Path
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -19,6 +20,11 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """Count, p50, p90, p99, p100 as cells."""
     shares = (0.5, 0.9, 0.99, 1.0)
     return " | ".join([f"{len(values):>6}", *(f"{percentile(values, s):>6.{digits}f}" for s in shares)])
+
+
+def traces_in(folder: Path | None) -> list[Path]:
+    """The measured days of a folder, in the order of their names; none without one."""
+    return sorted((*folder.glob("*.parquet"), *folder.glob("*.csv"))) if folder else []
 
 
 def parser(about: str | None, trials: int, seed: int = 1) -> argparse.ArgumentParser:

@@ -29,7 +29,7 @@ from core.tick import decide
 from daemon.pilots import pilot
 from daemon.simulate import Pilot, Scenario, Wires
 from plant.trace import Trace, load_trace
-from tests.campaigns.table import heading, parser, percentile
+from tests.campaigns.table import heading, parser, percentile, traces_in
 
 CAUSES = ("meter_sign", "meter_phases", "loop_diverges")
 LATCHING = ("meter_sign", "meter_phases")
@@ -287,7 +287,7 @@ def main() -> int:
     options.add_argument("--ramps", type=int, default=600, help="lives of 20 s from rest under 2.2 suns")
     options.add_argument("--jobs", type=int, default=1)
     chosen = options.parse_args()
-    files = sorted((*chosen.traces.glob("*.parquet"), *chosen.traces.glob("*.csv")))
+    files = traces_in(chosen.traces)
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     lives = plan(traces, chosen.seed, right=chosen.right, ramps=chosen.ramps, faults=chosen.trials)
     lives.sort(key=lambda life: str(life.trace))  # days are read once
