@@ -19,12 +19,13 @@ from torch import Tensor
 
 from core.site import Metering
 from daemon.commands.options import FiniteRange
+from plant.trace import TraceError
 from safety.pi import PiGains
 from training.batch import View
 from training.checkpoint import BEST_FILE, CheckpointError, load_weights
 from training.contest import compete
 from training.course import Course, console, train
-from training.days import Day, data_sha256, find_days
+from training.days import Day, DaysError, data_sha256, find_days
 from training.destination import ExportError, next_version
 from training.device_option import device_option
 from training.export import Floats, Lineage, current_commit, export_bundle
@@ -154,35 +155,30 @@ def main(
 ) -> None:
     """Train, choose, export and judge a champion."""
     torch.set_num_threads(1)
-    number = _number(out / "bundle", bundle_version)
+    course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)
+    course = replace(course, seed=seed, device=device)
+    try:
+        _make(traces, out, course, short, name, next_version(out / "bundle", bundle_version))
+    except (CheckpointError, DaysError, TraceError, ExportError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _make(traces: Path, out: Path, course: Course, short: bool, name: str, number: int) -> None:
     train_days, val_days = find_days(traces, "train"), find_days(traces, "val")
     if short:
         train_days, val_days = train_days[:4], val_days[:1]
-    try:
-        record_run(out, traces, train_days + val_days, seed)
-    except CheckpointError as error:
-        raise click.ClickException(str(error)) from None
-    sunshine = read_days(train_days)
-    plan = SHORT_PLAN if short else Plan()
-    course = SHORT_COURSE if short else Course(minutes=minutes, updates=updates)
-    course = replace(course, seed=seed, device=device)
+    record_run(out, traces, train_days + val_days, course.seed)
+    sunshine, plan = read_days(train_days), SHORT_PLAN if short else Plan()
     progress = train(sunshine, read_days(val_days), out, course, plan)
     console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
     lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(train_days + val_days))
-    write_bundle(net.eval(), sunshine, out / "bundle", lineage, seed)
+    write_bundle(net.eval(), sunshine, out / "bundle", lineage, course.seed)
     if not short:
         rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))
         (out / "val.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
         console.print(as_table(rows))
-
-
-def _number(out: Path, given: int | None) -> int:
-    try:
-        return next_version(out, given)
-    except ExportError as error:
-        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

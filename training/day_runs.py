@@ -21,12 +21,13 @@ from plant.stepped import bare_grid_w
 from training.batch import SLAVE_W, Moment, Policy, Rig, age_weights, start, tick
 from training.days import Day, daylight_s
 from training.far_ends import FarEnd, Trouble, far_end
+from training.windows import SURPLUS_W
 
 HOUR_S = 3600
 SINGLE_W = 0.01
 """For rounding in single precision; actions on air are whole watts."""
-SUNNY_W = 300.0
-"""Mean surplus of an hour that is worth living (as `training.windows.SURPLUS_W`)."""
+SUNNY_W = SURPLUS_W[0]
+"""Mean surplus of an hour that is worth living."""
 
 Energies = NDArray[np.float64]
 

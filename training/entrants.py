@@ -94,6 +94,19 @@ class FormError(ValueError):
     """A folder holds runs of the other form; the message says which."""
 
 
+def _is_short(form: Path) -> bool:
+    """What a folder says of its form; nothing means the full one. Raises FormError."""
+    try:
+        told = json.loads(form.read_text())["short"]
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        told = None
+    if not isinstance(told, bool):
+        raise FormError(f"{form} is damaged, so nobody knows what its folder holds; give another --out")
+    return told
+
+
 @dataclass(frozen=True)
 class School:
     """Where lessons, traces and runs are."""
@@ -108,20 +121,23 @@ class School:
         """The one of a folder, for good in full or in the short form.
 
         Raises FormError where the folder has the other form: short lessons and runs would be taken for full
-        ones. Runs of a folder that says nothing are full ones.
+        ones. Runs of a folder that says nothing are full ones; a folder without any is of no form yet.
         """
         school = cls(traces, out / "lessons", out / "runs", is_short)
         form, words = out / FORM_FILE, ("the full form", "the short form (--short)")
-        had: bool | None = False if school.runs.exists() else None
-        if form.exists():
-            had = json.loads(form.read_text())["short"]
-        if had is not None and had != is_short:
+        if school.has_begun and _is_short(form) != is_short:
             raise FormError(
-                f"{out} holds {words[had]}, which cannot go on as {words[is_short]}; give another --out"
+                f"{out} holds {words[not is_short]}, which cannot go on as {words[is_short]}; give another "
+                "--out"
             )
         school.lessons.mkdir(parents=True, exist_ok=True)
         form.write_text(json.dumps({"short": is_short}) + "\n")
         return school
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there are lessons or runs."""
+        return any(folder.is_dir() and any(folder.iterdir()) for folder in (self.lessons, self.runs))
 
     def run_of(self, entrant: Entrant, seed: int) -> Run:
         """The run of an entrant with a seed."""

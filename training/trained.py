@@ -37,7 +37,8 @@ class RunRecord(BaseModel):
     residual on the surplus in W, 0 for absolute powers; `options` are those of the learner, `parent_sha256`
     names the bundle that it was fine-tuned from. `start_sha256` is of the checkpoint whose actor it began
     with, `choosing_sha256` of the days, or of bc's transitions, that chose the best state. `made_with` holds
-    what a retraining must go on with: fields of `training.course.Course` and `training.replay.Plan`.
+    what else a run must go on with: of a retraining the fields of `training.course.Course` and
+    `training.replay.Plan`, of `sunkeep train` discount, batch and the weights of the losses.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

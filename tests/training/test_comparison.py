@@ -11,7 +11,7 @@ from tests.training.learners.test_on_sites import find
 from training.ablation import main as ablation
 from training.commands.train import train
 from training.comparison import main
-from training.entrants import ENTRANTS, NAMES, RESULT_FILE, FormError, School, runs_of
+from training.entrants import ENTRANTS, FORM_FILE, NAMES, RESULT_FILE, FormError, School, runs_of
 
 TAUGHT = ("bc", "td3bc", "iql-discrete")
 
@@ -92,7 +92,9 @@ def test_seeds_come_one_after_the_other_and_nobody_before_whom_it_starts_from(tm
 def test_the_short_form_and_the_full_one_do_not_share_a_folder(
     held: bool, asked: bool, traces: Path, tmp_path: Path
 ) -> None:
-    School.opened(traces, tmp_path, held)
+    School.opened(traces, tmp_path, not held)  # a folder without lessons and runs is of no form yet
+    school = School.opened(traces, tmp_path, held)
+    (school.lessons / "log.parquet").touch()
     School.opened(traces, tmp_path, held)
     for command in (main, ablation):
         words = ["--traces", str(traces), "--out", str(tmp_path), *(["--short"] if asked else [])]
@@ -103,10 +105,18 @@ def test_the_short_form_and_the_full_one_do_not_share_a_folder(
 
 
 def test_runs_of_a_folder_that_says_nothing_are_full(tmp_path: Path) -> None:
-    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "bc-0").mkdir(parents=True)
     with pytest.raises(FormError, match="holds the full form"):
         School.opened(tmp_path, tmp_path, is_short=True)
     School.opened(tmp_path, tmp_path, is_short=False)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"short": null}'])
+def test_a_damaged_note_of_the_form_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "bc-0").mkdir(parents=True)
+    (tmp_path / FORM_FILE).write_text(content)
+    with pytest.raises(FormError, match="is damaged"):
+        School.opened(tmp_path, tmp_path, is_short=False)
 
 
 def test_a_folder_without_days_is_refused_in_a_sentence(tmp_path: Path) -> None:

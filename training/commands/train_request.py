@@ -10,7 +10,7 @@ from training.days import data_sha256, find_days
 from training.destination import next_version
 from training.export import current_commit
 from training.learners.files import transitions_sha256
-from training.learners.offline import USUAL, settings_with
+from training.learners.offline import GAMMA, USUAL, settings_with
 from training.learners.options import CRITICS, OptionError, Options, flag, require_taken
 from training.trained import RunRecord, read_record
 
@@ -63,6 +63,10 @@ class Request:
             require_taken("val", self.learner, ("bc",))
         if self.val is not None and self.choose_on is not None:
             raise OptionError("give either --val or --choose-on, not both: one of them chooses")
+        if self.cql_weight != USUAL["cql"].cql_weight:
+            require_taken("cql_weight", self.learner, ("cql",))
+        if self.gamma != GAMMA:
+            require_taken("gamma", self.learner, tuple(name for name in (*USUAL, "ppo") if name != "bc"))
         for name in ("choose_on", "start_from"):
             if getattr(self, name) is not None:
                 require_taken(name, self.learner, (*USUAL, "ppo"))
@@ -94,6 +98,7 @@ class Request:
             training_commit=current_commit(),
             start_sha256=None if self.resume else self._start_sha256(),
             choosing_sha256=choosing,
+            made_with=self._made_with(),
         )
         if before is not None:
             self._require_same(before, now)
@@ -103,6 +108,11 @@ class Request:
             }
             now = now.model_copy(update=kept)
         now.write(self.out / RUN)
+
+    def _made_with(self) -> dict[str, int | float | None]:
+        """What is no option of the learner's and changes what it learns."""
+        names = ("gamma", "batch", "critic_first", *(("cql_weight",) if self.learner == "cql" else ()))
+        return {name: getattr(self, name) for name in names}
 
     def _start_sha256(self) -> str | None:
         return None if self.start_from is None else sha256(self.start_from.read_bytes()).hexdigest()
@@ -119,6 +129,13 @@ class Request:
             if had != getattr(now, name):
                 word = f"{had:g}" if isinstance(had, float) else had
                 raise CheckpointError(f"{self.out}: was trained with {flag(name)} {word}; give it again")
+        for name, was in before.made_with.items():  # records of earlier versions do not say
+            if was != now.made_with.get(name):
+                raise CheckpointError(f"{self.out}: was trained with {flag(name)} {was:g}; give it again")
+        if before.start_sha256 is None and self.start_from is not None:
+            raise CheckpointError(
+                f"{self.out}: does not say that it began with other weights; leave out --start-from"
+            )
         if before.options != now.options:
             chosen = [f"{flag(name)} {value}" for name, value in before.options.chosen().items()]
             told = " ".join(chosen) or "no options of the learner"

@@ -124,6 +124,34 @@ def test_days_that_nobody_would_choose_on_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("learner", "words"),
+    [("td3bc", ["--cql-weight", "9"]), ("bc", ["--gamma", "0.1"]), ("replay", ["--gamma", "0.1"])],
+)
+def test_numbers_that_a_learner_has_no_use_for_are_refused(
+    learner: str, words: list[str], tmp_path: Path
+) -> None:
+    told = taught(tmp_path, *words, learner=learner)
+    assert told.exit_code == 1
+    assert f"{words[0]} is of" in told.output
+
+
+@pytest.mark.parametrize("words", [["--gamma", "0.5"], ["--critic-first", "2"], ["--batch", "8"]])
+def test_a_run_goes_on_with_the_numbers_that_it_began_with(words: list[str], tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    told = taught(tmp_path, "--resume", *words, steps=8)
+    assert told.exit_code == 1
+    assert f"was trained with {words[0]}" in told.output
+    assert taught(tmp_path, "--resume", steps=8).exit_code == 0
+
+
+def test_a_run_that_began_with_nobody_s_weights_does_not_go_on_with_some(tmp_path: Path) -> None:
+    assert taught(tmp_path).exit_code == 0
+    told = taught(tmp_path, "--resume", "--start-from", str(tmp_path / "out" / "run" / LAST_FILE), steps=8)
+    assert told.exit_code == 1
+    assert "leave out --start-from" in told.output.replace("\n", " ")
+
+
 def test_replay_begins_with_nobody(tmp_path: Path) -> None:
     (tmp_path / "weights").touch()
     told = taught(tmp_path, "--start-from", str(tmp_path / "weights"), learner="replay")
