@@ -1,7 +1,6 @@
 """A calibration of the anomaly detector on disk: strict JSON, with a hash over everything in it."""
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from core.site import Site
+from daemon.statefile import replace_whole
 from models.features import FEATURE_NAMES
 from safety.anomaly import Calibration
 
@@ -70,13 +70,7 @@ class CalibrationRecord(BaseModel):
 def save_calibration(record: CalibrationRecord, file: Path) -> CalibrationRecord:
     """Write a record with its hash, whole or not at all. Raises OSError."""
     record = record.model_copy(update={"sha256": record.digest()})
-    part = file.with_name(file.name + ".part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(record.model_dump_json() + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    replace_whole(file, f"{record.model_dump_json()}\n".encode())
     return record
 
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from daemon.statefile import replace_whole
+
 RECORD_FILE = "zigbee-drill.json"
 
 
@@ -53,9 +55,7 @@ _ADAPTER = TypeAdapter(DrillResult)
 
 def keep(result: DrillResult, directory: Path) -> None:
     """Keep the result for `sunkeep zigbee devices`. Raises OSError."""
-    passing = directory / f"{RECORD_FILE}.new"
-    passing.write_text(json.dumps(result.record()))
-    passing.replace(directory / RECORD_FILE)
+    replace_whole(directory / RECORD_FILE, json.dumps(result.record()).encode())
 
 
 def last_drill(directory: Path) -> DrillResult | None:

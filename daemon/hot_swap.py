@@ -182,6 +182,8 @@ class HotSwap:
         self._distrusted = now is not None and not is_trusted(now, keys)
         if self._waiting is not None and not is_trusted(self._waiting, keys):
             self._waiting = None
+            if now is None:  # what was in force has made way for it already
+                self.figures.policy_withdrawn()
 
     def _change(self, memory: AnyMemory, bundle: Bundle | None) -> tuple[AnyParts, AnyMemory]:
         self.assembled, memory = with_policy(self.assembled, memory, bundle)

@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.json_file import read_json
+from daemon.statefile import replace_whole
 from drivers.errors import ConfigError
 
 
@@ -43,14 +43,5 @@ class IdentityFile:
         """Remember the first meter that had something to say. A disk that refuses changes nothing."""
         if not words or self.path.exists():
             return
-        passing = self.path.with_name(self.path.name + ".new")
         with contextlib.suppress(OSError):
-            folder = self.path.parent.stat()
-            descriptor = os.open(passing, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w") as stream:
-                json.dump(list(words), stream)
-                stream.flush()
-                if folder.st_uid != os.geteuid():  # root, in `meter read`: the daemon must read it, too
-                    os.fchown(descriptor, folder.st_uid, folder.st_gid)
-                os.fsync(descriptor)  # a power cut leaves the whole file or none
-            passing.replace(self.path)
+            replace_whole(self.path, json.dumps(list(words)).encode())

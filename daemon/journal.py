@@ -32,7 +32,8 @@ class Journal:
     dropped_lines: int = 0
     kept_bytes: int = 0
     problem: str = ""
-    _waiting: deque[bytes] = field(default_factory=deque)
+    _waiting: deque[tuple[bytes, bytes]] = field(default_factory=deque)
+    """Lines, each with the heading from there on; empty where it stays."""
     _segment: int = 0
     _segment_bytes: int = 0
     _start: Start | None = None
@@ -43,15 +44,16 @@ class Journal:
 
     def put(self, record: Record) -> None:
         """Queue one record."""
+        heading = b""
         if isinstance(record, Start):
             self._start = record
         if isinstance(record, Start | PolicyChange) and self._start is not None:
             policy = record if isinstance(record, PolicyChange) else None
-            self._heading = to_line(Continuation.of(self._start, policy))
+            heading = to_line(Continuation.of(self._start, policy))
         if len(self._waiting) >= WAITING_LINES_MAX:
-            self._waiting.popleft()
+            self._heading = self._waiting.popleft()[1] or self._heading
             self.dropped_lines += 1
-        self._waiting.append(to_line(record))
+        self._waiting.append((to_line(record), heading))
 
     def flush_if_due(self, at_s: float, *, now: bool) -> None:
         """Start writing in the background when it is time, or at once for a transition."""
@@ -67,22 +69,23 @@ class Journal:
         await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
-        lines = []
+        taken = []
         while self._waiting:
-            lines.append(self._waiting.popleft())
-        if not lines:
+            taken.append(self._waiting.popleft())
+        if not taken:
             return
-        data = b"".join(lines)
+        data = b"".join(line for line, _ in taken)
         try:
             self._append(data)
             self.problem = ""
         except OSError as error:
-            self.dropped_lines += len(lines)
+            self.dropped_lines += len(taken)
             self._owes_heading = True  # what the run began with may be among what was dropped
             if self._is_begun():
                 self._next_segment()  # a torn line must stay the last of its file
             self.problem = f"{self.directory}: {error.strerror}"
             log.error("journal_unwritable", reason=error.strerror, directory=str(self.directory))
+        self._heading = next((heading for _, heading in reversed(taken) if heading), self._heading)
 
     def _is_begun(self) -> bool:
         """Whether anything reached the segment; a disk that stays full must not collect empty ones."""

@@ -67,6 +67,7 @@ class Judging:
     _was_anomalous: bool = True
     _was_rolled_back: bool = False
     _is_broken: bool = False
+    _carried: dict[str, Any] = field(default_factory=dict)
 
     def adopt(self, assembled: Assembled) -> None:
         """Judge the policy that is in force from now on."""
@@ -87,7 +88,11 @@ class Judging:
 
     def carry(self) -> dict[str, Any]:
         """What a later run goes on with: plain values, ready for JSON."""
-        return self._tried(self._carry, {})
+        try:
+            self._carried = self._carry()
+        except Exception as error:  # noqa: BLE001  # what was found until now is worth keeping
+            self._failed(error)
+        return self._carried
 
     def _carry(self) -> dict[str, Any]:
         live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
@@ -108,9 +113,13 @@ class Judging:
         try:
             return what()
         except Exception as error:  # noqa: BLE001  # whatever it is, the site is controlled as before
+            self._failed(error)
+            return otherwise
+
+    def _failed(self, error: Exception) -> None:
+        if not self._is_broken:
             self._is_broken = True
             log.exception("judge_failed", error=repr(error))
-            return otherwise
 
     def _judge(self, lived: Lived) -> tuple[str, ...]:
         decision, at_s = lived.decision, lived.snapshot.at_s

@@ -134,7 +134,6 @@ class Loop:
             self.parts, self.memory = changed
         alarms = (*self._alarms, *self.lasting())
         acknowledged = tuple(self.acknowledged)
-        self.acknowledged.clear()
         snapshot = await self.senses.snapshot(self._tick, late_s, alarms, acknowledged, self.policy_latency())
         assignment = self.assignment()
         if authority is not None:
@@ -144,6 +143,7 @@ class Loop:
         decision, self.memory = decide(snapshot, assignment.authority, self.memory, self.parts)
         compute_s = perf_counter() - started_s
         self._alarms = ()  # heard: an alarm of a tick that failed before here comes again
+        del self.acknowledged[: len(acknowledged)]
         sent = await self.emitter.emit(decision, snapshot, self.clock)
         if sent.alarm:
             self._alarms = (sent.alarm,)

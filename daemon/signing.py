@@ -99,7 +99,7 @@ def write_signature(directory: Path, content: bytes) -> None:
     Raises:
         OSError: what was there is as it was.
     """
-    with tempfile.TemporaryDirectory(prefix=INCOMING, dir=directory.parent) as beside:
+    with tempfile.TemporaryDirectory(prefix=INCOMING, dir=directory.resolve().parent) as beside:
         file = Path(beside) / SIGNATURE_FILE
         _write(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), content)
         file.replace(directory / SIGNATURE_FILE)

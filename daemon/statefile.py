@@ -101,6 +101,29 @@ def _read(path: Path) -> tuple[int, dict[str, Any] | None]:
         return 0, None
 
 
+def replace_whole(file: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file in one step: whoever reads it, and a power cut, finds what was there or all of this.
+
+    Written by root, it belongs to the owner of its folder, who is to read it: the daemon's user. Nothing is
+    written through a link that somebody else has put in its way.
+
+    Raises:
+        OSError: what was there is as it was.
+    """
+    passing = file.with_name(f"{file.name}.new")
+    passing.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(passing, flags, mode), "wb") as stream:
+        stream.write(content)
+        stream.flush()
+        folder = file.parent.stat()
+        if folder.st_uid != os.geteuid() == 0:
+            os.fchown(stream.fileno(), folder.st_uid, folder.st_gid)
+        os.fsync(stream.fileno())
+    passing.replace(file)
+    sync_directory(file.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Bring the names in a directory to the disk."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

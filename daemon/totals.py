@@ -7,6 +7,7 @@ from typing import Any
 
 from daemon.json_file import read_json
 from daemon.log import log
+from daemon.statefile import replace_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,4 @@ class TotalsFile:
 
     def save(self, totals: dict[str, Any]) -> None:
         """Replace the file. Raises OSError."""
-        passing = self.path.with_suffix(".new")
-        passing.write_text(json.dumps(totals))
-        passing.replace(self.path)
+        replace_whole(self.path, json.dumps(totals).encode())

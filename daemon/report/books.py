@@ -10,11 +10,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from core.decision import Decision
+from core.modes import Mode
 from core.roles import Role
 from core.site import Site
 from daemon.figures import Counts, Figures
 from daemon.placement import reachable_w
-from daemon.records import AnyRecord, Continuation, PolicyChange, Start, Tick
+from daemon.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick
 from daemon.report.account import Account
 from daemon.report.reading import Span
 from daemon.report.trial import Trial
@@ -35,6 +36,9 @@ class Gap:
     reason: str
 
 
+RELOADED = "configuration_reloaded"
+
+
 @dataclass(slots=True)
 class Life:
     """One run of the daemon, as far as it was retold."""
@@ -49,6 +53,11 @@ class Life:
     def site(self) -> Site:
         """The site as it was configured then."""
         return self.figures.site
+
+    def adopt(self, mode: Mode) -> None:
+        """The mode in force from now on: as a tick tells it, in old journals as the event of a reload did."""
+        if mode is not self.figures.about.mode:
+            self.figures.adopt(self.site, replace(self.figures.about, mode=mode))
 
 
 @dataclass(slots=True)
@@ -85,6 +94,10 @@ class Books:
                 self._life.bundle_sha256 = record.policy.bundle_sha256
         elif isinstance(record, PolicyChange) and self._life is not None:
             self._life.bundle_sha256 = record.bundle_sha256
+        elif isinstance(record, Event) and record.event == RELOADED and self._life is not None:
+            told = [mode for mode in Mode if mode.value == record.detail.get("mode")]
+            for mode in told:
+                self._life.adopt(mode)
 
     def total(self) -> Account:
         """All days together."""
@@ -117,8 +130,8 @@ class Books:
         step_s = 0.0 if before is None else tick.snapshot.at_s - before.snapshot.at_s
         recorded_s = step_s if 0.0 < step_s <= figures.gap_s else 0.0
         booked = self.days.setdefault(day, Account()) if day in self.span else Account()
-        if tick.mode not in (None, figures.about.mode):
-            figures.adopt(life.site, replace(figures.about, mode=tick.mode))
+        if tick.mode is not None:
+            life.adopt(tick.mode)
         _live(figures, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
         _book(booked, life, tick, recorded_s)
         _book_causes(booked, None if before is None else before.decision, tick.decision, recorded_s)

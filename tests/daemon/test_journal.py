@@ -195,6 +195,17 @@ async def test_a_later_segment_names_the_policy_that_was_in_force(tmp_path: Path
     assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record(), changes[-1])
 
 
+async def test_a_segment_is_headed_by_the_policy_of_its_first_tick(tmp_path: Path) -> None:
+    """Not by that of a change which waits behind it in the same flush."""
+    change = PolicyChange(unix_s=2.0, bundle_sha256="ab" * 32)
+    journal = await written(tmp_path, [start_record(), *map(event, range(20))])  # one segment, full
+    for record in (event(20), change, event(21)):
+        journal.put(record)
+    await journal.close()
+    _, newest = segments(tmp_path)
+    assert list(read_journal(newest)) == [Continuation.of(start_record()), event(20), change, event(21)]
+
+
 async def test_a_disk_that_stays_full_collects_no_empty_segments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -220,7 +220,18 @@ def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytes
     assert judge(lived[1]) == ()
     assert judge.live.evidence == Evidence()
     assert judge.judgements().failed
-    assert judge.carry() == {}
+
+
+def test_a_fault_of_the_judge_loses_nothing_that_was_found_before() -> None:
+    judge, lived = judging(), ticks(3)
+    pairs = Pairs().add(40.0, 60.0)
+    judge.live.evidence = replace(judge.live.evidence, export=pairs, j=pairs)
+    before = judge.carry()
+    judge(replace(lived[0], before=None))  # type: ignore[arg-type]
+    assert judge.judgements().failed
+    assert judge.carry() == before
+    judge.live = None  # type: ignore[assignment]
+    assert judge.carry() == before
 
 
 def test_what_is_told_changes_with_every_span() -> None:

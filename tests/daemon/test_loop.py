@@ -55,7 +55,7 @@ class Life:
         self.sense(len(self.told))
         on_air = self.emitter.on_air(self.at_s)
         slaves = (SlaveState(report_age_s=0.0),) * 3
-        return Snapshot(tick, self.at_s, (-3000.0,) * 3, 0.0, slaves, on_air, alarms=_[1])
+        return Snapshot(tick, self.at_s, (-3000.0,) * 3, 0.0, slaves, on_air, alarms=_[1], acknowledged=_[2])
 
     def take(self, lived: Lived) -> None:
         self.told.append(lived)
@@ -149,6 +149,16 @@ async def test_what_the_judge_found_is_not_lost_with_a_tick_that_fails(tmp_path:
     assert set(living.told[3].snapshot.alarms) == {"rollback", "tick_error"}
     assert "rollback" in living.told[4].decision.verdict.causes
     assert living.told[4].snapshot.alarms == ()
+
+
+async def test_an_acknowledgement_waits_for_a_tick_that_hears_it(tmp_path: Path) -> None:
+    blind = iter((True, False, True, True))
+    living = Life(tmp_path, sense=lambda told: fails_if(told in (3, 6) and next(blind)))
+    loop = living.begin()
+    living.tell = lambda told: loop.acknowledged.append("meter_sign") if told == 3 else None
+    with pytest.raises(TooManyFailures):
+        await loop.run()
+    assert [lived.snapshot.acknowledged for lived in living.told[2:5]] == [(), ("meter_sign",), ()]
 
 
 async def test_an_alarm_waits_for_a_tick_that_hears_it(tmp_path: Path) -> None:

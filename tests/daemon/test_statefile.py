@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.statefile import COPY_BYTES, StateFile, decode, encode
+from daemon.statefile import COPY_BYTES, StateFile, decode, encode, replace_whole
 
 
 def test_saves_alternate_and_the_newest_counts(tmp_path: Path) -> None:
@@ -20,6 +20,21 @@ def test_saves_alternate_and_the_newest_counts(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "deep").iterdir()) == ["state.a", "state.b"]
     assert all(p.stat().st_size == COPY_BYTES for p in (tmp_path / "deep").iterdir())
     assert (tmp_path / "deep" / "state.a").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_replaced_whole_and_never_through_a_link(tmp_path: Path) -> None:
+    victim, file = tmp_path / "victim", tmp_path / "state" / "file"
+    victim.write_text("untouched")
+    file.parent.mkdir()
+    (file.parent / "file.new").symlink_to(victim)
+    for content in (b"one", b"two"):
+        replace_whole(file, content)
+        assert file.read_bytes() == content
+        assert [path.name for path in file.parent.iterdir()] == ["file"]
+    assert victim.read_text() == "untouched"
+    assert file.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileNotFoundError):
+        replace_whole(tmp_path / "none" / "file", b"")
 
 
 def test_two_damaged_copies_are_no_record(tmp_path: Path) -> None:

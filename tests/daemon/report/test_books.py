@@ -13,7 +13,7 @@ from core.modes import Mode, Plan
 from core.snapshot import SlaveState
 from daemon.figures import Figures
 from daemon.ledger import Energy
-from daemon.records import Continuation, PolicyChange, Start, read_journal
+from daemon.records import Continuation, Event, PolicyChange, Start, read_journal
 from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, Gap
 from daemon.report.reading import Span, needed, newest, read
@@ -187,6 +187,16 @@ def test_every_tick_tells_the_mode_whatever_segment_it_stands_in(start: Start) -
         books = booked([heading, by_lot])
         assert [block.design.value for block in books.trial.blocks.values()] == ["pairs"]
     books = booked([start, tick(100.0, 11.0, propensity=0.5, block=4)])  # of a version that did not tell it
+    assert [block.design.value for block in books.trial.blocks.values()] == ["share"]
+
+
+def test_in_a_journal_that_did_not_tell_the_mode_a_reload_does(start: Start) -> None:
+    reloaded = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": "ab"})
+    by_lot = tick(100.0, 11.0, propensity=0.5, block=4)
+    books = booked([start, tick(99.0, 10.0), reloaded, by_lot])
+    assert [block.design.value for block in books.trial.blocks.values()] == ["pairs"]
+    nonsense = Event(unix_s=0.0, event="configuration_reloaded", detail={"mode": ["?"]})
+    books = booked([start, nonsense, by_lot])
     assert [block.design.value for block in books.trial.blocks.values()] == ["share"]
 
 
