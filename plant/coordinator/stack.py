@@ -54,12 +54,14 @@ class Stack:
     Attributes:
         emit: takes callbacks for the host; holds them back while a command is being answered.
         failures: commands that fail once with a status, for tests.
+        refusals: commands that fail with a status for as long as they stand here.
     """
 
     def __init__(self, air: Air, nvram: Nvram, codec: Codec) -> None:
         self.air, self.nvram, self.codec = air, nvram, codec
         self.emit: Callable[[str, Fields], None] = lambda name, fields: None
         self.failures: dict[str, t.sl_Status] = {}
+        self.refusals: dict[str, t.sl_Status] = {}
         air.to_coordinator = self.hear
         self.reset()
 
