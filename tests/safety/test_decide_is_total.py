@@ -58,11 +58,13 @@ def upto(cap: float) -> st.SearchStrategy[float]:
 @st.composite
 def configurations(draw: st.DrawFn) -> Settings:
     """A configuration that the daemon accepts."""
-    limits = {name: draw(upto(cap)) for name, cap in CAPS.items() if draw(st.booleans())}
+    limits: dict[str, object] = {name: draw(upto(cap)) for name, cap in CAPS.items() if draw(st.booleans())}
     limits |= {"imbalance_of": draw(st.sampled_from(["action", "grid"]))}
     law = draw(st.sampled_from(["pi", "predictive"]))
-    gains = {
-        name: draw(value) for name, value in (PI if law == "pi" else PREDICTIVE).items() if draw(st.booleans())
+    gains: dict[str, object] = {
+        name: draw(value)
+        for name, value in (PI if law == "pi" else PREDICTIVE).items()
+        if draw(st.booleans())
     }
     gains |= {"margin_w": draw(st.floats(-500.0, 500.0))} if draw(st.booleans()) else {}
     slots = draw(st.lists(st.integers(0, 254), min_size=1, max_size=5, unique=True))
@@ -121,7 +123,9 @@ def airs(draw: st.DrawFn, slaves: int, depth: int = 1) -> Air:
 def snapshots(draw: st.DrawFn, slaves: int, at_s: float) -> Snapshot:
     """A snapshot of the right shape and of any content."""
     states = st.builds(SlaveState, st.booleans(), st.one_of(st.none(), wild), wild)
-    causes = st.lists(st.one_of(st.sampled_from(["late_tick", "radio_down", "starting"]), st.text(max_size=5)))
+    causes = st.lists(
+        st.one_of(st.sampled_from(["late_tick", "radio_down", "starting"]), st.text(max_size=5))
+    )
     return Snapshot(
         tick=draw(st.integers(0, 2**63)),
         at_s=at_s,
