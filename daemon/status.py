@@ -125,7 +125,7 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
         {
             "name": slave.name,
             "slot": slave.slot,
-            "phase": PHASE_NAMES[slave.phase],
+            "phase": slave.phase_name,
             "max_w": slave.max_w,
             "setpoint_w": setpoint_w,
             "power_w": None if state.power_w is None else _watts(state.power_w),
