@@ -49,8 +49,9 @@ class Statistics:
     """Counted since the radio was made. `up_since_s` is monotonic, None while down.
 
     `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,
-    `frames_unsent` fell into a time without coordinator or into its end. `broadcast_table_full` is the
-    coordinator's own count, None when it does not tell.
+    `frames_unsent` fell into a time without coordinator or into its end. `foreign_frames` came from somebody
+    who has no business here, `packets_withheld` were none of ours and kept off the air. `broadcast_table_full`
+    is the coordinator's own count, None when it does not tell.
     """
 
     frames_sent: int = 0
@@ -63,6 +64,8 @@ class Statistics:
     repairs_failed: int = 0
     starts: int = 0
     losses: int = 0
+    foreign_frames: int = 0
+    packets_withheld: int = 0
     up_since_s: float | None = None
     broadcast_table_full: int | None = None
 
@@ -142,8 +145,15 @@ class ZigbeeRadio:
     @property
     def statistics(self) -> Statistics:
         """What was counted so far."""
-        table_full = self._app.broadcast_table_full if self._app is not None else None
-        return replace(self._statistics, broadcast_table_full=table_full)
+        if self._app is None:
+            return self._statistics
+        counts, counted = self._app.counts, self._statistics
+        return replace(
+            counted,
+            foreign_frames=counted.foreign_frames + counts.foreign,
+            packets_withheld=counted.packets_withheld + counts.withheld,
+            broadcast_table_full=self._app.broadcast_table_full,
+        )
 
     @property
     def addresses(self) -> dict[int, int]:
@@ -245,9 +255,10 @@ class ZigbeeRadio:
         self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
 
     def _went_down(self, reason: str) -> None:
+        counted = replace(self.statistics, broadcast_table_full=None)  # those of this life included
         self._app = None
         self._problem = _lost(reason)
-        self._statistics = replace(self._statistics, up_since_s=None, losses=self._statistics.losses + 1)
+        self._statistics = replace(counted, up_since_s=None, losses=counted.losses + 1)
         self._slaves.radio_lost()
         self._tell("down", reason)
 
@@ -262,11 +273,12 @@ class ZigbeeRadio:
         if self._timeouts_in_a_row >= TIMEOUTS_UNTIL_LOST:
             app.declare_lost(f"{TIMEOUTS_UNTIL_LOST} frames in a row were not answered")
 
-    def _heard(self, address: int, zcl: bytes) -> None:
+    def _heard(self, address: int, zcl: bytes) -> bool:
         """One frame of the setpoint cluster arrived. What is not a sound report only counts."""
         network_id = self.network_id
         sound = network_id is not None and self._slaves.heard(address, zcl, network_id, self._clock())
         self._count(**{"reports_heard" if sound else "reports_rejected": 1})
+        return sound
 
     async def _repair_links(self) -> None:
         """Repair slaves that missed two answers, one after the other, as long as this life lasts."""
