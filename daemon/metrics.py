@@ -290,6 +290,10 @@ def _edges(f: Figures) -> Families:
         "Reports of slaves that were heard, also those that nobody asked for.",
         f.reports_heard,
     )
+    text = "Frames dropped because they came from somebody who has no business in this network."
+    yield _counter("foreign_frames", text, f.radio.foreign_frames_total)
+    text = "Reports that were not believed: a wrong tag, an unknown slot, an old or impossible counter."
+    yield _counter("reports_rejected", text, f.radio.reports_rejected_total)
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)

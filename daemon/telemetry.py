@@ -54,7 +54,8 @@ class RadioStatistics:
 
     `reports_asked_total` grows by the number of slaves with every accepted frame that asks for reports.
     `ack_rate` is the share of the answers due in the last five minutes that came, None while none was due;
-    slaves answer unasked as well, so it is no quotient of counters.
+    slaves answer unasked as well, so it is no quotient of counters. `foreign_frames_total` came from somebody
+    who has no business in this network, `reports_rejected_total` are reports that were not believed.
     """
 
     up: bool = False
@@ -62,6 +63,8 @@ class RadioStatistics:
     rebuilds_total: int = 0
     reports_asked_total: int = 0
     ack_rate: float | None = None
+    foreign_frames_total: int = 0
+    reports_rejected_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

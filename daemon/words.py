@@ -29,6 +29,8 @@ CAUSES = {
     "meter_phases": "the meter's phases seem to be swapped",
     "frame_round_trip": "a frame did not decode to what was decided",
     "radio_down": "the radio coordinator does not answer",
+    "slaves_silent": "no slave answers",
+    "airtime_lost": "the radio channel has no room for setpoints",
     "fallback_ordered": "the configured mode says so",
     "policy_late": "the learned policy took too long",
     "state_unwritable": "the state cannot be saved",

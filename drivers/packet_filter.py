@@ -1,8 +1,8 @@
 """What may come in from the Zigbee network, and what may go out: setpoints and reports, nothing else.
 
-zigpy is made for homes: it answers a frame of an unknown address with a broadcast, interviews whoever says that
-he has joined, tells the time and its own descriptors to whoever asks. Each costs airtime that setpoints need,
-and anybody who has the network key can ask for it at any rate.
+zigpy is made for homes: it answers a frame of an unknown address with a broadcast, interviews whoever says
+that he has joined, tells the time and its own descriptors to whoever asks. Each costs airtime that setpoints
+need, and anybody who has the network key can ask for it at any rate.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class FilteredApplication(ControllerApplication):  # type: ignore[misc]
         self.counts.foreign += 1
 
     def handle_relays(self, nwk: zigpy.types.NWK, relays: list[zigpy.types.NWK]) -> None:
-        """The way that a packet took. Nobody asks for ways here, and zigpy would look an unknown sender up."""
+        """The way that a packet took. Nobody asks for it, and zigpy would look an unknown sender up."""
 
     def handle_join(
         self, nwk: zigpy.types.NWK, ieee: zigpy.types.EUI64, parent_nwk: zigpy.types.NWK, **how: Any

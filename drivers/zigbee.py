@@ -7,7 +7,7 @@ that doubles from 0.2 to 5 s. A frame that was not accepted is never repeated: i
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Literal
 
@@ -19,6 +19,8 @@ from drivers.coordinator import Coordinator, Network
 from drivers.errors import ConfigError, Transient, Unconfirmed, reason
 from drivers.frame import wrap
 from drivers.ports import Report
+from drivers.radio_health import RadioHealth
+from drivers.radio_statistics import RadioEvent, Statistics
 from drivers.slaves import Slaves
 from drivers.zigbee_settings import ZigbeeSettings
 
@@ -31,43 +33,9 @@ PAUSE_JITTER = 0.2
 STEADY_AFTER_S = 30.0
 """Up for this long, the next loss starts again with the shortest pause. Every start costs a broadcast."""
 REPAIR_EVERY_S = 1.0
+NOBODY_ANSWERS = "no slave has answered for a long time: perhaps it accepts frames and transmits none"
 STOPPED = "stopped"
 """Text of the event when the radio goes down because it was told to."""
-
-
-@dataclass(frozen=True, slots=True)
-class RadioEvent:
-    """Something an operator may want to know. `kind` is stable, `text` is for people and holds no key."""
-
-    kind: Literal["up", "down", "problem"]
-    text: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counted since the radio was made. `up_since_s` is monotonic, None while down.
-
-    `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,
-    `frames_unsent` fell into a time without coordinator or into its end. `foreign_frames` came from somebody
-    who has no business here, `packets_withheld` were none of ours and kept off the air. `broadcast_table_full`
-    is the coordinator's own count, None when it does not tell.
-    """
-
-    frames_sent: int = 0
-    frames_refused: int = 0
-    timeouts: int = 0
-    frames_unsent: int = 0
-    reports_heard: int = 0
-    reports_rejected: int = 0
-    repairs: int = 0
-    repairs_failed: int = 0
-    starts: int = 0
-    losses: int = 0
-    foreign_frames: int = 0
-    packets_withheld: int = 0
-    up_since_s: float | None = None
-    broadcast_table_full: int | None = None
 
 
 class ZigbeeRadio:
@@ -95,6 +63,7 @@ class ZigbeeRadio:
         self._clock = clock
         self._rng = rng
         self._slaves = Slaves(settings.slots, key)
+        self._health = RadioHealth()
         self._app: Coordinator | None = None
         self._network: Network | None = None
         self._problem: str | None = None
@@ -160,6 +129,10 @@ class ZigbeeRadio:
         """Network address of every slot heard so far."""
         return dict(self._slaves.addresses)
 
+    def causes(self) -> tuple[str, ...]:
+        """Causes of `safety.causes` that the radio shows now, beside being down."""
+        return self._health.causes(self._clock())
+
     def reports(self) -> dict[int, Report]:
         """Newest report of every slot heard so far."""
         return dict(self._slaves.reports)
@@ -185,12 +158,14 @@ class ZigbeeRadio:
         except DeliveryError as error:
             self._timeouts_in_a_row = 0
             self._count(frames_refused=1)
+            self._health.frame(self._clock(), accepted=False)
             raise Transient(f"the coordinator refused the frame: {_status(error)}") from error
         except Exception as error:  # a dying bellows raises AttributeError, TypeError and others
             self._count(frames_unsent=1)
             raise Unconfirmed(f"the frame was perhaps not sent: {type(error).__name__}") from error
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
+        self._health.frame(self._clock(), accepted=True)
         self._slaves.told(frame, app.network.network_id, self._clock())
 
     async def repair(self, slot: int, frame: Cleared) -> None:
@@ -236,7 +211,7 @@ class ZigbeeRadio:
         self._count(starts=1)
         app = await Coordinator.start(self._settings)
         reason = STOPPED
-        repairs = asyncio.create_task(self._repair_links(), name="zigbee repairs")
+        repairs = asyncio.create_task(self._repair_links(app), name="zigbee repairs")
         try:
             self._came_up(app)
             reason = await app.watch()
@@ -252,6 +227,7 @@ class ZigbeeRadio:
         self._timeouts_in_a_row = 0
         self._statistics = replace(self._statistics, up_since_s=self._clock())
         self._app = app
+        self._health.came_up(self._clock())
         self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
 
     def _went_down(self, reason: str) -> None:
@@ -260,6 +236,7 @@ class ZigbeeRadio:
         self._problem = _lost(reason)
         self._statistics = replace(counted, up_since_s=None, losses=counted.losses + 1)
         self._slaves.radio_lost()
+        self._health.went_down()
         self._tell("down", reason)
 
     def _report_problem(self, problem: str) -> None:
@@ -275,15 +252,23 @@ class ZigbeeRadio:
 
     def _heard(self, address: int, zcl: bytes) -> bool:
         """One frame of the setpoint cluster arrived. What is not a sound report only counts."""
-        network_id = self.network_id
-        sound = network_id is not None and self._slaves.heard(address, zcl, network_id, self._clock())
+        network_id, now_s = self.network_id, self._clock()
+        sound = network_id is not None and self._slaves.heard(address, zcl, network_id, now_s)
+        if sound:
+            self._health.report(now_s)
         self._count(**{"reports_heard" if sound else "reports_rejected": 1})
         return sound
 
-    async def _repair_links(self) -> None:
-        """Repair slaves that missed two answers, one after the other, as long as this life lasts."""
+    async def _repair_links(self, app: Coordinator) -> None:
+        """Repair slaves that missed two answers, one after the other, as long as this life lasts.
+
+        Where nobody at all answers, it is perhaps the coordinator: it is started anew.
+        """
         while True:
             await asyncio.sleep(REPAIR_EVERY_S)
+            if self._health.rebuild_due(self._clock()):
+                app.declare_lost(NOBODY_ANSWERS)
+                return
             for slot, frame in tuple(self._slaves.repairs(self._clock())):
                 self.quality.repair_sent(slot, self._clock())
                 with contextlib.suppress(Transient):

@@ -14,7 +14,7 @@ from zigpy.exceptions import DeliveryError
 
 from drivers.joining import admit
 from drivers.zigbee_settings import ZigbeeSettings
-from plant.air import Air, ApsFrame
+from plant.air import Air
 from plant.broadcast_limiter import BroadcastLimiter, LimiterModel
 from plant.slave_node import ieee_of, install_code_of
 from plant.zigbee_node import ZigbeeNode, zcl_head
@@ -25,7 +25,9 @@ STRANGER = 0x3401
 
 def node(air: Air, address: int, number: int = 0) -> ZigbeeNode:
     """A device with the network key that nobody commissioned."""
-    return ZigbeeNode(air, address.to_bytes(2, "little") + number.to_bytes(6, "little"), address, (6,), 0x1234)
+    return ZigbeeNode(
+        air, address.to_bytes(2, "little") + number.to_bytes(6, "little"), address, (6,), 0x1234
+    )
 
 
 def zcl_report(air: Air, address: int) -> None:
