@@ -253,6 +253,8 @@ def _radio_statistics(radio: ZigbeeRadio, emitter: Emitter) -> RadioStatistics:
         radio.quality.ack_rate(boottime_s()),
         counted.foreign_frames,
         counted.reports_rejected,
+        emitter.counter.left,
+        len(emitter.refused_leaps),
     )
 
 

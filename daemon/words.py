@@ -28,6 +28,7 @@ CAUSES = {
     "meter_sign": "the meter seems to count in the wrong direction",
     "meter_phases": "the meter's phases seem to be swapped",
     "frame_round_trip": "a frame did not decode to what was decided",
+    "no_frame_counter": "no frame can be numbered: the counters are used up or cannot be stored",
     "radio_down": "the radio coordinator does not answer",
     "slaves_silent": "no slave answers",
     "airtime_lost": "the radio channel has no room for setpoints",

@@ -137,6 +137,10 @@ class ZigbeeRadio:
         """Newest report of every slot heard so far."""
         return dict(self._slaves.reports)
 
+    def unknown_counters(self) -> dict[int, int]:
+        """By slot: the counter of an authentic report that answers no frame of this radio."""
+        return dict(self._slaves.unknown_counters)
+
     async def send(self, frame: Cleared) -> None:
         """Broadcast one frame, once. Returns when the coordinator accepted it, within 0.4 s.
 
@@ -149,6 +153,7 @@ class ZigbeeRadio:
             self._count(frames_unsent=1)
             raise Transient(f"the radio is down: {self.problem or 'not started yet'}")
         sequence = app.get_sequence()
+        self._slaves.offered(frame, app.network.network_id, self._clock())
         try:
             async with asyncio.timeout(SEND_DEADLINE_S):
                 await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)

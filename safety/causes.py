@@ -77,6 +77,7 @@ CAUSES: dict[str, Cause] = {
     "meter_sign": _STOP_LATCHED,
     "meter_phases": _STOP_LATCHED,
     "frame_round_trip": _STOP_LATCHED,
+    "no_frame_counter": _STOP,
     # model: the fallback reads the same good meter
     "radio_down": _FALLBACK,
     "slaves_silent": _FALLBACK,
