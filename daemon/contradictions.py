@@ -90,7 +90,7 @@ def coordinator_is_here(radio: RadioSection) -> Iterator[Contradiction]:
     yield (
         ("radio", "path"),
         f"{_host_of(radio.path) or 'an unnamed host'} is another machine, and a coordinator on a network "
-        "asks nobody for a password: whoever reaches its port has the network key and every slave's attention",
+        "asks nobody for a password: whoever reaches its port has the network key and the slaves",
         "Plug the coordinator into this machine; or, on a network that nobody else can reach, write "
         'remote_coordinator = "accepted" in [radio]',
     )
