@@ -21,7 +21,8 @@ from daemon.assembly import (
     known_directories,
     with_policy,
 )
-from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick
 from daemon.refusals import InputError
 from daemon.replay import replay as again
 from daemon.settings import Settings, SettingsError, parse_settings

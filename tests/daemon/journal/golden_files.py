@@ -29,9 +29,10 @@ def journal_of(run: Path, folder: Path) -> Path:
     return journal
 
 
-def texts(run: Path) -> list[Any]:
-    """Every line of its journal, as plain JSON values."""
-    return [json.loads(line.partition(b" ")[2]) for file in segments(run) for line in lines_of(file)]
+def texts(run: Path) -> list[tuple[Any, bytes]]:
+    """Every line of its journal, as plain JSON values and as it stands there."""
+    lines = [line for file in segments(run) for line in lines_of(file)]
+    return [(json.loads(line.partition(b" ")[2]), line) for line in lines]
 
 
 def unpacked(run: Path, name: str) -> bytes:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 
 import daemon.journal
 from core.decision import State
@@ -53,7 +53,7 @@ class Run:
     with_policy: bool = True
     is_calibrated: bool = False
 
-    def adapt(self, text: str) -> str:
+    def adapt(self, text: str, _far_end: object) -> str:
         """The configuration."""
         for old, new in self.changes.items():
             assert old in text, old
@@ -100,7 +100,7 @@ async def fail_one_frame(error: Exception) -> None:
             failed.set()
             raise error
 
-    with MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ZigbeeRadio, "send", once)
         await failed.wait()
 
@@ -192,7 +192,7 @@ async def main(target: Path) -> None:
     daemon.journal.SEGMENT_BYTES = SEGMENT_BYTES
     for name, run in RUNS.items():
         prepare(run)
-        async with whole(SITE, period_s=PERIOD_S, adapt=lambda text, _, run=run: run.adapt(text)) as pair:
+        async with whole(SITE, period_s=PERIOD_S, adapt=run.adapt) as pair:
             await run.act(pair)
             status = await asyncio.to_thread(status_of, pair)
             await pair.stop()

@@ -10,9 +10,11 @@ from click.testing import CliRunner
 from core.decision import State
 from core.modes import Mode
 from daemon.commands.replay import replay
-from daemon.records import Continuation, Event, PolicyChange, Start, Tick, read_journal
+from daemon.journal_format import from_line, to_line
+from daemon.journal_reader import read_journal
+from daemon.records import Continuation, Event, PolicyChange, Start, Tick, unchecked
 from daemon.segments import segments
-from tests.daemon.journal.golden_files import RUNS, journal_of, name_of
+from tests.daemon.journal.golden_files import RUNS, journal_of, name_of, texts
 
 TICKS = {"ab": 91, "calibrated": 91, "fallback": 91, "modes": 241, "production": 349}
 
@@ -56,3 +58,12 @@ def test_a_golden_journal_without_its_first_segment_goes_on_from_the_next_start(
     assert isinstance(next(iter(read_journal(journal))), Continuation)
     done = CliRunner().invoke(replay, [str(journal)])
     assert "the start of its run is not in it" in done.output
+
+
+@pytest.mark.parametrize("run", RUNS, ids=name_of)
+def test_a_golden_journal_is_read_without_a_loss(run: Path) -> None:
+    """Written in its own version again, every line has the same content."""
+    version = int(run.parent.name.removeprefix("version_"))
+    for text, line in texts(run):
+        record = from_line(line, version)
+        assert unchecked(to_line(record, version)) == text
