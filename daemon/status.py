@@ -169,6 +169,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,
+        "foreign_frames": figures.radio.foreign_frames_total,
+        "reports_rejected": figures.radio.reports_rejected_total,
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),

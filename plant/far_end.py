@@ -13,7 +13,7 @@ from plant.channel import BurstLoss
 from plant.coordinator.nvram import Nvram
 from plant.dead_time import DeadTime
 from plant.meter_layouts import MeterState
-from plant.radio_site import RadioSite, serve_radio_site
+from plant.radio_site import MakeSlave, RadioSite, serve_radio_site, sound_slave
 from plant.site import LiveSite
 from plant.trace import Trace
 from plant.virtual_meter import VirtualMeter
@@ -69,6 +69,7 @@ async def start_far_end(
     role: Role = Role.ABSORB,
     commissioned: bool = True,
     layout: str = "sdm630",
+    make_slave: MakeSlave = sound_slave,
 ) -> FarEnd:
     """Start site, meter and radio.
 
@@ -81,6 +82,7 @@ async def start_far_end(
         commissioned: with a network that the slaves have joined; else with a blank coordinator, and slaves
             that keep trying to join with their install codes.
         layout: the kind of meter, a key of `plant.meter_layouts.LAYOUTS`.
+        make_slave: makes each slave's radio and firmware.
 
     Raises:
         OSError: a port is taken.
@@ -113,6 +115,7 @@ async def start_far_end(
         loss=BurstLoss(luck),
         nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
         joined=commissioned,
+        make_slave=make_slave,
     )
     appliances |= {slot: DeadTime(firmware, luck) for slot, firmware in radio.firmwares.items()}
 
