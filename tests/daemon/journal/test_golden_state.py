@@ -25,8 +25,9 @@ def test_the_saved_supervisor_comes_back(run: Path) -> None:
         number, record = decode(unpacked(run, copy))
         assert number
         assert record is not None
-        now = {"boot_id": str(record["boot_id"]), "boottime_s": 1e9, "unix_s": 2e9, "synced": True}
-        assert restore(record, **now) == Standing(at_s=1e9)
+        boot_id = str(record["boot_id"])
+        stands = restore(record, boot_id=boot_id, boottime_s=1e9, unix_s=2e9, synced=True)
+        assert stands == Standing(at_s=1e9)
 
 
 @EVERY_RUN
