@@ -10,6 +10,8 @@ from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.sight import Sight
 from core.site import Phases, per_phase
 
+_ALIKE_W = 1e-6
+"""Phases that differ by this are alike: the last bits of 5000 W in double precision, and plenty to spare."""
 _HALVINGS = 20
 """Bisection to a millionth of the step."""
 
@@ -47,8 +49,7 @@ def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -
         return wished_w
     bounds = [min(limits.phase_max_w, c) for c in sight.capacity_w]
     target = per_phase([min(max(0.0, w), b) for w, b in zip(wished_w, bounds, strict=True)])
-    spread = spread_w(target)
-    limit_w = limits.imbalance_max_w - ROUNDING_W
+    spread, limit_w = spread_w(target), _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION and spread > limit_w:
         mean = sum(target) / 3.0
         target = per_phase(
@@ -73,9 +74,14 @@ def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -
 
 def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
     """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
-    limit_w = limits.imbalance_max_w - ROUNDING_W
+    limit_w = _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION:
         return spread_w(action_w) <= max(limit_w, spread_w(sight.command_w))
     changes = zip(grid_power_w, action_w, sight.command_w, strict=True)
     after_w = per_phase([g + sight.sign * (a - c) for g, a, c in changes])
     return spread_w(after_w) <= max(limit_w, spread_w(grid_power_w))
+
+
+def _imbalance_w(limits: Limits) -> float:
+    """The imbalance that may be asked for. A limit within the rounding to whole watts leaves phases alike."""
+    return max(_ALIKE_W, limits.imbalance_max_w - ROUNDING_W)

@@ -290,6 +290,15 @@ def _edges(f: Figures) -> Families:
         "Reports of slaves that were heard, also those that nobody asked for.",
         f.reports_heard,
     )
+    text = "Frames dropped because they came from somebody who has no business in this network."
+    yield _counter("foreign_frames", text, f.radio.foreign_frames_total)
+    if f.radio.frame_counters_left is not None:
+        text = "Counters of frames that the site key has left, of 4294967295."
+        yield _gauge("frame_counters_left", text, f.radio.frame_counters_left)
+    text = "Slaves that told a frame counter too far ahead to be believed, since the start."
+    yield _gauge("counter_leaps_refused", text, f.radio.counter_leaps_refused)
+    text = "Reports that were not believed: a wrong tag, an unknown slot, an old or impossible counter."
+    yield _counter("reports_rejected", text, f.radio.reports_rejected_total)
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)

@@ -11,6 +11,8 @@ from daemon.ledger import JOULES_PER_WH, Energy
 from daemon.telemetry import Beside, Judgement
 
 SECONDS_PER_HOUR = 3600.0
+SCHEMA_VERSION = 2
+"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `wished_w`."""
 STALE_AFTER_S = 2.5
 """Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
 
@@ -30,6 +32,7 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
     said = words.headline(figures)
     snapshot = figures.snapshot
     return {
+        "schema_version": SCHEMA_VERSION,
         "site": {
             "name": figures.about.site_name,
             "remark": figures.about.remark,
@@ -108,7 +111,7 @@ def _phases(figures: Figures) -> list[dict[str, Any]]:
                 "without_w": None if without_w is None else round(without_w[at], 1),
                 "placed_w": round(figures.placed_w[at], 1),
                 "on_air_w": None if snapshot is None else round(snapshot.on_air.action_w[at], 1),
-                "wished_w": None
+                "policy_action_w": None
                 if decision is None or decision.wished_w is None
                 else _watts(decision.wished_w[at]),
             }
@@ -166,6 +169,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,
+        "foreign_frames": figures.radio.foreign_frames_total,
+        "reports_rejected": figures.radio.reports_rejected_total,
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),

@@ -16,7 +16,7 @@ from plant.description import Description
 from plant.drawing import draw_actuators_of, scaled
 from plant.link import LOSS_RANGE, NOISE_W
 from plant.meter_layouts import MeterState
-from plant.radio_site import RadioSite, serve_radio_site
+from plant.radio_site import MakeSlave, RadioSite, serve_radio_site, sound_slave
 from plant.site import LiveSite
 from plant.trace import Trace
 from plant.virtual_meter import REFRESH_S, VirtualMeter
@@ -73,6 +73,7 @@ async def start_far_end(
     commissioned: bool = True,
     layout: str = "sdm630",
     described: Description | None = None,
+    make_slave: MakeSlave = sound_slave,
 ) -> FarEnd:
     """Start site, meter and radio.
 
@@ -86,6 +87,7 @@ async def start_far_end(
             that keep trying to join with their install codes.
         layout: the kind of meter, a key of `plant.meter_layouts.LAYOUTS`.
         described: the true site, of which `slaves` are the labels; the usual one by default.
+        make_slave: makes each slave's radio and firmware.
 
     Raises:
         OSError: a port is taken.
@@ -123,6 +125,7 @@ async def start_far_end(
         loss=_loss(luck, described),
         nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
         joined=commissioned,
+        make_slave=make_slave,
     )
     for actuator, (slot, firmware) in zip(actuators, radio.firmwares.items(), strict=True):
         is_known = described is not None and described.radio.delay_s != "zigbee"

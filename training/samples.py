@@ -17,7 +17,8 @@ from core.sight import Sight
 from core.site import Metering, Phases, Site
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.records import Continuation, Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Continuation, Start, Tick
 from daemon.settings import parse_settings
 from daemon.simulate import Pilot, Scenario, Wires
 

@@ -132,7 +132,11 @@ class House:
         self.setpoints_w = self._share(allowed_w)
         self.past = [*self.past[1:], self.setpoints_w]
         self.frames += 1
-        return seen, self._decision(scene, sight, allowed_w), RadioStatistics(True, 1, 0, self.frames, 0.99)
+        return (
+            seen,
+            self._decision(scene, sight, allowed_w),
+            RadioStatistics(True, 1, 0, self.frames, 0.99, 3, 2, 4_294_000_000),
+        )
 
     def _share(self, allowed_w: Phases) -> tuple[int, ...]:
         left = list(allowed_w)

@@ -17,8 +17,9 @@ from daemon import __main__ as command_line
 from daemon.active_bundle import Active
 from daemon.commands.replay import replay
 from daemon.control import ask
+from daemon.journal_reader import read_journal
 from daemon.model_store import ModelStore
-from daemon.records import Event, PolicyChange, Start, Tick, read_journal
+from daemon.records import Event, PolicyChange, Start, Tick
 from models.inference import Session
 from safety.supervisor import CLEAN_PROPOSALS
 from tests.daemon.whole import Whole, until, whole

@@ -290,7 +290,7 @@ def test_refusals_say_what_to_do(tmp_path: Path, ticks: list[tuple[int, Tick]]) 
     assert "at least 3" in refused("--journals", journals, "--out", tmp_path / "out2")
     first = journals / "run-0.journal"
     first.write_bytes(first.read_bytes().replace(b'"tick":7,', b'"tick":8,', 1))
-    assert "run-0.journal:9" in refused("--journals", journals, "--out", tmp_path / "out3")
+    assert "run-0.journal:10" in refused("--journals", journals, "--out", tmp_path / "out3")
 
 
 def test_traces_keep_their_split_and_say_who_acted(tmp_path: Path) -> None:
