@@ -20,8 +20,7 @@ _CONFIG = """\
 name = "Simulated site"
 role = "{role}"
 metering = "{metering}"
-period_s = {period_s}
-
+{period}
 [meter]
 profile = "sdm630"
 [meter.transport]
@@ -91,7 +90,7 @@ def write_site(
     text = _CONFIG.format(
         role=role.value,
         metering=metering.value,
-        period_s=period_s,
+        period="" if period_s == 1.0 else f"period_s = {period_s}\n",
         meter_port=meter_port,
         radio_path=radio_path,
         status_port=status_port,
