@@ -1,7 +1,9 @@
 """Sections that are right one by one and wrong together."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from math import ceil, floor
+from urllib.parse import urlsplit
 
 from core.limits import CREDIT_MAX_S, ROUNDING_W
 from core.roles import Role
@@ -20,6 +22,8 @@ from daemon.toml_lines import Location
 Contradiction = tuple[Location, str, str]
 """Where, why, and what to do."""
 
+LOCAL_SCHEMES = ("", "device", "linux")
+"""Of the paths that the serial library opens (serialx): a device file. Every other one is a connection."""
 KEEP_ALIVES_PER_TTL = 3
 """A slave must be able to miss two frames in a row before it rests."""
 BROADCASTS_MAX = 8
@@ -77,6 +81,37 @@ def _push_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction
             f"{site.period_s:g} s is shorter than what such a meter sends in",
             f"Write at least {PUSH_PERIOD_S:g}",
         )
+
+
+def coordinator_is_here(radio: RadioSection) -> Iterator[Contradiction]:
+    """Behind a network address anybody may stand, and listen: that wants an explicit word."""
+    if radio.remote_coordinator == "accepted" or _is_here(radio.path):
+        return
+    yield (
+        ("radio", "path"),
+        f"{_host_of(radio.path) or 'an unnamed host'} is another machine, and a coordinator on a network "
+        "asks nobody for a password: whoever reaches its port has the network key and the slaves",
+        "Plug the coordinator into this machine; or, on a network that nobody else can reach, write "
+        'remote_coordinator = "accepted" in [radio]',
+    )
+
+
+def _is_here(path: str) -> bool:
+    """A serial device, or a port that only this machine can reach."""
+    try:
+        if urlsplit(path).scheme in LOCAL_SCHEMES:
+            return True
+        host = _host_of(path)
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(path: str) -> str:
+    try:
+        return urlsplit(path).hostname or ""
+    except ValueError:
+        return ""
 
 
 def air_fits(

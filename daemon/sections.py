@@ -205,6 +205,7 @@ class RadioSection(Section):
     """The Zigbee coordinator. `ttl_s` is how long a slave obeys without hearing anything."""
 
     path: Text
+    remote_coordinator: Literal["refused", "accepted"] = "refused"
     baudrate: Literal[57600, 115200, 230400, 460800] = 115200
     channel: int = Field(default=15, ge=11, le=26)
     ttl_s: int = Field(default=15, ge=1, le=60)

@@ -57,6 +57,7 @@ class Settings(sections.Section):
         found = list(
             chain(
                 against.meter_fits(self.site, self.meter),
+                against.coordinator_is_here(self.radio),
                 against.air_fits(self.site, self.radio, self.slaves),
                 against.slaves_fit(self.slaves),
                 against.slaves_obey_limits(self.limits, self.slaves),

@@ -119,6 +119,13 @@ REFUSED = [
     ('path = "socket', 'channel = 27\npath = "socket', "16: radio.channel: 27 is too large. Write at most 26."),
     ('path = "socket', 'airtime = { keep_alive_s = 1.5 }\npath = "socket', "16: radio.airtime.keep_alive_s: 1.5 s is more often"),
     ('path = "socket', 'airtime = { burst_frames = 4 }\npath = "socket', "16: radio.airtime.burst_frames: 4 at once and 0.5"),
+    ("127.0.0.1:6638", "192.168.1.5:6638", "16: radio.path: 192.168.1.5 is another machine, and a coordinator on a network"),
+    ("socket://127.0.0.1:6638", "tcp://stick.local:6638", "16: radio.path: stick.local is another machine"),
+    ("socket://127.0.0.1:6638", "rfc2217://[fe80::1]:6638", "16: radio.path: fe80::1 is another machine"),
+    ("socket://127.0.0.1:6638", "socket://", "16: radio.path: an unnamed host is another machine"),
+    ("socket://127.0.0.1:6638", "socket://127.0.0.1.example.com:1", "16: radio.path: 127.0.0.1.example.com is another"),
+    ("socket://127.0.0.1:6638", "socket://[127.0.0.1:1", "16: radio.path: an unnamed host is another machine"),
+    ('path = "socket', 'remote_coordinator = "yes"\npath = "socket', "16: radio.remote_coordinator: 'yes' is not a choice"),
     ('mode = "ab"', 'mode = "ab"\nrollout_percent = 101', "33: mode.rollout_percent: 101 is too large"),
     ('mode = "ab"', "mode = 1", "32: mode.mode: 1 is not a choice. Choose 'shadow', 'ab', 'rollout' or 'production'."),
     ('start = "22:00"', 'start = "22:60"', "35: mode.schedule.0.start: '22:60' is not a time of day"),
@@ -253,3 +260,28 @@ def test_a_meter_that_pushes_needs_no_profile_and_a_second(wire: str) -> None:
     assert refusals(quick) == [
         "sunkeep.toml:2: site.period_s: 0.5 s is shorter than what such a meter sends in. Write at least 1."
     ]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dev/serial/by-id/usb-stick",
+        "/dev/ttyUSB0",
+        "linux:///dev/ttyUSB0",
+        "socket://127.0.0.1:6638",
+        "socket://127.9.9.9:6638",
+        "socket://[::1]:6638",
+        "socket://localhost:6638",
+    ],
+)
+def test_a_coordinator_of_this_machine_needs_no_word(path: str) -> None:
+    assert parse_settings(changed("socket://127.0.0.1:6638", path), Path("sunkeep.toml")).radio.path == path
+
+
+def test_a_coordinator_of_another_machine_needs_an_explicit_word() -> None:
+    text = changed("127.0.0.1:6638", "192.168.1.5:6638")
+    (refusal,) = refusals(text)
+    assert 'remote_coordinator = "accepted"' in refusal
+    assert "network key" in refusal
+    accepted = text.replace("[radio]", '[radio]\nremote_coordinator = "accepted"')
+    assert parse_settings(accepted, Path("sunkeep.toml")).radio.path == "socket://192.168.1.5:6638"
