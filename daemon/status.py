@@ -12,7 +12,7 @@ from daemon.telemetry import Beside, Judgement
 
 SECONDS_PER_HOUR = 3600.0
 SCHEMA_VERSION = 2
-"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `wished_w`."""
+"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
 STALE_AFTER_S = 2.5
 """Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
 
@@ -112,8 +112,8 @@ def _phases(figures: Figures) -> list[dict[str, Any]]:
                 "placed_w": round(figures.placed_w[at], 1),
                 "on_air_w": None if snapshot is None else round(snapshot.on_air.action_w[at], 1),
                 "policy_action_w": None
-                if decision is None or decision.wished_w is None
-                else _watts(decision.wished_w[at]),
+                if decision is None or decision.policy_action_w is None
+                else _watts(decision.policy_action_w[at]),
             }
         )
     return rows

@@ -125,7 +125,7 @@ class Careless(Open):
     """A gate that turns every action into too much."""
 
     def check(
-        self, asked_w: Phases, source: Source, snapshot: Snapshot
+        self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
         return (4000.0, 0.0, 0.0), ()
 
