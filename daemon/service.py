@@ -43,6 +43,7 @@ from daemon.telemetry import About, MeterStatistics, RadioStatistics
 from daemon.totals import TotalsFile
 from daemon.web import StatusError, StatusServer, serve
 from drivers.plausibility import Plausibility
+from drivers.zigbee import ZigbeeRadio
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
 
@@ -112,13 +113,7 @@ class Service:
                         senses.read_s,
                         energy_check.ratio,
                     ),
-                    radio_statistics=lambda: RadioStatistics(
-                        radio.up,
-                        emitter.refused_total,
-                        radio.statistics.losses,
-                        emitter.reports_asked_total,
-                        radio.quality.ack_rate(boottime_s()),
-                    ),
+                    radio_statistics=partial(_radio_statistics, radio, emitter),
                     energy_check=energy_check,
                     keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,
@@ -246,6 +241,21 @@ class Service:
             calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
             standing=to_record(standing),
         )
+
+
+def _radio_statistics(radio: ZigbeeRadio, emitter: Emitter) -> RadioStatistics:
+    counted = radio.statistics
+    return RadioStatistics(
+        radio.up,
+        emitter.refused_total,
+        counted.losses,
+        emitter.reports_asked_total,
+        radio.quality.ack_rate(boottime_s()),
+        counted.foreign_frames,
+        counted.reports_rejected,
+        emitter.counter.left,
+        len(emitter.refused_leaps),
+    )
 
 
 def _keep(file: TotalsFile, totals: dict[str, Any]) -> None:

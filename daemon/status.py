@@ -11,6 +11,8 @@ from daemon.ledger import JOULES_PER_WH, Energy
 from daemon.telemetry import Beside, Judgement
 
 SECONDS_PER_HOUR = 3600.0
+SCHEMA_VERSION = 2
+"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
 STALE_AFTER_S = 2.5
 """Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
 
@@ -53,6 +55,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
     """All the rest: what the newest tick has shown."""
     said = words.headline(figures)
     return {
+        "schema_version": SCHEMA_VERSION,
         "site": {
             "name": figures.about.site_name,
             "remark": figures.about.remark,
@@ -123,9 +126,9 @@ def _phases(figures: Figures) -> list[dict[str, Any]]:
                 "without_w": None if without_w is None else round(without_w[at], 1),
                 "placed_w": round(figures.placed_w[at], 1),
                 "on_air_w": None if snapshot is None else round(snapshot.on_air.action_w[at], 1),
-                "wished_w": None
-                if decision is None or decision.wished_w is None
-                else _watts(decision.wished_w[at]),
+                "policy_action_w": None
+                if decision is None or decision.policy_action_w is None
+                else _watts(decision.policy_action_w[at]),
             }
         )
     return rows
@@ -140,7 +143,7 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
         {
             "name": slave.name,
             "slot": slave.slot,
-            "phase": PHASE_NAMES[slave.phase],
+            "phase": slave.phase_name,
             "max_w": slave.max_w,
             "setpoint_w": setpoint_w,
             "power_w": None if state.power_w is None else _watts(state.power_w),
@@ -181,6 +184,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,
+        "foreign_frames": figures.radio.foreign_frames_total,
+        "reports_rejected": figures.radio.reports_rejected_total,
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),
