@@ -37,6 +37,7 @@ class MeterFaults:
     drop: int = 0
     """So many answers are lost, then all is well."""
     late_s: float = 0.0
+    """Answers stay in the order of their requests: a meter works them off one by one."""
     short_by: int = 0
     """Registers missing at the end of each answer."""
     exception: int | None = None
@@ -252,17 +253,19 @@ class _Connection(ServerRequestHandler):
             return
         if faults.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 0xFF])
-        if faults.late_s > ANSWER_WITHIN_S:
+        now_s = self.loop.time()
+        pending = {answer for answer in self._meter.pending if answer.when() > now_s}
+        due_s = max([now_s + faults.late_s, *(answer.when() for answer in pending)])
+        if due_s - now_s > ANSWER_WITHIN_S:
             self._meter.tap(None)
-        if faults.late_s <= 0.0:
+        if due_s <= now_s:
             self._meter.tap(data)
             super().send(data, addr)
             return
-        answer = self.loop.call_later(faults.late_s, self._send_late, data)
-        self._meter.pending = {a for a in self._meter.pending if a.when() > self.loop.time()} | {answer}
+        self._meter.pending = pending | {self.loop.call_at(due_s, self._send_late, data, now_s)}
 
-    def _send_late(self, data: bytes) -> None:
-        if self._meter.faults.late_s <= ANSWER_WITHIN_S:
+    def _send_late(self, data: bytes, asked_at_s: float) -> None:
+        if self.loop.time() - asked_at_s <= ANSWER_WITHIN_S:
             self._meter.tap(data)
         super().send(data)
 

@@ -55,6 +55,8 @@ class Stack:
         emit: takes callbacks for the host; holds them back while a command is being answered.
         failures: commands that fail once with a status, for tests.
         refusals: commands that fail with a status for as long as they stand here.
+        transmits: False for a radio part that is stuck: every frame is accepted and none goes on air, until
+            the next reset.
     """
 
     def __init__(self, air: Air, nvram: Nvram, codec: Codec) -> None:
@@ -75,6 +77,7 @@ class Stack:
         self.endpoints: dict[int, Fields] = {}
         self.groups: dict[int, Any] = {}
         self.counters = [0] * COUNTERS
+        self.transmits = True
         self.permit_until_s = -math.inf
         self.policies: dict[int, int] = {}
         self.transient_keys: dict[bytes, TransientKey] = {}

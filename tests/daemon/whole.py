@@ -9,10 +9,12 @@ from pathlib import Path
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.records import Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Start, Tick
 from daemon.service import Service
 from daemon.settings import load_settings
 from plant.far_end import FarEnd, slaves_of, start_far_end
+from plant.radio_site import MakeSlave, sound_slave
 from plant.trace import Trace, load_trace
 
 NOON_S = 12 * 3600.0
@@ -61,12 +63,14 @@ async def whole(
     radio_port: int | None = None,
     adapt: Callable[[str, FarEnd], str] = lambda text, _: text,
     begun: Callable[[FarEnd], Awaitable[None]] | None = None,
+    make_slave: MakeSlave = sound_slave,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
-    `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter. With a
-    `radio_port` (0: any) the coordinator is behind a loopback port, too. `begun` changes the far end first.
-    Nothing but the far end have run when the body begins; the daemon starts at the first await.
+    `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter,
+    `make_slave` makes each slave. With a `radio_port` (0: any) the coordinator is behind a loopback port,
+    too. `begun` changes the far end first. Nothing but the far end have run when the body begins; the daemon
+    starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -78,6 +82,7 @@ async def whole(
         radio_port=radio_port,
         start_s=start_s,
         layout=layout,
+        make_slave=make_slave,
     )
     if begun is not None:
         await begun(far_end)
