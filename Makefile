@@ -5,7 +5,7 @@
 #   make check    formatting, linter, types, import contracts
 #   make bench    timings
 #   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
-#   make faults   every row of the fault table, injected into the whole daemon (docs/safety-campaigns.md)
+#   make faults   every row of the fault table, injected into the whole daemon (docs/results/safety-campaigns.md)
 #   make soak     72 simulated hours under a storm of faults (ARGS="--real-time 60": an hour in real time)
 #   make safety-long    the campaigns at full length, the mutation run and the fuzz (3 h; ARGS="--minutes 60 --jobs 1")
 #   make setup-sweep    Ray, for sweeps over settings (python -m training.sweep)
@@ -68,7 +68,7 @@ safety-long: setup-dev
 # one thread: small networks are many times slower with two on a busy machine
 train-champion: setup-dev
 	@if [ -z "$(TRACES)" ]; then echo "Give the folder of measured days: make train-champion TRACES=DIR"; exit 2; fi
-	OMP_NUM_THREADS=1 $(BIN)/python -m training.champion --traces "$(TRACES)" --out "$(or $(OUT),runs/champion)" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.champion.train --traces "$(TRACES)" --out "$(or $(OUT),runs/champion)" $(ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then

@@ -5,7 +5,8 @@
     python -m tests.faults --short            one trial each, without what takes long
 
 In virtual time: real pymodbus, zigpy, bellows, ONNX Runtime and files, the daemon's own loop; see
-docs/safety-campaigns.md. The exit status is 1 when a row misses its bound and the table does not say why.
+docs/results/safety-campaigns.md. The exit status is 1 when a row misses its bound and the table does not say
+why.
 """
 
 import argparse

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from daemon.clock import boottime_s
-from tests.campaigns import virtual_time
+from daemon.system.clock import boottime_s
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile
 from tests.faults.rig import running_rig
 from tests.faults.row import SERIAL, Result, Row
 from tests.faults.rows import meter, policy, radio
 from tests.faults.trial import inject
+from tests.support import virtual_time
 
 ROWS: tuple[Row, ...] = (*meter.ROWS, *radio.ROWS, *policy.ROWS)
 NOT_AT_WORK = "the site did not come back to work before it"

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from daemon.log import start_log
+from daemon.system.log import start_log
 
 
 class LogFile:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from plant.channel import no_loss
-from plant.far_end import FarEnd, slaves_of
-from plant.trace import Trace
+from plant.radio.channel import no_loss
+from plant.simulated_site import SimulatedSite, slaves_of
+from plant.site.trace import Trace
 from tests.campaigns.pairs import Pair, running_pair, sunny_day
 from tests.faults.row import BARE, NIGHT, SERIAL
 
@@ -28,7 +28,7 @@ async def running_rig(folder: Path, kind: str, seed: int, *, more: str = "") -> 
     path = folder / METER_LINK
     folder.mkdir(exist_ok=True)
 
-    def adapted(text: str, far_end: FarEnd) -> str:
+    def adapted(text: str, far_end: SimulatedSite) -> str:
         tcp = f'type = "tcp"\nhost = "127.0.0.1"\nport = {far_end.meter_port}'
         if kind == SERIAL:
             (folder / RADIO_LINK).symlink_to(far_end.radio_path)
@@ -36,7 +36,7 @@ async def running_rig(folder: Path, kind: str, seed: int, *, more: str = "") -> 
             text = text.replace(f'"{far_end.radio_path}"', f'"{folder / RADIO_LINK}"')
         return text.replace('profile = "sdm630"', 'profile = "em24"') if kind == BARE else text
 
-    async def on_serial(far_end: FarEnd) -> None:
+    async def on_serial(far_end: SimulatedSite) -> None:
         if kind == SERIAL:
             await far_end.meter.stop()
             path.symlink_to(await far_end.meter.start_serial())

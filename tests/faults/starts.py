@@ -9,19 +9,19 @@ from random import Random
 
 from click.testing import CliRunner
 
-from daemon.clock import boottime_s
 from daemon.commands.replay import replay
-from daemon.doors import StartError
-from plant.channel import no_loss
-from plant.coordinator.nvram import Nvram
-from plant.far_end import FarEnd
-from tests.campaigns import virtual_time
+from daemon.runtime.devices import StartError
+from daemon.system.clock import boottime_s
+from plant.radio.channel import no_loss
+from plant.radio.coordinator.nvram import Nvram
+from plant.simulated_site import SimulatedSite
 from tests.campaigns.pairs import silent_log
-from tests.daemon.whole import Whole, whole
 from tests.faults.injections import bundles
 from tests.faults.observation import ACTING
 from tests.faults.rig import SLAVES
 from tests.faults.rows.policy import BUILTIN, CANDIDATE, TRUSTING
+from tests.support import virtual_time
+from tests.support.full_daemon import Whole, whole
 
 WITHIN_S = 40.0
 """From the start until it acts without what is wrong, or ends with a sentence."""
@@ -53,26 +53,26 @@ class Case:
     number: str
     fault: str
     wanted: str
-    begun: Callable[[FarEnd], Awaitable[None]] | None = None
-    adapt: Callable[[str, FarEnd], str] = lambda text, _: text
+    begun: Callable[[SimulatedSite], Awaitable[None]] | None = None
+    adapt: Callable[[str, SimulatedSite], str] = lambda text, _: text
     more: str = BUILTIN
     bundle: Callable[[Path], None] | None = None
 
 
-async def _other_network(far_end: FarEnd) -> None:
+async def _other_network(far_end: SimulatedSite) -> None:
     _memory(far_end, Nvram.formed(Random(99)))
 
 
-async def _no_network(far_end: FarEnd) -> None:
+async def _no_network(far_end: SimulatedSite) -> None:
     _memory(far_end, Nvram())
 
 
-def _memory(far_end: FarEnd, nvram: Nvram) -> None:
+def _memory(far_end: SimulatedSite, nvram: Nvram) -> None:
     coordinator = far_end.radio.coordinator
     coordinator.nvram = coordinator.stack.nvram = nvram
 
 
-def _other_unit(text: str, _far_end: FarEnd) -> str:
+def _other_unit(text: str, _far_end: SimulatedSite) -> str:
     return text.replace('type = "tcp"', 'type = "tcp"\ndevice_id = 2')
 
 

@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 from core.decision import Source, State
-from daemon.clock import boottime_s
+from daemon.system.clock import boottime_s
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import do
 from tests.faults.log_file import LogFile

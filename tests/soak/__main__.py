@@ -6,7 +6,7 @@
 
 Each leg is a process of its own with a seed of its own; what it found is kept in `runs/soak`, and a leg that
 was lived already is not lived again (`--fresh`: it is). Everything is on: policy, judge, journal, page,
-metrics; visitors scrape, look and hang up. See docs/safety-campaigns.md.
+metrics; visitors scrape, look and hang up. See docs/results/safety-campaigns.md.
 """
 
 import argparse

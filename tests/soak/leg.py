@@ -16,20 +16,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from daemon.clock import boottime_s
-from daemon.embedded import site_key
-from daemon.loop import Lived
-from plant.channel import no_loss
-from plant.far_end import slaves_of
-from plant.trace import load_trace
-from tests.campaigns import virtual_time
+from daemon.commissioning.embedded_site import site_key
+from daemon.runtime.loop import TickResult
+from daemon.system.clock import boottime_s
+from plant.radio.channel import no_loss
+from plant.simulated_site import slaves_of
+from plant.site.trace import load_trace
 from tests.campaigns.pairs import Pair, running_pair
 from tests.campaigns.table import percentile
 from tests.faults.log_file import LogFile
-from tests.referee.tap import Referee, Tap
+from tests.referee.tap import RefereeProcess, Tap
 from tests.soak.resources import Held, growth_mb, held
 from tests.soak.storm import CALM_EVERY_S, LANES, Spell, blow, plan
 from tests.soak.visitors import Visitors, free_port
+from tests.support import virtual_time
 
 HOUR_S = 3600.0
 GROWTH_MAX_MB = 2.0
@@ -103,7 +103,7 @@ class _Watch:
     compute_s: list[float] = field(default_factory=list)
     _last_s: float | None = None
 
-    def tell(self, lived: Lived) -> None:
+    def tell(self, lived: TickResult) -> None:
         found, at_s = self.found, lived.snapshot.at_s - lived.late_s
         found.ticks += 1
         found.late_max_s = max(found.late_max_s, lived.late_s)
@@ -123,7 +123,7 @@ def _listen(pair: Pair, watch: _Watch) -> None:
     assert pair.loop is not None
     tell = pair.loop.tell
 
-    def told(lived: Lived) -> None:
+    def told(lived: TickResult) -> None:
         watch.tell(lived)
         tell(lived)
 
@@ -171,7 +171,7 @@ async def live(
     if spells is None:
         spells = {name: plan(lane, rng, seconds) for name, lane in LANES.items()}
     found.faults = dict(Counter(s.injection.name for lane in spells.values() for s in lane))
-    port, slaves, referee = free_port(), slaves_of(6), Referee()
+    port, slaves, referee = free_port(), slaves_of(6), RefereeProcess()
     log = LogFile(boottime_s)
     began_s = time.perf_counter()
     asyncio.get_running_loop().set_exception_handler(

@@ -19,21 +19,21 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from daemon.clock import boottime_s
-from daemon.embedded import site_key, write_site
-from daemon.service import Service
-from daemon.settings import load_settings
-from plant.channel import no_loss
-from plant.far_end import slaves_of, start_far_end
-from plant.trace import load_trace
+from daemon.commissioning.embedded_site import site_key, write_site
+from daemon.config.settings import load_settings
+from daemon.service.service import Service
+from daemon.system.clock import boottime_s
+from plant.radio.channel import no_loss
+from plant.simulated_site import slaves_of, start_far_end
+from plant.site.trace import load_trace
 from tests.campaigns.pairs import Pair
 from tests.campaigns.table import heading
-from tests.daemon.whole import Whole
-from tests.referee.tap import Referee, Tap
+from tests.referee.tap import RefereeProcess, Tap
 from tests.soak.leg import USABLE_S, is_unsent
 from tests.soak.resources import Held, growth_mb, held
 from tests.soak.storm import LANES, blow, plan
 from tests.soak.visitors import Visitors, free_port, get
+from tests.support.full_daemon import Whole
 
 SAMPLE_EVERY_S = 60.0
 START_S = 30.0
@@ -126,7 +126,7 @@ async def live(folder: Path, seconds: float, seed: int) -> Found:
     found, rng, slaves = Found(seconds), Random(seed), slaves_of(6)
     spells = {name: plan(lane, rng, seconds) for name, lane in LANES.items()}
     found.faults = dict(Counter(s.injection.name for lane in spells.values() for s in lane))
-    key, port, referee = site_key(folder), free_port(), Referee()
+    key, port, referee = site_key(folder), free_port(), RefereeProcess()
     far_end = await start_far_end(
         load_trace(), slaves, key, clock=boottime_s, seed=seed, radio_port=0, start_s=10 * 3600.0
     )

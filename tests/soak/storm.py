@@ -7,8 +7,8 @@ from random import Random
 
 import bellows.types as t
 
-from daemon.clock import boottime_s
-from plant.channel import IndependentLoss
+from daemon.system.clock import boottime_s
+from plant.radio.channel import IndependentLoss
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import Injection, air, coordinator, do, meter
 

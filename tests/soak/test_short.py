@@ -6,10 +6,10 @@ from random import Random
 
 import pytest
 
-from tests.campaigns import virtual_time
 from tests.soak.leg import HOUR_S, Leg, live
 from tests.soak.resources import Held
 from tests.soak.storm import CALM_EVERY_S, CALM_S, LANES, Spell, plan
+from tests.support import virtual_time
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import socket
 from collections import Counter
 from dataclasses import dataclass, field
 
-from daemon.clock import boottime_s
+from daemon.system.clock import boottime_s
 
 SCRAPE_EVERY_S = 15.0
 PAGE_EVERY_S = 2.0

@@ -5,10 +5,10 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from plant.air import ApsFrame, Delivery
-from plant.channel import BurstLoss, Loss, no_loss
-from plant.far_end import FarEnd
-from plant.firmware import CLUSTER
+from plant.radio.channel import BurstLoss, Loss, no_loss
+from plant.radio.medium import ApsFrame, Delivery
+from plant.radio.slave_firmware import CLUSTER
+from plant.simulated_site import SimulatedSite
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import Injection
 
@@ -85,7 +85,7 @@ def replayed() -> Injection:
         if frame.cluster == CLUSTER and frame.delivery is Delivery.BROADCAST and not recorded:
             recorded.append(frame)
 
-    def send(far_end: FarEnd) -> None:
+    def send(far_end: SimulatedSite) -> None:
         if not state["on"]:
             return
         for frame in recorded:

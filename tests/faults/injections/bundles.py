@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from models.bundle import builtin_bundle
-from tests.models.toy import dump, model, plain_model, states, write_bundle
+from tests.support.toy_bundles import dump, model, plain_model, states, write_bundle
 
 NAN_ABOVE_W = 1500.0
 """The golden vectors of the toy lie below 1300 W; a sunny noon lies above."""

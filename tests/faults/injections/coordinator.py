@@ -7,10 +7,10 @@ from unittest.mock import patch
 
 import bellows.types as t
 
-import daemon.emission
-from drivers.frame import encode
-from plant.broadcast_limiter import BroadcastLimiter, LimiterModel
-from plant.coordinator.nvram import Nvram
+import daemon.runtime.transmitter
+from drivers.zigbee.setpoint_frame import encode
+from plant.radio.broadcast_limiter import BroadcastLimiter, LimiterModel
+from plant.radio.coordinator.nvram import Nvram
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import Injection
 
@@ -159,7 +159,7 @@ def wrong_encoding() -> Injection:
             by_slot = {slot: watts + 50 for slot, watts in by_slot.items()}
         return encode(by_slot, **rest)
 
-    spoiling = patch.object(daemon.emission, "encode", wrong)
+    spoiling = patch.object(daemon.runtime.transmitter, "encode", wrong)
 
     def begin(_pair: Pair, _rng: Random) -> None:
         spoilt["left"] = 1

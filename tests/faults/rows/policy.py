@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from daemon.hot_swap import policy_name
+from daemon.service.policy_swap import policy_name
 from models.bundle import builtin_bundle, load_bundle
 from tests.campaigns.pairs import Pair
-from tests.daemon.signed import TRUSTED
 from tests.faults.injections import Injection, bundles
 from tests.faults.observation import Observation
 from tests.faults.row import Row
+from tests.support.signed_bundles import TRUSTED
 
 BUILTIN = '\n[policy]\nbundle = "builtin"\n'
 TRUSTING = f'{BUILTIN}trusted_keys = ["{TRUSTED[0]}"]\n'

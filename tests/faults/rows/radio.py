@@ -2,7 +2,7 @@
 
 import bellows.types as t
 
-from plant.firmware import Firmware, Ignored, Status
+from plant.radio.slave_firmware import Firmware, Ignored, Status
 from tests.faults.injections import Injection, air, coordinator
 from tests.faults.observation import Observation
 from tests.faults.rig import RADIO_LINK
