@@ -8,7 +8,7 @@ from typing import Any
 from core.decision import Source, State
 from core.snapshot import SlaveState
 from daemon.system.clock import boottime_s
-from drivers.zigbee.radio import RadioStatistics
+from drivers.zigbee.radio_statistics import RadioStatistics
 from plant.radio.slave_firmware import Ignored
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile

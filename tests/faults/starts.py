@@ -10,7 +10,7 @@ from random import Random
 from click.testing import CliRunner
 
 from daemon.commands.replay import replay
-from daemon.runtime.devices import StartError
+from daemon.errors import StartError
 from daemon.system.clock import boottime_s
 from plant.radio.channel import no_loss
 from plant.radio.coordinator.nvram import Nvram
