@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from daemon import reload
-from daemon.figures import Figures
-from daemon.reload import Reloader
-from daemon.sections import SLAVES_MAX
-from daemon.settings import PROBLEMS_MAX, Settings, SettingsError, load_settings, parse_settings
+from daemon.config.sections import SLAVES_MAX
+from daemon.config.settings import PROBLEMS_MAX, Settings, SettingsError, load_settings, parse_settings
+from daemon.monitoring.figures import Figures
+from daemon.service import config_reload
+from daemon.service.config_reload import Reloader
 from daemon.toml_limits import excess
-from tests.daemon.configuration import CONFIGURATION, write_configuration
-from tests.daemon.feeder import ABOUT, SITE
+from tests.support.configuration import CONFIGURATION, write_configuration
+from tests.support.telemetry_feed import ABOUT, SITE
 
 LINES = CONFIGURATION.count("\n")
 SLAVE = '\n[[slaves]]\nname = "n{0}"\nslot = {0}\nphase = "a"\nmax_w = 3000\n'
@@ -27,7 +27,11 @@ SLAVE = '\n[[slaves]]\nname = "n{0}"\nslot = {0}\nphase = "a"\nmax_w = 3000\n'
         (".".join("a" * 34) + " = 1\n", LINES + 1, "has a line of more than 32 dots"),
         ('"".' * 34 + "a = 1\n", LINES + 1, "has a line of more than 32 dots"),
         ("\n" * 10_000, 10_000, "has more than 10000 lines"),
-        ("".join(SLAVE.format(slot % 255) for slot in range(2, SLAVES_MAX + 2)), 18, "slaves: are more than 255"),
+        (
+            "".join(SLAVE.format(slot % 255) for slot in range(2, SLAVES_MAX + 2)),
+            18,
+            "slaves: are more than 255",
+        ),
         ("x = " + "[" * 900, 1, "is nested too deeply"),
         ("x = " + "[\n" * 2_000, 1, "is nested too deeply"),
         ("x = " + "{a = " * 700, 1, "is nested too deeply"),
@@ -78,7 +82,7 @@ async def test_a_configuration_is_read_beside_the_loop(
         read_in.append(turns - began)
         return load_settings(file)
 
-    monkeypatch.setattr(reload, "load_settings", slow)
+    monkeypatch.setattr(config_reload, "load_settings", slow)
     told: list[Any] = []
     watching = asyncio.create_task(
         reloader.watch(lambda name, **_: told.append(name), Figures(SITE, ABOUT, 0.0))
