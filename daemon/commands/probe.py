@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.errors import EX_CONFIG, InputError
+from daemon.cli.errors import EX_CONFIG
 from daemon.config.sections import P1Transport, SmlTransport
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from drivers.errors import ConfigError, Transient
 from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
 from drivers.meters.probe import ProbeResult, Silence, best, where
