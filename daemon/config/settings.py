@@ -20,8 +20,8 @@ from daemon import slave_checks
 from daemon.config import consistency as against
 from daemon.config import sections
 from daemon.config.diagnostics import Problem, dotted, problem_of
+from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
-from daemon.toml_limits import BYTES_MAX, excess
 
 METER_TIMEOUT_S = 0.3
 """Per try, unless the period is too short for two of them."""

@@ -9,10 +9,10 @@ import pytest
 
 from daemon.config.sections import SLAVES_MAX
 from daemon.config.settings import PROBLEMS_MAX, Settings, SettingsError, load_settings, parse_settings
+from daemon.config.toml_limits import excess
 from daemon.monitoring.figures import Figures
 from daemon.service import config_reload
 from daemon.service.config_reload import Reloader
-from daemon.toml_limits import excess
 from tests.support.configuration import CONFIGURATION, write_configuration
 from tests.support.telemetry_feed import ABOUT, SITE
 
