@@ -18,13 +18,13 @@ from daemon.config.settings import load_settings
 from daemon.errors import InputError
 from drivers.errors import ConfigError, Transient
 from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
+from drivers.meters.modbus_transport import Rtu, Tcp, Transport
 from drivers.meters.probe import ProbeResult, Silence, best, where
 from drivers.meters.probe import probe as tried
 from drivers.meters.profile import Profile, load_profile, profile_names
 from drivers.meters.sml import Sml
 from drivers.meters.telegram_meter import PushMeter
 from drivers.meters.telegram_parser import TelegramParser
-from drivers.modbus_wire import Rtu, Tcp, Transport
 
 BAUDRATES = (9600, 19200, 38400, 115200)
 """Those that meters leave their makers with, the most common first."""
