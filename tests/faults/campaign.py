@@ -11,7 +11,7 @@ from daemon.system.clock import boottime_s
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile
 from tests.faults.rig import running_rig
-from tests.faults.row import SERIAL, Result, Row
+from tests.faults.row import SERIAL, Row, TrialResult
 from tests.faults.rows import meter, policy, radio
 from tests.faults.trial import inject
 from tests.support import virtual_time
@@ -21,7 +21,7 @@ NOT_AT_WORK = "the site did not come back to work before it"
 
 
 @dataclass(frozen=True)
-class Broken:
+class FailedTrial:
     """A trial that could not be made, or ended the daemon."""
 
     row: Row
@@ -34,9 +34,9 @@ def chosen(names: Iterable[str], *, short: bool) -> list[Row]:
     return [row for row in ROWS if (not wanted or row.number in wanted) and not (short and row.is_long)]
 
 
-def campaign(folder: Path, rows: Sequence[Row], trials: int, seed: int) -> list[Result | Broken]:
+def campaign(folder: Path, rows: Sequence[Row], trials: int, seed: int) -> list[TrialResult | FailedTrial]:
     """Every row so often, in virtual time."""
-    done: list[Result | Broken] = []
+    done: list[TrialResult | FailedTrial] = []
     for kind in dict.fromkeys(map(_kind, rows)):
         share = [row for row in rows if _kind(row) == kind]
         left = [row for row in share for _ in range(1 if row.is_long else trials)]
@@ -54,7 +54,7 @@ def _kind(row: Row) -> tuple[str, str, bool, bool]:
     return row.rig, row.more, row.ends_daemon, row.measures_inference
 
 
-async def _live(folder: Path, left: list[Row], rng: Random, done: list[Result | Broken]) -> None:
+async def _live(folder: Path, left: list[Row], rng: Random, done: list[TrialResult | FailedTrial]) -> None:
     """One site, until nothing is left or it cannot go on."""
     log = LogFile(boottime_s)
     row = left[-1]
@@ -67,17 +67,17 @@ async def _live(folder: Path, left: list[Row], rng: Random, done: list[Result | 
             row = left.pop()
             result = await _tried(row, pair, log, rng)
             done.append(result)
-            told = result.why if isinstance(result, Broken) else "; ".join(result.misses)
+            told = result.why if isinstance(result, FailedTrial) else "; ".join(result.misses)
             print(f"{row.number} {row.injection.name}: {told or 'holds'}", file=sys.stderr, flush=True)
-            if isinstance(result, Broken) or row.ends_daemon or pair.whole.task.done():
+            if isinstance(result, FailedTrial) or row.ends_daemon or pair.whole.task.done():
                 return
 
 
-async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> Result | Broken:
+async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult | FailedTrial:
     try:
         result = await inject(row, pair, log, rng)
     except TimeoutError:
-        return Broken(row, f"{NOT_AT_WORK}: {pair.lived[-1].decision.verdict}")
+        return FailedTrial(row, f"{NOT_AT_WORK}: {pair.lived[-1].decision.verdict}")
     if pair.whole.task.done() and not row.ends_daemon:
-        return Broken(row, f"the daemon ended: {pair.whole.task.exception()!r}")
+        return FailedTrial(row, f"the daemon ended: {pair.whole.task.exception()!r}")
     return result

@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrialResult:
     """One injection. Seconds are None for what never happened (or, at rest, was never asked for)."""
 
     row: Row

@@ -28,7 +28,7 @@ WITHIN_S = 40.0
 
 
 @dataclass(frozen=True)
-class Start:
+class StartTrial:
     """One start and what became of it."""
 
     number: str
@@ -47,7 +47,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Case:
+class StartFault:
     """What is wrong before the start. `wanted`: "refused" (a sentence, nothing on air) or "fallback"."""
 
     number: str
@@ -77,11 +77,11 @@ def _other_unit(text: str, _far_end: SimulatedSite) -> str:
 
 
 CASES = (
-    Case("M24", "start with a wrong unit id", "refused", adapt=_other_unit),
-    Case("Z19", "start with another network on the coordinator", "refused", begun=_other_network),
-    Case("Z20", "start with a coordinator without a network", "refused", begun=_no_network),
+    StartFault("M24", "start with a wrong unit id", "refused", adapt=_other_unit),
+    StartFault("Z19", "start with another network on the coordinator", "refused", begun=_other_network),
+    StartFault("Z20", "start with a coordinator without a network", "refused", begun=_no_network),
     *(
-        Case(
+        StartFault(
             number,
             f"start with a bundle: {name}",
             "fallback",
@@ -93,7 +93,7 @@ CASES = (
 )
 
 
-async def _start(case: Case, folder: Path) -> Start:
+async def _start(case: StartFault, folder: Path) -> StartTrial:
     """One start; what was on air before it was refused counts."""
     folder.mkdir(parents=True)
     if case.number == "Z19":  # the site knew its network before
@@ -115,7 +115,7 @@ async def _start(case: Case, folder: Path) -> Start:
         said = await _acting(pair)
         took_s, frames = boottime_s() - began_s, pair.far_end.radio.air.statistics.broadcasts_offered
     holds = said.startswith(case.wanted) and (case.wanted != "refused" or frames == 0)
-    return Start(case.number, case.fault, case.wanted, said, took_s, holds)
+    return StartTrial(case.number, case.fault, case.wanted, said, took_s, holds)
 
 
 async def _acting(pair: Whole) -> str:
@@ -137,7 +137,7 @@ async def _acting(pair: Whole) -> str:
     return "nothing"
 
 
-async def _replays(folder: Path) -> Start:
+async def _replays(folder: Path) -> StartTrial:
     """P12: what was decided is decided again, bit for bit."""
     began_s = boottime_s()
     async with whole(folder, period_s=1.0, slaves=SLAVES, radio_port=0) as pair:
@@ -147,12 +147,14 @@ async def _replays(folder: Path) -> Start:
     outcome = json.loads(told.output)
     found = f"{outcome['ticks']} ticks decided again, {outcome['different']} different"
     holds = outcome["different"] == 0 and outcome["ticks"] >= 200
-    return Start("P12", "nondeterminism: a journal replayed", "none", found, boottime_s() - began_s, holds)
+    return StartTrial(
+        "P12", "nondeterminism: a journal replayed", "none", found, boottime_s() - began_s, holds
+    )
 
 
-def starts(folder: Path, names: Iterable[str] = (), *, short: bool = False) -> list[Start]:
+def starts(folder: Path, names: Iterable[str] = (), *, short: bool = False) -> list[StartTrial]:
     """Every start once, in virtual time. The short form has one of each kind."""
-    wanted, done = set(names), list[Start]()
+    wanted, done = set(names), list[StartTrial]()
     folder.mkdir(parents=True, exist_ok=True)
     short_form = {"M24", "Z20", "P1", "P3"}
     with silent_log():

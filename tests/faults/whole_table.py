@@ -4,12 +4,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.faults.campaign import Broken, campaign, chosen
-from tests.faults.row import Result
-from tests.faults.starts import Start, starts
+from tests.faults.campaign import FailedTrial, campaign, chosen
+from tests.faults.row import TrialResult
+from tests.faults.starts import StartTrial, starts
 
 
-def run(names: Sequence[str], trials: int, seed: int, *, short: bool) -> list[Result | Broken | Start]:
+def run(
+    names: Sequence[str], trials: int, seed: int, *, short: bool
+) -> list[TrialResult | FailedTrial | StartTrial]:
     """Rows of these numbers, all without any, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         done = campaign(Path(folder), chosen(names, short=short), trials, seed)
