@@ -5,6 +5,7 @@ from dataclasses import replace
 from core.airtime import choose_send
 from core.allocation import allocate, part_way, totals_w
 from core.decision import Authority, Decision, Source
+from core.following import check_following, limit_capacities, not_following
 from core.parts import (
     FallbackT,
     Findings,
@@ -38,6 +39,8 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
+    following = check_following(site, snapshot, memory.following)
+    snapshot = limit_capacities(site, snapshot, following)
     sight, belief = look(site, snapshot, memory.belief)
     steady_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
@@ -78,6 +81,7 @@ def decide(
         anomaly=anomaly,
         violations=violations,
         interventions=interventions,
+        not_following=not_following(site, following),
     )
     return decision, replace(
         memory,
@@ -88,6 +92,7 @@ def decide(
         seen=seen,
         watch=watch,
         bucket=bucket,
+        following=following,
     )
 
 
