@@ -27,6 +27,7 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
             (index, _as_it_is(slave, snapshot.slaves[index]))
             for index, slave in enumerate(site.slaves)
             if slave.phase == phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
+            if not (slave.levels_w or slave.is_three_phase)  # these rest: nothing switches them yet
         ]
         for index, setpoint_w in _share(int(total_w), candidates):
             setpoints[index] = setpoint_w
@@ -54,7 +55,8 @@ def totals_w(setpoints_w: tuple[int, ...], site: Site) -> Phases:
     """The per-phase action that a vector of setpoints amounts to."""
     totals = [0.0, 0.0, 0.0]
     for slave, setpoint_w in zip(site.slaves, setpoints_w, strict=True):
-        totals[slave.phase] += setpoint_w
+        for phase in slave.phases:
+            totals[phase] += setpoint_w / len(slave.phases)
     return per_phase(totals)
 
 

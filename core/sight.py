@@ -69,7 +69,8 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     """What the available slaves of each phase can take, at most the phase limit."""
     total = [0.0, 0.0, 0.0]
     for slave, state in zip(site.slaves, snapshot.slaves, strict=True):
-        total[slave.phase] += slave_capacity_w(slave, state)
+        for phase in slave.phases:
+            total[phase] += slave_capacity_w(slave, state) / len(slave.phases)
     return per_phase([min(x, site.limits.phase_max_w) for x in total])
 
 

@@ -68,4 +68,6 @@ def slave_capacity_w(slave: Slave, state: SlaveState) -> int:
     if not state.available:
         return 0
     capacity_w = slave.max_w if state.limit_w is None else min(state.limit_w, slave.max_w)
+    if slave.levels_w:
+        return max((level_w for level_w in slave.levels_w if level_w <= capacity_w), default=0)
     return capacity_w if capacity_w >= slave.min_w else 0

@@ -152,7 +152,7 @@ class Chronicle:
         self.figures.note(snapshot.at_s, words.energy_check(found))
 
     def _count(self, lived: Lived) -> None:
-        inference_s = lived.inference_s if lived.decision.wished_w is not None else None
+        inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
         self.figures.update(
             lived.snapshot,
             lived.decision,

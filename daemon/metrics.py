@@ -134,15 +134,15 @@ def _powers(f: Figures) -> Families:
         yield _gauges("uncontrolled_grid_power_watts", text, "phase", _by_phase(f.without_w))
     text = "Power the slaves take (absorb) or feed (generate) per phase, estimated between their reports."
     yield _gauges("placed_power_watts", text, "phase", _by_phase(f.placed_w))
-    text = "Setpoint total per phase that safety allowed in the newest tick."
-    yield _gauges("allowed_power_watts", text, "phase", _by_phase(decision.allowed_w))
+    text = "Setpoint total per phase that safety let through in the newest tick."
+    yield _gauges("safe_action_watts", text, "phase", _by_phase(decision.safe_action_w))
     text = "Setpoint total per phase that is on air."
     yield _gauges("on_air_power_watts", text, "phase", _by_phase(snapshot.on_air.action_w))
-    if decision.wished_w is not None:
-        text = "Setpoint total per phase that the policy wished, before mapping and safety."
-        yield _gauges("wished_power_watts", text, "phase", _by_phase(decision.wished_w))
+    if decision.policy_action_w is not None:
+        text = "Setpoint total per phase that the policy proposed, before mapping and safety."
+        yield _gauges("policy_action_watts", text, "phase", _by_phase(decision.policy_action_w))
     text = "Setpoint total per phase that the fallback proposed."
-    yield _gauges("steady_power_watts", text, "phase", _by_phase(decision.steady_w))
+    yield _gauges("fallback_action_watts", text, "phase", _by_phase(decision.fallback_action_w))
 
 
 def _slaves(f: Figures) -> Families:
@@ -161,7 +161,7 @@ def _slaves(f: Figures) -> Families:
     apart = {one.slave for one in decision.not_following}
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
     for place, (slave, state, setpoint_w) in enumerate(rows):
-        key = [slave.name, PHASE_NAMES[slave.phase]]
+        key = [slave.name, slave.phase_name]
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(state.available))
         follows.add_metric(key, float(place not in apart))

@@ -139,10 +139,10 @@ def judge(folder: Path, store: ModelStore) -> None:
         assert isinstance(after, Tick)
         assert after.snapshot.tick == before.snapshot.tick + 1
         answered = bool(change.bundle_sha256)
-        assert (after.decision.wished_w is not None) == answered
+        assert (after.decision.policy_action_w is not None) == answered
         assert ("policy_fault" in after.decision.verdict.causes) == (not answered)
     ticks = [r for r in records if isinstance(r, Tick)]
-    withdrawn = [i for i, tick in enumerate(ticks) if tick.decision.wished_w is None]
+    withdrawn = [i for i, tick in enumerate(ticks) if tick.decision.policy_action_w is None]
     assert len(withdrawn) == 2
     assert ticks[withdrawn[0] - 1].decision.verdict.state is State.RL_ACTIVE
     waiting = ticks[withdrawn[0] : withdrawn[0] + 1 + CLEAN_PROPOSALS]
