@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.following import NotFollowing
-from core.sight import Sight
 from core.site import Phases
+from core.state_estimate import StateEstimate
 
 
 class Authority(Enum):
@@ -45,7 +45,7 @@ class Send(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SupervisorDecision:
     """What the supervisor lets happen this tick, with every active cause."""
 
     state: State
@@ -76,8 +76,8 @@ class Decision:
 
     tick: int
     authority: Authority
-    verdict: Verdict
-    sight: Sight
+    verdict: SupervisorDecision
+    sight: StateEstimate
     policy_action_w: Phases | None
     fallback_action_w: Phases
     requested_action_w: Phases

@@ -21,9 +21,9 @@ from core.following import (
     limit_capacities,
     not_following,
 )
-from core.sight import capacity_w
 from core.site import Site, Slave
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import capacity_w
 
 SITE = Site(tuple(Slave(slot, f"slave {slot}", 0, 1700) for slot in range(3)))
 Draws = Callable[[int, float], float]
@@ -62,7 +62,7 @@ class House:
     def second(self) -> Snapshot:
         self.at_s += 1.0
         states = tuple(map(self.slave_state, range(len(self.site.slaves))))
-        on_air = Air(setpoints_w=self.told[-1] if self.told else (), age_s=1.0)
+        on_air = OnAirState(setpoints_w=self.told[-1] if self.told else (), age_s=1.0)
         seen = Snapshot(0, self.at_s, (0.0,) * 3, 0.0, states, on_air)
         self.state = check_following(self.site, seen, self.state)
         limited = limit_capacities(self.site, seen, self.state)
@@ -244,7 +244,9 @@ def test_silence_is_no_deviation_and_is_not_held_against_a_slave_that_returns() 
 
 def test_journals_that_tell_no_echo_are_decided_as_they_were() -> None:
     """Before version 3 nobody was judged."""
-    seen = Snapshot(0, 5.0, (0.0,) * 3, 0.0, (SlaveState(True, 0.0, 0.5),) * 3, Air((5000.0, 0.0, 0.0)))
+    seen = Snapshot(
+        0, 5.0, (0.0,) * 3, 0.0, (SlaveState(True, 0.0, 0.5),) * 3, OnAirState((5000.0, 0.0, 0.0))
+    )
     state = FollowingState()
     assert check_following(SITE, seen, state) is state
     assert limit_capacities(SITE, seen, state) is seen
@@ -270,7 +272,7 @@ def test_whatever_slaves_say_nobody_is_told_more_than_the_site_allows(
     told: tuple[int, ...] = (0, 0, 0)
     for states, pause_s in said:
         at_s += pause_s
-        seen = Snapshot(0, at_s, (0.0,) * 3, 0.0, states, Air(setpoints_w=told))
+        seen = Snapshot(0, at_s, (0.0,) * 3, 0.0, states, OnAirState(setpoints_w=told))
         state = check_following(SITE, seen, state)
         limited = limit_capacities(SITE, seen, state)
         for slave, before, after in zip(SITE.slaves, seen.slaves, limited.slaves, strict=True):
