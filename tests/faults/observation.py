@@ -8,7 +8,7 @@ from typing import Any
 from core.decision import Source, State
 from core.snapshot import SlaveState
 from daemon.system.clock import boottime_s
-from drivers.zigbee.radio_statistics import RadioStatistics
+from drivers.zigbee.radio_statistics import RadioCounts
 from plant.radio.slave_firmware import Ignored
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile
@@ -49,7 +49,7 @@ class Observation:
     _first: State = State.RL_ACTIVE
     _seen_tick: int = -1
     _errors: dict[str, int] = field(default_factory=dict)
-    _radio: RadioStatistics = field(default_factory=RadioStatistics)
+    _radio: RadioCounts = field(default_factory=RadioCounts)
     _words: dict[tuple[int, ...], float] = field(default_factory=dict)
     _slaves_w: dict[int, float] = field(default_factory=dict)
     _looked_at_s: float = 0.0
@@ -70,7 +70,7 @@ class Observation:
         self._slaves_w, self._looked_at_s = self.pair.whole.reference_w(), boottime_s()
 
     @property
-    def statistics(self) -> RadioStatistics:
+    def statistics(self) -> RadioCounts:
         """The radio's counters."""
         assert self.pair.loop is not None
         return self.pair.loop.senses.radio.statistics
