@@ -186,6 +186,7 @@ async def live(
                 seed=rng.randrange(1 << 30),
                 start_s=(8.0 + leg * hours) % 24.0 * HOUR_S,
                 radio_port=0,
+                keep=5,  # what the rig holds must not be what grows
                 adapt=lambda text, _: text.replace("[status]\nport = 0", f"[status]\nport = {port}"),
             )
         )
