@@ -130,7 +130,8 @@ async def running_pair(
 ) -> AsyncIterator[Pair]:
     """A whole pair whose daemon's loop is at hand. Several may run in one event loop.
 
-    `keep` is how many of the newest ticks are at hand. For the other arguments see `tests.support.full_daemon.whole`.
+    `keep` is how many of the newest ticks are at hand. For the other arguments see
+    `tests.support.full_daemon.whole`.
     """
     loops: list[Loop] = []
     ticks: list[TickResult] = []
