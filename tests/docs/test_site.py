@@ -45,8 +45,8 @@ def test_what_is_dead_is_found(tmp_path: Path) -> None:
     for page in (*ROOT_PAGES, "mkdocs.yml"):
         (site / page).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / page, site / page)
-    page = site / "docs" / "operate" / "tuning.md"
-    page.write_text(page.read_text() + "\n" + "\n\n".join(DEAD) + "\n")
+    tuning = site / "docs" / "operate" / "tuning.md"
+    tuning.write_text(tuning.read_text() + "\n" + "\n\n".join(DEAD) + "\n")
     done = build(site, tmp_path / "site")
     assert done.returncode == 1
     for target in ("nowhere.md", "#nowhere", "nowhere.png"):
