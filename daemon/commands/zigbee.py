@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from daemon.commands.zigbee_conformance import conformance
 from daemon.commands.zigbee_devices import devices
 from daemon.commands.zigbee_drill import drill
 from daemon.commands.zigbee_permit import permit
@@ -31,6 +32,7 @@ def zigbee() -> None:
 zigbee.add_command(permit)
 zigbee.add_command(devices)
 zigbee.add_command(drill)
+zigbee.add_command(conformance)
 
 
 @zigbee.command()
