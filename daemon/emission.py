@@ -9,7 +9,7 @@ from core.site import Site
 from core.snapshot import Air, Snapshot
 from daemon.on_air import OnAir
 from drivers.counter import Counter
-from drivers.errors import Transient, Unconfirmed
+from drivers.errors import ConfigError, Transient, Unconfirmed
 from drivers.frame import decode, encode, frames_needed
 from drivers.ports import Radio
 from safety.gate import SafetyGate
@@ -41,6 +41,8 @@ class Emitter:
     refused_total: int = 0
     reports_asked_total: int = 0
     last_counter: int = -1
+    refused_leaps: dict[int, int] = field(default_factory=dict)
+    """By slot: a counter that it told and that was not believed."""
     _asked_at_s: float = float("-inf")
     _on_air: OnAir = field(init=False)
 
@@ -59,13 +61,16 @@ class Emitter:
 
         Returns:
             What was sent. `alarm` names the supervisor's cause when the encoded frame did not decode to
-            what was decided; then nothing was sent.
+            what was decided, or when there is no counter to send it with; then nothing was sent.
         """
         network_id = self.radio.network_id
         if decision.send is Send.NOTHING or network_id is None or not self.radio.up:
             return Sent()
         report = clock() - self._asked_at_s >= REPORT_EVERY_S
-        payloads = self._encode(decision, report, network_id)
+        try:
+            payloads = self._encode(decision, report, network_id)
+        except ConfigError:  # the counters are used up, or the disk refuses to reserve more
+            return Sent(alarm="no_frame_counter")
         cleared = self.gate.clear_all(
             payloads, lambda payload: decode(payload, self.key, network_id), decision, snapshot
         )
@@ -83,8 +88,9 @@ class Emitter:
         by_slot: Mapping[int, int] = {
             slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
         }
-        heard = max((report.counter for report in self.radio.reports().values()), default=0)
-        self.counter.skip_past(heard)  # after an old backup of the file the slaves know better
+        for slot, seen in self.radio.unknown_counters().items():
+            if not self.counter.skip_past(seen):  # after an old backup of the file the slaves know better
+                self.refused_leaps[slot] = seen
         return encode(
             by_slot,
             counter=self.counter.take(frames_needed(by_slot)),

@@ -9,7 +9,8 @@ from pathlib import Path
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.records import Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Start, Tick
 from daemon.service import Service
 from daemon.settings import load_settings
 from plant.far_end import FarEnd, slaves_of, start_far_end

@@ -170,7 +170,7 @@ def parts_of(configuration: Settings, *, with_policy: bool) -> AnyParts:
 def require_sound(decision: Decision, configuration: Settings) -> None:
     """What is decided can be sent, whatever was seen."""
     limit_w = configuration.limits.phase_max_w
-    assert all(0.0 <= action_w <= PHASE_CAP_W for action_w in decision.allowed_w)
+    assert all(0.0 <= action_w <= PHASE_CAP_W for action_w in decision.safe_action_w)
     assert all(isinstance(setpoint_w, int) for setpoint_w in decision.setpoints_w)
     if decision.verdict.source is not Source.REST and decision.send is Send.CHANGE:
         assert all(w <= limit_w for w in totals_w(decision.setpoints_w, configuration.core_site()))
