@@ -11,12 +11,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Slave
+from daemon.cli.errors import InputError
+from daemon.cli.signals import run_and_close
+from daemon.config.settings import Settings, load_settings, read_site_key
 from daemon.conformance.verdicts import ConformanceResult, Outcome, Verdict
-from daemon.interruption import run_and_close
-from daemon.log import start_log
-from daemon.refusals import InputError
-from daemon.settings import Settings, load_settings, read_site_key
-from daemon.state_folder import hold_state, open_counter
+from daemon.runtime.state_directory import hold_state, open_counter
+from daemon.system.log import start_log
 
 EX_BROKEN = 1
 WATTS_DEFAULT = 100
@@ -38,7 +38,7 @@ _STYLE = {Outcome.KEPT: "green", Outcome.BROKEN: "red", Outcome.NOT_JUDGED: "yel
 def conformance(
     config: Path, slot: int | None, watts: int | None, rules: tuple[str, ...], as_json: bool
 ) -> int:
-    """Ask one slave over the air whether it keeps docs/setpoint-protocol.md, rule by rule.
+    """Ask one slave over the air whether it keeps docs/develop/setpoint-protocol.md, rule by rule.
 
     The daemon must be stopped. Everybody is told to rest, then this slave gets good frames of few watts,
     which pass the safety floor as the daemon's do, and frames that it must ignore: forged, replayed, cut
@@ -137,5 +137,5 @@ def _words(result: ConformanceResult) -> str:
     return (
         f"Slot {result.slot} ({result.name}) {ends}: {counted}, in {result.seconds:.0f} s at up to "
         f"{result.watts} W. "
-        "The rules are in docs/setpoint-protocol.md."
+        "The rules are in docs/develop/setpoint-protocol.md."
     )

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from drivers.frame import CLUSTER, KEY_BYTES, TAG_BYTES
+from drivers.zigbee.setpoint_frame import CLUSTER, KEY_BYTES, TAG_BYTES
 
 HEAD_BYTES = 8
 _CLUSTER = CLUSTER.to_bytes(2, "little")

@@ -5,18 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from core.decision import Anomaly, Authority, Decision, Send, Source, State, Verdict
+from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.limits import CREDIT_MAX_S, STEP_CAP_W_PER_S
-from core.sight import Sight
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
+from core.state_estimate import StateEstimate
 from daemon.conformance.bad_frames import Good
-from daemon.on_air import OnAir
-from drivers.acknowledge import REPLY_AFTER_S, REPLY_JITTER_S, REPLY_SLOT_S
-from drivers.coordinator import Coordinator
-from drivers.counter import Counter
+from daemon.runtime.on_air import OnAir
 from drivers.errors import Transient
-from drivers.frame import (
+from drivers.zigbee.coordinator import Coordinator
+from drivers.zigbee.frame_counter import FrameCounter
+from drivers.zigbee.link_quality import REPLY_AFTER_S, REPLY_JITTER_S, REPLY_SLOT_S
+from drivers.zigbee.setpoint_frame import (
     FrameError,
     SetpointFrame,
     SlaveReport,
@@ -36,7 +36,7 @@ TRIES = 3
 LOOK_EVERY_S = 0.01
 LATE_S = 0.6
 """How much later than its time slot a report is waited for: two or three hops on a busy network."""
-_BLIND = Sight(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)
+_BLIND = StateEstimate(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Bench:
         app: Coordinator,
         site: Site,
         key: bytes,
-        counter: Counter,
+        counter: FrameCounter,
         agreed_w: int,
         clock: Callable[[], float],
     ) -> None:
@@ -262,7 +262,7 @@ def _decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
     return Decision(
         tick=0,
         authority=Authority.REST if source is Source.REST else Authority.FALLBACK,
-        verdict=Verdict(state, source, ("conformance",)),
+        verdict=SupervisorDecision(state, source, ("conformance",)),
         sight=_BLIND,
         policy_action_w=None,
         fallback_action_w=ZERO,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from daemon.conformance.bad_frames import BadFrame, bad_frames, forged
 from daemon.conformance.bench import LATE_S, Bench, Heard, Sent
 from daemon.conformance.verdicts import Outcome, Verdict
-from drivers.frame import SLOTS, SLOTS_PER_FRAME, SlaveReport, SlaveState
+from drivers.zigbee.setpoint_frame import SLOTS, SLOTS_PER_FRAME, ReportedState, SlaveReport
 
 SHORT_TTL_S = 3
 SILENCE_LATE_S = 1.0
@@ -88,7 +88,7 @@ async def _follows(bench: Bench, sent: Sent, watts: int) -> tuple[Outcome, str]:
     if heard is None or heard.report is None:
         return Outcome.BROKEN, f"no report of counter {sent.counter}"
     said = heard.report
-    right = said.applied_w == watts and said.state is SlaveState.FOLLOWING
+    right = said.applied_w == watts and said.state is ReportedState.FOLLOWING
     wanted = "" if right else f", not {watts} W following"
     outcome = Outcome.KEPT if right else Outcome.BROKEN
     return outcome, f"reports {said.applied_w} W, {_state(said.state)}{wanted}"
@@ -197,7 +197,7 @@ async def _rested(bench: Bench, told: Sent) -> tuple[Outcome, str]:
     until_s = told.by_s + SHORT_TTL_S + bench.slot_delay_s[1] + SILENCE_WAIT_S
     while bench.clock() < until_s:
         for heard in bench.since(told.began_s):
-            if heard.report is not None and heard.report.state is not SlaveState.FOLLOWING:
+            if heard.report is not None and heard.report.state is not ReportedState.FOLLOWING:
                 return _rest_in_time(bench, told, heard.at_s, heard.report)
         await asyncio.sleep(0.02)
     return Outcome.BROKEN, f"did not say that it rests in {until_s - told.by_s:.0f} s"
@@ -206,7 +206,7 @@ async def _rested(bench: Bench, told: Sent) -> tuple[Outcome, str]:
 def _rest_in_time(bench: Bench, told: Sent, at_s: float, report: SlaveReport) -> tuple[Outcome, str]:
     first_s, last_s = (SHORT_TTL_S + delay_s for delay_s in bench.slot_delay_s)
     in_time = told.began_s + first_s - TIMING_SLACK_S <= at_s <= told.by_s + last_s + SILENCE_LATE_S
-    right = report.state is SlaveState.RESTING_SILENCE and report.applied_w == 0
+    right = report.state is ReportedState.RESTING_SILENCE and report.applied_w == 0
     seen = f"{_told(report)} after {at_s - told.by_s:.2f} s, due {first_s:.2f} to {last_s:.2f} s"
     return (Outcome.KEPT if right and in_time else Outcome.BROKEN), seen
 
@@ -235,7 +235,7 @@ async def _resting(bench: Bench, sent: Sent) -> tuple[Outcome, str]:
     heard = await bench.answer(sent)
     if heard is None or heard.report is None:
         return Outcome.BROKEN, f"no report of counter {sent.counter}"
-    right = heard.report.applied_w == 0 and heard.report.state is SlaveState.RESTING_RELEASED
+    right = heard.report.applied_w == 0 and heard.report.state is ReportedState.RESTING_RELEASED
     return (Outcome.KEPT if right else Outcome.BROKEN), _said(heard)
 
 
@@ -303,5 +303,5 @@ def _told(report: SlaveReport) -> str:
     return f"{report.applied_w} W, {_state(report.state)}, counter {report.counter}"
 
 
-def _state(state: SlaveState) -> str:
+def _state(state: ReportedState) -> str:
     return state.name.lower().replace("_", " ")

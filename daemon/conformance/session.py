@@ -6,15 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from core.site import Site, Slave
-from daemon.clock import boottime_s
+from daemon.config.settings import Settings
 from daemon.conformance.bench import LOOK_EVERY_S, Bench
 from daemon.conformance.checks import Check, checks, judge
 from daemon.conformance.verdicts import ConformanceResult, Verdict
-from daemon.doors import zigbee_settings
-from daemon.settings import Settings
-from drivers.borrowed import borrowed
-from drivers.counter import Counter
+from daemon.runtime.devices import zigbee_settings
+from daemon.system.clock import boottime_s
 from drivers.errors import ConfigError
+from drivers.zigbee.frame_counter import FrameCounter
+from drivers.zigbee.temporary_coordinator import temporary_coordinator
 
 FIRST_WORD_TRIES = 4
 """A broadcast is lost now and then."""
@@ -28,7 +28,7 @@ async def ask_slave(
     settings: Settings,
     slave: Slave,
     key: bytes,
-    counter: Counter,
+    counter: FrameCounter,
     watts: int,
     progress: Progress,
     rules: frozenset[str] | None = None,
@@ -50,7 +50,7 @@ async def ask_slave(
     began_s = boottime_s()
     at_utc = datetime.now(UTC).isoformat(timespec="seconds")
     chosen = [check for check in checks(slave.slot, slave.max_w) if rules is None or check.rule in rules]
-    async with borrowed(zigbee_settings(settings)) as app:
+    async with temporary_coordinator(zigbee_settings(settings)) as app:
         bench = Bench(app, replace(site, slaves=(slave,)), key, counter, watts, boottime_s)
         try:
             await _first_word(bench, site)

@@ -15,7 +15,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One check. `rule` is the paragraph of docs/setpoint-protocol.md, such as F4."""
+    """One check. `rule` is the paragraph of docs/develop/setpoint-protocol.md, such as F4."""
 
     rule: str
     check: str

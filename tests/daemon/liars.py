@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from plant.air import Air
-from plant.firmware import HEAD, TAG_BYTES, Faults, Firmware, Ignored
-from plant.slave_node import SlaveNode
+from plant.radio.medium import RadioMedium
+from plant.radio.slave_firmware import HEAD, TAG_BYTES, Faults, Firmware, Ignored
+from plant.radio.slave_node import SlaveNode
 
 Measured = Callable[[int], float | None]
 
@@ -160,9 +160,9 @@ class Liar:
     measured_w: float | None = None
 
     def make(
-        self, air: Air, slot: int, key: bytes, max_w: int, measured_w: Measured, rng: Random
+        self, air: RadioMedium, slot: int, key: bytes, max_w: int, measured_w: Measured, rng: Random
     ) -> SlaveNode:
-        """For `plant.radio_site`."""
+        """For `plant.radio.network`."""
         return self.node(air, self.firmware(slot, key, max_w), lambda _: self.measured_w, rng)
 
 

@@ -10,21 +10,21 @@ from random import Random
 
 import pytest
 
-from daemon.commissioning import COUNTER_FILE
+from daemon.commissioning.embedded_site import site_key, write_site
+from daemon.commissioning.keys import COUNTER_FILE
+from daemon.config.settings import load_settings
 from daemon.conformance.checks import checks
 from daemon.conformance.session import ask_slave
 from daemon.conformance.verdicts import ConformanceResult, Outcome, Verdict
-from daemon.embedded import site_key, write_site
-from daemon.settings import load_settings
-from drivers.counter import Counter
 from drivers.errors import ConfigError
-from plant.air import ApsFrame
-from plant.channel import immediate, no_loss
-from plant.far_end import slaves_of
-from plant.firmware import CLUSTER, SAFE_RELEASE
-from plant.radio_site import MakeSlave, RadioSite, serve_radio_site, sound_slave
+from drivers.zigbee.frame_counter import FrameCounter
+from plant.radio.channel import immediate, no_loss
+from plant.radio.medium import ApsFrame
+from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_slave
+from plant.radio.slave_firmware import CLUSTER, SAFE_RELEASE
+from plant.simulated_site import slaves_of
+from tests.daemon.commands.test_zigbee_commands import CommandSite
 from tests.daemon.liars import LIARS, BadTag, Liar
-from tests.daemon.test_zigbee_commands import Site
 from tests.firmware.c_core import c_slave
 
 RATING_W = 100
@@ -69,7 +69,7 @@ async def asked(
             settings,
             slave,
             site_key(folder),
-            Counter.open(folder / COUNTER_FILE),
+            FrameCounter.open(folder / COUNTER_FILE),
             WATTS,
             lambda done, total, verdict: seen.append(verdict),
             rules,
@@ -137,14 +137,14 @@ async def test_a_slave_that_is_not_heard_or_not_believed_is_named(tmp_path: Path
         far.nodes[SLOT].online = False
         settings = load_settings(config)
         slave = settings.core_site().slaves[SLOT]
-        counter = Counter.open(tmp_path / "off" / COUNTER_FILE)
+        counter = FrameCounter.open(tmp_path / "off" / COUNTER_FILE)
         with pytest.raises(ConfigError, match=r"slot 1 .* does not answer .*joined"):
             await ask_slave(settings, slave, site_key(tmp_path / "off"), counter, 50, lambda *_: None)
 
 
 async def test_the_command_prints_a_table_or_json_and_asks_before_it_switches(tmp_path: Path) -> None:
     async with site(tmp_path, sound_slave) as (config, far):
-        here = Site(config, far)
+        here = CommandSite(config, far)
         nobody = await here.run("conformance", "--slot", "1")
         assert (nobody.code, nobody.out) == (2, "")
         assert "nobody is here to agree: give --watts 100" in nobody.err
@@ -176,7 +176,7 @@ async def test_the_command_prints_a_table_or_json_and_asks_before_it_switches(tm
 
 
 def test_every_rule_that_is_checked_stands_in_the_protocol() -> None:
-    text = (ROOT / "docs" / "setpoint-protocol.md").read_text()
+    text = (ROOT / "docs" / "develop" / "setpoint-protocol.md").read_text()
     written = set(re.findall(r"^\|? ?(?:- )?\*{0,2}([FWR]\d+)[.* |]", text, re.MULTILINE))
     checked = {check.rule for slot in (0, 1, 255) for check in checks(slot, 1700)}
     assert checked <= written
