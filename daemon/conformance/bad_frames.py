@@ -18,7 +18,7 @@ _VERSION, _COUNTER, _TTL, _BASE, _N = 0, slice(1, 5), 5, 6, 7
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class GoodFrame:
     """A cleared frame of one setpoint, the secrets it is signed with, and the last accepted counter."""
 
     payload: bytes
@@ -47,7 +47,7 @@ class BadFrame:
 
     rule: str
     check: str
-    spoil: Callable[[Good], bytes]
+    spoil: Callable[[GoodFrame], bytes]
     worst_w: int | None = None
 
 
@@ -84,12 +84,12 @@ def bad_frames(slot: int, max_w: int) -> Iterator[BadFrame]:
     yield BadFrame("F8", "a setpoint of -1 W", _negative, worst_w=max_w)
 
 
-def forged(good: Good) -> bytes:
+def forged(good: GoodFrame) -> bytes:
     """A frame whose tag is wrong in its last byte."""
     return _flipped(good.payload, -1)
 
 
-def _with(good: Good, changes: dict[int, int], keep: int | None = None) -> bytes:
+def _with(good: GoodFrame, changes: dict[int, int], keep: int | None = None) -> bytes:
     """Some bytes changed, perhaps cut, and signed again."""
     body = good.body[:keep]
     for at, value in changes.items():
@@ -97,11 +97,11 @@ def _with(good: Good, changes: dict[int, int], keep: int | None = None) -> bytes
     return good.sign(bytes(body))
 
 
-def _with_flag(flag: int) -> Callable[[Good], bytes]:
+def _with_flag(flag: int) -> Callable[[GoodFrame], bytes]:
     return lambda good: _with(good, {_VERSION: good.payload[0] | flag})
 
 
-def _with_ttl(ttl_s: int) -> Callable[[Good], bytes]:
+def _with_ttl(ttl_s: int) -> Callable[[GoodFrame], bytes]:
     return lambda good: _with(good, {_TTL: ttl_s})
 
 
@@ -111,31 +111,31 @@ def _flipped(payload: bytes, at: int) -> bytes:
     return bytes(changed)
 
 
-def _lower(good: Good) -> bytes:
+def _lower(good: GoodFrame) -> bytes:
     changed = bytearray(good.payload)
     (watts,) = struct.unpack_from("<h", changed, HEAD_BYTES)
     struct.pack_into("<h", changed, HEAD_BYTES, watts - 1)
     return bytes(changed)
 
 
-def _with_other_key(good: Good) -> bytes:
+def _with_other_key(good: GoodFrame) -> bytes:
     other = bytes(KEY_BYTES) if any(good.key) else bytes([0xFF] * KEY_BYTES)
     body = bytes(good.body)
     return body + tag(body, other, good.network_id)
 
 
-def _with_other_network(good: Good) -> bytes:
+def _with_other_network(good: GoodFrame) -> bytes:
     body = bytes(good.body)
     return body + tag(body, good.key, bytes(byte ^ 0xFF for byte in good.network_id))
 
 
-def _replay(good: Good, back: int) -> bytes:
+def _replay(good: GoodFrame, back: int) -> bytes:
     body = good.body
     body[_COUNTER] = max(0, good.last_counter - back).to_bytes(4, "little")
     return good.sign(bytes(body))
 
 
-def _resting_at(good: Good, slot: int) -> bytes:
+def _resting_at(good: GoodFrame, slot: int) -> bytes:
     """0 W for a neighbour: were it to hear this, it would rest."""
     body = good.body
     body[_BASE] = slot
@@ -143,7 +143,7 @@ def _resting_at(good: Good, slot: int) -> bytes:
     return good.sign(bytes(body))
 
 
-def _negative(good: Good) -> bytes:
+def _negative(good: GoodFrame) -> bytes:
     body = good.body
     struct.pack_into("<h", body, HEAD_BYTES, -1)
     return good.sign(bytes(body))

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import inf
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
-from core.limits import CREDIT_MAX_S, STEP_CAP_W_PER_S
+from core.limits import CREDIT_MAX_S
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
 from core.state_estimate import StateEstimate
-from daemon.conformance.bad_frames import Good
+from daemon.conformance.bad_frames import GoodFrame
 from daemon.runtime.on_air import OnAir
 from drivers.errors import Transient
 from drivers.zigbee.coordinator import Coordinator
@@ -30,8 +30,6 @@ from drivers.zigbee.setpoint_frame import (
 from safety.gate import SafetyGate
 
 TTL_S = 15
-WATTS_MAX = int(STEP_CAP_W_PER_S * CREDIT_MAX_S) - 10
-"""What the gate lets start in one step."""
 TRIES = 3
 LOOK_EVERY_S = 0.01
 LATE_S = 0.6
@@ -40,7 +38,7 @@ _BLIND = StateEstimate(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class BenchFrame:
     """One frame that was handed over. It reached the slave between the two instants.
 
     `arrived_s` is None when nobody acknowledged it; of a broadcast nobody does, and it is when the
@@ -58,7 +56,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class HeardFrame:
     """A frame of the setpoint cluster that arrived. `report` is None when it is no sound report."""
 
     at_s: float
@@ -68,7 +66,7 @@ class Heard:
     problem: str = ""
 
 
-class Bench:
+class SlaveBench:
     """Tells one slave what safety has cleared, and listens.
 
     Args:
@@ -98,9 +96,9 @@ class Bench:
         self.site, self.key, self.counter, self.clock = site, key, counter, clock
         self.network_id = app.network.network_id
         self.address: int | None = None
-        self.heard: list[Heard] = []
+        self.heard: list[HeardFrame] = []
         self.last_counter = 0
-        self.answered: list[tuple[Sent, float]] = []
+        self.answered: list[tuple[BenchFrame, float]] = []
         self._app, self._gate = app, SafetyGate(site)
         self._on_air = OnAir(site, TTL_S)
         app.on_report = self._hear
@@ -142,25 +140,25 @@ class Bench:
         broadcast: bool = False,
         counter: int | None = None,
         neighbours: range = range(0),
-    ) -> Sent:
+    ) -> BenchFrame:
         """Send a good setpoint, and 0 W to the slots of `neighbours` in the same frame. Raises Transient."""
         number = self.counter.take() if counter is None else counter
         payload = await self._cleared(watts, number, report, ttl_s, neighbours)
         return await self._put(payload, number, payload, broadcast)
 
-    async def release(self, *, setpoint_w: int = 0) -> Sent:
+    async def release(self, *, setpoint_w: int = 0) -> BenchFrame:
         """Send a safe release that asks for a report. Raises Transient."""
         number = self.counter.take()
         payload = await self._cleared(setpoint_w, number, True, TTL_S, range(0))
-        body = bytearray(Good(payload, self.key, self.network_id, 0).body)
+        body = bytearray(GoodFrame(payload, self.key, self.network_id, 0).body)
         body[0] |= 0x01
-        released = Good(payload, self.key, self.network_id, 0).sign(bytes(body))
+        released = GoodFrame(payload, self.key, self.network_id, 0).sign(bytes(body))
         return await self._put(released, number, released, False)
 
-    async def tell_badly(self, watts: int, counter: int, spoil: Callable[[Good], bytes]) -> Sent:
+    async def tell_badly(self, watts: int, counter: int, spoil: Callable[[GoodFrame], bytes]) -> BenchFrame:
         """Clear a good frame, spoil it, send that. Raises Transient."""
         payload = await self._cleared(watts, counter, True, TTL_S, range(0))
-        bad = spoil(Good(payload, self.key, self.network_id, self.last_counter))
+        bad = spoil(GoodFrame(payload, self.key, self.network_id, self.last_counter))
         return await self._put(bad, counter, payload, False)
 
     async def _cleared(self, watts: int, counter: int, report: bool, ttl_s: int, neighbours: range) -> bytes:
@@ -180,7 +178,7 @@ class Bench:
                 raise Transient(f"safety does not clear {watts} W for {self.slave.name}: give fewer --watts")
             await asyncio.sleep(0.05)
 
-    async def _put(self, payload: bytes, counter: int, means: bytes, broadcast: bool) -> Sent:
+    async def _put(self, payload: bytes, counter: int, means: bytes, broadcast: bool) -> BenchFrame:
         """Send, and keep account of what may be on air: what a spoiled frame was made of counts as obeyed.
 
         That holds for one that nobody acknowledged, too: the next frame tells what was told before, and
@@ -189,7 +187,7 @@ class Bench:
         began_s = self.clock()
         arrived_s = await self._transmit(payload, broadcast=broadcast or self.address is None)
         self._on_air.accepted(self._decoded(means), self.clock())
-        return Sent(counter, began_s, arrived_s)
+        return BenchFrame(counter, began_s, arrived_s)
 
     async def _transmit(self, payload: bytes, *, broadcast: bool) -> float | None:
         """Returns when it was acknowledged. A unicast is tried again: a slave takes a counter only once."""
@@ -215,27 +213,28 @@ class Bench:
 
     # --- in --------------------------------------------------------------------------------------
 
-    def _hear(self, address: int, zcl: bytes) -> None:
+    def _hear(self, address: int, zcl: bytes) -> bool:
         at_s = self.clock()
         try:
             report = decode_report(unwrap_report(zcl), self.key, self.network_id)
         except FrameError as error:
-            self.heard.append(Heard(at_s, address, zcl, None, str(error)))
-            return
+            self.heard.append(HeardFrame(at_s, address, zcl, None, str(error)))
+            return False
         if report.slot == self.slave.slot:
             self.address = address
-        self.heard.append(Heard(at_s, address, zcl, report))
+        self.heard.append(HeardFrame(at_s, address, zcl, report))
+        return True
 
-    def since(self, at_s: float) -> list[Heard]:
+    def since(self, at_s: float) -> list[HeardFrame]:
         """What the slave said since then, reports that are none included."""
         return [heard for heard in self.heard if heard.at_s >= at_s and self._is_ours(heard)]
 
-    def _is_ours(self, heard: Heard) -> bool:
+    def _is_ours(self, heard: HeardFrame) -> bool:
         if heard.report is None:
             return self.address in (None, heard.address)
         return heard.report.slot == self.slave.slot
 
-    async def answer(self, sent: Sent, patience_s: float = LATE_S) -> Heard | None:
+    async def answer(self, sent: BenchFrame, patience_s: float = LATE_S) -> HeardFrame | None:
         """The report of this very frame, as soon as it is there."""
         until_s = (sent.arrived_s or self.clock()) + self.slot_delay_s[1] + patience_s
         while True:
@@ -248,7 +247,7 @@ class Bench:
                 return None
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def quiet(self, sent: Sent, patience_s: float = LATE_S) -> list[Heard]:
+    async def quiet(self, sent: BenchFrame, patience_s: float = LATE_S) -> list[HeardFrame]:
         """What the slave said within the time of an answer to this frame; ends with the first word."""
         until_s = (sent.arrived_s or self.clock()) + self.slot_delay_s[1] + patience_s
         while self.clock() < until_s and not self.since(sent.began_s):

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 from core.site import Site, Slave
 from daemon.config.settings import Settings
-from daemon.conformance.bench import LOOK_EVERY_S, Bench
-from daemon.conformance.checks import Check, checks, judge
-from daemon.conformance.verdicts import ConformanceResult, Verdict
+from daemon.conformance.bench import LOOK_EVERY_S, SlaveBench
+from daemon.conformance.checks import RuleCheck, checks, judge
+from daemon.conformance.verdicts import CheckVerdict, ConformanceResult
 from daemon.runtime.devices import zigbee_settings
 from daemon.system.clock import boottime_s
 from drivers.errors import ConfigError
@@ -20,7 +20,7 @@ FIRST_WORD_TRIES = 4
 """A broadcast is lost now and then."""
 FIRST_WORD_S = 2.5
 
-Progress = Callable[[int, int, Verdict], None]
+Progress = Callable[[int, int, CheckVerdict], None]
 """Called with the number of checks that are done, their total, and the last verdict."""
 
 
@@ -51,7 +51,7 @@ async def ask_slave(
     at_utc = datetime.now(UTC).isoformat(timespec="seconds")
     chosen = [check for check in checks(slave.slot, slave.max_w) if rules is None or check.rule in rules]
     async with temporary_coordinator(zigbee_settings(settings)) as app:
-        bench = Bench(app, replace(site, slaves=(slave,)), key, counter, watts, boottime_s)
+        bench = SlaveBench(app, replace(site, slaves=(slave,)), key, counter, watts, boottime_s)
         try:
             await _first_word(bench, site)
             verdicts = [verdict async for verdict in _ask(bench, chosen, progress)]
@@ -68,7 +68,7 @@ async def ask_slave(
     )
 
 
-async def _first_word(bench: Bench, site: Site) -> None:
+async def _first_word(bench: SlaveBench, site: Site) -> None:
     """Let everybody rest, until the slave was heard: its report carries its address."""
     for _ in range(FIRST_WORD_TRIES):
         await bench.rest_everybody(site)
@@ -89,7 +89,9 @@ async def _first_word(bench: Bench, site: Site) -> None:
     )
 
 
-async def _ask(bench: Bench, chosen: Sequence[Check], progress: Progress) -> AsyncIterator[Verdict]:
+async def _ask(
+    bench: SlaveBench, chosen: Sequence[RuleCheck], progress: Progress
+) -> AsyncIterator[CheckVerdict]:
     for number, check in enumerate(chosen):
         verdict = await judge(check, bench)
         progress(number + 1, len(chosen), verdict)

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any
 
 
-class Outcome(Enum):
+class CheckOutcome(Enum):
     """How a check ended. `NOT_JUDGED`: nothing can be said, and `detail` says why."""
 
     KEPT = "pass"
@@ -14,12 +14,12 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckVerdict:
     """One check. `rule` is the paragraph of docs/develop/setpoint-protocol.md, such as F4."""
 
     rule: str
     check: str
-    outcome: Outcome
+    outcome: CheckOutcome
     detail: str = ""
 
 
@@ -33,16 +33,16 @@ class ConformanceResult:
     at_utc: str
     seconds: float
     last_counter: int
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[CheckVerdict, ...]
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: CheckOutcome) -> int:
         """How many checks ended so."""
         return sum(verdict.outcome is outcome for verdict in self.verdicts)
 
     @property
     def conforms(self) -> bool:
         """No rule was broken, and at least one was seen to be kept."""
-        return not self.count(Outcome.BROKEN) and bool(self.count(Outcome.KEPT))
+        return not self.count(CheckOutcome.BROKEN) and bool(self.count(CheckOutcome.KEPT))
 
     def record(self) -> dict[str, Any]:
         """As plain values."""

@@ -11,18 +11,18 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Slave
-from daemon.cli.errors import InputError
 from daemon.cli.signals import run_and_close
 from daemon.config.settings import Settings, load_settings, read_site_key
-from daemon.conformance.verdicts import ConformanceResult, Outcome, Verdict
+from daemon.conformance.verdicts import CheckOutcome, CheckVerdict, ConformanceResult
+from daemon.errors import InputError
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.system.log import start_log
 
 EX_BROKEN = 1
 WATTS_DEFAULT = 100
 WATTS = (2, 1990)
-"""The upper end is what safety lets start in one step."""
-_STYLE = {Outcome.KEPT: "green", Outcome.BROKEN: "red", Outcome.NOT_JUDGED: "yellow"}
+"""The upper end is what safety lets start in one step: 1000 W per second, at most two seconds of it."""
+_STYLE = {CheckOutcome.KEPT: "green", CheckOutcome.BROKEN: "red", CheckOutcome.NOT_JUDGED: "yellow"}
 
 
 @click.command()
@@ -58,7 +58,7 @@ def conformance(
     ):
         bar = progress.add_task(f"slot {slave.slot}", total=None)
 
-        def show(done: int, total: int, verdict: Verdict) -> None:
+        def show(done: int, total: int, verdict: CheckVerdict) -> None:
             progress.update(bar, completed=done, total=total, description=verdict.check)
 
         result = run_and_close(
@@ -126,13 +126,13 @@ def _table(result: ConformanceResult) -> Table:
             verdict.check,
             verdict.outcome.value,
             verdict.detail,
-            style=_STYLE[verdict.outcome] if verdict.outcome is not Outcome.KEPT else "",
+            style=_STYLE[verdict.outcome] if verdict.outcome is not CheckOutcome.KEPT else "",
         )
     return table
 
 
 def _words(result: ConformanceResult) -> str:
-    counted = ", ".join(f"{result.count(outcome)} {outcome.value}" for outcome in Outcome)
+    counted = ", ".join(f"{result.count(outcome)} {outcome.value}" for outcome in CheckOutcome)
     ends = "keeps every rule that was judged" if result.conforms else "breaks the protocol"
     return (
         f"Slot {result.slot} ({result.name}) {ends}: {counted}, in {result.seconds:.0f} s at up to "

@@ -11,11 +11,11 @@ from random import Random
 import pytest
 
 from daemon.commissioning.embedded_site import site_key, write_site
-from daemon.commissioning.keys import COUNTER_FILE
 from daemon.config.settings import load_settings
 from daemon.conformance.checks import checks
 from daemon.conformance.session import ask_slave
-from daemon.conformance.verdicts import ConformanceResult, Outcome, Verdict
+from daemon.conformance.verdicts import CheckOutcome, CheckVerdict, ConformanceResult
+from daemon.runtime.state_directory import COUNTER_FILE
 from drivers.errors import ConfigError
 from drivers.zigbee.frame_counter import FrameCounter
 from plant.radio.channel import immediate, no_loss
@@ -24,7 +24,7 @@ from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_sl
 from plant.radio.slave_firmware import CLUSTER, SAFE_RELEASE
 from plant.simulated_site import slaves_of
 from tests.daemon.commands.test_zigbee_commands import CommandSite
-from tests.daemon.liars import LIARS, BadTag, Liar
+from tests.daemon.conformance.liars import LIARS, BadTag, Liar
 from tests.firmware.c_core import c_slave
 
 RATING_W = 100
@@ -33,7 +33,7 @@ WATTS = 120
 SLOT = 1
 AT_ONCE = 8
 """Each slave under test needs a coordinator of its own, and mostly waits."""
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ZCL_HEADER_BYTES = 5
 
 
@@ -61,10 +61,10 @@ async def asked(
     folder: Path, make_slave: MakeSlave, rules: frozenset[str] | None = None
 ) -> ConformanceResult:
     async with site(folder, make_slave) as (config, far):
-        told = OnAir(far)
+        told = AirTap(far)
         settings = load_settings(config)
         (slave,) = (one for one in settings.core_site().slaves if one.slot == SLOT)
-        seen: list[Verdict] = []
+        seen: list[CheckVerdict] = []
         result = await ask_slave(
             settings,
             slave,
@@ -79,7 +79,7 @@ async def asked(
         return result
 
 
-class OnAir:
+class AirTap:
     """Every payload of a setpoint frame that left the coordinator, good or bad."""
 
     def __init__(self, far: RadioSite) -> None:
@@ -101,15 +101,15 @@ class OnAir:
 
 
 def broken(result: ConformanceResult) -> set[str]:
-    return {verdict.rule for verdict in result.verdicts if verdict.outcome is Outcome.BROKEN}
+    return {verdict.rule for verdict in result.verdicts if verdict.outcome is CheckOutcome.BROKEN}
 
 
 @pytest.mark.slow
 async def test_sound_slaves_keep_every_rule(tmp_path: Path) -> None:
     """The plant's slave and the reference slave in C."""
     for result in await asyncio.gather(asked(tmp_path / "py", sound_slave), asked(tmp_path / "c", c_slave)):
-        assert result.conforms, [v for v in result.verdicts if v.outcome is Outcome.BROKEN]
-        assert [v.check for v in result.verdicts if v.outcome is Outcome.NOT_JUDGED] == []
+        assert result.conforms, [v for v in result.verdicts if v.outcome is CheckOutcome.BROKEN]
+        assert [v.check for v in result.verdicts if v.outcome is CheckOutcome.NOT_JUDGED] == []
         assert len(result.verdicts) == len(checks(SLOT, RATING_W))
         assert result.record()["conforms"] is True
 
