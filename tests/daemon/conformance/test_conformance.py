@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import signal
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,11 +22,12 @@ from drivers.zigbee.frame_counter import FrameCounter
 from plant.radio.channel import immediate, no_loss
 from plant.radio.medium import ApsFrame
 from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_slave
-from plant.radio.slave_firmware import CLUSTER, SAFE_RELEASE
+from plant.radio.slave_firmware import CLUSTER, SAFE_RELEASE, Status
 from plant.simulated_site import slaves_of
 from tests.daemon.commands.test_zigbee_commands import CommandSite
 from tests.daemon.conformance.liars import LIARS, BadTag, Liar
 from tests.firmware.c_core import c_slave
+from tests.support.zigbee_network import until
 
 RATING_W = 100
 WATTS = 120
@@ -173,6 +175,21 @@ async def test_the_command_prints_a_table_or_json_and_asks_before_it_switches(tm
         far.nodes[1].firmware.max_w = 10
         broke = await here.run("conformance", *rules, "--json")
         assert (broke.code, broke.json["conforms"]) == (1, False)
+
+
+async def test_ctrl_c_leaves_everybody_at_rest(tmp_path: Path) -> None:
+    async with site(tmp_path, sound_slave) as (config, far):
+        told = AirTap(far)
+        process = await CommandSite(config, far).begin("conformance", "--slot", "1", "--watts", "50")
+        await until(lambda: far.nodes[1].firmware.target_w(far.air.clock()) > 0, 60.0)
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30.0):
+            _, err = await process.communicate()
+        assert process.returncode not in (0, None)
+        assert b"Traceback" not in err
+        told.assert_small_and_at_rest_in_the_end()
+        states = {node.firmware.status(far.air.clock()) for node in far.nodes.values()}
+        assert states == {Status.RESTING_RELEASED}
 
 
 def test_every_rule_that_is_checked_stands_in_the_protocol() -> None:
