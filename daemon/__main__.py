@@ -21,9 +21,9 @@ def _plain_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-if sys.argv[1:2] == ["run"]:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # to a daemon it means its configuration, never its end
 with _plain_interrupts():
+    if sys.argv[1:2] == ["run"]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # to a daemon it means its configuration, never its end
     import click
 
 COMMANDS = {
