@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from core.following import NotFollowing
 from core.site import Phases
 from core.state_estimate import StateEstimate
 
@@ -86,3 +87,4 @@ class Decision:
     anomaly: Anomaly
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
+    not_following: tuple[NotFollowing, ...] = ()

@@ -7,13 +7,13 @@ from pathlib import Path
 from daemon.config.settings import Settings
 from daemon.errors import StartError
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.web import StatusError, StatusServer, serve
 from daemon.runtime.loop import Loop
 from daemon.service.operator_socket import OperatorSocket, serve_control
 from daemon.service.policy_swap import PolicySwap
 from daemon.service.tick_observer import TickRecorder
 from daemon.system.clock import boottime_s
 from daemon.system.log import log
+from daemon.web.server import StatusError, StatusServer, serve
 
 
 @asynccontextmanager
