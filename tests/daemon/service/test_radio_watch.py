@@ -13,14 +13,14 @@ from daemon.service.radio_watch import GIVE_UP_S, ended_without_radio, is_there
 from drivers.zigbee.radio import ZigbeeRadio
 
 
-class Radio:
+class WatchedRadio:
     """What the watch looks at."""
 
     up = True
     problem = "the coordinator does not answer"
 
 
-class Clock:
+class WatchClock:
     at_s = 0.0
 
     def __call__(self) -> float:
@@ -34,7 +34,7 @@ def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def live(path: str, story: list[tuple[float, bool]]) -> bool:
     """Whether the watch has ended the daemon by the end of (instant, radio up)."""
-    radio, clock, stopping = Radio(), Clock(), asyncio.Event()
+    radio, clock, stopping = WatchedRadio(), WatchClock(), asyncio.Event()
     async with ended_without_radio(cast(ZigbeeRadio, radio), path, clock, stopping):
         for clock.at_s, radio.up in story:
             await asyncio.sleep(0.05)
