@@ -47,6 +47,7 @@ class Observation:
     _swaps: tuple[int, int] = (0, 0)
     _connects: int = 0
     _first: State = State.RL_ACTIVE
+    _usual: frozenset[str] = frozenset()
     _seen_tick: int = -1
     _errors: dict[str, int] = field(default_factory=dict)
     _radio: RadioCounts = field(default_factory=RadioCounts)
@@ -59,6 +60,7 @@ class Observation:
         self.log.read()
         self._errors = dict(self.pair.loop.senses.errors_total)
         self._radio = self.statistics
+        self._usual = frozenset(self.pair.lived[-1].decision.verdict.causes) | {"reentry", "policy_fault"}
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
         self._connects = self.pair.loop.senses.meter.connects
@@ -155,6 +157,11 @@ class Observation:
         return self.pair.loop.senses.radio.up and network is not None
 
     @property
+    def not_following(self) -> bool:
+        """Whether the newest decision leads some slave that does not do what it is told."""
+        return bool(self.pair.lived[-1].decision.not_following)
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether the newest decision is to rest."""
         return self.pair.lived[-1].decision.verdict.source is Source.REST
@@ -205,7 +212,8 @@ class Observation:
         """The worst state since the onset, as the fault table has it."""
         order = list(SEVERITY)
         worst = max(self.states, key=order.index, default=self._first)
-        return "none" if worst is self._first else SEVERITY[worst]
+        is_new = bool(self.causes.keys() - self._usual)
+        return SEVERITY[worst] if worst is not self._first or is_new else "none"
 
 
 def clear_standing(pair: Pair) -> None:
