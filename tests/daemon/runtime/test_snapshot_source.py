@@ -12,7 +12,7 @@ from core.snapshot import OnAirState, Snapshot
 from daemon.runtime.snapshot_source import BEYOND_S, SnapshotSource
 from drivers.errors import Transient
 from drivers.meters.plausibility import Plausibility
-from drivers.ports import Reading, Report
+from drivers.ports import Reading, SlaveStatus
 from safety.supervisor import METER_LOST_S
 
 
@@ -131,7 +131,7 @@ async def test_who_was_silent_before_the_radio_was_lost_gets_no_first_chance_aft
     sensed.site = Site((Slave(0, "boiler", 0, 3000), Slave(1, "charger", 1, 3000)))
     radio = cast(Any, sensed.radio)
     radio.reports = lambda: {
-        slot: Report(slot, 1, 0, 0.0, False, at_s, told_w=0) for slot, at_s in heard_at_s.items()
+        slot: SlaveStatus(slot, 1, 0, 0.0, False, at_s, told_w=0) for slot, at_s in heard_at_s.items()
     }
 
     async def there(at_s: float) -> list[bool]:
