@@ -5,6 +5,8 @@
 #   make check    formatting, linter, types, import contracts
 #   make bench    timings
 #   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
+#   make faults   every row of the fault table, injected into the whole daemon (docs/results/safety-campaigns.md)
+#   make soak     72 simulated hours under a storm of faults (ARGS="--real-time 60": an hour in real time)
 #   make safety-long    the campaigns at full length, the mutation run and the fuzz (3 h; ARGS="--minutes 60 --jobs 1")
 #   make setup-sweep    Ray, for sweeps over settings (python -m training.sweep)
 #   make lock     resolve the locked dependencies again
@@ -25,7 +27,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev setup-sweep run test check bench safety safety-long lock train-champion clean
+.PHONY: setup setup-dev setup-sweep run test check bench safety safety-long faults soak lock train-champion clean
 
 setup: $(VENV)/.run-stamp
 
@@ -52,7 +54,13 @@ bench: setup-dev
 
 safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
-	$(BIN)/python -m pytest tests/referee tests/campaigns
+	$(BIN)/python -m pytest tests/referee tests/campaigns tests/faults tests/soak
+
+faults: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(ARGS)
+
+soak: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(ARGS)
 
 safety-long: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.long $(ARGS)

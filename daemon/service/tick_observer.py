@@ -32,6 +32,7 @@ ALARMING = frozenset(
         "frame_counters_near_end",
         "meter_energy_mismatch",
         "policy_swap_refused",
+        "restart_storm",
         "rollback",
         "slave_not_following",
         "slave_silent",

@@ -59,11 +59,12 @@ class Faults:
 
     `scale` multiplies the power, `stuck_w` replaces it, and its firmware knows nothing of either; `misread`
     multiplies what it reads in a frame, and so what it applies and reports. `watchdog` off never rests by
-    itself.
+    itself; `ttl_share`: its clock is wrong, and the time to live over after this share of it.
     """
 
     scale: float = 1.0
     misread: float = 1.0
+    ttl_share: float = 1.0
     watchdog: bool = True
     stuck_w: float | None = None
 
@@ -183,7 +184,7 @@ class Firmware:
             read_w = int(setpoint_w * self.faults.misread)
             self._course = Ramp(now_w, at_s, float(min(read_w, self.max_w)), FOLLOW_W_PER_S)
             self._resting = Status.FOLLOWING
-            self._deadline_s = at_s + min(time_to_live_s, TTL_MAX_S)
+            self._deadline_s = at_s + self.faults.ttl_share * min(time_to_live_s, TTL_MAX_S)
 
     @property
     def deadline_s(self) -> float | None:

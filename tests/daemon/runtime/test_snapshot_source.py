@@ -142,7 +142,7 @@ async def test_who_was_silent_before_the_radio_was_lost_gets_no_first_chance_aft
     heard_at_s[0] = 1030.0
     assert await there(1030.0) == [True, False]
     radio.up = False
-    assert await there(1050.0) == [False, False]
+    assert await there(1050.0) == [True, False], "who cannot be heard is not held for dead"
     radio.up = True
     assert await there(1051.0) == [True, False]
     heard_at_s[1] = 1052.0
