@@ -88,7 +88,9 @@ class Ramp:
 
 
 class Firmware:
-    """One slave. Knows no clock: every instant is an argument, monotonic seconds that never go back.
+    """Firmware of one slave.
+
+    It knows no clock: every instant is an argument, monotonic seconds that never go back.
 
     Args:
         slot: its place in the frames, 0..255.
