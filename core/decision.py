@@ -71,7 +71,10 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The full account of one tick: enough to replay it, plot it and learn from it."""
+    """The full account of one tick: enough to replay it, plot it and learn from it.
+
+    `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
+    """
 
     tick: int
     authority: Authority
@@ -86,3 +89,4 @@ class Decision:
     anomaly: Anomaly
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
+    withheld: tuple[int, ...] = ()

@@ -1,6 +1,5 @@
 """What is known of the slaves: their reports, their addresses, the frames they should have heard."""
 
-import contextlib
 from collections.abc import Iterable, Iterator
 
 from core.clearance import Cleared
@@ -10,7 +9,6 @@ from drivers.frame import (
     SetpointFrame,
     SlaveReport,
     SlaveState,
-    decode,
     decode_report,
     unwrap_report,
 )
@@ -57,12 +55,11 @@ class Slaves:
         self.quality.heard(report, at_s)
         return True
 
-    def told(self, frame: Cleared, network_id: bytes, at_s: float) -> None:
+    def told(self, frame: Cleared, at_s: float) -> None:
         """The coordinator accepted this broadcast."""
-        with contextlib.suppress(FrameError):  # a cleared frame decodes; a repair is not worth a fault
-            setpoints = decode(frame.payload, self._key, network_id)
-            self._on_air[setpoints.base] = (frame, setpoints, at_s)
-            self.quality.sent(setpoints, at_s)
+        if isinstance(frame.said, SetpointFrame):
+            self._on_air[frame.said.base] = (frame, frame.said, at_s)
+            self.quality.sent(frame.said, at_s)
 
     def radio_lost(self) -> None:
         """Nothing that is on air any more is waiting for an answer, or worth repeating."""

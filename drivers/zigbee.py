@@ -181,7 +181,7 @@ class ZigbeeRadio:
             raise Unconfirmed(f"the frame was perhaps not sent: {type(error).__name__}") from error
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
-        self._slaves.told(frame, app.network.network_id, self._clock())
+        self._slaves.told(frame, self._clock())
 
     async def repair(self, slot: int, frame: Cleared) -> None:
         """Send one frame to one slave again, acknowledged. One repair at a time.

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from core.clearance import Cleared
-from drivers.frame import encode
+from drivers.frame import decode, encode
 from drivers.zigbee import RadioEvent, ZigbeeRadio
 from drivers.zigbee_settings import ZigbeeSettings
 from plant.channel import immediate, no_loss
@@ -56,7 +56,7 @@ class Near:
             key=KEY,
             network_id=network_id,
         )
-        return Cleared(payload, safe)
+        return Cleared(payload, safe, decode(payload, KEY, network_id))
 
     async def send(self, *watts: int, safe: bool = False) -> int:
         """Send setpoints of the slots 0, 1, ... and return the counter of the frame."""

@@ -3,7 +3,7 @@
 import pytest
 
 from core.clearance import Cleared
-from drivers.frame import encode
+from drivers.frame import decode, encode
 from drivers.slaves import Slaves
 from drivers.zigbee import next_pause_s
 from tests.drivers.setpoint_vectors import KEY, NETWORK_ID, REPORT_HEADER, report_attributes
@@ -15,9 +15,9 @@ def hear(slaves: Slaves, *report: int, address: int = 0x1003, at_s: float = 5.0)
 
 def tell(slaves: Slaves, counter: int, watts: dict[int, int], at_s: float) -> list[Cleared]:
     payloads = encode(watts, counter=counter, ttl_s=15, report=True, key=KEY, network_id=NETWORK_ID)
-    frames = [Cleared(payload, False) for payload in payloads]
+    frames = [Cleared(payload, False, decode(payload, KEY, NETWORK_ID)) for payload in payloads]
     for frame in frames:
-        slaves.told(frame, NETWORK_ID, at_s)
+        slaves.told(frame, at_s)
     return frames
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from core.clearance import Cleared
 from drivers.errors import Transient
+from drivers.frame import SetpointFrame
 from drivers.ports import Radio
 from plant.broadcast_limiter import BroadcastLimiter, LimiterModel
 from plant.coordinator.nvram import Nvram
@@ -83,7 +84,9 @@ async def test_nothing_is_sent_before_the_radio_is_up() -> None:
     async with radio_at("/dev/does-not-exist") as near:
         assert near.radio.network_id is None
         with pytest.raises(Transient, match="the radio is down"):
-            await near.radio.send(Cleared(b"", False))
+            await near.radio.send(
+                Cleared(b"", False, SetpointFrame(1, 15, 0, (0,), safe_release=False, report=False))
+            )
         await until(lambda: near.radio.problem is not None)
         assert near.radio.problem == "/dev/does-not-exist does not exist: is the coordinator plugged in?"
         assert near.events[0].kind == "problem"
