@@ -80,10 +80,10 @@ class Decision:
     authority: Authority
     verdict: Verdict
     sight: Sight
-    wished_w: Phases | None
-    steady_w: Phases
-    asked_w: Phases
-    allowed_w: Phases
+    policy_action_w: Phases | None
+    fallback_action_w: Phases
+    requested_action_w: Phases
+    safe_action_w: Phases
     setpoints_w: tuple[int, ...]
     send: Send
     anomaly: Anomaly

@@ -46,7 +46,7 @@ class Fallback(Protocol[FallbackT]):
     @property
     def cold(self) -> FallbackT: ...
     def propose(self, sight: Sight, memory: FallbackT) -> tuple[Phases, FallbackT]: ...
-    def track(self, memory: FallbackT, sight: Sight, allowed_w: Phases) -> FallbackT: ...
+    def track(self, memory: FallbackT, sight: Sight, safe_action_w: Phases) -> FallbackT: ...
 
 
 class Detector(Protocol[SeenT]):
@@ -58,7 +58,7 @@ class Detector(Protocol[SeenT]):
         self,
         snapshot: Snapshot,
         observation: Sequence[float],
-        wished_w: Phases | None,
+        policy_action_w: Phases | None,
         memory: SeenT,
     ) -> tuple[Anomaly, SeenT]: ...
 
@@ -90,12 +90,12 @@ class Supervisor(Protocol[WatchT]):
 class Gate(Protocol):
     """Has the last word: returns only actions that are allowed."""
 
-    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+    def violations(self, requested_action_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
         """Rules that an action would break; empty when it is allowed as it stands."""
         ...
 
     def check(
-        self, asked_w: Phases, source: Source, snapshot: Snapshot
+        self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
         """The allowed action nearest to the asked one on the way from what is on air."""
         ...

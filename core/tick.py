@@ -37,20 +37,22 @@ def decide(
     """
     site = parts.site
     sight, belief = look(site, snapshot, memory.belief)
-    steady_w, fallback = parts.fallback.propose(sight, memory.fallback)
+    fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
     recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
-    wished_w, recurrent = parts.policy.propose(observation, recurrent)
-    anomaly, seen = parts.detector.inspect(snapshot, observation, wished_w, memory.seen)
+    policy_action_w, recurrent = parts.policy.propose(observation, recurrent)
+    anomaly, seen = parts.detector.inspect(snapshot, observation, policy_action_w, memory.seen)
 
-    reach_w = None if wished_w is None else slew(wished_w, sight, snapshot.grid_power_w, site.limits)
+    reach_w = (
+        None if policy_action_w is None else slew(policy_action_w, sight, snapshot.grid_power_w, site.limits)
+    )
     violations = () if reach_w is None else parts.gate.violations(reach_w, snapshot)
-    findings = Findings(wished_w is not None, violations, anomaly)
+    findings = Findings(policy_action_w is not None, violations, anomaly)
     verdict, watch = parts.supervisor.step(snapshot, sight, authority, findings, memory.watch)
 
-    asked_w = _asked(verdict.source, reach_w, steady_w, sight, snapshot, site)
-    allowed_w, interventions = parts.gate.check(asked_w, verdict.source, snapshot)
-    setpoints_w, withheld = _setpoints(allowed_w, verdict.source, snapshot, site, parts)
+    requested_action_w = _asked(verdict.source, reach_w, fallback_action_w, sight, snapshot, site)
+    safe_action_w, interventions = parts.gate.check(requested_action_w, verdict.source, snapshot)
+    setpoints_w, withheld = _setpoints(safe_action_w, verdict.source, snapshot, site, parts)
     send, bucket = choose_send(
         None if setpoints_w is None else totals_w(setpoints_w, site),
         verdict.source,
@@ -61,17 +63,17 @@ def decide(
         site.period_s,
         withheld,
     )
-    fallback = parts.fallback.track(fallback, sight, allowed_w)  # bumpless hand-over
+    fallback = parts.fallback.track(fallback, sight, safe_action_w)  # bumpless hand-over
 
     decision = Decision(
         tick=snapshot.tick,
         authority=authority,
         verdict=verdict,
         sight=sight,
-        wished_w=wished_w,
-        steady_w=steady_w,
-        asked_w=asked_w,
-        allowed_w=allowed_w,
+        policy_action_w=policy_action_w,
+        fallback_action_w=fallback_action_w,
+        requested_action_w=requested_action_w,
+        safe_action_w=safe_action_w,
         setpoints_w=_on_air(snapshot, site) if setpoints_w is None else setpoints_w,
         send=send,
         anomaly=anomaly,
@@ -92,18 +94,23 @@ def decide(
 
 
 def _asked(
-    source: Source, reach_w: Phases | None, steady_w: Phases, sight: Sight, snapshot: Snapshot, site: Site
+    source: Source,
+    reach_w: Phases | None,
+    fallback_action_w: Phases,
+    sight: Sight,
+    snapshot: Snapshot,
+    site: Site,
 ) -> Phases:
     """The action of whoever may act."""
     if source is Source.POLICY and reach_w is not None:
         return reach_w
     if source is Source.FALLBACK:
-        return slew(steady_w, sight, snapshot.grid_power_w, site.limits)
+        return slew(fallback_action_w, sight, snapshot.grid_power_w, site.limits)
     return sight.command_w if source is Source.HOLD else ZERO
 
 
 def _setpoints(
-    allowed_w: Phases,
+    safe_action_w: Phases,
     source: Source,
     snapshot: Snapshot,
     site: Site,
@@ -116,7 +123,7 @@ def _setpoints(
     None while it is unknown what is on air and nothing fits all that may be.
     """
     on_air = _on_air(snapshot, site)
-    wanted = on_air if source is Source.HOLD else allocate(allowed_w, site, snapshot)
+    wanted = on_air if source is Source.HOLD else allocate(safe_action_w, site, snapshot)
     for candidate, withheld in ways(on_air, wanted, site, snapshot):
         if parts.gate.accepts_setpoints(candidate, withheld, source, snapshot):
             return candidate, withheld

@@ -44,12 +44,12 @@ class SafetyGate:
         self._of_grid = limits.imbalance_of is ImbalanceOf.GRID
         self._sign = sign(site.role)
 
-    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+    def violations(self, requested_action_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
         """Rules that an action would break: of finite, box, step, imbalance."""
-        return self._broken(asked_w, snapshot, FLOAT_NOISE_W)
+        return self._broken(requested_action_w, snapshot, FLOAT_NOISE_W)
 
     def check(
-        self, asked_w: Phases, source: Source, snapshot: Snapshot
+        self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
         """The allowed action on the straight way from what is on air to what is asked.
 
@@ -61,7 +61,7 @@ class SafetyGate:
             rule = "safe_release" if source is Source.REST else "on_air"
             return ZERO, (Intervention(rule, air_w, ZERO),) if air_w != ZERO else ()
         interventions = []
-        action_w = asked_w
+        action_w = requested_action_w
         for rule, bring in (
             ("finite", _finite),
             ("box", self._into_box),

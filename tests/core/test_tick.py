@@ -23,8 +23,8 @@ from tests.core.examples import site, snapshot
 class Stub:
     """Every part at once: says what it is told to say, and remembers what it was asked."""
 
-    wished_w: Phases | None = (300.0, 0.0, 0.0)
-    steady_w: Phases = (0.0, 200.0, 0.0)
+    policy_action_w: Phases | None = (300.0, 0.0, 0.0)
+    fallback_action_w: Phases = (0.0, 200.0, 0.0)
     source: Source = Source.POLICY
     rules: tuple[str, ...] = ()
     anomaly: Anomaly = Anomaly()  # noqa: RUF009
@@ -35,23 +35,23 @@ class Stub:
         return (1.0,), memory + " observed"
 
     def inspect(
-        self, _s: Snapshot, observation: Sequence[float], wished_w: Phases | None, memory: str
+        self, _s: Snapshot, observation: Sequence[float], policy_action_w: Phases | None, memory: str
     ) -> Any:
-        assert (observation, wished_w) == ((1.0,), self.wished_w)
+        assert (observation, policy_action_w) == ((1.0,), self.policy_action_w)
         return self.anomaly, memory + " inspected"
 
     def step(self, _s: Snapshot, _sight: Sight, _a: Authority, findings: Findings, memory: str) -> Any:
-        rules = () if self.wished_w is None else self.rules
-        assert findings == Findings(self.wished_w is not None, rules, self.anomaly)
+        rules = () if self.policy_action_w is None else self.rules
+        assert findings == Findings(self.policy_action_w is not None, rules, self.anomaly)
         return Verdict(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
 
-    def violations(self, _asked_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
+    def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules
 
     def check(
-        self, asked_w: Phases, _source: Source, _s: Snapshot
+        self, requested_action_w: Phases, _source: Source, _s: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
-        return asked_w, (Intervention("looked at", asked_w, asked_w),)
+        return requested_action_w, (Intervention("looked at", requested_action_w, requested_action_w),)
 
     def accepts(self, action_w: Phases) -> bool:
         return tuple(map(int, action_w)) not in self.refused
@@ -64,27 +64,35 @@ class Stub:
 
 @dataclass(frozen=True)
 class StubPolicy:
-    wished_w: Phases | None
+    policy_action_w: Phases | None
     cold: str = "cold"
 
     def propose(self, _observation: Sequence[float], memory: str) -> tuple[Phases | None, str]:
-        return self.wished_w, memory + " proposed"
+        return self.policy_action_w, memory + " proposed"
 
 
 @dataclass(frozen=True)
 class StubFallback:
-    steady_w: Phases
+    fallback_action_w: Phases
     cold: str = "cold"
 
     def propose(self, _sight: Sight, memory: str) -> tuple[Phases, str]:
-        return self.steady_w, memory + " proposed"
+        return self.fallback_action_w, memory + " proposed"
 
-    def track(self, memory: str, _sight: Sight, allowed_w: Phases) -> str:
-        return f"{memory} told {allowed_w}"
+    def track(self, memory: str, _sight: Sight, safe_action_w: Phases) -> str:
+        return f"{memory} told {safe_action_w}"
 
 
 def parts(stub: Stub, at: Site | None = None) -> Parts[str, str, str, str, str]:
-    return Parts(at or site(), stub, StubPolicy(stub.wished_w), StubFallback(stub.steady_w), stub, stub, stub)
+    return Parts(
+        at or site(),
+        stub,
+        StubPolicy(stub.policy_action_w),
+        StubFallback(stub.fallback_action_w),
+        stub,
+        stub,
+        stub,
+    )
 
 
 def once(
@@ -95,7 +103,7 @@ def once(
 
 
 @pytest.mark.parametrize(
-    ("source", "asked_w", "send"),
+    ("source", "requested_action_w", "send"),
     [
         (Source.POLICY, (300.0, 0.0, 0.0), Send.CHANGE),
         (Source.FALLBACK, (0.0, 200.0, 0.0), Send.CHANGE),
@@ -103,12 +111,12 @@ def once(
         (Source.REST, ZERO, Send.SAFE),
     ],
 )
-def test_whoever_may_act_is_asked(source: Source, asked_w: Phases, send: Send) -> None:
+def test_whoever_may_act_is_asked(source: Source, requested_action_w: Phases, send: Send) -> None:
     seen = snapshot((90.0, 90.0, 90.0), setpoints_w=(45,) * 6)
     decision, _ = once(Stub(source=source), seen)
-    assert decision.asked_w == decision.allowed_w == asked_w
+    assert decision.requested_action_w == decision.safe_action_w == requested_action_w
     assert decision.send is send
-    assert totals_w(decision.setpoints_w, site()) == asked_w
+    assert totals_w(decision.setpoints_w, site()) == requested_action_w
 
 
 def test_the_account_is_full() -> None:
@@ -116,9 +124,11 @@ def test_the_account_is_full() -> None:
     decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
     assert (decision.tick, decision.authority) == (7, Authority.POLICY)
     assert decision.verdict == Verdict(State.RL_ACTIVE, Source.POLICY, ("a cause",))
-    assert (decision.wished_w, decision.steady_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
+    assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
     assert (decision.violations, decision.anomaly) == (("step",), anomaly)
-    assert decision.interventions == (Intervention("looked at", decision.asked_w, decision.asked_w),)
+    assert decision.interventions == (
+        Intervention("looked at", decision.requested_action_w, decision.requested_action_w),
+    )
     assert decision.sight.fresh
     assert memory.observed == "cold observed"
     assert memory.policy == "cold proposed"
@@ -130,16 +140,18 @@ def test_the_account_is_full() -> None:
 
 
 def test_a_policy_without_an_answer_cannot_act_even_if_it_may() -> None:
-    decision, _ = once(Stub(wished_w=None, rules=("not asked",)))
-    assert decision.wished_w is None
-    assert decision.asked_w == ZERO
+    decision, _ = once(Stub(policy_action_w=None, rules=("not asked",)))
+    assert decision.policy_action_w is None
+    assert decision.requested_action_w == ZERO
     assert decision.violations == ()
 
 
 def test_what_the_policy_wishes_is_mapped_into_reach_and_so_is_the_fallback() -> None:
-    assert once(Stub(wished_w=(4000.0, 0.0, 0.0)))[0].asked_w == pytest.approx((998.0, 0.0, 0.0))
-    steady = Stub(steady_w=(0.0, 4000.0, 0.0), source=Source.FALLBACK)
-    assert once(steady)[0].asked_w == pytest.approx((0.0, 998.0, 0.0))
+    assert once(Stub(policy_action_w=(4000.0, 0.0, 0.0)))[0].requested_action_w == pytest.approx(
+        (998.0, 0.0, 0.0)
+    )
+    steady = Stub(fallback_action_w=(0.0, 4000.0, 0.0), source=Source.FALLBACK)
+    assert once(steady)[0].requested_action_w == pytest.approx((0.0, 998.0, 0.0))
 
 
 def test_a_gap_ends_the_history_of_the_policy() -> None:
@@ -202,7 +214,7 @@ def test_a_silent_slave_is_let_go_in_steps_and_the_others_go_on() -> None:
 
     at = site((Slave(0, "a", 0, 5000), Slave(1, "b", 1, 5000)))
     gate = SafetyGate(at)
-    of = replace(parts(Stub(wished_w=(0.0, 1000.0, 0.0)), at), gate=gate)
+    of = replace(parts(Stub(policy_action_w=(0.0, 1000.0, 0.0)), at), gate=gate)
     memory, on_air = cold_start(of), Air((3500.0, 1000.0, 0.0), (3500, 1000), 1.0)
     seen = replace(snapshot(slaves=2), slaves=(SlaveState(available=False), SlaveState()))
     for tick in range(20):

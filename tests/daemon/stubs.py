@@ -24,7 +24,11 @@ class Blind:
         return None, ()
 
     def inspect(
-        self, snapshot: Snapshot, observation: Sequence[float], wished_w: Phases | None, memory: tuple[()]
+        self,
+        snapshot: Snapshot,
+        observation: Sequence[float],
+        policy_action_w: Phases | None,
+        memory: tuple[()],
     ) -> tuple[Anomaly, tuple[()]]:
         return Anomaly(), ()
 
@@ -37,7 +41,7 @@ class PlacesAll:
     def propose(self, sight: Sight, memory: tuple[()]) -> tuple[Phases, tuple[()]]:
         return per_phase([max(0.0, s) for s in sight.surplus_w]), ()
 
-    def track(self, memory: tuple[()], sight: Sight, allowed_w: Phases) -> tuple[()]:
+    def track(self, memory: tuple[()], sight: Sight, safe_action_w: Phases) -> tuple[()]:
         return ()
 
 
@@ -61,13 +65,13 @@ class Trusting:
 class Open:
     """Allows everything."""
 
-    def violations(self, asked_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
+    def violations(self, requested_action_w: Phases, snapshot: Snapshot) -> tuple[str, ...]:
         return ()
 
     def check(
-        self, asked_w: Phases, source: Source, snapshot: Snapshot
+        self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
-        return asked_w, ()
+        return requested_action_w, ()
 
     def accepts_setpoints(
         self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot

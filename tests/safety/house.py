@@ -86,13 +86,13 @@ class Told:
     """An observer that sees nothing and a policy that says what it is told."""
 
     cold = None
-    wished_w: Phases | None = None
+    policy_action_w: Phases | None = None
 
     def observe(self, _snapshot: Snapshot, _sight: Sight, _memory: None) -> tuple[Sequence[float], None]:
         return (0.0,), None
 
     def propose(self, _observation: Sequence[float], _memory: None) -> tuple[Phases | None, None]:
-        return self.wished_w, None
+        return self.policy_action_w, None
 
 
 def slots_of(frames: int, each: int) -> list[int]:
@@ -159,7 +159,7 @@ class House:
 
     def tick(
         self,
-        wished_w: Phases | None,
+        policy_action_w: Phases | None,
         grid_w: Phases | None,
         authority: Authority = Authority.POLICY,
         alarms: tuple[str, ...] = (),
@@ -192,7 +192,7 @@ class House:
             acknowledged=acknowledged,
             policy_latency_s=latency_s,
         )
-        self.told.wished_w = wished_w
+        self.told.policy_action_w = policy_action_w
         decision, self.memory = decide(seen, authority, self.memory, self.parts)
         self.ticks += 1
         self.acted[decision.verdict.state] += 1

@@ -78,23 +78,23 @@ def live(ticks: int, seed: int | str, frames: int | None = None, *, is_whole: bo
 def one_tick(house: House, rng: Random, trouble: float, madness: float, events: Counter[str]) -> None:
     """One tick of a life with this much trouble, under a policy this mad."""
     draw = rng.random
-    wished_w: Phases | None
+    policy_action_w: Phases | None
     if draw() >= madness:
-        wished_w = (6500.0 * draw() - 500.0, 6500.0 * draw() - 500.0, 6500.0 * draw() - 500.0)
+        policy_action_w = (6500.0 * draw() - 500.0, 6500.0 * draw() - 500.0, 6500.0 * draw() - 500.0)
     elif draw() < 0.1:
-        wished_w = None
+        policy_action_w = None
         events["policy without an answer"] += 1
     else:
-        wished_w = (_any_number(rng), _any_number(rng), _any_number(rng))
-        events.update({_kind(w) for w in wished_w})
+        policy_action_w = (_any_number(rng), _any_number(rng), _any_number(rng))
+        events.update({_kind(w) for w in policy_action_w})
     if not draw() < trouble:
         fates, late_s = _fates(house, rng, 0.5 * trouble)
-        house.tick(wished_w, _reading(house, rng), fate=fates, late_s=late_s)
+        house.tick(policy_action_w, _reading(house, rng), fate=fates, late_s=late_s)
         return
-    _trouble(house, rng, wished_w, events)
+    _trouble(house, rng, policy_action_w, events)
 
 
-def _trouble(house: House, rng: Random, wished_w: Phases | None, events: Counter[str]) -> None:
+def _trouble(house: House, rng: Random, policy_action_w: Phases | None, events: Counter[str]) -> None:
     """One tick in which something goes wrong."""
     alarms: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ def _trouble(house: House, rng: Random, wished_w: Phases | None, events: Counter
         grid_w = (rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W))
     else:
         fates, late_s = _fates(house, rng, 1.0)
-    house.tick(wished_w, grid_w, authority, alarms, step_s, latency_s, fates, acknowledged, late_s)
+    house.tick(policy_action_w, grid_w, authority, alarms, step_s, latency_s, fates, acknowledged, late_s)
 
 
 def _fates(house: House, rng: Random, share: float) -> tuple[tuple[Fate, ...], float]:
