@@ -18,7 +18,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from daemon.records import Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Tick
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ Sign conventions, defined here and nowhere else:
 
 0 W is the safe setpoint of both roles. ``core.roles.grid_effect_w`` is the only conversion.
 
-The stages of an action have four different words: *wished* (the policy), *steady* (the fallback),
-*asked* (chosen and slew-mapped), *allowed* (after safety).
+The stages of an action have four different names: `policy_action_w` and `fallback_action_w` are proposed,
+`requested_action_w` is chosen from them and slew-mapped, `safe_action_w` is what safety lets through.
 
 Standard library values only: no clock, no chance, no wire, no numpy. Time and luck are arguments.
 """

@@ -8,7 +8,7 @@ so the belief is a mix of the last commands by age, followed through the slaves'
 from dataclasses import dataclass
 from math import exp, isfinite
 
-from core.arrays import Number
+from core.arrays import SCALAR, Number
 from core.metering import level
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
@@ -21,6 +21,8 @@ SLAVE_LAG_S = 1.5
 """Middle of the 1..2 s first-order lag of heaters behind a phase-angle controller."""
 HISTORY_S = 8.0
 """Commands kept: the oldest share plus up to 3 s of estimated extra delay."""
+EXTRA_DELAY_MAX_S = 10.0
+"""More extra delay than this is not believed: the slaves let go long before it would matter."""
 LONGEST_GAP_S = 2.5
 """Beyond this the belief is worthless and starts anew."""
 
@@ -68,7 +70,8 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     total = [0.0, 0.0, 0.0]
     for slave, state in zip(site.slaves, snapshot.slaves, strict=True):
         if state.available:
-            total[slave.phase] += slave.max_w
+            for phase in slave.phases:
+                total[phase] += slave.max_w / len(slave.phases)
     return per_phase([min(x, site.limits.phase_max_w) for x in total])
 
 
@@ -93,6 +96,7 @@ def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]
         The sight of this tick and the memory for the next.
     """
     step_s = snapshot.at_s - belief.at_s
+    extra_delay_s = SCALAR.clip(snapshot.extra_delay_s, 0.0, EXTRA_DELAY_MAX_S)
     fresh = snapshot.meter_age_s < site.period_s and all(map(isfinite, snapshot.grid_power_w))
     command_w = snapshot.on_air.action_w
     if not (belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s)):
@@ -100,7 +104,7 @@ def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]
         sent_w, model_w = belief.sent_w, belief.model_w
     else:
         sent_w = (command_w, *belief.sent_w[:-1])
-        extra_s = round(snapshot.extra_delay_s)
+        extra_s = round(extra_delay_s)
         targets = (heard(column, extra_s, site.period_s) for column in zip(*sent_w, strict=True))
         model_w = per_phase([follow(m, t, step_s) for m, t in zip(belief.model_w, targets, strict=True)])
     capacity = capacity_w(site, snapshot)
@@ -119,7 +123,7 @@ def look(site: Site, snapshot: Snapshot, belief: Belief) -> tuple[Sight, Belief]
         command_w=command_w,
         capacity_w=capacity,
         credit_s=snapshot.on_air.age_s,
-        delay_s=MEAN_AGE_S + snapshot.extra_delay_s,
+        delay_s=MEAN_AGE_S + extra_delay_s,
         sign=sign(site.role),
     )
     return sight, Belief(sent_w, model_w, surplus_w, meter_w, snapshot.at_s, started)

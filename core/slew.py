@@ -1,4 +1,4 @@
-"""The mapping every proposal passes before safety sees it: from what is wished to what can be asked.
+"""The mapping every proposal passes before safety sees it: from what is proposed to what can be requested.
 
 Safety checks the result with code of its own (`safety.gate`); a proposal that still breaks a rule after
 this mapping is a fault of the policy.
@@ -10,6 +10,8 @@ from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.sight import Sight
 from core.site import Phases, per_phase
 
+_ALIKE_W = 1e-6
+"""Phases that differ by this are alike: the last bits of 5000 W in double precision, and plenty to spare."""
 _HALVINGS = 20
 """Bisection to a millionth of the step."""
 
@@ -31,11 +33,11 @@ def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:
     return per_phase([s + share * (e - s) for s, e in zip(start_w, end_w, strict=True)])
 
 
-def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> Phases:
+def slew(policy_action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> Phases:
     """Bring a wish into reach: box, then balance (keeping the sum), then the step.
 
     Args:
-        wished_w: what a controller wants; returned unchanged when not finite, for safety to refuse.
+        policy_action_w: what a controller wants; returned unchanged when not finite, for safety to refuse.
         sight: gives what is on air, the capacity and the credit of the step.
         grid_power_w: the newest reading, for limits that judge the grid.
         limits: limits in force.
@@ -43,12 +45,11 @@ def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -
     Returns:
         The nearest action on the straight way from what is on air that keeps every limit.
     """
-    if not all(map(isfinite, wished_w)):
-        return wished_w
+    if not all(map(isfinite, policy_action_w)):
+        return policy_action_w
     bounds = [min(limits.phase_max_w, c) for c in sight.capacity_w]
-    target = per_phase([min(max(0.0, w), b) for w, b in zip(wished_w, bounds, strict=True)])
-    spread = spread_w(target)
-    limit_w = limits.imbalance_max_w - ROUNDING_W
+    target = per_phase([min(max(0.0, w), b) for w, b in zip(policy_action_w, bounds, strict=True)])
+    spread, limit_w = spread_w(target), _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION and spread > limit_w:
         mean = sum(target) / 3.0
         target = per_phase(
@@ -73,9 +74,14 @@ def slew(wished_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -
 
 def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
     """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
-    limit_w = limits.imbalance_max_w - ROUNDING_W
+    limit_w = _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION:
         return spread_w(action_w) <= max(limit_w, spread_w(sight.command_w))
     changes = zip(grid_power_w, action_w, sight.command_w, strict=True)
     after_w = per_phase([g + sight.sign * (a - c) for g, a, c in changes])
     return spread_w(after_w) <= max(limit_w, spread_w(grid_power_w))
+
+
+def _imbalance_w(limits: Limits) -> float:
+    """The imbalance that may be asked for. A limit within the rounding to whole watts leaves phases alike."""
+    return max(_ALIKE_W, limits.imbalance_max_w - ROUNDING_W)

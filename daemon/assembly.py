@@ -108,15 +108,19 @@ def assemble_from(
     clock: Callable[[], float] | None = None,
     standing: Standing | None = None,
     bundle: Callable[[], Bundle | None] | None = None,
+    calibration: Path | None = None,
 ) -> Assembled:
-    """The controller that a configuration describes; `bundle` loads another policy than it names."""
+    """The controller that a configuration describes.
+
+    `bundle` loads another policy than it names, `calibration` is another file than it names.
+    """
     site = settings.core_site()
     return assemble(
         site,
         fallback_law(settings, site),
         bundle or partial(configured_bundle, settings),
         z_threshold=settings.anomaly.z_threshold,
-        calibration=settings.anomaly.calibration,
+        calibration=calibration or settings.anomaly.calibration,
         clock=clock,
         standing=standing,
     )

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from daemon.assembly import configured_bundle
 from daemon.calibration_file import CalibrationError, load_calibration, require_site
+from daemon.commissioning import COUNTER_FILE
 from daemon.sections import TcpTransport
 from daemon.settings import Settings, SettingsError, load_settings, read_site_key
+from drivers.counter import Counter
 from drivers.errors import ConfigError
 from drivers.profile import load_profile
 from models.bundle import BundleError, require_fit
@@ -53,6 +55,7 @@ def walk(path: Path) -> Iterator[Item]:
         "radio port": lambda: _serial_port(settings.radio.path),
         "policy bundle": lambda: _bundle(settings),
         "detector": lambda: _calibration(settings),
+        "frame counter": lambda: _counter(settings.state.directory),
         "state folder": lambda: _folder(settings.state.directory, 1),
         "journal folder": lambda: _folder(settings.journal.directory, settings.journal.max_mb),
         "status port": lambda: _free_port(settings.status.host, settings.status.port),
@@ -75,6 +78,16 @@ def _summary(settings: Settings) -> str:
 def _key(settings: Settings, path: Path) -> str:
     read_site_key(settings, path)
     return f"{settings.radio.key_file}, readable by its owner only"
+
+
+def _counter(state: Path) -> str:
+    file = state / COUNTER_FILE
+    if not file.exists():
+        return f"{file} is not there yet; `sunkeep zigbee key` makes it with the key"
+    counter = Counter.open(file)
+    if counter.warning:
+        raise FailsError(f"{counter.warning}.")
+    return f"{file}, {counter.left} frames left"
 
 
 def _profile(settings: Settings) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from daemon.records import Event, Tick
 from daemon.sense import Senses
 from daemon.telemetry import Cost, HouseStatistics, MeterStatistics, RadioStatistics
 from drivers.counter import Counter
+from drivers.errors import ConfigError
 
 JUDGE = "judge"
 """Its place among the totals."""
@@ -27,6 +28,8 @@ ALARMING = frozenset(
     (
         "acknowledge_refused",
         "configuration_refused",
+        "counter_leap_refused",
+        "frame_counters_near_end",
         "meter_energy_mismatch",
         "policy_swap_refused",
         "rollback",
@@ -69,6 +72,8 @@ class Chronicle:
     _keeping: asyncio.Task[None] | None = None
     _owes_totals: bool = False
     _totals_at_s: float = float("-inf")
+    _leaps_told: set[int] = field(default_factory=set)
+    _is_end_told: bool = False
 
     def tell(self, lived: Lived) -> None:
         """One tick: recorded, counted, shown."""
@@ -80,6 +85,7 @@ class Chronicle:
             self._log(lived)
         self._save(lived, now=changed)
         self._reserve_counters()
+        self._watch_counters(lived.snapshot.at_s)
         self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
@@ -141,7 +147,7 @@ class Chronicle:
         self.figures.note(snapshot.at_s, words.energy_check(found))
 
     def _count(self, lived: Lived) -> None:
-        inference_s = lived.inference_s if lived.decision.wished_w is not None else None
+        inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
         self.figures.update(
             lived.snapshot,
             lived.decision,
@@ -174,7 +180,25 @@ class Chronicle:
     def _reserve_counters(self) -> None:
         """Ahead of need, beside the tick: taking a counter then never waits for the disk."""
         if self.counter.low and (self._reserving is None or self._reserving.done()):
-            self._reserving = asyncio.create_task(asyncio.to_thread(self.counter.reserve), name="counter")
+            self._reserving = asyncio.create_task(asyncio.to_thread(self._reserve), name="counter")
+
+    def _reserve(self) -> None:
+        try:
+            self.counter.reserve()
+        except ConfigError as error:
+            log.warning("frame_counters_not_reserved", reason=str(error))
+
+    def _watch_counters(self, at_s: float) -> None:
+        """A slave that lies about counters, and their end: each is told once in a life."""
+        for slot, seen in self.senses.emitter.refused_leaps.items():
+            if slot not in self._leaps_told:
+                self._leaps_told.add(slot)
+                self.event("counter_leap_refused", slot=slot, counter=seen, last=self.counter.last)
+                self.figures.note(at_s, f"slave {slot} told an impossible frame counter: {seen}")
+        if self.counter.warning and not self._is_end_told:
+            self._is_end_told = True
+            self.event("frame_counters_near_end", reason=self.counter.warning)
+            self.figures.note(at_s, "the frame counters are nearly used up: a new site key is needed")
 
     def _rollback_changed(self, decision: Decision) -> bool:
         """Else a power cut could bring back the evidence that an operator has dismissed."""

@@ -1,13 +1,13 @@
 """Sections that are right one by one and wrong together."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from math import ceil, floor
+from urllib.parse import urlsplit
 
-from core.limits import CREDIT_MAX_S, ROUNDING_W
 from core.roles import Role
 from daemon.sections import (
     FallbackSection,
-    LimitsSection,
     MeterSection,
     ModeSection,
     RadioSection,
@@ -20,6 +20,8 @@ from daemon.toml_lines import Location
 Contradiction = tuple[Location, str, str]
 """Where, why, and what to do."""
 
+LOCAL_SCHEMES = ("", "device", "linux")
+"""Of the paths that the serial library opens (serialx): a device file. Every other one is a connection."""
 KEEP_ALIVES_PER_TTL = 3
 """A slave must be able to miss two frames in a row before it rests."""
 BROADCASTS_MAX = 8
@@ -79,6 +81,37 @@ def _push_fits(site: SiteSection, meter: MeterSection) -> Iterator[Contradiction
         )
 
 
+def coordinator_is_here(radio: RadioSection) -> Iterator[Contradiction]:
+    """Behind a network address anybody may stand, and listen: that wants an explicit word."""
+    if radio.remote_coordinator == "accepted" or _is_here(radio.path):
+        return
+    yield (
+        ("radio", "path"),
+        f"{_host_of(radio.path) or 'an unnamed host'} is another machine, and a coordinator on a network "
+        "asks nobody for a password: whoever reaches its port has the network key and the slaves",
+        "Plug the coordinator into this machine; or, on a network that nobody else can reach, write "
+        'remote_coordinator = "accepted" in [radio]',
+    )
+
+
+def _is_here(path: str) -> bool:
+    """A serial device, or a port that only this machine can reach."""
+    try:
+        if urlsplit(path).scheme in LOCAL_SCHEMES:
+            return True
+        host = _host_of(path)
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(path: str) -> str:
+    try:
+        return urlsplit(path).hostname or ""
+    except ValueError:
+        return ""
+
+
 def air_fits(
     site: SiteSection, radio: RadioSection, slaves: Sequence[SlaveSection]
 ) -> Iterator[Contradiction]:
@@ -133,53 +166,6 @@ def frames_for(slots: Sequence[int]) -> int:
         if slot > end:
             frames, end = frames + 1, slot + FRAME_SLOTS - 1
     return frames
-
-
-def slaves_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
-    """Every slave has a name and a slot of its own."""
-    if not slaves:
-        yield ("slaves",), "there is none", "Add a section [[slaves]] for each controllable device"
-    names: dict[str, int] = {}
-    slots: dict[int, int] = {}
-    for index, slave in enumerate(slaves):
-        first = names.setdefault(slave.name, index)
-        if first != index:
-            yield (
-                ("slaves", index, "name"),
-                f'"{slave.name}" is taken by another slave',
-                "Choose another name",
-            )
-        first = slots.setdefault(slave.slot, index)
-        if first != index:
-            yield (
-                ("slaves", index, "slot"),
-                f'slot {slave.slot} is taken by "{slaves[first].name}"',
-                "Give every slave the slot it was commissioned with",
-            )
-        if slave.min_w > slave.max_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than max_w, {slave.max_w} W",
-                "Lower min_w or raise max_w",
-            )
-
-
-def slaves_obey_limits(limits: LimitsSection, slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
-    """A slave whose minimum lies above the phase limit, or out of reach of one step, could never work."""
-    reach_w = limits.step_max_w_per_s * CREDIT_MAX_S - ROUNDING_W
-    for index, slave in enumerate(slaves):
-        if slave.min_w > reach_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than the step limit ever allows at once, {reach_w:g} W",
-                "Such a slave could never start; use one that works from less power",
-            )
-        if slave.min_w > limits.phase_max_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than limits.phase_max_w, {limits.phase_max_w:g} W",
-                "Such a slave could never work; lower min_w or raise phase_max_w",
-            )
 
 
 def export_cap_fits(site: SiteSection) -> Iterator[Contradiction]:

@@ -15,9 +15,10 @@ from drivers.modbus import ModbusMeter, Rtu, Tcp, Transport
 from drivers.ports import Meter
 from drivers.profile import load_profile
 from drivers.push import PushMeter
+from drivers.radio_statistics import RadioEvent
 from drivers.sml import Sml
 from drivers.telegram import Language
-from drivers.zigbee import STOPPED, RadioEvent, ZigbeeRadio
+from drivers.zigbee import STOPPED, ZigbeeRadio
 from drivers.zigbee_settings import ZigbeeSettings
 
 PATIENCE_S = 10.0

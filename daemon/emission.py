@@ -9,7 +9,7 @@ from core.site import Site
 from core.snapshot import Air, Snapshot
 from daemon.on_air import OnAir
 from drivers.counter import Counter
-from drivers.errors import Transient, Unconfirmed
+from drivers.errors import ConfigError, Transient, Unconfirmed
 from drivers.frame import decode, encode, stretches
 from drivers.ports import Radio
 from safety.gate import SafetyGate
@@ -44,6 +44,8 @@ class Emitter:
     refused_total: int = 0
     reports_asked_total: int = 0
     last_counter: int = -1
+    refused_leaps: dict[int, int] = field(default_factory=dict)
+    """By slot: a counter that it told and that was not believed."""
     _asked_at_s: float = float("-inf")
     _first_counter: int = -1
     _groups: tuple[tuple[int, ...], ...] = field(init=False)
@@ -65,13 +67,16 @@ class Emitter:
 
         Returns:
             What was sent. `alarm` names the supervisor's cause when the encoded frame did not decode to
-            what was decided; then nothing was sent.
+            what was decided, or when there is no counter to send it with; then nothing was sent.
         """
         network_id = self.radio.network_id
         if decision.send is Send.NOTHING or network_id is None or not self.radio.up:
             return Sent()
         report = clock() - self._asked_at_s >= REPORT_EVERY_S
-        payloads = self._encode(decision, snapshot, report, network_id)
+        try:
+            payloads = self._encode(decision, snapshot, report, network_id)
+        except ConfigError:  # the counters are used up, or the disk refuses to reserve more
+            return Sent(alarm="no_frame_counter")
         cleared = self.gate.clear_all(
             payloads, lambda payload: decode(payload, self.key, network_id), decision, snapshot
         )
@@ -87,8 +92,9 @@ class Emitter:
 
     def _encode(self, decision: Decision, snapshot: Snapshot, report: bool, network_id: bytes) -> list[bytes]:
         """One frame for each group that is told; who has waited longest comes first."""
-        heard = max((report.counter for report in self.radio.reports().values()), default=0)
-        self.counter.skip_past(heard)  # after an old backup of the file the slaves know better
+        for slot, seen in self.radio.unknown_counters().items():
+            if not self.counter.skip_past(seen):  # after an old backup of the file the slaves know better
+                self.refused_leaps[slot] = seen
         told = [number for number in range(len(self._groups)) if number not in decision.withheld]
         if groups := snapshot.on_air.groups:
             told.sort(key=lambda number: -groups[number].age_s)

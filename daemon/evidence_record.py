@@ -5,26 +5,23 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from daemon.file_format import FormatError
+from daemon.totals_format import EVIDENCE
 from safety.judge import Evidence
-
-_ADAPTER = TypeAdapter(Evidence)
-_TURNS = {"own_turns", "twin_turns"}
 
 
 def to_record(evidence: Evidence) -> dict[str, Any]:
     """Plain JSON values."""
-    record: dict[str, Any] = _ADAPTER.dump_python(evidence, mode="json", exclude=_TURNS)
+    record: dict[str, Any] = EVIDENCE.encode(evidence)
     return record
 
 
 def from_record(record: Any) -> Evidence | None:
     """The inverse; None for anything that `to_record` does not make."""
     try:
-        evidence = _ADAPTER.validate_python(record)
+        evidence: Evidence = EVIDENCE.decode(Evidence, record)
         is_whole = json.dumps(to_record(evidence), sort_keys=True) == json.dumps(record, sort_keys=True)
-    except (TypeError, ValueError, ValidationError):
+    except (FormatError, OverflowError):
         return None
     return evidence if is_whole and all(0.0 <= number < inf for number in _numbers(record)) else None
 

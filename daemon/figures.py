@@ -18,6 +18,7 @@ from daemon.ledger import Energy, Ledger, account, gap_s
 from daemon.placement import Placement, without_slaves_w
 from daemon.tallies import Histogram, Movement, Recent, Rolling
 from daemon.telemetry import About, Cost, HouseStatistics, Judgements, MeterStatistics, RadioStatistics
+from daemon.totals_format import COUNTS
 
 TICK_BOUNDS_S = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 INFERENCE_BOUNDS_S = (0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -208,7 +209,7 @@ class Figures:
 
     def carry(self) -> dict[str, Any]:
         """What a later run continues with: plain values, ready for JSON."""
-        counts = {name: getattr(self.counts, name) for name in Counts.__slots__}
+        counts = {key: getattr(self.counts, name) for key, name in COUNTS.items()}
         return {"counts": counts, "ledger": self.ledger.carry()}
 
     def _count_costs(self, cost: Cost) -> None:
@@ -299,8 +300,8 @@ class Figures:
 def _restored(saved: Any) -> Counts:
     """An earlier run's totals; whatever does not look like them counts as none."""
     counts = Counts()
-    for name in Counts.__slots__:
-        value = saved.get(name) if isinstance(saved, dict) else None
+    for key, name in COUNTS.items():
+        value = saved.get(key) if isinstance(saved, dict) else None
         if isinstance(value, int) and 0 <= value <= COUNT_MAX:
             setattr(counts, name, value)
     return counts

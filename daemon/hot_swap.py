@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from daemon.assembly import AnyMemory, AnyParts, Assembled, named_bundle, with_policy
 from daemon.figures import Figures
 from daemon.model_store import ModelStore
-from daemon.records import PolicyChange, Record
+from daemon.records import AnyRecord, PolicyChange
 from daemon.sections import INSTALLED, PolicySection
 from daemon.settings import Settings
 from models.bundle import Bundle, BundleError, is_trusted, require_fit
@@ -49,7 +49,7 @@ class HotSwap:
     assembled: Assembled
     figures: Figures
     tell: Callable[..., None]
-    record: Callable[[Record], None]
+    record: Callable[[AnyRecord], None]
     tried: Wish
     adopted: Callable[[Assembled], None] = lambda _assembled: None
     configured: PolicySection = field(init=False)

@@ -6,8 +6,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from daemon.journal_format import VERSION, to_line
 from daemon.log import log
-from daemon.records import Continuation, PolicyChange, Record, Start, to_line
+from daemon.records import AnyRecord, Continuation, PolicyChange, Segment, Start
 from daemon.segments import PLAIN, tidy
 
 SYNC_EVERY_S = 10.0
@@ -42,7 +43,7 @@ class Journal:
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
-    def put(self, record: Record) -> None:
+    def put(self, record: AnyRecord) -> None:
         """Queue one record."""
         heading = b""
         if isinstance(record, Start):
@@ -102,8 +103,8 @@ class Journal:
         if is_gone or self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()
         is_new = not self._segment_bytes
-        if is_new and self._owes_heading:
-            data = self._heading + data
+        if is_new:
+            data = to_line(Segment(version=VERSION)) + (self._heading if self._owes_heading else b"") + data
         descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             view = memoryview(data)

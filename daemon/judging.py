@@ -139,7 +139,7 @@ class Judging:
         would, self.shadow.memory = self._step(self.shadow, lived)
         is_known = decision.verdict.state is not State.INIT and decision.sight.fresh and not is_rolled_back
         whose = decision.authority if is_known else None
-        is_shadowed = whose is Authority.FALLBACK and decision.wished_w is not None
+        is_shadowed = whose is Authority.FALLBACK and decision.policy_action_w is not None
         shadowed = self._second(would, real, lived) if is_shadowed else None
         _, self.shadow.evidence = judge(at_s, step_s, shadowed, False, self.shadow.evidence)
         second = self._second(real, other, lived) if whose is Authority.POLICY else None

@@ -8,6 +8,7 @@ from core.metering import avoidable_import_w, exported_w, imported_w
 from core.roles import Role
 from core.site import Phases, Site
 from daemon.tallies import Rolling
+from daemon.totals_format import ENERGY
 
 GAP_S = 2.5
 """Energy is not guessed across a longer gap between ticks (by then the meter counts as lost)."""
@@ -102,15 +103,15 @@ class Ledger:
     def carry(self) -> dict[str, Any]:
         """What a later run continues with: plain values, ready for JSON."""
         return {
-            "total": {name: getattr(self.total, name) for name in Energy.__slots__},
-            "today": {name: getattr(self.today, name) for name in Energy.__slots__},
+            "total": {key: getattr(self.total, name) for key, name in ENERGY.items()},
+            "today": {key: getattr(self.today, name) for key, name in ENERGY.items()},
             "today_is": self.today_is.isoformat() if self.today_is else None,
         }
 
 
 def _fill(energy: Energy, saved: Any) -> None:
     if isinstance(saved, dict):
-        for name in Energy.__slots__:
-            value = saved.get(name)
+        for key, name in ENERGY.items():
+            value = saved.get(key)
             if isinstance(value, int | float) and 0.0 <= value <= CARRIED_MAX:
                 setattr(energy, name, float(value))

@@ -134,15 +134,15 @@ def _powers(f: Figures) -> Families:
         yield _gauges("uncontrolled_grid_power_watts", text, "phase", _by_phase(f.without_w))
     text = "Power the slaves take (absorb) or feed (generate) per phase, estimated between their reports."
     yield _gauges("placed_power_watts", text, "phase", _by_phase(f.placed_w))
-    text = "Setpoint total per phase that safety allowed in the newest tick."
-    yield _gauges("allowed_power_watts", text, "phase", _by_phase(decision.allowed_w))
+    text = "Setpoint total per phase that safety let through in the newest tick."
+    yield _gauges("safe_action_watts", text, "phase", _by_phase(decision.safe_action_w))
     text = "Setpoint total per phase that is on air."
     yield _gauges("on_air_power_watts", text, "phase", _by_phase(snapshot.on_air.action_w))
-    if decision.wished_w is not None:
-        text = "Setpoint total per phase that the policy wished, before mapping and safety."
-        yield _gauges("wished_power_watts", text, "phase", _by_phase(decision.wished_w))
+    if decision.policy_action_w is not None:
+        text = "Setpoint total per phase that the policy proposed, before mapping and safety."
+        yield _gauges("policy_action_watts", text, "phase", _by_phase(decision.policy_action_w))
     text = "Setpoint total per phase that the fallback proposed."
-    yield _gauges("steady_power_watts", text, "phase", _by_phase(decision.steady_w))
+    yield _gauges("fallback_action_watts", text, "phase", _by_phase(decision.fallback_action_w))
 
 
 def _slaves(f: Figures) -> Families:
@@ -158,7 +158,7 @@ def _slaves(f: Figures) -> Families:
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
     for slave, state, setpoint_w in rows:
-        key = [slave.name, PHASE_NAMES[slave.phase]]
+        key = [slave.name, slave.phase_name]
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(state.available))
         if state.power_w is not None:
@@ -290,6 +290,15 @@ def _edges(f: Figures) -> Families:
         "Reports of slaves that were heard, also those that nobody asked for.",
         f.reports_heard,
     )
+    text = "Frames dropped because they came from somebody who has no business in this network."
+    yield _counter("foreign_frames", text, f.radio.foreign_frames_total)
+    if f.radio.frame_counters_left is not None:
+        text = "Counters of frames that the site key has left, of 4294967295."
+        yield _gauge("frame_counters_left", text, f.radio.frame_counters_left)
+    text = "Slaves that told a frame counter too far ahead to be believed, since the start."
+    yield _gauge("counter_leaps_refused", text, f.radio.counter_leaps_refused)
+    text = "Reports that were not believed: a wrong tag, an unknown slot, an old or impossible counter."
+    yield _counter("reports_rejected", text, f.radio.reports_rejected_total)
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)

@@ -10,7 +10,8 @@ from core.decision import State
 from core.sight import Belief, look
 from core.site import Site
 from daemon.calibration import Days
-from daemon.records import AnyRecord, Continuation, Start, Tick, journal_files, read_journal
+from daemon.journal_reader import journal_files, read_journal
+from daemon.records import AnyRecord, Continuation, Start, Tick
 from daemon.segments import name_of, size_bytes
 from daemon.settings import SettingsError, parse_settings
 from models.features import FEATURE_NAMES, FeatureObserver, Observed

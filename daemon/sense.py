@@ -84,6 +84,7 @@ class Senses:
             self._radio_up_at_s = inf
         elif self._radio_up_at_s == inf:
             self._radio_up_at_s = now_s
+        causes += self.radio.causes()
         self._looked_at_s = now_s
         return Snapshot(
             tick=tick,

@@ -43,6 +43,7 @@ from daemon.telemetry import About, MeterStatistics, RadioStatistics
 from daemon.totals import TotalsFile
 from daemon.web import StatusError, StatusServer, serve
 from drivers.plausibility import Plausibility
+from drivers.zigbee import ZigbeeRadio
 from safety.gate import SafetyGate
 from safety.timers import Standing, to_record
 
@@ -112,13 +113,7 @@ class Service:
                         senses.read_s,
                         energy_check.ratio,
                     ),
-                    radio_statistics=lambda: RadioStatistics(
-                        radio.up,
-                        emitter.refused_total,
-                        radio.statistics.losses,
-                        emitter.reports_asked_total,
-                        radio.quality.ack_rate(boottime_s()),
-                    ),
+                    radio_statistics=partial(_radio_statistics, radio, emitter),
                     energy_check=energy_check,
                     keep_totals=partial(_keep, totals),
                     dropped_log_lines=self.dropped_log_lines,
@@ -134,7 +129,7 @@ class Service:
                 loop.lasting = standing_file.causes
                 chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
                 async with (
-                    _status(settings, figures, chronicle) as server,
+                    _status(settings, figures, loop) as server,
                     _operators(state, loop, chronicle, swap),
                 ):
                     await self._live(loop, chronicle, figures, server, reloader, swap)
@@ -248,6 +243,21 @@ class Service:
         )
 
 
+def _radio_statistics(radio: ZigbeeRadio, emitter: Emitter) -> RadioStatistics:
+    counted = radio.statistics
+    return RadioStatistics(
+        radio.up,
+        emitter.refused_total,
+        counted.losses,
+        emitter.reports_asked_total,
+        radio.quality.ack_rate(boottime_s()),
+        counted.foreign_frames,
+        counted.reports_rejected,
+        emitter.counter.left,
+        len(emitter.refused_leaps),
+    )
+
+
 def _keep(file: TotalsFile, totals: dict[str, Any]) -> None:
     try:
         file.save(totals)
@@ -270,12 +280,13 @@ def _pat() -> None:
 
 
 @asynccontextmanager
-async def _status(
-    settings: Settings, figures: Figures, chronicle: Chronicle
-) -> AsyncIterator[StatusServer | None]:
+async def _status(settings: Settings, figures: Figures, loop: Loop) -> AsyncIterator[StatusServer | None]:
     """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
+    host, port = settings.status.host, settings.status.port
     try:
-        server = await serve(figures, settings.status.host, settings.status.port, clock=boottime_s)
+        server = await serve(
+            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+        )
     except StatusError as error:
         raise StartError(str(error)) from None
     try:

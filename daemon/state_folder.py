@@ -44,9 +44,12 @@ def open_counter(directory: Path) -> Counter:
     """The frame counter of a commissioned site.
 
     Raises:
-        StartError: it is lost or damaged; the message says what to do.
+        StartError: it is lost, damaged or used up; the message says what to do.
     """
     try:
-        return Counter.open(directory / COUNTER_FILE)
+        counter = Counter.open(directory / COUNTER_FILE)
     except ConfigError as error:
         raise StartError(str(error)) from None
+    if not counter.left:
+        raise StartError(f"[radio] {counter.warning}.")
+    return counter

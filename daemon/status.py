@@ -11,6 +11,8 @@ from daemon.ledger import JOULES_PER_WH, Energy
 from daemon.telemetry import Beside, Judgement
 
 SECONDS_PER_HOUR = 3600.0
+SCHEMA_VERSION = 2
+"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
 STALE_AFTER_S = 2.5
 """Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
 
@@ -27,9 +29,33 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
         at_s: now, on the clock of the snapshots.
         since_s: only points of the chart younger than this instant are included.
     """
-    said = words.headline(figures)
+    points = [point for point in chart_points(figures) if point[0] > since_s]
+    return {**age_fields(figures, at_s), **document(figures, at_s), "points": points}
+
+
+def age_fields(figures: Figures, at_s: float) -> dict[str, Any]:
+    """What changes between two ticks: what time it is, how old the newest tick is, and the daemon."""
     snapshot = figures.snapshot
     return {
+        "at_s": at_s,
+        "tick_age_s": None if snapshot is None else round(at_s - snapshot.at_s, 3),
+        "uptime_s": round(at_s - figures.started_at_s, 1),
+    }
+
+
+def chart_points(figures: Figures) -> list[tuple[float, float, float | None]]:
+    """Instant, grid power and grid power without the slaves in W, the oldest first."""
+    return [
+        (round(p.at_s, 2), round(p.grid_w), None if p.without_w is None else round(p.without_w))
+        for p in figures.series
+    ]
+
+
+def document(figures: Figures, at_s: float) -> dict[str, Any]:
+    """All the rest: what the newest tick has shown."""
+    said = words.headline(figures)
+    return {
+        "schema_version": SCHEMA_VERSION,
         "site": {
             "name": figures.about.site_name,
             "remark": figures.about.remark,
@@ -40,11 +66,8 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
             "policy_problem": figures.about.policy_problem,
             "version": figures.about.version,
         },
-        "at_s": at_s,
         "tick": figures.ticks,
-        "tick_age_s": None if snapshot is None else round(at_s - snapshot.at_s, 3),
         "stale_after_s": stale_after_s(figures),
-        "uptime_s": round(at_s - figures.started_at_s, 1),
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
         "acting": _acting(figures),
@@ -60,11 +83,6 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
                 "text": e.text,
             }
             for e in list(figures.events)[-10:]
-        ],
-        "points": [
-            (round(p.at_s, 2), round(p.grid_w), None if p.without_w is None else round(p.without_w))
-            for p in figures.series
-            if p.at_s > since_s
         ],
     }
 
@@ -108,9 +126,9 @@ def _phases(figures: Figures) -> list[dict[str, Any]]:
                 "without_w": None if without_w is None else round(without_w[at], 1),
                 "placed_w": round(figures.placed_w[at], 1),
                 "on_air_w": None if snapshot is None else round(snapshot.on_air.action_w[at], 1),
-                "wished_w": None
-                if decision is None or decision.wished_w is None
-                else _watts(decision.wished_w[at]),
+                "policy_action_w": None
+                if decision is None or decision.policy_action_w is None
+                else _watts(decision.policy_action_w[at]),
             }
         )
     return rows
@@ -125,7 +143,7 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
         {
             "name": slave.name,
             "slot": slave.slot,
-            "phase": PHASE_NAMES[slave.phase],
+            "phase": slave.phase_name,
             "max_w": slave.max_w,
             "setpoint_w": setpoint_w,
             "power_w": None if state.power_w is None else _watts(state.power_w),
@@ -166,6 +184,8 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,
+        "foreign_frames": figures.radio.foreign_frames_total,
+        "reports_rejected": figures.radio.reports_rejected_total,
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),

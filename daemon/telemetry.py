@@ -54,7 +54,9 @@ class RadioStatistics:
 
     `reports_asked_total` grows by the number of slaves with every accepted frame that asks for reports.
     `ack_rate` is the share of the answers due in the last five minutes that came, None while none was due;
-    slaves answer unasked as well, so it is no quotient of counters.
+    slaves answer unasked as well, so it is no quotient of counters. `foreign_frames_total` came from somebody
+    who has no business in this network, `reports_rejected_total` are reports that were not believed.
+    `counter_leaps_refused` are slaves that told a counter too far ahead.
     """
 
     up: bool = False
@@ -62,6 +64,10 @@ class RadioStatistics:
     rebuilds_total: int = 0
     reports_asked_total: int = 0
     ack_rate: float | None = None
+    foreign_frames_total: int = 0
+    reports_rejected_total: int = 0
+    frame_counters_left: int | None = None
+    counter_leaps_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

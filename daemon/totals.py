@@ -8,6 +8,9 @@ from typing import Any
 from daemon.json_file import read_json
 from daemon.log import log
 from daemon.statefile import replace_whole
+from daemon.totals_format import SCHEMA_VERSION
+
+_VERSION = "schema_version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +25,12 @@ class TotalsFile:
         """What was kept, or None; a file that is there and cannot be used is told in the log."""
         try:
             totals = read_json(self.path)
-            if isinstance(totals, dict):
-                return totals
             reason: str | None = "no object"
+            if isinstance(totals, dict):
+                version = totals.pop(_VERSION, SCHEMA_VERSION)
+                if version == SCHEMA_VERSION:
+                    return totals
+                reason = f"version {version} of the file, made by a newer Sunkeep"
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -36,4 +42,4 @@ class TotalsFile:
 
     def save(self, totals: dict[str, Any]) -> None:
         """Replace the file. Raises OSError."""
-        replace_whole(self.path, json.dumps(totals).encode())
+        replace_whole(self.path, json.dumps({_VERSION: SCHEMA_VERSION, **totals}).encode())

@@ -15,6 +15,7 @@ from zigpy.config import CONF_DATABASE
 
 from drivers.errors import ConfigError
 from drivers.frame import CLUSTER, ENDPOINT, PROFILE
+from drivers.packet_filter import FilteredApplication
 from drivers.redaction import guard_logs
 from drivers.zigbee_settings import ZigbeeSettings, protect, stack_config
 
@@ -62,21 +63,14 @@ class Newcomer:
     refused: bool
 
 
-class Coordinator(ControllerApplication):  # type: ignore[misc]
-    """The application of bellows that takes the slaves' reports itself and notices its own end.
+class Coordinator(FilteredApplication):
+    """The application of bellows that takes the slaves' reports itself and notices its own end."""
 
-    A report is authenticated by its tag and slot. Its sender needs no entry among the devices, and asking
-    for one would cost a broadcast for each unknown sender.
-    """
-
-    on_report: Callable[[int, bytes], None]
-    """Called with the network address of the sender and the ZCL frame."""
     on_join: Callable[[Newcomer], None]
     """Called when a device asks the trust center to join."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
-        self.on_report = lambda address, data: None
         self.on_join = lambda newcomer: None
         self.lost = asyncio.Event()
         self.lost_reason = ""
@@ -169,16 +163,7 @@ class Coordinator(ControllerApplication):  # type: ignore[misc]
         info = self.state.network_info
         return Network(info.extended_pan_id.serialize(), int(info.pan_id), int(info.channel))
 
-    def packet_received(self, packet: zigpy.types.ZigbeePacket) -> None:
-        """Called by bellows for everything that arrives."""
-        source = packet.src.address if packet.src is not None else None
-        if packet.cluster_id == CLUSTER and isinstance(source, zigpy.types.NWK):
-            self.on_report(int(source), packet.data.serialize())
-            self._seen(source)
-            return
-        super().packet_received(packet)
-
-    def _seen(self, address: zigpy.types.NWK) -> None:
+    def sound_report_of(self, address: zigpy.types.NWK) -> None:
         """Keep when a known device was heard, not more often than is worth a write to the database."""
         now_utc = datetime.now(UTC)
         for device in self.devices.values():

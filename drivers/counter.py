@@ -18,6 +18,15 @@ from drivers.errors import ConfigError
 BLOCK = 1000
 """Counters reserved at once: at 0.5 frames/s one write in half an hour, and 2^32 last for 272 years."""
 COUNTER_MAX = 0xFFFF_FFFF
+LEAP_MAX = 2**24
+"""Farther than this no report carries the counter in one life of the daemon: a year and more at 0.5 frames/s,
+the oldest backup that helps. Beyond it somebody who has the site key is lying, or the backup is older."""
+NEAR_END = 2**28
+"""So many left are 17 years at 0.5 frames/s, or 16 leaps."""
+NEW_KEY = (
+    "commission a new site key: move the old key and the frame-counter away, run `sunkeep zigbee key`, and "
+    "give the new key to every slave"
+)
 
 _RECORD = struct.Struct("<8sQI")
 _MAGIC = b"SKcount1"
@@ -33,6 +42,7 @@ class Counter:
         self._path = path
         self._last = reserved
         self._reserved = reserved
+        self._leap_limit = reserved + LEAP_MAX
         self._lock = threading.Lock()
 
     @classmethod
@@ -80,6 +90,21 @@ class Counter:
         """The counter given out last, or the end of what an earlier life may have used."""
         return self._last
 
+    @property
+    def left(self) -> int:
+        """How many counters the key has left."""
+        return COUNTER_MAX - self._last
+
+    @property
+    def warning(self) -> str:
+        """What to do before the counters are used up; empty while that is far away."""
+        if self.left >= NEAR_END:
+            return ""
+        return (
+            f"{self.left} of {COUNTER_MAX} frame counters are left, and slaves ignore every frame after the "
+            f"last: {NEW_KEY}"
+        )
+
     def take(self, n: int = 1) -> int:
         """The first of `n` consecutive counters that nobody had before.
 
@@ -108,26 +133,33 @@ class Counter:
         with self._lock:
             self._reserve_up_to(self._reserved + BLOCK)
 
-    def skip_past(self, seen: int) -> None:
-        """Never give out `seen` or less: a slave has proved that it accepted it.
+    def skip_past(self, seen: int) -> bool:
+        """Never give out `seen` or less: a slave says that it has accepted it.
 
         This happens after the file came back from an old backup. A counter that was already passed
         changes nothing.
+
+        Returns:
+            Whether it is believed: one that lies more than `LEAP_MAX` beyond where this life began is not,
+            or one false report would use up the counters of the key.
 
         Raises:
             ConfigError: as `take`.
         """
         if seen <= self._last:
-            return
+            return True
+        if not seen <= self._leap_limit:
+            return False
         with self._lock:
             if seen > self._reserved:
                 self._reserve_up_to(seen + BLOCK)
             self._last = seen
+        return True
 
     def _reserve_up_to(self, reserved: int) -> None:
         reserved = min(reserved, COUNTER_MAX)
         if reserved == self._reserved:
-            raise ConfigError("the frame counter has used up its 32 bits: commission a new site key")
+            raise ConfigError(f"the frame counter has used up its 32 bits: {NEW_KEY}")
         try:
             descriptor = os.open(self._path, os.O_RDWR)
             try:

@@ -137,6 +137,7 @@ class _Window:
         self._seconds = 0
         self._is_open = self._was_asked = self._is_silent = False
         app.on_join = self._asked
+        app.joining = ieee
         app.add_listener(self)
         # what an earlier interview found proves nothing about this one
         known = app.devices.pop(ieee, None)

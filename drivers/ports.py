@@ -40,7 +40,11 @@ class Energy:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a slave last said about itself. `heard_at_s` is the monotonic instant of arrival."""
+    """What a slave last said about itself.
+
+    `heard_at_s` is the monotonic instant of arrival, or the last one at which an answer to its frame could
+    have come, if that is earlier. `told_w` is what the frame that it answers told this slave.
+    """
 
     slot: int
     counter: int
@@ -48,6 +52,7 @@ class Report:
     power_w: float | None
     resting: bool
     heard_at_s: float
+    told_w: int | None = None
 
 
 class Meter(Protocol):
@@ -104,6 +109,10 @@ class Radio(Protocol):
 
     def reports(self) -> dict[int, Report]:
         """Newest report of every slot heard so far."""
+        ...
+
+    def unknown_counters(self) -> dict[int, int]:
+        """By slot: the counter of an authentic report that answers no frame of this radio."""
         ...
 
     async def stop(self) -> None: ...

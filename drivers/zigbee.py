@@ -7,7 +7,7 @@ that doubles from 0.2 to 5 s. A frame that was not accepted is never repeated: i
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 from typing import Literal
 
@@ -19,6 +19,8 @@ from drivers.coordinator import Coordinator, Network
 from drivers.errors import ConfigError, Transient, Unconfirmed, reason
 from drivers.frame import wrap
 from drivers.ports import Report
+from drivers.radio_health import RadioHealth
+from drivers.radio_statistics import RadioEvent, Statistics
 from drivers.slaves import Slaves
 from drivers.zigbee_settings import ZigbeeSettings
 
@@ -31,40 +33,9 @@ PAUSE_JITTER = 0.2
 STEADY_AFTER_S = 30.0
 """Up for this long, the next loss starts again with the shortest pause. Every start costs a broadcast."""
 REPAIR_EVERY_S = 1.0
+NOBODY_ANSWERS = "no slave has answered for a long time: perhaps it accepts frames and transmits none"
 STOPPED = "stopped"
 """Text of the event when the radio goes down because it was told to."""
-
-
-@dataclass(frozen=True, slots=True)
-class RadioEvent:
-    """Something an operator may want to know. `kind` is stable, `text` is for people and holds no key."""
-
-    kind: Literal["up", "down", "problem"]
-    text: str
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Counted since the radio was made. `up_since_s` is monotonic, None while down.
-
-    `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,
-    `frames_unsent` fell into a time without coordinator or into its end. `broadcast_table_full` is the
-    coordinator's own count, None when it does not tell.
-    """
-
-    frames_sent: int = 0
-    frames_refused: int = 0
-    timeouts: int = 0
-    frames_unsent: int = 0
-    reports_heard: int = 0
-    reports_rejected: int = 0
-    repairs: int = 0
-    repairs_failed: int = 0
-    starts: int = 0
-    losses: int = 0
-    up_since_s: float | None = None
-    broadcast_table_full: int | None = None
 
 
 class ZigbeeRadio:
@@ -92,6 +63,7 @@ class ZigbeeRadio:
         self._clock = clock
         self._rng = rng
         self._slaves = Slaves(settings.slots, key)
+        self._health = RadioHealth()
         self._app: Coordinator | None = None
         self._network: Network | None = None
         self._problem: str | None = None
@@ -142,17 +114,32 @@ class ZigbeeRadio:
     @property
     def statistics(self) -> Statistics:
         """What was counted so far."""
-        table_full = self._app.broadcast_table_full if self._app is not None else None
-        return replace(self._statistics, broadcast_table_full=table_full)
+        if self._app is None:
+            return self._statistics
+        counts, counted = self._app.counts, self._statistics
+        return replace(
+            counted,
+            foreign_frames=counted.foreign_frames + counts.foreign,
+            packets_withheld=counted.packets_withheld + counts.withheld,
+            broadcast_table_full=self._app.broadcast_table_full,
+        )
 
     @property
     def addresses(self) -> dict[int, int]:
         """Network address of every slot heard so far."""
         return dict(self._slaves.addresses)
 
+    def causes(self) -> tuple[str, ...]:
+        """Causes of `safety.causes` that the radio shows now, beside being down."""
+        return self._health.causes(self._clock())
+
     def reports(self) -> dict[int, Report]:
         """Newest report of every slot heard so far."""
         return dict(self._slaves.reports)
+
+    def unknown_counters(self) -> dict[int, int]:
+        """By slot: the counter of an authentic report that answers no frame of this radio."""
+        return dict(self._slaves.unknown_counters)
 
     async def send(self, frame: Cleared) -> None:
         """Broadcast one frame, once. Returns when the coordinator accepted it, within 0.4 s.
@@ -166,6 +153,7 @@ class ZigbeeRadio:
             self._count(frames_unsent=1)
             raise Transient(f"the radio is down: {self.problem or 'not started yet'}")
         sequence = app.get_sequence()
+        self._slaves.offered(frame, self._clock())
         try:
             async with asyncio.timeout(SEND_DEADLINE_S):
                 await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)
@@ -175,12 +163,14 @@ class ZigbeeRadio:
         except DeliveryError as error:
             self._timeouts_in_a_row = 0
             self._count(frames_refused=1)
+            self._health.frame(self._clock(), accepted=False)
             raise Transient(f"the coordinator refused the frame: {_status(error)}") from error
         except Exception as error:  # a dying bellows raises AttributeError, TypeError and others
             self._count(frames_unsent=1)
             raise Unconfirmed(f"the frame was perhaps not sent: {type(error).__name__}") from error
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
+        self._health.frame(self._clock(), accepted=True)
         self._slaves.told(frame, self._clock())
 
     async def repair(self, slot: int, frame: Cleared) -> None:
@@ -226,7 +216,7 @@ class ZigbeeRadio:
         self._count(starts=1)
         app = await Coordinator.start(self._settings)
         reason = STOPPED
-        repairs = asyncio.create_task(self._repair_links(), name="zigbee repairs")
+        repairs = asyncio.create_task(self._repair_links(app), name="zigbee repairs")
         try:
             self._came_up(app)
             reason = await app.watch()
@@ -242,13 +232,16 @@ class ZigbeeRadio:
         self._timeouts_in_a_row = 0
         self._statistics = replace(self._statistics, up_since_s=self._clock())
         self._app = app
+        self._health.came_up(self._clock())
         self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
 
     def _went_down(self, reason: str) -> None:
+        counted = replace(self.statistics, broadcast_table_full=None)  # those of this life included
         self._app = None
         self._problem = _lost(reason)
-        self._statistics = replace(self._statistics, up_since_s=None, losses=self._statistics.losses + 1)
+        self._statistics = replace(counted, up_since_s=None, losses=counted.losses + 1)
         self._slaves.radio_lost()
+        self._health.went_down()
         self._tell("down", reason)
 
     def _report_problem(self, problem: str) -> None:
@@ -262,16 +255,25 @@ class ZigbeeRadio:
         if self._timeouts_in_a_row >= TIMEOUTS_UNTIL_LOST:
             app.declare_lost(f"{TIMEOUTS_UNTIL_LOST} frames in a row were not answered")
 
-    def _heard(self, address: int, zcl: bytes) -> None:
+    def _heard(self, address: int, zcl: bytes) -> bool:
         """One frame of the setpoint cluster arrived. What is not a sound report only counts."""
-        network_id = self.network_id
-        sound = network_id is not None and self._slaves.heard(address, zcl, network_id, self._clock())
+        network_id, now_s = self.network_id, self._clock()
+        sound = network_id is not None and self._slaves.heard(address, zcl, network_id, now_s)
+        if sound:
+            self._health.report(now_s)
         self._count(**{"reports_heard" if sound else "reports_rejected": 1})
+        return sound
 
-    async def _repair_links(self) -> None:
-        """Repair slaves that missed two answers, one after the other, as long as this life lasts."""
+    async def _repair_links(self, app: Coordinator) -> None:
+        """Repair slaves that missed two answers, one after the other, as long as this life lasts.
+
+        Where nobody at all answers, it is perhaps the coordinator: it is started anew.
+        """
         while True:
             await asyncio.sleep(REPAIR_EVERY_S)
+            if self._health.rebuild_due(self._clock()):
+                app.declare_lost(NOBODY_ANSWERS)
+                return
             for slot, frame in tuple(self._slaves.repairs(self._clock())):
                 self.quality.repair_sent(slot, self._clock())
                 with contextlib.suppress(Transient):

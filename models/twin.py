@@ -48,7 +48,11 @@ class _Unwatched:
     cold = None
 
     def inspect(
-        self, _snapshot: Snapshot, _observation: Sequence[float], _wished_w: Phases | None, _memory: None
+        self,
+        _snapshot: Snapshot,
+        _observation: Sequence[float],
+        _policy_action_w: Phases | None,
+        _memory: None,
     ) -> tuple[Anomaly, None]:
         """Nothing."""
         return Anomaly(), None

@@ -15,6 +15,8 @@ from plant.coordinator.nvram import Nvram
 from plant.firmware import Firmware
 from plant.slave_node import SlaveNode
 
+MakeSlave = Callable[[Air, int, bytes, int, Callable[[int], float | None], Random], SlaveNode]
+"""From the air, a slot, the site key, a rating in W, its measured power and all chance to a slave."""
 SEEK_EVERY_S = 2.0
 """A slave in pairing mode scans its channels about this often."""
 
@@ -38,6 +40,13 @@ class RadioSite:
         await self.coordinator.stop()
 
 
+def sound_slave(
+    air: Air, slot: int, key: bytes, max_w: int, measured_w: Callable[[int], float | None], rng: Random
+) -> SlaveNode:
+    """A slave that keeps every rule."""
+    return SlaveNode(air, Firmware(slot, key, max_w), measured_w, rng)
+
+
 async def serve_radio_site(
     slaves: Sequence[tuple[int, int]],
     key: bytes,
@@ -54,6 +63,7 @@ async def serve_radio_site(
     outbound: Line = clean,
     inbound: Line = clean,
     joined: bool = True,
+    make_slave: MakeSlave = sound_slave,
 ) -> RadioSite:
     """Start the far end of a site.
 
@@ -71,6 +81,7 @@ async def serve_radio_site(
         outbound, inbound: what the serial line does to frames to and from the host.
         joined: whether the slaves are in the network from the start; else each keeps looking for an open
             one, to join with its install code.
+        make_slave: makes each slave.
 
     Raises:
         OSError: the port is taken.
@@ -85,7 +96,7 @@ async def serve_radio_site(
     )
     nodes: dict[int, SlaveNode] = {}
     for slot, max_w in slaves:
-        nodes[slot] = SlaveNode(air, Firmware(slot, key, max_w), measured_w, rng)
+        nodes[slot] = make_slave(air, slot, key, max_w, measured_w, rng)
         if joined:
             air.add(nodes[slot])
     coordinator = VirtualCoordinator(

@@ -40,10 +40,10 @@ class ZScoreDetector:
         """Nothing is remembered."""
 
     def inspect(
-        self, _snapshot: Snapshot, observation: Sequence[float], wished_w: Phases | None, _memory: None
+        self, _snapshot: Snapshot, observation: Sequence[float], policy_action_w: Phases | None, _memory: None
     ) -> tuple[Anomaly, None]:
         """Name what is beyond; a value that is not a number is."""
-        values = (*observation, *(wished_w or ()))
+        values = (*observation, *(policy_action_w or ()))
         flags = (
             name
             for (name, mean, beyond), value in zip(self._rows, values, strict=False)
@@ -109,7 +109,7 @@ class CalibratedDetector:
         return Seen()
 
     def inspect(
-        self, snapshot: Snapshot, observation: Sequence[float], wished_w: Phases | None, memory: Seen
+        self, snapshot: Snapshot, observation: Sequence[float], policy_action_w: Phases | None, memory: Seen
     ) -> tuple[Anomaly, Seen]:
         """Judge one tick. Values that are not numbers are flagged but do not trip: blame the sensor."""
         since_s = snapshot.at_s if memory.since_s is None else memory.since_s
@@ -117,7 +117,7 @@ class CalibratedDetector:
         is_beyond = self._calibration.threshold < distance < float("inf")
         beyond = (*memory.beyond, is_beyond)[-TICKS_SEEN:]
         trip = sum(beyond) >= TICKS_BEYOND and snapshot.at_s - since_s >= QUIET_S
-        anomaly, _ = self._flags.inspect(snapshot, observation, wished_w, None)
+        anomaly, _ = self._flags.inspect(snapshot, observation, policy_action_w, None)
         return replace(anomaly, trip=trip), Seen(beyond, since_s)
 
     def _distance(self, observation: Sequence[float], hour: int | None) -> float:

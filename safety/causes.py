@@ -20,6 +20,8 @@ DWELL_S = 890.0
 `core.modes`, less 10 s, because blocks follow the wall clock and its corrections must not hold them back."""
 LATE_S = 60.0
 """Least time with the fallback after the last of many late ticks: as long as they are counted."""
+AIRTIME_S = 60.0
+"""Least time with the fallback after setpoints had no airtime: twice as long as refusals are counted."""
 
 
 class Clears(Enum):
@@ -75,8 +77,11 @@ CAUSES: dict[str, Cause] = {
     "meter_sign": _STOP_LATCHED,
     "meter_phases": _STOP_LATCHED,
     "frame_round_trip": _STOP_LATCHED,
+    "no_frame_counter": _STOP,
     # model: the fallback reads the same good meter
     "radio_down": _FALLBACK,
+    "slaves_silent": _FALLBACK,
+    "airtime_lost": Cause(State.PI_FALLBACK, Clears.TIME, AIRTIME_S),
     "fallback_ordered": _FALLBACK,
     "policy_late": _FALLBACK,
     "state_unwritable": _FALLBACK,

@@ -59,6 +59,6 @@ class PiFallback:
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)
 
-    def track(self, memory: PiMemory, _sight: Sight, allowed_w: Phases) -> PiMemory:
+    def track(self, memory: PiMemory, _sight: Sight, safe_action_w: Phases) -> PiMemory:
         """Continue from what was allowed, also while another controller was in charge."""
-        return replace(memory, base_w=allowed_w)
+        return replace(memory, base_w=safe_action_w)

@@ -100,6 +100,6 @@ class PredictiveFallback:
         action_w = [SCALAR.clip(u, 0.0, bound_w) for (u, _), bound_w in zip((a, b, c), bounds_w, strict=True)]
         return per_phase(action_w), replace(memory, cells=(a[1], b[1], c[1]))
 
-    def track(self, memory: PredictiveMemory, _sight: Sight, allowed_w: Phases) -> PredictiveMemory:
+    def track(self, memory: PredictiveMemory, _sight: Sight, safe_action_w: Phases) -> PredictiveMemory:
         """Remember what was allowed, for the ticks without a sample."""
-        return replace(memory, base_w=allowed_w)
+        return replace(memory, base_w=safe_action_w)

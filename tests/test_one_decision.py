@@ -13,7 +13,8 @@ from core.decision import Decision
 from core.parts import cold_start
 from core.tick import decide
 from daemon.assembly import assemble_from
-from daemon.records import Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Start, Tick
 from daemon.settings import parse_settings
 from safety.timers import from_record
 from tests.daemon.whole import until, whole

@@ -59,7 +59,7 @@ class Site(NamedTuple):
     """Everything that moves, as of the start of a tick; commands and frames kept newest first."""
 
     command_w: Tensor  # [n, 3] on air
-    allowed_w: Tensor  # [n, 3] of the last tick, before whole watts and deadband
+    safe_action_w: Tensor  # [n, 3] of the last tick, before whole watts and deadband
     age_s: Tensor  # [n] of the last frame
     tokens: Tensor  # [n]
     sent_w: Tensor  # [n, KEPT_S, 3] on air in the seconds before
@@ -80,7 +80,7 @@ class View(NamedTuple):
     features: Tensor
     surplus_w: Tensor
     meter_w: Tensor
-    allowed_w: Tensor
+    safe_action_w: Tensor
     capacity_w: Tensor
 
 
@@ -133,7 +133,7 @@ def start(rig: Rig, bare_w: Tensor, noise_w: Tensor, command_w: Tensor | None = 
     n = len(bare_w)
     return Site(
         command_w=command_w,
-        allowed_w=command_w,
+        safe_action_w=command_w,
         age_s=torch.full_like(bare_w[:, 0], LONG_AGO_S if is_rest else 1.0),
         tokens=torch.full_like(bare_w[:, 0], DEFAULT_RULES.airtime.burst_frames),
         sent_w=command_w[:, None].expand(n, KEPT_S, 3),
@@ -158,7 +158,7 @@ def look(rig: Rig, site: Site, weights: Tensor, noise_w: Tensor) -> tuple[View, 
     cell = advance(site.cell, surplus_w, TORCH)
     site = site._replace(sent_w=sent_w, model_w=model_w, cell=cell)
     features = observe(rig, site)
-    return View(features, surplus_w, model_w - surplus_w, site.allowed_w, rig.capacity_w), site
+    return View(features, surplus_w, model_w - surplus_w, site.safe_action_w, rig.capacity_w), site
 
 
 def observe(rig: Rig, site: Site) -> Tensor:
@@ -170,19 +170,21 @@ def observe(rig: Rig, site: Site) -> Tensor:
     return torch.cat([phases, common], 1)
 
 
-def act(rig: Rig, site: Site, wished_w: Tensor, delays: Tensor, rules: Rules) -> tuple[Site, Tensor, Tensor]:
+def act(
+    rig: Rig, site: Site, policy_action_w: Tensor, delays: Tensor, rules: Rules
+) -> tuple[Site, Tensor, Tensor]:
     """Bring the wish into reach and put it on air if it may.
 
     Returns:
         The site, whether a frame went, [n], and the delays of this second's frame.
     """
-    allowed_w = slew(wished_w, site.command_w, rig.capacity_w, site.age_s, rules.limits)
-    action_w = whole(allowed_w)
+    safe_action_w = slew(policy_action_w, site.command_w, rig.capacity_w, site.age_s, rules.limits)
+    action_w = whole(safe_action_w)
     sends, tokens = choose_send(action_w, site.command_w, site.age_s, site.tokens, rules.airtime)
     flown = torch.where(sends[:, None, None], delays, LOST)
     site = site._replace(
         command_w=torch.where(sends[:, None], action_w, site.command_w),
-        allowed_w=allowed_w,
+        safe_action_w=safe_action_w,
         age_s=torch.where(sends, 1.0, site.age_s + 1.0),
         tokens=tokens,
     )
@@ -237,7 +239,7 @@ def tick(
 ) -> tuple[Site, Any, Outcome]:
     """One second of every site under a policy."""
     view, site = look(rig, site, weights, moment.noise_w)
-    wished_w, memory = policy(view, memory)
-    site, sends, flown = act(rig, site, wished_w, moment.delays, rules)
+    policy_action_w, memory = policy(view, memory)
+    site, sends, flown = act(rig, site, policy_action_w, moment.delays, rules)
     site = live(rig, site, moment.bare_w, flown)
     return site, memory, Outcome(*billed(rig, site), sends)

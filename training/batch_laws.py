@@ -23,7 +23,7 @@ def pi_law(gains: PiGains) -> Policy:
     def propose(view: View, memory: PiState | None) -> tuple[Tensor, PiState]:
         error_w = gains.margin_w - view.meter_w
         before_w = error_w if memory is None else memory.error_w
-        action_w = view.allowed_w + gains.kp * (error_w - before_w) + gains.ki * error_w
+        action_w = view.safe_action_w + gains.kp * (error_w - before_w) + gains.ki * error_w
         return torch.minimum(action_w.clamp(min=0.0), view.capacity_w), PiState(error_w)
 
     return propose

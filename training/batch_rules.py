@@ -50,14 +50,16 @@ def _shifted(surplus_w: Tensor, capacity_w: Tensor, total: Tensor) -> Tensor:
     return torch.where(is_inside, surplus_w + share, full_w)
 
 
-def slew(wished_w: Tensor, command_w: Tensor, capacity_w: Tensor, credit_s: Tensor, limits: Limits) -> Tensor:
+def slew(
+    policy_action_w: Tensor, command_w: Tensor, capacity_w: Tensor, credit_s: Tensor, limits: Limits
+) -> Tensor:
     """`core.slew.slew` for limits that judge the action: box, balance, step.
 
     What is on air keeps the balance, hence so does every point on the straight way from there; the search of
     the original for a shorter way is not needed where every phase has at least one slave.
     """
     bounds = capacity_w.clamp(max=limits.phase_max_w)
-    target = torch.minimum(wished_w.clamp(min=0.0), bounds)
+    target = torch.minimum(policy_action_w.clamp(min=0.0), bounds)
     mean = target.mean(1, keepdim=True)
     away = target - mean
     spread = (away * away).mean(1, keepdim=True).clamp(min=_TINY).sqrt()

@@ -73,7 +73,7 @@ class BundlePolicy:
             is_answered &= np.isfinite(table).reshape(len(table), -1).all(1)
         if not is_answered.all():
             self.unanswered += int((~is_answered).sum())
-            action_w = np.where(is_answered[:, None], action_w, view.allowed_w.numpy())
+            action_w = np.where(is_answered[:, None], action_w, view.safe_action_w.numpy())
             for table in following:
                 table[~is_answered] = 0.0
         self.outside += int(((action_w < 0.0) | (action_w > PHASE_CAP_W)).sum())

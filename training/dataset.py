@@ -54,7 +54,7 @@ class SplitFacts(_Strict):
 class DatasetManifest(_Strict):
     """`dataset.json`: where the data came from, what is in it, and hashes of all of it."""
 
-    schema_version: int = 1
+    schema_version: int = 2
     sunkeep_version: str
     role: str
     metering: str

@@ -34,7 +34,7 @@ class SiteEnv(gym.Env[Floats, Floats]):
     """One site, one second a step. Observation: the 30 features, raw. Action: three totals in W.
 
     `info` holds the bounds of each phase (`action_low_w`, `action_high_w`, [3]), and after a step the terms
-    of the reward, what was wished, allowed and put on air, and who acted. With `control_variate` a law
+    of the reward, what was proposed, let through and put on air, and who acted. With `control_variate` a law
     lives the same second with the same luck, and the reward is how much better the learner was: the luck
     that hits both cancels out.
 
@@ -106,8 +106,8 @@ class SiteEnv(gym.Env[Floats, Floats]):
             "avoidable_import_w": avoidable_w,
             "action_change_w": change_w,
             "earned": earned,
-            "wished_w": decision.wished_w,
-            "allowed_w": decision.allowed_w,
+            "policy_action_w": decision.policy_action_w,
+            "safe_action_w": decision.safe_action_w,
             "on_air_w": life.wires.on_air.action_w,
             "send": decision.send.value,
             "source": decision.verdict.source.value,

@@ -208,10 +208,10 @@ def foreign_samples(folder: Path, site: Site, ttl_s: float = TTL_S) -> Iterator[
         on_air = Air(air_w, (), float(second - air_s)) if fresh_air else Air()
         snapshot = Snapshot(tick, float(second), grid_w, age_s, slaves, on_air)
         sight, belief = look(site, snapshot, belief)
-        sent, steady = commands.until(second), proposals.until(second)
+        sent, proposed = commands.until(second), proposals.until(second)
         applied_w = sent[1] if sent is not None and sent[0] == second else on_air.action_w
-        steady_w = steady[1] if steady is not None and steady[0] == second else None
-        yield Sample(second, snapshot, sight, applied_w, steady_w)
+        fallback_action_w = proposed[1] if proposed is not None and proposed[0] == second else None
+        yield Sample(second, snapshot, sight, applied_w, fallback_action_w)
 
 
 def _ticks(readings: Iterator[Second]) -> Iterator[tuple[int, float, Phases]]:

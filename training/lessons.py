@@ -97,9 +97,9 @@ class Witness:
         self.capacity_w = sight.capacity_w
         return self.proposed_w, memory
 
-    def track(self, memory: Any, sight: Sight, allowed_w: Phases) -> Any:
+    def track(self, memory: Any, sight: Sight, safe_action_w: Phases) -> Any:
         """Of the law."""
-        return self._law.track(memory, sight, allowed_w)
+        return self._law.track(memory, sight, safe_action_w)
 
 
 class Student:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from daemon.records import journal_files
+from daemon.journal_reader import journal_files
 from plant.physics import PHASE_SHARES
 from plant.trace import COLUMNS, DAY_S
 from training.day_runs import is_sunny, lit_hours

@@ -17,7 +17,8 @@ from core.sight import Sight
 from core.site import Metering, Phases, Site
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.records import Continuation, Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Continuation, Start, Tick
 from daemon.settings import parse_settings
 from daemon.simulate import Pilot, Scenario, Wires
 
@@ -32,17 +33,17 @@ class DatasetError(ValueError):
 class Sample(NamedTuple):
     """One tick.
 
-    `second` is Unix time on the grid. `applied_w` is what was on air after the tick. `steady_w`, `wished_w`
-    and `propensity` are None where the source does not know them. `is_start` says that the history of the
-    features begins anew: a restart.
+    `second` is Unix time on the grid. `applied_w` is what was on air after the tick. `fallback_action_w`,
+    `policy_action_w` and `propensity` are None where the source does not know them. `is_start` says that the
+    history of the features begins anew: a restart.
     """
 
     second: int
     snapshot: Snapshot
     sight: Sight
     applied_w: Phases
-    steady_w: Phases | None = None
-    wished_w: Phases | None = None
+    fallback_action_w: Phases | None = None
+    policy_action_w: Phases | None = None
     source: str = "logged"
     propensity: float | None = None
     block: int = -1
@@ -126,8 +127,8 @@ def _journalled(tick: Tick, second: int, site: Site, *, is_start: bool) -> Sampl
         tick.snapshot,
         decision.sight,
         applied_w(decision, tick.snapshot, accepted=bool(tick.accepted), site=site),
-        decision.steady_w,
-        decision.wished_w,
+        decision.fallback_action_w,
+        decision.policy_action_w,
         decision.verdict.source.value,
         tick.propensity,
         tick.block,
@@ -148,7 +149,7 @@ def simulated_samples(scenario: Scenario, pilot: Pilot, midnight_s: int) -> Iter
     for tick in range(scenario.lead_s + scenario.end_s - scenario.start_s):
         snapshot = wires.snapshot()
         decision, memory = decide(snapshot, pilot.authority, memory, parts)
-        second = midnight_s + far_end.now_s
+        second = midnight_s + far_end.second
         wires.transmit(decision)
         far_end.step()
         if tick < scenario.lead_s:
@@ -158,8 +159,8 @@ def simulated_samples(scenario: Scenario, pilot: Pilot, midnight_s: int) -> Iter
             snapshot,
             decision.sight,
             applied_w(decision, snapshot, accepted=True, site=site),
-            decision.steady_w,
-            decision.wished_w,
+            decision.fallback_action_w,
+            decision.policy_action_w,
             decision.verdict.source.value,
             1.0,
             is_start=tick == scenario.lead_s,

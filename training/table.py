@@ -6,7 +6,7 @@ Columns, one row per second (units in the names, Unix time, + import):
     grid_w_a..c                                 the meter's sample of the tick
     the 30 features of models.features          as the daemon's own observer makes them
     applied_w_a..c                              the action: what was on air after the tick
-    steady_w_a..c, wished_w_a..c                the PI's and the policy's proposal, null where unknown
+    fallback_action_w_a..c, policy_action_w_a..c    the PI's and the policy's proposal, null where unknown
     source, propensity, block, is_confounded    who acted, and how likely the policy was to be chosen
     export_w, avoidable_import_w                as billed in the tick's sample, slave power as believed
     action_change_w                             sum over the phases of the change of the action
@@ -32,7 +32,9 @@ from training.samples import Sample, Terms, day_of
 
 CHUNK_ROWS = 3600
 _PHASE_COLUMNS = tuple(
-    f"{what}_w_{phase}" for what in ("grid", "applied", "steady", "wished") for phase in PHASE_NAMES
+    f"{what}_w_{phase}"
+    for what in ("grid", "applied", "fallback_action", "policy_action")
+    for phase in PHASE_NAMES
 )
 _TERMS = ("export_w", "avoidable_import_w", "action_change_w")
 _FLOATS = (*_PHASE_COLUMNS, *FEATURE_NAMES, "propensity", *_TERMS)
@@ -132,8 +134,8 @@ class Rows:
         floats = (
             *snapshot.grid_power_w,
             *sample.applied_w,
-            *(sample.steady_w or _NOTHING),
-            *(sample.wished_w or _NOTHING),
+            *(sample.fallback_action_w or _NOTHING),
+            *(sample.policy_action_w or _NOTHING),
             *features,
             _NOTHING[0] if sample.propensity is None else sample.propensity,
             *(self._billed_w(sample) if sight.fresh else _NOTHING[:2]),

@@ -81,8 +81,8 @@ class SiteVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
             raise gym.error.ResetNeeded("reset() begins the windows")
         rig, moment, before_w = self._reel.rig, self._reel.moment(self._second), self._site.command_w
         with torch.inference_mode():
-            wished_w = torch.from_numpy(np.asarray(actions)).to(before_w.dtype)
-            site, sends, flown = act(rig, self._site, wished_w, moment.delays, DEFAULT_RULES)
+            policy_action_w = torch.from_numpy(np.asarray(actions)).to(before_w.dtype)
+            site, sends, flown = act(rig, self._site, policy_action_w, moment.delays, DEFAULT_RULES)
             self._site = live(rig, site, moment.bare_w, flown)
             export_w, avoidable_w = billed(rig, self._site)
             change_w = (self._site.command_w - before_w).abs().sum(1)

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from core.parts import cold_start
+from daemon.artifact_archive import ArtifactArchive
 from daemon.assembly import (
     AnyMemory,
     AnyParts,
@@ -20,7 +21,8 @@ from daemon.assembly import (
     known_directories,
     with_policy,
 )
-from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick
 from daemon.refusals import InputError
 from daemon.replay import replay as again
 from daemon.settings import Settings, SettingsError, parse_settings
@@ -69,6 +71,7 @@ class _Controllers:
     """The controller of every stretch of the journal, with the very bundle that decided then."""
 
     outcome: Outcome
+    archive: ArtifactArchive
     _settings: Settings | None = None
     _assembled: Assembled | None = None
 
@@ -77,7 +80,10 @@ class _Controllers:
         self._settings = settings = parse_settings(start.settings_toml, Path(start.settings_path))
         standing = from_record(start.standing)
         load = partial(self._then, start, start.run) if start.bundle_sha256 else lambda: None
-        self._assembled = assembled = assemble_from(settings, standing=standing, bundle=load)
+        kept = self.archive.calibration(start.calibration_sha256)
+        self._assembled = assembled = assemble_from(
+            settings, standing=standing, bundle=load, calibration=kept if kept.is_file() else None
+        )
         calibration = "" if assembled.calibration is None else assembled.calibration.sha256
         if calibration != start.calibration_sha256:
             self.outcome.other_files.append(start.run)
@@ -93,7 +99,8 @@ class _Controllers:
     def _then(self, record: Start | PolicyChange, name: str) -> Bundle | None:
         """The bundle of a record, wherever it lies now; else what is configured now, and that is said."""
         assert self._settings is not None
-        for directory in known_directories(self._settings, record.bundle_directory):
+        kept = self.archive.bundle(record.bundle_sha256)
+        for directory in (kept, *known_directories(self._settings, record.bundle_directory)):
             with suppress(BundleError):
                 if read_manifest(directory)[1] == record.bundle_sha256:
                     return load_bundle(directory)
@@ -106,7 +113,7 @@ class _Controllers:
 
 def _replayed(journal: Path) -> Outcome:
     outcome = Outcome()
-    again_as_then = _Controllers(outcome)
+    again_as_then = _Controllers(outcome, ArtifactArchive(journal))
 
     def counted() -> Iterator[AnyRecord]:
         for record in read_journal(journal):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from daemon.commands.options import FiniteRange
-from daemon.records import journal_files
+from daemon.journal_reader import journal_files
 from daemon.refusals import InputError
 from daemon.report.books import Books
 from daemon.report.comparison import compare

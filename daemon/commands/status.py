@@ -9,13 +9,20 @@ import click
 from daemon.refusals import InputError
 
 TIMEOUT_S = 3.0
+_PHASE_KEYS_1 = {"wished_w": "policy_action_w"}
+"""Keys of a phase in version 1 of the document, which named no version, and what they are called now."""
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where the status page is served.")
 @click.option("--port", default=9108, show_default=True, type=click.IntRange(1, 65535))
 @click.option("--all", "everything", is_flag=True, help="Every figure, one per line.")
-@click.option("--json", "as_json", is_flag=True, help="For programs: exactly what the daemon answered.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="For programs: what it answered, in the keys of this version.",
+)
 def status(host: str, port: int, everything: bool, as_json: bool) -> None:
     """Show what a running daemon is doing."""
     answer = _fetch(host, port)
@@ -37,7 +44,7 @@ def _fetch(host: str, port: int) -> Any:
         answer = json.loads(content)
         if not isinstance(answer, dict):
             raise ValueError("no object")
-        return answer
+        return _current(answer)
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise InputError(
@@ -47,6 +54,19 @@ def _fetch(host: str, port: int) -> Any:
         raise InputError(f"What answers at {host}:{port} is not Sunkeep. Name --port.") from None
     finally:
         connection.close()
+
+
+def _current(answer: dict[str, Any]) -> dict[str, Any]:
+    """A document of a daemon of version 1 with the keys of today; anything else as it is."""
+    phases = answer.get("phases")
+    if "schema_version" in answer or not isinstance(phases, list):
+        return answer
+    renamed = [
+        {_PHASE_KEYS_1.get(key, key): value for key, value in phase.items()}
+        for phase in phases
+        if isinstance(phase, dict)
+    ]
+    return {"schema_version": 1, **answer, "phases": renamed}
 
 
 def summary(answer: Any) -> list[str]:

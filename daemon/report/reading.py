@@ -8,7 +8,9 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from daemon.records import AnyRecord, Continuation, Start, Tick, from_line, records_of
+from daemon.journal_format import LineReader
+from daemon.journal_reader import records_of
+from daemon.records import AnyRecord, Continuation, Start, Tick
 from daemon.segments import lines_of, size_bytes
 
 WARM_UP_S = 900.0
@@ -84,12 +86,17 @@ def _begins_at_unix_s(file: Path) -> float | None:
 
 
 def _ends_at_unix_s(file: Path) -> float | None:
-    last: deque[bytes] = deque(maxlen=2)  # the very last may be torn
+    lines = lines_of(file)
+    reader, last = LineReader(), deque[bytes](maxlen=2)  # the very last may be torn
     with suppress(OSError, ValueError):
-        last.extend(lines_of(file))
+        for line in lines:
+            with suppress(ValueError):
+                if not last:
+                    reader.read(line)
+            last.append(line)
     for line in reversed(last):
         with suppress(ValueError):
-            record = from_line(line)
-            if not isinstance(record, Continuation):
+            record = reader.read(line)
+            if record is not None and not isinstance(record, Continuation):
                 return record.unix_s
     return None

@@ -46,7 +46,7 @@ def send_unicast(stack: Stack, arguments: Fields) -> Fields:
 
 
 def _transmit(stack: Stack, arguments: Fields, frame: ApsFrame) -> None:
-    acknowledged_s = stack.air.unicast(frame)
+    acknowledged_s = stack.air.unicast(frame) if stack.transmits else None
     heard = acknowledged_s is not None
     asked = bool(arguments["aps_frame"].options & t.EmberApsOption.APS_OPTION_RETRY)
     wait_s = acknowledged_s if acknowledged_s is not None else APS_ACK_TIMEOUT_S
@@ -58,7 +58,7 @@ def _send_to_many(
     stack: Stack, name: str, arguments: Fields, delivery: Delivery, kind: t.EmberOutgoingMessageType
 ) -> Fields:
     refusal = _refusal(stack, name, arguments)
-    if refusal is None and not stack.air.broadcast(_frame(stack, arguments, delivery)):
+    if refusal is None and stack.transmits and not stack.air.broadcast(_frame(stack, arguments, delivery)):
         stack.count(t.EmberCounterType.COUNTER_BROADCAST_TABLE_FULL)
         refusal = t.sl_Status.BUSY
     if refusal is not None:

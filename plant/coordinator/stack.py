@@ -54,6 +54,8 @@ class Stack:
     Attributes:
         emit: takes callbacks for the host; holds them back while a command is being answered.
         failures: commands that fail once with a status, for tests.
+        transmits: False for a radio part that is stuck: every frame is accepted and none goes on air, until
+            the next reset.
     """
 
     def __init__(self, air: Air, nvram: Nvram, codec: Codec) -> None:
@@ -73,6 +75,7 @@ class Stack:
         self.endpoints: dict[int, Fields] = {}
         self.groups: dict[int, Any] = {}
         self.counters = [0] * COUNTERS
+        self.transmits = True
         self.permit_until_s = -math.inf
         self.policies: dict[int, int] = {}
         self.transient_keys: dict[bytes, TransientKey] = {}

@@ -21,7 +21,8 @@ from core.decision import Source
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.records import Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Start, Tick
 from daemon.standing import StandingFile
 from plant.channel import no_loss
 from plant.far_end import FarEnd, start_far_end

@@ -34,8 +34,8 @@ def test_a_wish_within_every_limit_is_asked_as_it_is() -> None:
 
 
 def test_a_wish_that_is_no_number_is_left_for_safety_to_refuse() -> None:
-    asked_w = slew((nan, 1.0, 1.0), sight(snapshot()), ZERO, Limits())
-    assert isnan(asked_w[0])
+    requested_action_w = slew((nan, 1.0, 1.0), sight(snapshot()), ZERO, Limits())
+    assert isnan(requested_action_w[0])
 
 
 def test_the_box_is_bounded_by_limit_and_capacity() -> None:
@@ -50,8 +50,8 @@ def test_the_box_is_bounded_by_limit_and_capacity() -> None:
 @pytest.mark.parametrize(("age_s", "reach_w"), [(1.0, 998.0), (0.5, 498.0), (2.0, 1998.0), (9.0, 1998.0)])
 def test_the_step_grows_with_the_seconds_since_the_last_frame(age_s: float, reach_w: float) -> None:
     at = sight(snapshot(age_s=age_s))
-    asked_w = slew((5000.0, 5000.0, 5000.0), at, ZERO, Limits())
-    assert distance_w(asked_w, ZERO) == pytest.approx(reach_w)
+    requested_action_w = slew((5000.0, 5000.0, 5000.0), at, ZERO, Limits())
+    assert distance_w(requested_action_w, ZERO) == pytest.approx(reach_w)
 
 
 def test_without_credit_nothing_moves() -> None:
@@ -61,23 +61,23 @@ def test_without_credit_nothing_moves() -> None:
 
 def test_balancing_keeps_the_sum_where_capacity_allows() -> None:
     at = sight(snapshot((4000.0, 100.0, 100.0), age_s=2.0))
-    asked_w = slew((4700.0, 0.0, 0.0), at, ZERO, Limits())
-    assert sum(asked_w) == pytest.approx(4700.0)
-    assert spread_w(asked_w) == pytest.approx(1998.0)
+    requested_action_w = slew((4700.0, 0.0, 0.0), at, ZERO, Limits())
+    assert sum(requested_action_w) == pytest.approx(4700.0)
+    assert spread_w(requested_action_w) == pytest.approx(1998.0)
 
 
 def test_judged_on_the_grid_a_phase_alone_may_take_more() -> None:
     at = sight(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(-1000.0, 0.0, 0.0)))
-    asked_w = slew((5000.0, 0.0, 0.0), at, (-1000.0, 0.0, 0.0), GRID)
-    assert asked_w == (5000.0, 0.0, 0.0)
-    assert spread_w(asked_w) > 2000.0
+    requested_action_w = slew((5000.0, 0.0, 0.0), at, (-1000.0, 0.0, 0.0), GRID)
+    assert requested_action_w == (5000.0, 0.0, 0.0)
+    assert spread_w(requested_action_w) > 2000.0
 
 
 def test_judged_on_the_grid_the_step_ends_where_the_grid_would_tilt() -> None:
     at = sight(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(3500.0, 0.0, 0.0)))
-    asked_w = slew((5000.0, 0.0, 0.0), at, (3500.0, 0.0, 0.0), GRID)
-    assert 4000.0 < asked_w[0] < 4800.0
-    assert spread_w((3500.0 + asked_w[0] - 4000.0, 0.0, 0.0)) == pytest.approx(1998.0, abs=0.01)
+    requested_action_w = slew((5000.0, 0.0, 0.0), at, (3500.0, 0.0, 0.0), GRID)
+    assert 4000.0 < requested_action_w[0] < 4800.0
+    assert spread_w((3500.0 + requested_action_w[0] - 4000.0, 0.0, 0.0)) == pytest.approx(1998.0, abs=0.01)
 
 
 def test_the_default_rule_does_not_ask_how_the_grid_stands() -> None:
@@ -89,19 +89,19 @@ def test_the_default_rule_does_not_ask_how_the_grid_stands() -> None:
 
 @given(st.tuples(*[st.floats(-20_000.0, 20_000.0)] * 3), actions, grids, st.floats(0.0, 20.0), st.booleans())
 def test_every_asked_action_keeps_every_limit(
-    wished_w: Phases, air_w: Phases, grid_w: Phases, age_s: float, of_grid: bool
+    policy_action_w: Phases, air_w: Phases, grid_w: Phases, age_s: float, of_grid: bool
 ) -> None:
     limits = Limits(imbalance_of=ImbalanceOf.GRID if of_grid else ImbalanceOf.ACTION)
     at = sight(snapshot(air_w, age_s, grid_w))
-    asked_w = slew(wished_w, at, grid_w, limits)
-    assert all(-1e-9 <= a <= 5000.0 + 1e-9 for a in asked_w)
-    assert distance_w(asked_w, air_w) <= 1000.0 * min(age_s, 2.0) + 1e-6
+    requested_action_w = slew(policy_action_w, at, grid_w, limits)
+    assert all(-1e-9 <= a <= 5000.0 + 1e-9 for a in requested_action_w)
+    assert distance_w(requested_action_w, air_w) <= 1000.0 * min(age_s, 2.0) + 1e-6
     if of_grid:
         after_w = (
-            grid_w[0] + asked_w[0] - air_w[0],
-            grid_w[1] + asked_w[1] - air_w[1],
-            grid_w[2] + asked_w[2] - air_w[2],
+            grid_w[0] + requested_action_w[0] - air_w[0],
+            grid_w[1] + requested_action_w[1] - air_w[1],
+            grid_w[2] + requested_action_w[2] - air_w[2],
         )
         assert spread_w(after_w) <= max(2000.0, spread_w(grid_w)) + 1e-6
     else:
-        assert spread_w(asked_w) <= max(2000.0, spread_w(air_w)) + 1e-6
+        assert spread_w(requested_action_w) <= max(2000.0, spread_w(air_w)) + 1e-6

@@ -47,10 +47,10 @@ def decision(source: Source = Source.POLICY, state: State = State.RL_ACTIVE, **c
         authority=Authority.POLICY,
         verdict=Verdict(state, source, ()),
         sight=BLIND,
-        wished_w=(900.0, 600.0, 300.0),
-        steady_w=(800.0, 500.0, 200.0),
-        asked_w=(900.0, 600.0, 300.0),
-        allowed_w=(900.0, 600.0, 300.0),
+        policy_action_w=(900.0, 600.0, 300.0),
+        fallback_action_w=(800.0, 500.0, 200.0),
+        requested_action_w=(900.0, 600.0, 300.0),
+        safe_action_w=(900.0, 600.0, 300.0),
         setpoints_w=(500, 400, 0, 600, 300),
         send=Send.NOTHING,
         anomaly=Anomaly(),
@@ -128,14 +128,18 @@ class House:
             on_air=Air(on_air_w, self.setpoints_w, 1.0),
         )
         sight, self.belief = look(SITE, seen, self.belief)
-        allowed_w = per_phase([0.0 if lost else max(0.0, s) for s in sight.surplus_w])
-        self.setpoints_w = self._share(allowed_w)
+        safe_action_w = per_phase([0.0 if lost else max(0.0, s) for s in sight.surplus_w])
+        self.setpoints_w = self._share(safe_action_w)
         self.past = [*self.past[1:], self.setpoints_w]
         self.frames += 1
-        return seen, self._decision(scene, sight, allowed_w), RadioStatistics(True, 1, 0, self.frames, 0.99)
+        return (
+            seen,
+            self._decision(scene, sight, safe_action_w),
+            RadioStatistics(True, 1, 0, self.frames, 0.99, 3, 2, 4_294_000_000),
+        )
 
-    def _share(self, allowed_w: Phases) -> tuple[int, ...]:
-        left = list(allowed_w)
+    def _share(self, safe_action_w: Phases) -> tuple[int, ...]:
+        left = list(safe_action_w)
         setpoints = []
         for slave in SITE.slaves:
             watts = int(min(slave.max_w, left[slave.phase]))
@@ -143,7 +147,7 @@ class House:
             setpoints.append(watts)
         return tuple(setpoints)
 
-    def _decision(self, scene: str, sight: Sight, allowed_w: Phases) -> Decision:
+    def _decision(self, scene: str, sight: Sight, safe_action_w: Phases) -> Decision:
         source, state, causes = {
             "stopped": (Source.REST, State.SAFE_STOP, ("meter_lost",)),
             "fallback": (Source.FALLBACK, State.PI_FALLBACK, ("violation",)),
@@ -153,9 +157,9 @@ class House:
             state,
             verdict=Verdict(state, source, causes),
             sight=sight,
-            wished_w=per_phase([w * 1.05 for w in allowed_w]),
-            steady_w=allowed_w,
-            allowed_w=allowed_w,
+            policy_action_w=per_phase([w * 1.05 for w in safe_action_w]),
+            fallback_action_w=safe_action_w,
+            safe_action_w=safe_action_w,
             setpoints_w=self.setpoints_w,
             send=Send.CHANGE if int(self.at_s) % 2 else Send.NOTHING,
         )

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from daemon.commands.ack import ack, in_words
 from daemon.control import CONNECTIONS_MAX, REQUEST_MAX_BYTES, SOCKET_FILE, ask
-from daemon.records import Event, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Event
 from plant.virtual_meter import REFRESH_S
 from tests.daemon.configuration import write_configuration
 from tests.daemon.whole import Whole, until, whole

@@ -28,8 +28,9 @@ from daemon.calibration_file import (
 from daemon.checklist import walk
 from daemon.commands.calibrate import calibrate
 from daemon.commands.replay import replay
+from daemon.journal_format import to_segment
 from daemon.observed_days import gather
-from daemon.records import Start, Tick, to_line
+from daemon.records import AnyRecord, Start, Tick
 from daemon.settings import load_settings
 from daemon.simulate import Scenario, Wires
 from models.features import FEATURE_NAMES
@@ -161,7 +162,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         bundle_sha256="",
         standing=to_record(Standing()),
     )
-    lines, kept = [to_line(start)], []
+    records, kept = list[AnyRecord]([start]), []
     for second in range(TICKS):
         seen = replace(wires.snapshot(), hour=12)
         if second % 50 == 49:
@@ -178,11 +179,11 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
             confounded=False,
             decision=decision,
         )
-        lines.append(to_line(tick))
+        records.append(tick)
         if decision.sight.fresh and decision.verdict.state in (State.PI_FALLBACK, State.RL_ACTIVE):
             kept.append(shown[-1])
     (folder / "journal").mkdir()
-    (folder / "journal" / "run-0000.journal").write_bytes(b"".join(lines))
+    (folder / "journal" / "run-0000.journal").write_bytes(to_segment(records))
     return config, np.array(kept, np.float32)
 
 

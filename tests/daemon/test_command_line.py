@@ -5,9 +5,11 @@ import json
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ def test_check_walks_the_list(tmp_path: Path) -> None:
     done = sunkeep("check", "--config", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(line.startswith("OK") for line in done.stdout.splitlines())
-    assert len(done.stdout.splitlines()) == 10
+    assert len(done.stdout.splitlines()) == 11
 
 
 def test_check_names_every_item_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,3 +283,33 @@ def test_a_path_that_cannot_be_used_is_no_fault_of_the_program(
 ) -> None:
     assert explain(OSError(number, os.strerror(number), filename)) == 2
     assert words in capsys.readouterr().err
+
+
+def used_up(state: Path, reserved: int) -> None:
+    """A frame counter that has come so far."""
+    record = b"SKcount1" + struct.pack("<Q", reserved)
+    record += struct.pack("<I", zlib.crc32(record))
+    (state / "frame-counter").write_bytes(record.ljust(4096, b"\0") + record)
+
+
+@pytest.mark.parametrize(("left", "code", "said"), [(0, 78, "0 of 4294967295"), (9, 78, "9 of 4294967295")])
+def test_counters_at_their_end_are_an_item_of_the_checklist(
+    tmp_path: Path, left: int, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_configuration(tmp_path, CONFIGURATION + f"[status]\nport = {free_port()}\n")
+    (tmp_path / "state").mkdir(exist_ok=True)
+    used_up(tmp_path / "state", 2**32 - 1 - left)
+    assert command_line.main(["check", "--config", str(path)]) == code
+    told = capsys.readouterr().out
+    assert said in told
+    assert "sunkeep zigbee key" in told
+
+
+def test_a_start_without_counters_is_a_sentence_and_no_fault_of_the_program(tmp_path: Path) -> None:
+    path = write_configuration(tmp_path, CONFIGURATION + f"[status]\nport = {free_port()}\n")
+    (tmp_path / "state").mkdir(exist_ok=True)
+    used_up(tmp_path / "state", 2**32 - 1)
+    done = sunkeep("run", "--config", str(path))
+    assert done.returncode == 78
+    assert "commission a new site key" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -14,7 +14,7 @@ from core.snapshot import Air, SlaveState, Snapshot
 from core.tick import decide
 from daemon.assembly import assemble
 from daemon.emission import Emitter
-from drivers.counter import Counter
+from drivers.counter import COUNTER_MAX, Counter
 from drivers.errors import Transient, Unconfirmed
 from drivers.frame import decode
 from drivers.ports import Report
@@ -37,6 +37,7 @@ class Radio:
     network_id: bytes | None = NETWORK
     sent: list[bytes] = field(default_factory=list)
     heard: dict[int, Report] = field(default_factory=dict)
+    unknown: dict[int, int] = field(default_factory=dict)
 
     async def start(self) -> None: ...
 
@@ -49,6 +50,9 @@ class Radio:
 
     def reports(self) -> dict[int, Report]:
         return self.heard
+
+    def unknown_counters(self) -> dict[int, int]:
+        return self.unknown
 
 
 def first_decision(site: Site, air: Air | None = None) -> tuple[Decision, Snapshot]:
@@ -144,10 +148,31 @@ async def test_after_the_time_to_live_nothing_is_on_air(tmp_path: Path) -> None:
 async def test_counters_go_on_behind_what_a_slave_has_accepted(tmp_path: Path) -> None:
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
-    radio = Radio(heard={0: Report(0, 777_000, 0, None, True, 99.0)})
+    radio = Radio(unknown={0: 777_000})
     sender = emitter(site, radio, tmp_path)
     await sender.emit(decision, snapshot, lambda: 100.0)
     assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
+    assert sender.refused_leaps == {}
+
+
+async def test_a_leap_to_the_end_is_refused_and_hides_no_true_word_of_another_slave(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    radio = Radio(unknown={0: COUNTER_MAX, 1: 777_000})
+    sender = emitter(site, radio, tmp_path)
+    await sender.emit(decision, snapshot, lambda: 100.0)
+    assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
+    assert sender.refused_leaps == {0: COUNTER_MAX}
+
+
+async def test_without_a_counter_nothing_is_sent_and_a_cause_is_raised(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(3))
+    decision, snapshot = first_decision(site)
+    radio = Radio()
+    sender = emitter(site, radio, tmp_path)
+    (tmp_path / "counter").unlink()
+    sent = await sender.emit(decision, snapshot, lambda: 100.0)
+    assert (sent.alarm, sent.accepted, radio.sent) == ("no_frame_counter", None, [])
 
 
 @pytest.mark.parametrize("down", [{"up": False}, {"network_id": None}])

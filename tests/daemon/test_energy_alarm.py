@@ -6,8 +6,9 @@ import pytest
 
 from core.decision import Source
 from daemon import energy_check
+from daemon.journal_reader import read_journal
 from daemon.metrics import Exposition
-from daemon.records import Event, read_journal
+from daemon.records import Event
 from daemon.status import status
 from plant.far_end import FarEnd
 from tests.campaigns import virtual_time

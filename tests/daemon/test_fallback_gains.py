@@ -61,7 +61,7 @@ def test_the_assembled_controller_acts_with_them(law: str, plain: str, other: st
             reading = (grid_w, grid_w, grid_w)
             snapshot = Snapshot(tick, float(tick), reading, 0.0, (SlaveState(),) * len(parts.site.slaves))
             decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
-            found.append(decision.steady_w[0])
+            found.append(decision.fallback_action_w[0])
         return found
 
     assert proposals(plain) == proposals("# nothing")

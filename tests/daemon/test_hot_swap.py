@@ -17,8 +17,9 @@ from daemon import __main__ as command_line
 from daemon.active_bundle import Active
 from daemon.commands.replay import replay
 from daemon.control import ask
+from daemon.journal_reader import read_journal
 from daemon.model_store import ModelStore
-from daemon.records import Event, PolicyChange, Start, Tick, read_journal
+from daemon.records import Event, PolicyChange, Start, Tick
 from models.inference import Session
 from safety.supervisor import CLEAN_PROPOSALS
 from tests.daemon.whole import Whole, until, whole
@@ -138,10 +139,10 @@ def judge(folder: Path, store: ModelStore) -> None:
         assert isinstance(after, Tick)
         assert after.snapshot.tick == before.snapshot.tick + 1
         answered = bool(change.bundle_sha256)
-        assert (after.decision.wished_w is not None) == answered
+        assert (after.decision.policy_action_w is not None) == answered
         assert ("policy_fault" in after.decision.verdict.causes) == (not answered)
     ticks = [r for r in records if isinstance(r, Tick)]
-    withdrawn = [i for i, tick in enumerate(ticks) if tick.decision.wished_w is None]
+    withdrawn = [i for i, tick in enumerate(ticks) if tick.decision.policy_action_w is None]
     assert len(withdrawn) == 2
     assert ticks[withdrawn[0] - 1].decision.verdict.state is State.RL_ACTIVE
     waiting = ticks[withdrawn[0] : withdrawn[0] + 1 + CLEAN_PROPOSALS]

@@ -21,17 +21,9 @@ from core.tick import decide
 from daemon.assembly import assemble_from
 from daemon.commands.replay import replay as replay_command
 from daemon.journal import Journal
-from daemon.records import (
-    AnyRecord,
-    Continuation,
-    Event,
-    JournalError,
-    PolicyChange,
-    Record,
-    Start,
-    Tick,
-    read_journal,
-)
+from daemon.journal_format import to_segment
+from daemon.journal_reader import read_journal
+from daemon.records import AnyRecord, Continuation, Event, JournalError, PolicyChange, Start, Tick
 from daemon.segments import COMPRESSED, PLAIN, compress, segments, size_bytes
 from daemon.settings import load_settings
 from models.bundle import builtin_bundle, read_manifest
@@ -63,7 +55,7 @@ def start_record(settings_toml: str = "", settings_path: str = "/sunkeep.toml") 
 
 
 async def written(
-    directory: Path, records: list[Record], max_bytes: int = 10**9, run: str = "run"
+    directory: Path, records: list[AnyRecord], max_bytes: int = 10**9, run: str = "run"
 ) -> Journal:
     journal = Journal(directory, run, max_bytes)
     for record in records:
@@ -139,7 +131,7 @@ def test_a_power_cut_while_compressing_loses_nothing_and_tells_nothing_twice(
 ) -> None:
     folder = tmp_path_factory.mktemp("journal")
     file = folder / "run-0000.journal"
-    file.write_bytes(b"".join(daemon.records.to_line(event(n)) for n in range(30)))
+    file.write_bytes(to_segment(map(event, range(30))))
     plain = file.read_bytes()
     if cut == "while packing":
         (folder / "run-0000.journal.gz.part").write_bytes(b"\x1f\x8b half")
@@ -158,14 +150,14 @@ def test_a_power_cut_while_compressing_loses_nothing_and_tells_nothing_twice(
 
 def test_a_segment_compressed_while_it_is_read_is_found(tmp_path: Path) -> None:
     file = tmp_path / "run-0000.journal"
-    file.write_bytes(daemon.records.to_line(event(7)))
+    file.write_bytes(to_segment([event(7)]))
     compress(file)
     assert numbers(file) == [7]
 
 
 def test_a_damaged_compressed_segment_is_named(tmp_path: Path) -> None:
     file = tmp_path / "run-0000.journal"
-    file.write_bytes(b"".join(daemon.records.to_line(event(n)) for n in range(30)))
+    file.write_bytes(to_segment(map(event, range(30))))
     compress(file)
     packed = tmp_path / "run-0000.journal.gz"
     packed.write_bytes(packed.read_bytes()[:-9])
@@ -250,7 +242,7 @@ async def test_a_journal_whose_beginning_was_removed_is_decided_again_from_the_n
     tmp_path: Path,
 ) -> None:
     config = write_configuration(tmp_path)
-    records: list[Record] = list(lived(config, 60))
+    records: list[AnyRecord] = list(lived(config, 60))
     await written(tmp_path / "journal", records, run="a")
     await written(tmp_path / "journal", records, run="b")
     first = segments(tmp_path / "journal")[0]

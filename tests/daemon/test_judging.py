@@ -14,10 +14,11 @@ from core.tick import decide
 from daemon.assembly import Assembled, assemble
 from daemon.emission import Sent
 from daemon.evidence_record import to_record
+from daemon.journal_reader import read_journal
 from daemon.judging import ROLLBACK, Judging
 from daemon.loop import Lived
 from daemon.pilots import pilot
-from daemon.records import Event, read_journal
+from daemon.records import Event
 from daemon.simulate import Scenario, Wires, default_site, simulate
 from models.bundle import builtin_bundle
 from plant.trace import load_trace

@@ -37,7 +37,7 @@ class Script:
 def senses(script: Script, period_s: float = 1.0) -> Senses:
     """Only the meter matters here."""
     quality = SimpleNamespace(extra_delay_s=lambda _: 0.0, link_loss_rate=lambda _: 0.0)
-    radio = SimpleNamespace(up=True, reports=dict, quality=quality)
+    radio = SimpleNamespace(up=True, reports=dict, quality=quality, causes=tuple)
     emitter = SimpleNamespace(on_air=lambda _: Air())
     site = Site((Slave(0, "boiler", 0, 3000),), period_s=period_s)
     return Senses(

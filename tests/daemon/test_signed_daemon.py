@@ -42,7 +42,9 @@ def replaced_by_a_thief(folder: Path) -> ModelStore:
 def proposes(pair: Whole) -> bool | None:
     """Whether a policy answered in the newest tick; None before the first."""
     figures = pair.service.figures
-    return None if figures is None or figures.decision is None else figures.decision.wished_w is not None
+    return (
+        None if figures is None or figures.decision is None else figures.decision.policy_action_w is not None
+    )
 
 
 async def test_files_replaced_with_their_hashes_never_act(tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ async def test_files_replaced_with_their_hashes_never_act(tmp_path: Path) -> Non
         assert (facts["policy"], facts["sha256"]) == ("", "")
         assert "not signed" in facts["problem"]
         await pair.stop()
-        assert all(tick.decision.wished_w is None for tick in pair.ticks())
+        assert all(tick.decision.policy_action_w is None for tick in pair.ticks())
         assert [start.bundle_sha256 for start in pair.starts()] == [""]
 
 

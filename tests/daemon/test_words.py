@@ -109,10 +109,10 @@ def test_the_document_is_json_whatever_the_policy_wished() -> None:
     figures = Figures(SITE, ABOUT, 1000.0)
     json.dumps(status(figures, 1000.0), allow_nan=False)
     feed(figures, House(), "sunny", 20)
-    strange = decision(wished_w=(nan, inf, -inf))
+    strange = decision(policy_action_w=(nan, inf, -inf))
     figures.update(snapshot(1021.0, (0.0, 0.0, 0.0)), strange, cost=COST)
     document = json.loads(json.dumps(status(figures, 1021.5, since_s=1015.0), allow_nan=False))
-    assert document["phases"][0]["wished_w"] is None
+    assert document["phases"][0]["policy_action_w"] is None
     assert [point[0] for point in document["points"]] == [1016.0, 1017.0, 1018.0, 1019.0, 1020.0, 1021.0]
     assert document["tick_age_s"] == 0.5
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.records import Start, Tick, read_journal
+from daemon.journal_reader import read_journal
+from daemon.records import Start, Tick
 from daemon.service import Service
 from daemon.settings import load_settings
 from plant.far_end import FarEnd, slaves_of, start_far_end
+from plant.radio_site import MakeSlave, sound_slave
 from plant.trace import Trace, load_trace
 
 NOON_S = 12 * 3600.0
@@ -59,11 +61,13 @@ async def whole(
     more: str = "",
     layout: str = "sdm630",
     adapt: Callable[[str, FarEnd], str] = lambda text, _: text,
+    make_slave: MakeSlave = sound_slave,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
-    `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter. Nothing
-    but the far end have run when the body begins; the daemon starts at the first await.
+    `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter,
+    `make_slave` makes each slave. Nothing but the far end have run when the body begins; the daemon starts
+    at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -75,6 +79,7 @@ async def whole(
         radio_port=None,
         start_s=start_s,
         layout=layout,
+        make_slave=make_slave,
     )
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")

@@ -11,7 +11,8 @@ from typing import Any
 
 from core.clearance import Cleared
 from drivers.frame import decode, encode
-from drivers.zigbee import RadioEvent, ZigbeeRadio
+from drivers.radio_statistics import RadioEvent
+from drivers.zigbee import ZigbeeRadio
 from drivers.zigbee_settings import ZigbeeSettings
 from plant.channel import immediate, no_loss
 from plant.radio_site import RadioSite, serve_radio_site

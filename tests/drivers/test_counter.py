@@ -1,6 +1,8 @@
 """A counter is never given out twice, whatever happens to the process or to its file."""
 
 import os
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.counter import BLOCK, COUNTER_MAX, Counter
+from drivers.counter import BLOCK, COUNTER_MAX, LEAP_MAX, NEAR_END, Counter
 from drivers.errors import ConfigError
 
 SECOND_COPY_AT = 4096
@@ -124,9 +126,9 @@ def test_reserving_ahead_keeps_the_disk_out_of_the_way(path: Path, monkeypatch: 
 def test_a_report_carries_a_restored_counter_forward(path: Path) -> None:
     counter = Counter.create(path)
     backup = path.read_bytes()
-    counter.skip_past(54_321)
+    assert counter.skip_past(54_321)
     assert counter.take() == 54_322
-    counter.skip_past(3)
+    assert counter.skip_past(3)
     assert counter.take() == 54_323
     path.write_bytes(backup)
     counter = Counter.open(path)
@@ -136,9 +138,58 @@ def test_a_report_carries_a_restored_counter_forward(path: Path) -> None:
     assert Counter.open(path).take() > 54_324
 
 
-def test_the_end_of_the_32_bits_is_refused(path: Path) -> None:
+@pytest.mark.parametrize("seen", [LEAP_MAX + 1, 2**31, COUNTER_MAX])
+def test_a_leap_that_no_backup_explains_is_refused(path: Path, seen: int) -> None:
+    """One lie of one slave must not use up the counters of the site."""
     counter = Counter.create(path)
-    counter.skip_past(COUNTER_MAX - 2)
+    assert not counter.skip_past(seen)
+    assert counter.take() == 1
+    assert Counter.open(path).take() < 2 * BLOCK
+
+
+def test_all_leaps_of_one_life_together_are_bounded(path: Path) -> None:
+    counter = Counter.create(path)
+    assert counter.skip_past(LEAP_MAX)
+    assert not counter.skip_past(LEAP_MAX + 1)
+    counter.take(10)
+    assert counter.skip_past(LEAP_MAX + 5), "what was given out since is no leap"
+    assert not counter.skip_past(2 * LEAP_MAX)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, COUNTER_MAX), max_size=20))
+def test_whatever_slaves_say_a_life_costs_a_leap_at_most(seen: list[int]) -> None:
+    with TemporaryDirectory() as folder:
+        counter = Counter.create(Path(folder) / "counter")
+        for value in seen:
+            counter.skip_past(value)
+        assert counter.take() <= LEAP_MAX + 1
+
+
+def full(path: Path, reserved: int) -> Counter:
+    """A counter that has come so far."""
+    Counter.create(path)
+    record = b"SKcount1" + struct.pack("<Q", reserved)
+    record += struct.pack("<I", zlib.crc32(record))
+    with path.open("r+b") as stream:
+        for at in (0, SECOND_COPY_AT):
+            stream.seek(at)
+            stream.write(record)
+    return Counter.open(path)
+
+
+def test_the_end_is_told_long_before(path: Path) -> None:
+    assert Counter.create(path).warning == ""
+    path.unlink()
+    assert full(path, COUNTER_MAX - NEAR_END - 1).warning == ""
+    path.unlink()
+    warning = full(path, COUNTER_MAX - NEAR_END + 1).warning
+    assert "268435455 of 4294967295 frame counters are left" in warning
+    assert "a new site key" in warning
+
+
+def test_the_end_of_the_32_bits_is_refused(path: Path) -> None:
+    counter = full(path, COUNTER_MAX - 2)
     assert counter.take(2) == COUNTER_MAX - 1
     with pytest.raises(ConfigError, match="new site key"):
         counter.take()

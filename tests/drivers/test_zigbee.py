@@ -146,9 +146,13 @@ async def test_a_repair_that_fails_says_so() -> None:
 
 async def test_forged_reports_change_nothing() -> None:
     async with running() as (near, site):
-        node, counter = site.nodes[1], near.counter
+        node = site.nodes[1]
         network_id = near.radio.network_id
         assert network_id is not None
+        frame = near.frame(500, 700, 900)
+        counter = near.counter
+        near.radio._slaves.told(frame, near.clock())
+        node.firmware.hear(frame.payload, network_id, site.air.clock())
         genuine = node.firmware.report(site.air.clock(), 50.0, network_id)
         for attributes in (genuine[:-1] + bytes([genuine[-1] ^ 1]), genuine[3:], b""):
             node.send(0xFC57, REPORT_HEADER + attributes)
@@ -157,6 +161,8 @@ async def test_forged_reports_change_nothing() -> None:
         node.send(0xFC57, REPORT_HEADER + genuine)
         await until(lambda: near.radio.statistics.reports_heard == 1)
         assert near.radio.reports()[1].counter == counter
+        node.send(0xFC57, REPORT_HEADER[:3] + b"\x55" + REPORT_HEADER[4:] + genuine)
+        await until(lambda: near.radio.statistics.reports_rejected == 4)
 
 
 async def test_the_site_key_never_leaves_through_an_event_or_a_repr() -> None:

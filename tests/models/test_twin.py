@@ -85,7 +85,9 @@ def off_w(lived: list[Second]) -> float:
 @pytest.mark.parametrize("metering", Metering)
 def test_a_twin_that_does_the_same_sees_exactly_what_was_measured(role: Role, metering: Metering) -> None:
     lived = Story(replace(default_site(metering), role=role)).live(300)
-    assert max(max(second.decision.allowed_w) for second in lived) > (500.0 if role is Role.ABSORB else 0.0)
+    assert max(max(second.decision.safe_action_w) for second in lived) > (
+        500.0 if role is Role.ABSORB else 0.0
+    )
     assert off_w(lived) < 1e-9
     assert all(second.twin.action_w == second.snapshot.on_air.action_w for second in lived)
 

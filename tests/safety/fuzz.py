@@ -42,7 +42,7 @@ Seed: TypeAlias = int | list[int]
 class Ticks:
     """One tick of each of many sites: arrays [sites, 3], ages [sites]."""
 
-    asked_w: Floats
+    requested_action_w: Floats
     air_w: Floats
     age_s: Floats
     grid_w: Floats
@@ -59,8 +59,8 @@ def twin(ticks: Ticks, *, of_grid: bool, sign: float) -> Floats:
     """What the gate allows, for all sites at once."""
     air_w, base_w = ticks.air_w, ticks.grid_w if of_grid else ticks.air_w
     toward = sign if of_grid else 1.0
-    is_finite = np.isfinite(ticks.asked_w).all(axis=1, keepdims=True)
-    action_w = np.clip(np.where(is_finite, ticks.asked_w, air_w), 0.0, PHASE_CAP_W)
+    is_finite = np.isfinite(ticks.requested_action_w).all(axis=1, keepdims=True)
+    action_w = np.clip(np.where(is_finite, ticks.requested_action_w, air_w), 0.0, PHASE_CAP_W)
     credit_s = np.where(ticks.age_s >= 0.0, np.minimum(ticks.age_s, CREDIT_MAX_S), 0.0)
     reach_w = np.maximum(0.0, STEP_CAP_W_PER_S * credit_s - ROUNDING_W)
     move_w = action_w - air_w
@@ -85,21 +85,21 @@ def twin(ticks: Ticks, *, of_grid: bool, sign: float) -> Floats:
 def some_ticks(rng: np.random.Generator, air_w: Floats) -> Ticks:
     """Wishes, ages and readings of every kind, for what is on air."""
     n = len(air_w)
-    asked_w = rng.uniform(-500.0, 6000.0, (n, 3))
+    requested_action_w = rng.uniform(-500.0, 6000.0, (n, 3))
     near = rng.random(n) < 0.4
-    asked_w[near] = air_w[near] + rng.normal(0.0, 400.0, (int(near.sum()), 3))
+    requested_action_w[near] = air_w[near] + rng.normal(0.0, 400.0, (int(near.sum()), 3))
     mad = rng.random((n, 3)) < 0.01
-    asked_w[mad] = rng.choice(np.array(WILD_W), int(mad.sum()))
+    requested_action_w[mad] = rng.choice(np.array(WILD_W), int(mad.sum()))
     age_s = rng.choice(np.array([1.0, 1.0, 2.0, 3.0, 0.0, 0.1, 15.0, np.inf, np.nan, -1.0]), n)
     uneven = rng.random(n) < 0.3
     age_s[uneven] = rng.uniform(0.0, 3.0, int(uneven.sum()))
     grid_w = rng.normal(0.0, 2500.0, (n, 3))
-    return Ticks(asked_w, air_w, age_s, grid_w, rng.random(n) < 0.01)
+    return Ticks(requested_action_w, air_w, age_s, grid_w, rng.random(n) < 0.01)
 
 
-def unsafe(ticks: Ticks, allowed_w: Floats, *, of_grid: bool, sign: float) -> Flags:
+def unsafe(ticks: Ticks, safe_action_w: Floats, *, of_grid: bool, sign: float) -> Flags:
     """Where an action, in whole watts, is not what the specification allows."""
-    whole_w = np.floor(allowed_w)
+    whole_w = np.floor(safe_action_w)
     inside = np.isfinite(whole_w).all(axis=1) & (whole_w >= 0.0).all(axis=1) & (whole_w <= 5000.0).all(axis=1)
     credit_s = np.where(np.isnan(ticks.age_s), 0.0, np.clip(ticks.age_s, 0.0, 2.0))
     near = np.linalg.norm(whole_w - ticks.air_w, axis=1) <= 1000.0 * credit_s
@@ -127,16 +127,17 @@ def compare(ticks: int, seed: Seed) -> float:
         n = min(1000, ticks - start)
         many = some_ticks(rng, np.floor(safe_vectors(rng, n)))
         expected_w = twin(many, of_grid=of_grid, sign=1.0 if role is Role.ABSORB else -1.0)
-        allowed_w = np.array(shipped(gate, many))
-        differs_w = np.abs(expected_w - allowed_w).max(axis=1)
+        safe_action_w = np.array(shipped(gate, many))
+        differs_w = np.abs(expected_w - safe_action_w).max(axis=1)
         far = ~(
-            differs_w <= np.where(_flat(many, expected_w, allowed_w, of_grid, role), AGREE_FLAT_W, AGREE_W)
+            differs_w
+            <= np.where(_flat(many, expected_w, safe_action_w, of_grid, role), AGREE_FLAT_W, AGREE_W)
         )
         assert not far.any(), (
-            many.asked_w[far][0],
+            many.requested_action_w[far][0],
             many.air_w[far][0],
             many.age_s[far][0],
-            allowed_w[far][0],
+            safe_action_w[far][0],
         )
         worst_w = max(worst_w, float(differs_w.max()))
     return worst_w
@@ -151,17 +152,23 @@ def _flat(many: Ticks, one_w: Floats, other_w: Floats, of_grid: bool, role: Role
 
 def shipped(gate: SafetyGate, many: Ticks) -> list[Phases]:
     """What the shipped gate allows, tick by tick; it must accept that itself."""
-    columns = (many.asked_w, many.air_w, many.grid_w)
+    columns = (many.requested_action_w, many.air_w, many.grid_w)
     rows = zip(
         *(map(tuple, column.tolist()) for column in columns), many.age_s.tolist(), many.rest, strict=True
     )
     result = []
-    for asked_w, air_w, grid_w, age_s, rests in rows:
+    for requested_action_w, air_w, grid_w, age_s, rests in rows:
         seen = snapshot(air_w, age_s, grid_w)
         source = Source.REST if rests else Source.POLICY
-        allowed_w, _ = gate.check(asked_w, source, seen)
-        assert gate.accepts(allowed_w, source, seen), (asked_w, air_w, grid_w, age_s, allowed_w)
-        result.append(allowed_w)
+        safe_action_w, _ = gate.check(requested_action_w, source, seen)
+        assert gate.accepts(safe_action_w, source, seen), (
+            requested_action_w,
+            air_w,
+            grid_w,
+            age_s,
+            safe_action_w,
+        )
+        result.append(safe_action_w)
     return result
 
 
@@ -188,17 +195,17 @@ def run(ticks: int, seed: Seed, sites: int = 20_000) -> int:
         air_w = np.floor(safe_vectors(rng, min(sites, ticks - lived)))
         for _ in range(50):
             many = some_ticks(rng, air_w)
-            allowed_w = twin(many, of_grid=of_grid, sign=sign)
-            bad = unsafe(many, allowed_w, of_grid=of_grid, sign=sign)
+            safe_action_w = twin(many, of_grid=of_grid, sign=sign)
+            bad = unsafe(many, safe_action_w, of_grid=of_grid, sign=sign)
             assert not bad.any(), (
-                many.asked_w[bad][0],
+                many.requested_action_w[bad][0],
                 many.air_w[bad][0],
                 many.age_s[bad][0],
-                allowed_w[bad][0],
+                safe_action_w[bad][0],
             )
-            changed += int((allowed_w != many.asked_w).any(axis=1).sum())
+            changed += int((safe_action_w != many.requested_action_w).any(axis=1).sum())
             lived += len(air_w)
-            air_w = np.floor(allowed_w)
+            air_w = np.floor(safe_action_w)
             if lived >= ticks:
                 break
         block += 1

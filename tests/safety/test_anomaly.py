@@ -16,8 +16,8 @@ from tests.core.examples import snapshot
 FLAGS = ZScoreDetector(("x", "y"), (0.0, 10.0), (1.0, 2.0))
 
 
-def flags(*values: float, wished_w: tuple[float, float, float] | None = None) -> tuple[str, ...]:
-    anomaly, memory = FLAGS.inspect(snapshot(), values, wished_w, FLAGS.cold)
+def flags(*values: float, policy_action_w: tuple[float, float, float] | None = None) -> tuple[str, ...]:
+    anomaly, memory = FLAGS.inspect(snapshot(), values, policy_action_w, FLAGS.cold)
     assert memory is None
     assert anomaly.trip is False
     return anomaly.flags
@@ -55,7 +55,7 @@ def test_components_of_the_action_are_judged_where_they_have_numbers() -> None:
         "action_c",
     )
     assert detector.inspect(snapshot(), (0.0,), None, None)[0].flags == ()
-    assert flags(0.0, 10.0, wished_w=(1e9, 1e9, 1e9)) == ()
+    assert flags(0.0, 10.0, policy_action_w=(1e9, 1e9, 1e9)) == ()
 
 
 @pytest.mark.parametrize(("value", "expected"), [(5.0029, ()), (5.0031, ("x",)), (4.9969, ("x",))])

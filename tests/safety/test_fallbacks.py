@@ -203,12 +203,12 @@ def closed_loop(law: Any, role: Role, other: Callable[[int], Phases]) -> tuple[l
         power_w = tuple(p + (1.0 - exp(-1 / 1.5)) * (c - p) for p, c in zip(power_w, late_w, strict=True))  # type: ignore[assignment]
         a, b, c = (toward * (p - s) for p, s in zip(power_w, surplus_w, strict=True))
         view, belief = look(at, snapshot(on_air_w, 1.0, (a, b, c), at_s=1000.0 + second), belief)
-        steady_w, memory = law.propose(view, memory)
-        wished_w = other(second) if second < 120 else steady_w
-        allowed_w = slew(wished_w, view, (a, b, c), at.limits)
-        memory = law.track(memory, view, allowed_w)
-        late_w, on_air_w = on_air_w, allowed_w
-        actions.append(allowed_w)
+        fallback_action_w, memory = law.propose(view, memory)
+        policy_action_w = other(second) if second < 120 else fallback_action_w
+        safe_action_w = slew(policy_action_w, view, (a, b, c), at.limits)
+        memory = law.track(memory, view, safe_action_w)
+        late_w, on_air_w = on_air_w, safe_action_w
+        actions.append(safe_action_w)
         grids.append((a, b, c))
     return actions, grids
 

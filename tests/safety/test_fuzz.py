@@ -16,11 +16,11 @@ def test_the_twin_allows_nothing_unsafe() -> None:
 def test_the_judge_sees_what_is_unsafe() -> None:
     rng = np.random.default_rng(3)
     ticks = some_ticks(rng, np.floor(safe_vectors(rng, 4000)))
-    allowed_w = twin(ticks, of_grid=False, sign=1.0)
-    assert not unsafe(ticks, allowed_w, of_grid=False, sign=1.0).any()
-    asked = Ticks(ticks.asked_w, ticks.air_w, ticks.age_s, ticks.grid_w, ticks.rest)
+    safe_action_w = twin(ticks, of_grid=False, sign=1.0)
+    assert not unsafe(ticks, safe_action_w, of_grid=False, sign=1.0).any()
+    asked = Ticks(ticks.requested_action_w, ticks.air_w, ticks.age_s, ticks.grid_w, ticks.rest)
     with np.errstate(invalid="ignore"):
-        as_asked = unsafe(asked, np.clip(asked.asked_w, 0.0, 5000.0), of_grid=False, sign=1.0)
+        as_asked = unsafe(asked, np.clip(asked.requested_action_w, 0.0, 5000.0), of_grid=False, sign=1.0)
     assert as_asked.mean() > 0.4
     for bad in (5001.0, -1.0, np.nan, np.inf):
         with np.errstate(invalid="ignore"):

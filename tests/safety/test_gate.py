@@ -125,79 +125,87 @@ def test_the_last_bits_of_a_proposal_are_no_violation_but_more_is() -> None:
 
 @given(wild_actions, actions, ages, grids, st.sampled_from(ACTING), st.booleans(), st.sampled_from(Role))
 def test_whatever_is_asked_what_is_allowed_keeps_every_limit(
-    asked_w: Phases, air_w: Phases, age_s: float, grid_w: Phases, source: Source, of_grid: bool, role: Role
+    requested_action_w: Phases,
+    air_w: Phases,
+    age_s: float,
+    grid_w: Phases,
+    source: Source,
+    of_grid: bool,
+    role: Role,
 ) -> None:
     gate = SafetyGate(site(role=role, limits=GRID if of_grid else Limits()))
     seen = snapshot(air_w, age_s, grid_w)
-    allowed_w, interventions = gate.check(asked_w, source, seen)
-    assert all(map(isfinite, allowed_w))
-    assert gate.accepts(allowed_w, source, seen)
-    assert gate.check(allowed_w, source, seen)[0] == pytest.approx(allowed_w, abs=1e-6)
+    safe_action_w, interventions = gate.check(requested_action_w, source, seen)
+    assert all(map(isfinite, safe_action_w))
+    assert gate.accepts(safe_action_w, source, seen)
+    assert gate.check(safe_action_w, source, seen)[0] == pytest.approx(safe_action_w, abs=1e-6)
     if interventions:
-        assert interventions[-1].after_w == allowed_w
+        assert interventions[-1].after_w == safe_action_w
         for one, other in pairwise(interventions):
             assert one.after_w == other.before_w
     else:
-        assert allowed_w == asked_w
+        assert safe_action_w == requested_action_w
 
 
 @given(wild_actions, whole_actions, ages)
-def test_independent_arithmetic_agrees(asked_w: Phases, air_w: Phases, age_s: float) -> None:
+def test_independent_arithmetic_agrees(requested_action_w: Phases, air_w: Phases, age_s: float) -> None:
     """The same limits, written with numpy from the specification's sentences."""
     seen = snapshot(air_w, age_s)
-    allowed_w = np.array(GATE.check(asked_w, Source.POLICY, seen)[0])
-    assert np.all(np.isfinite(allowed_w))
-    assert np.all((allowed_w >= 0) & (allowed_w <= 5000))
-    assert np.linalg.norm(allowed_w - air_w) <= 1000 * min(age_s, 2.0)
-    assert float(np.std(allowed_w)) <= max(2000.0, float(np.std(air_w))) + 1e-9
+    safe_action_w = np.array(GATE.check(requested_action_w, Source.POLICY, seen)[0])
+    assert np.all(np.isfinite(safe_action_w))
+    assert np.all((safe_action_w >= 0) & (safe_action_w <= 5000))
+    assert np.linalg.norm(safe_action_w - air_w) <= 1000 * min(age_s, 2.0)
+    assert float(np.std(safe_action_w)) <= max(2000.0, float(np.std(air_w))) + 1e-9
 
 
 @given(whole_actions, whole_actions, ages)
-def test_whole_watts_below_what_is_allowed_are_accepted(asked_w: Phases, air_w: Phases, age_s: float) -> None:
+def test_whole_watts_below_what_is_allowed_are_accepted(
+    requested_action_w: Phases, air_w: Phases, age_s: float
+) -> None:
     """What `ROUNDING_W` is for: rounding down to whole watts crosses no limit."""
     seen = snapshot(air_w, age_s)
-    allowed_w, _ = GATE.check(asked_w, Source.POLICY, seen)
-    floored_w = (float(int(allowed_w[0])), float(int(allowed_w[1])), float(int(allowed_w[2])))
+    safe_action_w, _ = GATE.check(requested_action_w, Source.POLICY, seen)
+    floored_w = (float(int(safe_action_w[0])), float(int(safe_action_w[1])), float(int(safe_action_w[2])))
     start_is_free = np.std(air_w) <= 1998.0 and age_s >= 0.002
     assert GATE.accepts(floored_w, Source.POLICY, seen) or not start_is_free
 
 
 @given(actions, actions, ages, grids, st.booleans())
 def test_what_was_mapped_into_reach_is_no_violation_and_stays_as_it_is(
-    wished_w: Phases, air_w: Phases, age_s: float, grid_w: Phases, of_grid: bool
+    policy_action_w: Phases, air_w: Phases, age_s: float, grid_w: Phases, of_grid: bool
 ) -> None:
     at = site(limits=GRID if of_grid else Limits())
     gate, seen = SafetyGate(at), snapshot(air_w, age_s, grid_w)
-    asked_w = slew(wished_w, sight(seen, at), grid_w, at.limits)
-    assert gate.violations(asked_w, seen) == ()
-    allowed_w, _ = gate.check(asked_w, Source.POLICY, seen)
-    assert allowed_w == pytest.approx(asked_w, abs=0.01)
+    requested_action_w = slew(policy_action_w, sight(seen, at), grid_w, at.limits)
+    assert gate.violations(requested_action_w, seen) == ()
+    safe_action_w, _ = gate.check(requested_action_w, Source.POLICY, seen)
+    assert safe_action_w == pytest.approx(requested_action_w, abs=0.01)
 
 
 @given(wild_actions, wild_actions, st.one_of(ages, wild), wild_actions, st.sampled_from(Source))
 def test_even_a_senseless_snapshot_gives_a_number(
-    asked_w: Phases, air_w: Phases, age_s: float, grid_w: Phases, source: Source
+    requested_action_w: Phases, air_w: Phases, age_s: float, grid_w: Phases, source: Source
 ) -> None:
     for gate in (GATE, ON_GRID):
         seen = snapshot(air_w, age_s, grid_w)
-        gate.violations(asked_w, seen)
-        allowed_w, _ = gate.check(asked_w, source, seen)
-        assert all(0.0 <= a <= PHASE_CAP_W for a in allowed_w)
+        gate.violations(requested_action_w, seen)
+        safe_action_w, _ = gate.check(requested_action_w, source, seen)
+        assert all(0.0 <= a <= PHASE_CAP_W for a in safe_action_w)
         assert gate.accepts(ZERO, source, seen) or all(0.0 <= a <= PHASE_CAP_W for a in air_w)
 
 
 def test_the_order_of_what_is_changed() -> None:
-    allowed_w, interventions = GATE.check((9000.0, -3.0, 0.0), Source.POLICY, snapshot())
+    safe_action_w, interventions = GATE.check((9000.0, -3.0, 0.0), Source.POLICY, snapshot())
     assert [i.rule for i in interventions] == ["box", "step"]
-    assert allowed_w == (998.0, 0.0, 0.0)
+    assert safe_action_w == (998.0, 0.0, 0.0)
     assert interventions[0] == Intervention("box", (9000.0, -3.0, 0.0), (5000.0, 0.0, 0.0))
     assert interventions[1] == Intervention("step", (5000.0, 0.0, 0.0), (998.0, 0.0, 0.0))
 
 
 def test_a_number_that_is_none_falls_back_on_what_is_on_air() -> None:
     seen = snapshot((700.0, 0.0, 0.0))
-    allowed_w, interventions = GATE.check((nan, 800.0, 0.0), Source.POLICY, seen)
-    assert allowed_w == (700.0, 0.0, 0.0)
+    safe_action_w, interventions = GATE.check((nan, 800.0, 0.0), Source.POLICY, seen)
+    assert safe_action_w == (700.0, 0.0, 0.0)
     assert [i.rule for i in interventions] == ["finite"]
 
 
@@ -212,16 +220,16 @@ def test_a_margin_is_kept_for_rounding() -> None:
     assert GATE.check((alone(1997.99), 0.0, 0.0), Source.POLICY, at)[1] == ()
 
 
-@pytest.mark.parametrize("asked_w", [ZERO, (5000.0, 5000.0, 5000.0), (nan, nan, nan)])
-def test_rest_is_at_once_from_anywhere(asked_w: Phases) -> None:
+@pytest.mark.parametrize("requested_action_w", [ZERO, (5000.0, 5000.0, 5000.0), (nan, nan, nan)])
+def test_rest_is_at_once_from_anywhere(requested_action_w: Phases) -> None:
     air_w = (5000.0, 5000.0, 5000.0)
     for age_s in (0.0, 1.0, nan):
-        allowed_w, interventions = GATE.check(asked_w, Source.REST, snapshot(air_w, age_s))
-        assert allowed_w == ZERO
+        safe_action_w, interventions = GATE.check(requested_action_w, Source.REST, snapshot(air_w, age_s))
+        assert safe_action_w == ZERO
         assert interventions == (Intervention("safe_release", air_w, ZERO),)
         assert GATE.accepts(ZERO, Source.REST, snapshot(air_w, age_s))
         assert not GATE.accepts((0.0, 0.0, 1.0), Source.REST, snapshot(air_w, age_s))
-    assert GATE.check(asked_w, Source.REST, snapshot()) == (ZERO, ())
+    assert GATE.check(requested_action_w, Source.REST, snapshot()) == (ZERO, ())
 
 
 @pytest.mark.parametrize("air_w", [(nan, 0.0, 0.0), (-1.0, 0.0, 0.0), (0.0, 5000.1, 0.0), (0.0, 0.0, inf)])
@@ -310,16 +318,16 @@ def test_a_vector_must_fit_all_that_may_be_on_air() -> None:
     assert not GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, far)
 
 
-@given(grid_w=grids, air_w=st.floats(0.0, 5000.0), asked_w=st.floats(0.0, 5000.0))
+@given(grid_w=grids, air_w=st.floats(0.0, 5000.0), requested_action_w=st.floats(0.0, 5000.0))
 def test_moving_every_phase_alike_is_no_matter_of_imbalance(
-    grid_w: Phases, air_w: float, asked_w: float
+    grid_w: Phases, air_w: float, requested_action_w: float
 ) -> None:
     """However far apart the grid's phases are, and whatever the last bits of that figure say."""
     seen = snapshot((air_w,) * 3, 1.0, grid_w)
     for gate in (GATE, ON_GRID):
-        allowed_w, interventions = gate.check((asked_w,) * 3, Source.POLICY, seen)
+        safe_action_w, interventions = gate.check((requested_action_w,) * 3, Source.POLICY, seen)
         assert "imbalance" not in [intervention.rule for intervention in interventions]
-        assert gate.accepts(allowed_w, Source.POLICY, seen)
+        assert gate.accepts(safe_action_w, Source.POLICY, seen)
 
 
 def test_the_imbalance_limit_itself_is_allowed() -> None:

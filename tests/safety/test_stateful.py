@@ -42,16 +42,16 @@ class AnyHouse(RuleBasedStateMachine):
         )
 
     @rule(
-        wished_w=st.none() | st.tuples(wild, wild, wild),
+        policy_action_w=st.none() | st.tuples(wild, wild, wild),
         grid_w=st.tuples(powers, powers, powers),
         step_s=st.sampled_from([1.0, 1.0, 1.0, 0.001, 0.7, 1.9, 5.0]),
         fate=st.sampled_from(Fate),
         latency_s=st.sampled_from([0.001, 0.5]),
     )
     def live(
-        self, wished_w: Phases | None, grid_w: Phases, step_s: float, fate: Fate, latency_s: float
+        self, policy_action_w: Phases | None, grid_w: Phases, step_s: float, fate: Fate, latency_s: float
     ) -> None:
-        self.house.tick(wished_w, grid_w, step_s=step_s, fate=fate, latency_s=latency_s)
+        self.house.tick(policy_action_w, grid_w, step_s=step_s, fate=fate, latency_s=latency_s)
 
     @rule(
         authority=st.sampled_from(Authority),
@@ -73,10 +73,10 @@ class AnyHouse(RuleBasedStateMachine):
         for _ in range(count):
             self.house.tick((toward, toward, toward), (0.0, 0.0, 0.0), acknowledged=tuple(CAUSES))
 
-    @rule(wished_w=st.tuples(wild, wild, wild), count=st.integers(1, 4))
-    def go_silent(self, wished_w: Phases, count: int) -> None:
+    @rule(policy_action_w=st.tuples(wild, wild, wild), count=st.integers(1, 4))
+    def go_silent(self, policy_action_w: Phases, count: int) -> None:
         for _ in range(count):
-            self.house.tick(wished_w, None)
+            self.house.tick(policy_action_w, None)
 
     @rule(slot=st.integers(0, 6))
     def slave_comes_or_goes(self, slot: int) -> None:

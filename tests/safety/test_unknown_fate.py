@@ -32,8 +32,8 @@ def test_whatever_becomes_of_frames_every_limit_holds_on_air(
     ticks: list[tuple[Fate, Phases, float, bool]], of_grid: bool
 ) -> None:
     house = House(of_grid=of_grid)
-    for fate, wished_w, step_s, is_read in ticks:
-        house.tick(wished_w, HALF if is_read else None, step_s=step_s, fate=fate)
+    for fate, policy_action_w, step_s, is_read in ticks:
+        house.tick(policy_action_w, HALF if is_read else None, step_s=step_s, fate=fate)
 
 
 def lively(seed: int, ticks: int, unsaid: float) -> House:

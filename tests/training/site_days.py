@@ -9,8 +9,9 @@ import numpy as np
 
 from core.decision import Authority
 from core.tick import decide
+from daemon.journal_format import to_segment
 from daemon.pilots import pilot
-from daemon.records import Event, Start, Tick, to_line
+from daemon.records import AnyRecord, Event, Start, Tick
 from daemon.settings import parse_settings
 from daemon.simulate import Scenario, Wires
 from plant.trace import DAY_S, Trace, load_trace
@@ -41,7 +42,7 @@ def lived(
         for _ in range(ticks):
             snapshot = wires.snapshot()
             decision, memory = decide(snapshot, Authority.FALLBACK, memory, acting.parts)
-            second = MIDNIGHT_S + day * DAY_S + far_end.now_s
+            second = MIDNIGHT_S + day * DAY_S + far_end.second
             accepted = True if wires.transmit(decision) else None
             far_end.step()
             yield (
@@ -68,8 +69,8 @@ def write_journals(folder: Path, ticks: list[tuple[int, Tick]], configuration: s
             version="0", unix_s=0.0, run=run, settings_path="/sunkeep.toml", settings_toml=configuration,
             bundle_sha256="", standing={},
         )  # fmt: skip
-        records = [start, *of_day[:40], Event(unix_s=0.0, event="note"), *of_day[40:]]
-        (folder / f"{run}.journal").write_bytes(b"".join(map(to_line, records)))
+        records: list[AnyRecord] = [start, *of_day[:40], Event(unix_s=0.0, event="note"), *of_day[40:]]
+        (folder / f"{run}.journal").write_bytes(to_segment(records))
     return folder
 
 

@@ -133,7 +133,7 @@ class Law:
     def propose(self, sight: Sight, memory: int) -> tuple[Phases, int]:
         return (float(memory), 0.0, 0.0), memory + 1
 
-    def track(self, memory: int, sight: Sight, allowed_w: Phases) -> int:
+    def track(self, memory: int, sight: Sight, safe_action_w: Phases) -> int:
         return memory
 
 

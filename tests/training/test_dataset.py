@@ -43,7 +43,7 @@ def write_logs(folder: Path, ticks: list[tuple[int, Tick]], readings_per_s: int 
             rows[METER].append(
                 [second - n / readings_per_s, *(w + 100.0 * n for w in tick.snapshot.grid_power_w)]
             )
-        rows[PI].append([second + 0.3, *tick.decision.steady_w])
+        rows[PI].append([second + 0.3, *tick.decision.fallback_action_w])
         if tick.accepted:
             totals = [0.0, 0.0, 0.0]
             totals[0], totals[1] = map(float, tick.decision.setpoints_w)
@@ -92,8 +92,8 @@ def test_a_journal_becomes_rows_of_what_was_seen_and_done(
     for name, phase in zip(PHASE_NAMES, range(3), strict=True):
         surplus = [tick.decision.sight.surplus_w[phase] for _, tick in ticks]
         np.testing.assert_allclose(rows[f"surplus_hat_w_{name}"], surplus, rtol=1e-6)
-        steady = [tick.decision.steady_w[phase] for _, tick in ticks]
-        np.testing.assert_allclose(rows[f"steady_w_{name}"], steady, rtol=1e-6)
+        fallback_w = [tick.decision.fallback_action_w[phase] for _, tick in ticks]
+        np.testing.assert_allclose(rows[f"fallback_action_w_{name}"], fallback_w, rtol=1e-6)
     on_air = [tick.snapshot.on_air.action_w for second, tick in ticks]
     applied = rows.select(ACTION_NAMES).to_numpy()
     for number in range(DAYS * TICKS - 1):
@@ -290,7 +290,7 @@ def test_refusals_say_what_to_do(tmp_path: Path, ticks: list[tuple[int, Tick]]) 
     assert "at least 3" in refused("--journals", journals, "--out", tmp_path / "out2")
     first = journals / "run-0.journal"
     first.write_bytes(first.read_bytes().replace(b'"tick":7,', b'"tick":8,', 1))
-    assert "run-0.journal:9" in refused("--journals", journals, "--out", tmp_path / "out3")
+    assert "run-0.journal:10" in refused("--journals", journals, "--out", tmp_path / "out3")
 
 
 def test_traces_keep_their_split_and_say_who_acted(tmp_path: Path) -> None:

@@ -76,7 +76,9 @@ def test_the_environment_decides_as_simulation_does(monkeypatch: pytest.MonkeyPa
 
     def noted(*arguments: Any) -> Any:
         decision, memory = decide(*arguments)
-        simulated.append((decision.wished_w, decision.allowed_w, decision.setpoints_w, decision.send))
+        simulated.append(
+            (decision.policy_action_w, decision.safe_action_w, decision.setpoints_w, decision.send)
+        )
         return decision, memory
 
     monkeypatch.setattr("daemon.simulate.decide", noted)
@@ -87,13 +89,17 @@ def test_the_environment_decides_as_simulation_does(monkeypatch: pytest.MonkeyPa
     policy: Any = acting.parts.policy
     memory = policy.cold
     export_ws = 0.0
-    for wished_w, allowed_w, _, send in simulated:
+    for policy_action_w, safe_action_w, _, send in simulated:
         action_w, memory = policy.propose(observation.tolist(), memory)
         assert action_w is not None
         observation, _, terminated, truncated, info = env.step(np.array(action_w, np.float32))
         export_ws += info["export_w"]
         assert not terminated
-        assert (info["wished_w"], info["allowed_w"], info["send"]) == (wished_w, allowed_w, send.value)
+        assert (info["policy_action_w"], info["safe_action_w"], info["send"]) == (
+            policy_action_w,
+            safe_action_w,
+            send.value,
+        )
     assert truncated
     assert export_ws / 3600.0 == pytest.approx(run.score.summary()["export_wh"], rel=1e-12)
 

@@ -14,7 +14,8 @@ from rich.table import Table
 
 from core.site import Metering, Site
 from daemon.commands.options import FiniteRange
-from daemon.records import JournalError, journal_files
+from daemon.journal_reader import journal_files
+from daemon.records import JournalError
 from daemon.refusals import InputError
 from daemon.settings import load_settings
 from daemon.simulate import default_site

@@ -18,7 +18,7 @@ from models.features import FEATURE_NAMES, PHASE_FEATURES
 from training.batch import Policy, View
 from training.batch_rules import slew
 from training.days import Day
-from training.learners.files import REWARD_W, WISHED_NAMES
+from training.learners.files import POLICY_NAMES, REWARD_W
 from training.learners.fqe import Followed, Fqe, FqeSettings
 from training.learners.learner import Space
 from training.learners.logs import explore
@@ -67,8 +67,8 @@ def actions_of(policy: Policy, states: Tensor) -> Tensor:
     credit_s = torch.full((len(states),), CREDIT_MAX_S)
     for second in range(states.shape[1]):
         view = view_of(states[:, second])
-        wished_w, memory = policy(view, memory)
-        rows.append(slew(wished_w, view.allowed_w, view.capacity_w, credit_s, limits))
+        policy_action_w, memory = policy(view, memory)
+        rows.append(slew(policy_action_w, view.safe_action_w, view.capacity_w, credit_s, limits))
     return torch.stack(rows, 1)
 
 
@@ -93,7 +93,7 @@ def savings_w(
     logs = [explore(day, metering, FIRST_SEED + number, share) for number, day in enumerate(days)]
     states, actions_w, rewards = (
         torch.cat([stretches(log, names) for log in logs])
-        for names in (FEATURE_NAMES, WISHED_NAMES, ("reward",))
+        for names in (FEATURE_NAMES, POLICY_NAMES, ("reward",))
     )
     return {
         name: _saving_w(followed(states, actions_w, rewards[:, :, 0], policy), seed)

@@ -19,9 +19,17 @@ from training.table import ACTION_NAMES, Floats, stacked
 
 REWARD_W = 200.0
 """A watt of cost is 1/200 of a unit of reward, so that returns over ten seconds are near one."""
-STEADY_NAMES, WISHED_NAMES = (tuple(f"{kind}_w_{p}" for p in PHASE_NAMES) for kind in ("steady", "wished"))
-ACTIONS = ("acted", "applied", "steady", "wished")
+FALLBACK_NAMES, POLICY_NAMES = (
+    tuple(f"{kind}_action_w_{p}" for p in PHASE_NAMES) for kind in ("fallback", "policy")
+)
+ACTIONS = ("acted", "applied", "fallback", "policy")
 """Which recorded action counts: of the controller in charge, on air, the PI's, the policy's."""
+_NAMES_1 = {
+    f"{old}_w_{p}": f"{new}_action_w_{p}"
+    for old, new in (("steady", "fallback"), ("wished", "policy"))
+    for p in PHASE_NAMES
+}
+"""Columns of version 1 of the data sets, and what they are called now."""
 _COSTS = ("export_w", "avoidable_import_w")
 
 
@@ -58,6 +66,7 @@ def write_log(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
 def _read(path: Path, action: str) -> Transitions:
     try:
         table = parquet.read_table(path)
+        table = table.rename_columns([_NAMES_1.get(name, name) for name in table.column_names])
     except (OSError, pa.ArrowException) as error:
         raise TransitionsError(f"{path}: {error}") from error
     costs = ("reward",) if "reward" in table.column_names else _COSTS
@@ -89,7 +98,7 @@ def _actions(table: pa.Table, action: str) -> Floats:
     if action == "applied":
         return applied_w
     chosen_w = applied_w.copy()
-    for source, names in ((Source.FALLBACK, STEADY_NAMES), (Source.POLICY, WISHED_NAMES)):
+    for source, names in ((Source.FALLBACK, FALLBACK_NAMES), (Source.POLICY, POLICY_NAMES)):
         if action == "acted":
             rows = np.asarray(table["source"].to_pylist()) == source.value
         else:

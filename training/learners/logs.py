@@ -27,7 +27,7 @@ from daemon.simulate import Pilot, Scenario, begin, default_site, live
 from models.features import FEATURE_NAMES
 from safety.pi import PiFallback, PiGains, PiMemory
 from training.days import Day, find_days, middle_of_light_s
-from training.learners.files import REWARD_W, STEADY_NAMES, WISHED_NAMES, write_log
+from training.learners.files import FALLBACK_NAMES, POLICY_NAMES, REWARD_W, write_log
 from training.lessons import Licence
 from training.table import ACTION_NAMES
 
@@ -46,7 +46,7 @@ class Explorer:
         self._law, self._luck = PiFallback(site, gains), luck
         self._dither_w = np.zeros(3)
         self._proposed_w: Phases = ZERO
-        self._wished_w: Phases = ZERO
+        self._policy_action_w: Phases = ZERO
         self._capacity_w: Phases = ZERO
         self.rows: list[tuple[float, ...]] = []
         self.allowed: list[Phases] = []
@@ -62,11 +62,11 @@ class Explorer:
         self._capacity_w = sight.capacity_w
         return self._proposed_w, memory
 
-    def track(self, memory: PiMemory, sight: Sight, allowed_w: Phases) -> PiMemory:
+    def track(self, memory: PiMemory, sight: Sight, safe_action_w: Phases) -> PiMemory:
         """Continue from the undisturbed proposal, moved by what the limits took away."""
-        self.allowed.append(allowed_w)
-        cells = zip(self._proposed_w, allowed_w, self._wished_w, sight.capacity_w, strict=True)
-        own_w = [min(max(0.0, own + allowed - wished), top) for own, allowed, wished, top in cells]
+        self.allowed.append(safe_action_w)
+        cells = zip(self._proposed_w, safe_action_w, self._policy_action_w, sight.capacity_w, strict=True)
+        own_w = [min(max(0.0, own + safe - proposed), top) for own, safe, proposed, top in cells]
         return self._law.track(memory, sight, per_phase(own_w))
 
     def explore(self, observation: Sequence[float]) -> Phases:
@@ -74,10 +74,10 @@ class Explorer:
         kicked = self._luck.random(3) < KICK_SHARE
         self._dither_w = KEPT * self._dither_w + kicked * self._luck.normal(0.0, KICK_W, 3)
         placed = np.asarray(self._proposed_w) > 0.0
-        wished_w = np.where(placed, np.asarray(self._proposed_w) + self._dither_w, 0.0)
-        self._wished_w = per_phase(np.clip(wished_w, 0.0, self._capacity_w).tolist())
+        policy_action_w = np.where(placed, np.asarray(self._proposed_w) + self._dither_w, 0.0)
+        self._policy_action_w = per_phase(np.clip(policy_action_w, 0.0, self._capacity_w).tolist())
         self.rows.append((*observation, *self._proposed_w))
-        return self._wished_w
+        return self._policy_action_w
 
 
 class Acting:
@@ -108,9 +108,9 @@ class Costs(Score):
         """Itself: a log needs no time to settle."""
         return self
 
-    def second(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
+    def step(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
         """Take one second."""
-        super().second(grid_w, slaves_w, action_w)
+        super().step(grid_w, slaves_w, action_w)
         metering = self.site.metering
         avoidable_w = avoidable_import_w(slaves_w, grid_w, metering)
         self.cost_w.append(exported_w(grid_w, metering) + AVOIDABLE_WEIGHT * avoidable_w)
@@ -154,8 +154,8 @@ def _columns(explorer: Explorer, costs: Costs, base: Costs) -> dict[str, NDArray
     cost_w, base_w = (np.asarray(score.cost_w, np.float32) for score in (costs, base))
     features = {name: rows[:, i] for i, name in enumerate(FEATURE_NAMES)}
     actions = {
-        STEADY_NAMES: rows[:, len(FEATURE_NAMES) :],
-        WISHED_NAMES: np.asarray(explorer.allowed, np.float32),
+        FALLBACK_NAMES: rows[:, len(FEATURE_NAMES) :],
+        POLICY_NAMES: np.asarray(explorer.allowed, np.float32),
         ACTION_NAMES: np.asarray(costs.on_air_w, np.float32),
     }
     named = {name: table[:, i] for names, table in actions.items() for i, name in enumerate(names)}

@@ -52,9 +52,9 @@ class Grounds:
             memory = None
             for _ in range(self._horizon):
                 states.append(self._plain.view.features)
-                wished_w, memory = self._law(self._plain.view, memory)
-                actions_w.append(wished_w)
-                self._plain.step(wished_w)
+                policy_action_w, memory = self._law(self._plain.view, memory)
+                actions_w.append(policy_action_w)
+                self._plain.step(policy_action_w)
         return torch.cat(states), torch.cat(actions_w)
 
     def rollouts(self, learner: Ppo) -> Source[Rollout]:

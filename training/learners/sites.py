@@ -79,11 +79,11 @@ class Sites:
         noise_w = self._reel.noise_w[:, self._second]
         self._view, self._site = look(self._reel.rig, self._site, self._weights, noise_w)
 
-    def _live(self, wished_w: Tensor) -> Tensor:
+    def _live(self, policy_action_w: Tensor) -> Tensor:
         assert self._reel is not None
         assert self._site is not None
         rig, moment = self._reel.rig, self._reel.moment(self._second)
-        site, _, flown = act(rig, self._site, wished_w, moment.delays, DEFAULT_RULES)
+        site, _, flown = act(rig, self._site, policy_action_w, moment.delays, DEFAULT_RULES)
         self._site = live(rig, site, moment.bare_w, flown)
         export_w, avoidable_w = billed(rig, self._site)
         self._second += 1
@@ -105,5 +105,5 @@ class LawOnSites:
 
     def step(self) -> Tensor:
         """The reward of one second, [n]."""
-        wished_w, self._memory = self._law(self._sites.view, self._memory)
-        return self._sites.step(wished_w).reward
+        policy_action_w, self._memory = self._law(self._sites.view, self._memory)
+        return self._sites.step(policy_action_w).reward

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.decision import Authority, Source, State, Verdict
@@ -20,7 +21,7 @@ UTC_ZONE = ZoneInfo("UTC")
 MIDNIGHT_S = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
 
 
-def tick(unix_s: float, at_s: float, number: int = 0, **changes: object) -> Tick:
+def tick(unix_s: float, at_s: float, number: int = 0, **changes: Any) -> Tick:
     """A tick of nine slaves that exports 400 W and believes to have placed 600 W."""
     seen = snapshot(at_s, (-400.0, 0.0, 0.0), tick=number, hour=12, slaves=(SlaveState(),) * 9)
     told = decision(
@@ -30,12 +31,12 @@ def tick(unix_s: float, at_s: float, number: int = 0, **changes: object) -> Tick
         unix_s=unix_s, snapshot=seen, authority=Authority.POLICY, propensity=1.0, block=0, confounded=False,
         decision=told,
     )  # fmt: skip
-    return base.model_copy(update=changes)
+    return replace(base, **changes)
 
 
 def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
     told = replace(base.decision, verdict=Verdict(state, Source.REST, causes))
-    return base.model_copy(update={"decision": told})
+    return replace(base, decision=told)
 
 
 def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInfo = UTC_ZONE) -> Books:

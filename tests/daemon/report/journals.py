@@ -14,7 +14,8 @@ from core.parts import cold_start
 from core.tick import decide
 from daemon.assembly import assemble_from
 from daemon.embedded import write_site
-from daemon.records import AnyRecord, Continuation, Start, Tick, to_line
+from daemon.journal_format import VERSION, to_line
+from daemon.records import AnyRecord, Continuation, Segment, Start, Tick
 from daemon.scoring import Score
 from daemon.segments import compress
 from daemon.settings import load_settings
@@ -70,7 +71,7 @@ def lived(
             sent = wires.transmit(decision)
             far_end.step()
             if score is not None:
-                score.second(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
+                score.step(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
             number += 1
             yield Tick(
                 unix_s=unix_s,
@@ -91,10 +92,11 @@ def write(
 ) -> list[Path]:
     """Segments as `daemon.journal` leaves them: full ones compressed. Returns them in order."""
     directory.mkdir(parents=True, exist_ok=True)
-    heading, waiting, number, count = b"", bytearray(), 0, 0
+    first = to_line(Segment(version=VERSION))
+    heading, waiting, number, count = b"", bytearray(first), 0, 0
     for record in records:
         if isinstance(record, Start):
-            heading = to_line(Continuation.of(record))
+            heading = first + to_line(Continuation.of(record))
         waiting += to_line(record)
         count += isinstance(record, Tick)
         if count == ticks:

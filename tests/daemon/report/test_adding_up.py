@@ -39,7 +39,7 @@ def made_up(rows: Sequence[tuple[float, tuple[State, tuple[str, ...]], float, bo
         one = with_verdict(tick(MIDNIGHT_S + at_s, 1000.0 + at_s, number), state, *causes)
         told = replace(one.decision, violations=("step",) if broke else (), anomaly=Anomaly((), tripped))
         seen = replace(one.snapshot, grid_power_w=(grid_w, 0.0, 10.0))
-        ticks.append(one.model_copy(update={"decision": told, "snapshot": seen}))
+        ticks.append(replace(one, decision=told, snapshot=seen))
     return ticks
 
 

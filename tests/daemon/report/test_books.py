@@ -12,8 +12,9 @@ from core.decision import Source, State
 from core.modes import Mode, Plan
 from core.snapshot import SlaveState
 from daemon.figures import Figures
+from daemon.journal_reader import read_journal
 from daemon.ledger import Energy
-from daemon.records import Continuation, Event, PolicyChange, Start, read_journal
+from daemon.records import Continuation, Event, PolicyChange, Start
 from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, Gap
 from daemon.report.reading import Span, needed, newest, read
@@ -122,11 +123,11 @@ def test_a_gap_over_midnight_belongs_to_both_days_and_what_lies_wholly_in_it_is_
 
 def test_between_runs_a_clock_that_is_not_set_makes_no_gap(start: Start) -> None:
     unset = tick(MIDNIGHT_S + 7200, 10.0)
-    unset = unset.model_copy(update={"snapshot": replace(unset.snapshot, hour=None)})
+    unset = replace(unset, snapshot=replace(unset.snapshot, hour=None))
     books = booked([start, tick(MIDNIGHT_S, 10.0), start, unset, tick(MIDNIGHT_S + 7201, 11.0)])
     assert books.gaps_total == 0
     assert books.total().unsynchronised_s == 0.0
-    late = unset.model_copy(update={"snapshot": replace(unset.snapshot, at_s=11.0)})
+    late = replace(unset, snapshot=replace(unset.snapshot, at_s=11.0))
     assert booked([start, tick(MIDNIGHT_S, 10.0), late]).total().unsynchronised_s == 1.0
 
 
@@ -162,7 +163,7 @@ def test_the_radio_and_refused_frames(start: Start) -> None:
     ticks = [tick(MIDNIGHT_S + n, 10.0 + n, n) for n in range(4)]
     for n, (loss, alarms) in enumerate([(0.0, ()), (0.2, ()), (0.4, ()), (0.0, ("radio_down",))]):
         seen = replace(ticks[n].snapshot, link_loss_rate=loss, alarms=alarms)
-        ticks[n] = ticks[n].model_copy(update={"snapshot": seen, "frames_hex": ("13",), "accepted": n != 2})
+        ticks[n] = replace(ticks[n], snapshot=seen, frames_hex=("13",), accepted=n != 2)
     total = booked([start, *ticks]).total()
     assert total.acknowledged_share == pytest.approx(0.7)
     assert (total.frames_sent, total.frames_refused) == (3, 1)
@@ -171,12 +172,10 @@ def test_the_radio_and_refused_frames(start: Start) -> None:
 
 
 def test_what_fits_no_configuration_is_left_out_and_counted(start: Start) -> None:
-    unreadable = start.model_copy(update={"settings_toml": "[site]\nunknown = 1"})
-    other_role = start.model_copy(
-        update={"settings_toml": start.settings_toml.replace('"absorb"', '"generate"')}
-    )
+    unreadable = replace(start, settings_toml="[site]\nunknown = 1")
+    other_role = replace(start, settings_toml=start.settings_toml.replace('"absorb"', '"generate"'))
     one = tick(MIDNIGHT_S, 10.0)
-    fewer = one.model_copy(update={"snapshot": replace(one.snapshot, slaves=(SlaveState(),))})
+    fewer = replace(one, snapshot=replace(one.snapshot, slaves=(SlaveState(),)))
     books = booked([one, unreadable, one, other_role, one, start, fewer, one])
     assert (books.left_out, books.total().ticks, books.runs) == (4, 1, 1)
 

@@ -123,7 +123,7 @@ def test_a_folder_without_a_journal_and_a_configuration_of_another_version(
     assert command_line.main(["report", "--journal", str(tmp_path / "empty")]) == 2
     assert "no *.journal file" in capsys.readouterr().err
     start = start_of(configure(tmp_path), FIRST_S)
-    other = start.model_copy(update={"settings_toml": "[site]\nunknown = 1"})
+    other = replace(start, settings_toml="[site]\nunknown = 1")
     write(tmp_path / "other", iter([other, tick(FIRST_S, 10.0)]))
     assert command_line.main(["report", "--journal", str(tmp_path / "other")]) == 2
     assert "cannot be read by this version" in capsys.readouterr().err
@@ -141,16 +141,16 @@ def blocks(count: int, confounded: bool) -> list[AnyRecord]:
         for number in range(200):
             second = 100.0 + 2.5 * number
             one = tick(begin_s + second, begin_s - FIRST_S + second + 10.0, at * BLOCK_S + number)
-            lot = {"propensity": 0.5, "block": int(begin_s // BLOCK_S), "confounded": confounded}
             grid_w = -200.0 if at % 2 else -400.0
             seen = replace(one.snapshot, grid_power_w=(grid_w, 0.0, 0.0))
             records.append(
-                one.model_copy(
-                    update={
-                        **lot,
-                        "snapshot": seen,
-                        "authority": (Authority.FALLBACK, Authority.POLICY)[at % 2],
-                    }
+                replace(
+                    one,
+                    propensity=0.5,
+                    block=int(begin_s // BLOCK_S),
+                    confounded=confounded,
+                    snapshot=seen,
+                    authority=(Authority.FALLBACK, Authority.POLICY)[at % 2],
                 )
             )
     return records

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,10 +67,10 @@ def booked(ticks: Sequence[Tick], mode: Mode = Mode.AB) -> Trial:
     return trial
 
 
-def by_lot(second: int, **changes: object) -> Tick:
+def by_lot(second: int, **changes: Any) -> Tick:
     """A tick in the block that its instant belongs to."""
-    lot = {"propensity": 0.5, "block": second // BLOCK_S}
-    return tick(float(second), float(second)).model_copy(update=lot | changes)
+    lot: dict[str, Any] = {"propensity": 0.5, "block": second // BLOCK_S}
+    return replace(tick(float(second), float(second)), **(lot | changes))
 
 
 def test_a_block_belongs_to_whom_it_was_assigned_to_whoever_acted() -> None:
@@ -99,8 +100,8 @@ NOT_BY_BLOCKS = [
 
 
 @pytest.mark.parametrize("changes", NOT_BY_BLOCKS)
-def test_what_no_lot_assigned_is_not_compared(changes: dict[str, object]) -> None:
-    assert not booked([by_lot(100).model_copy(update=changes)]).blocks
+def test_what_no_lot_assigned_is_not_compared(changes: dict[str, Any]) -> None:
+    assert not booked([by_lot(100, **changes)]).blocks
 
 
 @pytest.mark.parametrize(

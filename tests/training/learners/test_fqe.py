@@ -57,14 +57,14 @@ def test_a_law_sees_in_the_features_what_it_would_have_seen() -> None:
     features[0, [0, 5, 6]] = torch.tensor([2000.0, -500.0, 100.0])
     view = view_of(features)
     assert view.surplus_w[0, 0] == 2000.0
-    assert view.allowed_w[0, 0] == 1500.0
+    assert view.safe_action_w[0, 0] == 1500.0
     assert view.meter_w[0, 0] == -600.0
 
 
 def test_the_policy_answers_along_the_stretch_and_the_warm_up_is_left_out() -> None:
     def counting(view: View, memory: int | None) -> tuple[Tensor, int]:
         tick = 0 if memory is None else memory + 1
-        return view.allowed_w + tick, tick
+        return view.safe_action_w + tick, tick
 
     states = torch.zeros(2, WARM_UP_S + 4, 30)
     table = followed(states, states[:, :, :3], states[:, :, 0], counting)

@@ -52,8 +52,8 @@ def test_against_itself_a_law_gains_nothing_and_doing_nothing_loses(days: tuple[
     assert features.shape == (8, len(FEATURE_NAMES))
     memory, steps = None, []
     for _ in range(40):
-        wished_w, memory = law(sites.view, memory)
-        steps.append(compared.step(wished_w))
+        policy_action_w, memory = law(sites.view, memory)
+        steps.append(compared.step(policy_action_w))
     assert max(float(step.reward.abs().max()) for step in steps) == 0.0
     assert [float(step.truncated.sum()) for step in steps] == [0.0] * 39 + [8.0]
     compared.reset(generator)
@@ -80,8 +80,10 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_exploring_moves_the_action_and_costs_little(log_file: Path) -> None:
     table = parquet.read_table(log_file)
-    steady, wished = (np.column_stack([table[f"{k}_w_{p}"] for p in "abc"]) for k in ("steady", "wished"))
-    dither_w = (wished - steady)[steady.min(axis=1) > 200.0]
+    fallback_w, policy_w = (
+        np.column_stack([table[f"{k}_action_w_{p}"] for p in "abc"]) for k in ("fallback", "policy")
+    )
+    dither_w = (policy_w - fallback_w)[fallback_w.min(axis=1) > 200.0]
     assert 10.0 < float(dither_w.std()) < 400.0
     cost_w, base_w = (np.asarray(table[name]) for name in ("cost_w", "base_cost_w"))
     assert float(cost_w.mean()) < 3.0 * float(base_w.mean()) + 20.0

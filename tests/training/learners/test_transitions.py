@@ -64,7 +64,7 @@ def log(seconds: int = 6) -> dict[str, NDArray[Any]]:
     columns: dict[str, NDArray[Any]] = {
         name: rng.normal(size=seconds).astype(np.float32) for name in FEATURE_NAMES
     }
-    for kind, start in (("applied", 1.0), ("steady", 2.0), ("wished", 3.0)):
+    for kind, start in (("applied", 1.0), ("fallback_action", 2.0), ("policy_action", 3.0)):
         columns |= {f"{kind}_w_{phase}": count + 1000.0 * np.float32(start) for phase in "abc"}
     return columns | {
         "export_w": 10.0 * count,
@@ -91,13 +91,24 @@ def test_a_log_that_knows_its_rewards_keeps_them(tmp_path: Path) -> None:
 
 def test_the_action_is_that_of_whoever_acted(tmp_path: Path) -> None:
     columns = log()
-    columns["wished_w_b"] = columns["wished_w_b"].copy()
-    columns["wished_w_b"][3] = np.nan  # unknown: what was on air counts
+    columns["policy_action_w_b"] = columns["policy_action_w_b"].copy()
+    columns["policy_action_w_b"][3] = np.nan  # unknown: what was on air counts
     write_log(tmp_path / "log.parquet", columns)
     acted = read_transitions(tmp_path).action[:, 0].tolist()
     assert acted == [2000.0, 3001.0, 1002.0, 1003.0, 2004.0]
-    for kind, start in (("applied", 1000.0), ("steady", 2000.0)):
+    for kind, start in (("applied", 1000.0), ("fallback", 2000.0)):
         assert read_transitions(tmp_path, kind).action[:, 0].tolist() == [start + i for i in range(5)]
+
+
+def test_a_data_set_of_version_1_has_other_names_for_two_actions(tmp_path: Path) -> None:
+    old = {"fallback_action": "steady", "policy_action": "wished"}
+    columns = log()
+    for new, was in old.items():
+        for phase in "abc":
+            columns[f"{was}_w_{phase}"] = columns.pop(f"{new}_w_{phase}")
+    write_log(tmp_path / "log.parquet", columns)
+    assert read_transitions(tmp_path, "policy").action[:, 0].tolist() == [3000.0 + i for i in range(5)]
+    assert read_transitions(tmp_path, "fallback").action[:, 0].tolist() == [2000.0 + i for i in range(5)]
 
 
 def test_a_row_without_a_fresh_sample_ends_a_stretch(tmp_path: Path) -> None:

@@ -1,0 +1,204 @@
+"""Names in files apart from names in code: how values are read from plain JSON values and written to them.
+
+Classes, fields and members of enums may be renamed at any time; what a file calls them is fixed by the
+tables of its version. A value is built by its class's type hints, so a file cannot bring anything else in.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """What a key always says in the file; no field in the code."""
+
+    text: str
+
+
+Keys: TypeAlias = Mapping[str, str | Constant]
+"""From the key in the file to the field in the code."""
+Texts: TypeAlias = Mapping[str, Enum]
+"""From the text in the file to the member of an enum."""
+Convert: TypeAlias = Callable[[Any], Any]
+
+
+class FormatError(ValueError):
+    """Not what a file of this version holds; the message names the place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """Both directions between a value and plain JSON values. Decoding raises FormatError."""
+
+    encode: Convert
+    decode: Convert
+
+
+class FileFormat:
+    """One version of a file: the keys of every class in it, and the texts of every enum.
+
+    A key that is absent leaves its field at the default; a key that the table does not name is an error.
+
+    Args:
+        classes: of each class, key by key, the field it is.
+        enums: of each enum, text by text, the member it is.
+    """
+
+    def __init__(self, classes: Mapping[type, Keys], enums: Mapping[type[Enum], Texts]) -> None:
+        self._classes, self._enums = classes, enums
+        self._codecs: dict[Any, Codec] = {}
+
+    def codec(self, kind: Any) -> Codec:
+        """How values of a type are read and written: a class or an enum of the tables, or of plain values."""
+        if kind not in self._codecs:
+            self._codecs[kind] = self._made(kind)
+        return self._codecs[kind]
+
+    def encode(self, value: Any) -> Any:
+        """Plain JSON values of an instance of a class of the tables."""
+        return self.codec(type(value)).encode(value)
+
+    def decode(self, kind: Any, value: Any) -> Any:
+        """The inverse, for a class of the tables.
+
+        Raises:
+            FormatError: not what `encode` makes.
+        """
+        return self.codec(kind).decode(value)
+
+    def _made(self, kind: Any) -> Codec:
+        if kind in _PLAIN:
+            return _PLAIN[kind]
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return _of_enum(kind, self._enums[kind])
+        if isinstance(kind, type) and is_dataclass(kind):
+            return self._of_class(kind)
+        origin, inner = get_origin(kind), get_args(kind)
+        if origin in (Union, UnionType) and len(inner) == 2 and NoneType in inner:
+            return _or_none(self.codec(next(one for one in inner if one is not NoneType)))
+        if origin is tuple and len(inner) == 2 and inner[1] is Ellipsis:
+            return _of_any_length(self.codec(inner[0]))
+        if origin is tuple:
+            return _of_length([self.codec(one) for one in inner])
+        if origin is dict:
+            return Codec(dict, _checked(dict))
+        raise TypeError(f"{kind} has no form in a file")
+
+    def _of_class(self, kind: type) -> Codec:
+        cells = _ClassCells(kind)
+        # known before its fields are: a class may hold itself
+        self._codecs[kind] = codec = Codec(cells.encode, cells.decode)
+        hints, by_name = get_type_hints(kind), {one.name: one for one in fields(kind)}
+        for key, name in self._classes[kind].items():
+            if isinstance(name, Constant):
+                cells.constants[key] = name.text
+            else:
+                cells.add(key, by_name[name], self.codec(hints[name]))
+        return codec
+
+
+class _ClassCells:
+    """The keys of one class."""
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+        self.constants: dict[str, str] = {}
+        self._cells: list[tuple[str, str, Convert]] = []
+        self._readers: dict[str, tuple[str, Convert]] = {}
+        self._needed: set[str] = set()
+
+    def add(self, key: str, one: Field[Any], codec: Codec) -> None:
+        self._cells.append((key, one.name, codec.encode))
+        self._readers[key] = (one.name, codec.decode)
+        if one.default is MISSING and one.default_factory is MISSING:
+            self._needed.add(key)
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        return self.constants | {key: encode(getattr(value, name)) for key, name, encode in self._cells}
+
+    def decode(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise FormatError("no object")
+        if self.constants:
+            value = dict(value)
+            if any(value.pop(key, text) != text for key, text in self.constants.items()):
+                raise FormatError("of another kind")
+        if not self._needed <= value.keys() <= self._readers.keys():
+            odd = min((self._needed - value.keys()) | (value.keys() - self._readers.keys()))
+            raise FormatError(f"{odd}: {'unknown' if odd in value else 'missing'}")
+        made = {}
+        for key, one in value.items():
+            name, decode = self._readers[key]
+            try:
+                made[name] = decode(one)
+            except FormatError as error:
+                raise FormatError(f"{key}.{error}") from None
+        return self.kind(**made)
+
+
+def _of_enum(kind: type[Enum], texts: Texts) -> Codec:
+    by_member = {member: text for text, member in texts.items()}
+    if set(by_member) != set(kind):
+        raise TypeError(f"{kind} has members that this version does not name")
+
+    def decode(value: Any) -> Enum:
+        try:
+            return texts[value]
+        except (KeyError, TypeError):
+            raise FormatError(f"{value!r} is unknown") from None
+
+    return Codec(by_member.__getitem__, decode)
+
+
+def _or_none(codec: Codec) -> Codec:
+    return Codec(
+        lambda value: None if value is None else codec.encode(value),
+        lambda value: None if value is None else codec.decode(value),
+    )
+
+
+def _of_any_length(codec: Codec) -> Codec:
+    def decode(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise FormatError("no list")
+        return tuple(map(codec.decode, value))
+
+    return Codec(lambda value: list(map(codec.encode, value)), decode)
+
+
+def _of_length(codecs: list[Codec]) -> Codec:
+    def decode(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or len(value) != len(codecs):
+            raise FormatError(f"no list of {len(codecs)}")
+        return tuple(codec.decode(one) for codec, one in zip(codecs, value, strict=True))
+
+    return Codec(lambda value: [codec.encode(one) for codec, one in zip(codecs, value, strict=True)], decode)
+
+
+def _checked(kind: type) -> Convert:
+    def decode(value: Any) -> Any:
+        if type(value) is not kind:
+            raise FormatError(f"{value!r} is no {kind.__name__}")
+        return value
+
+    return decode
+
+
+def _float(value: Any) -> float:
+    if type(value) not in (float, int):
+        raise FormatError(f"{value!r} is no number")
+    return float(value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_PLAIN: dict[Any, Codec] = {
+    float: Codec(_same, _float),
+    Any: Codec(_same, _same),
+    **{kind: Codec(_same, _checked(kind)) for kind in (int, str, bool)},
+}
