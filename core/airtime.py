@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.decision import Send, Source
 from core.site import Airtime, Phases
-from core.snapshot import Air
+from core.snapshot import OnAirState
 
 WINDOW_S = 9.0
 """How long a router remembers a broadcast (Zigbee specification, nwkNetworkBroadcastDeliveryTime)."""
@@ -24,7 +24,7 @@ class Bucket:
 def choose_send(
     action_w: Phases | None,
     source: Source,
-    on_air: Air,
+    on_air: OnAirState,
     at_s: float,
     bucket: Bucket,
     airtime: Airtime,
@@ -63,7 +63,7 @@ def _debt(airtime: Airtime) -> float:
 def _wanted(
     action_w: Phases | None,
     source: Source,
-    on_air: Air,
+    on_air: OnAirState,
     airtime: Airtime,
     period_s: float,
     withheld: tuple[int, ...],

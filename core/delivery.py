@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import product
 
-from core.allocation import part_way
+from core.allocation import interpolate_setpoints
 from core.site import Site
 from core.snapshot import GroupOnAir, Snapshot
 
@@ -32,7 +32,7 @@ def ways(
             for place, (old, new) in enumerate(zip(on_air_w, wanted_w, strict=True))
         )
         for target_w, share in _steps(on_air_w, aim_w, site, groups):
-            part_w = part_way(on_air_w, target_w, share, site, snapshot)
+            part_w = interpolate_setpoints(on_air_w, target_w, share, site, snapshot)
             if part_w != on_air_w:
                 yield part_w, withheld
         yield on_air_w, withheld

@@ -8,18 +8,18 @@ from core.decision import Authority, Decision, Source
 from core.delivery import ways
 from core.parts import (
     FallbackT,
-    Findings,
     Memory,
     ObservedT,
     Parts,
+    PolicyHealth,
     PolicyT,
     SeenT,
     WatchT,
 )
-from core.sight import Sight, look
 from core.site import ZERO, Phases, Site
 from core.slew import slew
 from core.snapshot import Snapshot
+from core.state_estimate import StateEstimate, estimate_state
 
 
 def decide(
@@ -36,7 +36,7 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
-    sight, belief = look(site, snapshot, memory.belief)
+    sight, belief = estimate_state(site, snapshot, memory.belief)
     fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
     recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
@@ -47,7 +47,7 @@ def decide(
         None if policy_action_w is None else slew(policy_action_w, sight, snapshot.grid_power_w, site.limits)
     )
     violations = () if reach_w is None else parts.gate.violations(reach_w, snapshot)
-    findings = Findings(policy_action_w is not None, violations, anomaly)
+    findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
     verdict, watch = parts.supervisor.step(snapshot, sight, authority, findings, memory.watch)
 
     requested_action_w = _asked(verdict.source, reach_w, fallback_action_w, sight, snapshot, site)
@@ -97,7 +97,7 @@ def _asked(
     source: Source,
     reach_w: Phases | None,
     fallback_action_w: Phases,
-    sight: Sight,
+    sight: StateEstimate,
     snapshot: Snapshot,
     site: Site,
 ) -> Phases:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from math import hypot, isfinite, sqrt
 
 from core.allocation import totals_w
-from core.clearance import Cleared, Decoded
+from core.authorization import AuthorizedFrame, Decoded
 from core.decision import Decision, Intervention, Source
 from core.limits import (
     CREDIT_MAX_S,
@@ -110,7 +110,7 @@ class SafetyGate:
         decode: Callable[[bytes], Decoded],
         decision: Decision,
         snapshot: Snapshot,
-    ) -> tuple[Cleared, ...] | None:
+    ) -> tuple[AuthorizedFrame, ...] | None:
         """Decode the messages of one decision and compare them, slot by slot, with what was decided.
 
         Args:
@@ -137,7 +137,7 @@ class SafetyGate:
             if said.safe_release != resting or group not in waiting or told != dict.fromkeys(told, 0) | ours:
                 return None
             waiting.remove(group)
-            cleared.append(Cleared(payload, resting, said))
+            cleared.append(AuthorizedFrame(payload, resting, said))
         accepted = self.accepts_setpoints(
             decision.setpoints_w, decision.withheld, decision.verdict.source, snapshot
         )

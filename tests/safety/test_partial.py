@@ -15,9 +15,9 @@ from core.delivery import ways
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
 from core.site import ZERO, Phases, Site, Slave
-from core.snapshot import Air, GroupOnAir, SlaveState, Snapshot
+from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
 from safety.gate import SafetyGate
-from tests.safety.referee import deviation_w
+from tests.safety.search.referee import deviation_w
 
 SLAVES = tuple(Slave(slot, str(slot), slot % 3, 5000) for slot in range(9))
 """Three groups of three slaves, one on each phase."""
@@ -32,7 +32,7 @@ def seen(setpoints_w: tuple[int, ...], age_s: float = 1.0, grid_power_w: Phases 
         own = [w if place in places else 0 for place, w in enumerate(setpoints_w)]
         group_w = totals_w(tuple(own), SITE)
         groups.append(GroupOnAir(places, age_s, group_w, group_w))
-    air = Air(totals_w(setpoints_w, SITE), setpoints_w, age_s, groups=tuple(groups))
+    air = OnAirState(totals_w(setpoints_w, SITE), setpoints_w, age_s, groups=tuple(groups))
     return Snapshot(0, 1000.0, grid_power_w, 0.05, (SlaveState(),) * 9, air)
 
 
