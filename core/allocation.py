@@ -1,8 +1,10 @@
 """From per-phase totals to one setpoint per slave."""
 
+from dataclasses import replace
+
 from core.roles import SAFE_SETPOINT_W
 from core.site import Phases, Site, Slave, per_phase
-from core.snapshot import Snapshot
+from core.snapshot import SlaveState, Snapshot, slave_capacity_w
 
 
 def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...]:
@@ -22,9 +24,9 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
     setpoints = [SAFE_SETPOINT_W] * len(site.slaves)
     for phase, total_w in enumerate(action_w):
         candidates = [
-            (index, slave)
+            (index, _as_it_is(slave, snapshot.slaves[index]))
             for index, slave in enumerate(site.slaves)
-            if slave.phase == phase and snapshot.slaves[index].available and slave.max_w > 0
+            if slave.phase == phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
             if not (slave.levels_w or slave.is_three_phase)  # these rest: nothing switches them yet
         ]
         for index, setpoint_w in _share(int(total_w), candidates):
@@ -56,6 +58,12 @@ def totals_w(setpoints_w: tuple[int, ...], site: Site) -> Phases:
         for phase in slave.phases:
             totals[phase] += setpoint_w / len(slave.phases)
     return per_phase(totals)
+
+
+def _as_it_is(slave: Slave, state: SlaveState) -> Slave:
+    """The slave with what it can be told now for its maximum."""
+    capacity_w = slave_capacity_w(slave, state)
+    return slave if capacity_w == slave.max_w else replace(slave, max_w=capacity_w)
 
 
 def _share(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[int, int]]:

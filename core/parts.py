@@ -1,11 +1,12 @@
 """The parts a decision is made of. Plain values in, plain values out: no part touches the world."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
+from core.following import FollowingState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
 from core.state_estimate import EstimatorState, StateEstimate
@@ -131,6 +132,7 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     seen: SeenT
     watch: WatchT
     bucket: Bucket
+    following: FollowingState = field(default_factory=FollowingState)
 
 
 def initial_memory(

@@ -6,6 +6,7 @@ from core.airtime import choose_send
 from core.allocation import allocate, totals_w
 from core.decision import Authority, Decision, Source
 from core.delivery import ways
+from core.following import check_following, limit_capacities, not_following
 from core.parts import (
     FallbackT,
     Memory,
@@ -36,6 +37,8 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
+    following = check_following(site, snapshot, memory.following)
+    snapshot = limit_capacities(site, snapshot, following)
     sight, belief = estimate_state(site, snapshot, memory.belief)
     fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
@@ -80,6 +83,7 @@ def decide(
         violations=violations,
         interventions=interventions,
         withheld=withheld,
+        not_following=not_following(site, following),
     )
     return decision, replace(
         memory,
@@ -90,6 +94,7 @@ def decide(
         seen=seen,
         watch=watch,
         bucket=bucket,
+        following=following,
     )
 
 

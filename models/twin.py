@@ -16,9 +16,10 @@ from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.following import FollowingState
 from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.site import Phases, per_phase
-from core.snapshot import OnAirState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 
@@ -152,7 +153,8 @@ class CounterfactualController:
         self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
     ) -> TwinMemory:
         """The twin where the real controllers are now."""
-        air, own = snapshot.on_air, replace(before, seen=None, watch=None)
+        air = snapshot.on_air
+        own = replace(before, seen=None, watch=None, following=FollowingState())
         return replace(memory, memory=own, setpoints_w=air.setpoints_w, sent_at_s=snapshot.at_s - air.age_s)
 
     def _seen(self, snapshot: Snapshot, decision: Decision, memory: TwinMemory) -> Snapshot:
@@ -162,7 +164,8 @@ class CounterfactualController:
         air = OnAirState()
         if age_s <= self._ttl_s and memory.setpoints_w:
             air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
-        seen = replace(snapshot, on_air=air, alarms=(), acknowledged=())
+        slaves = _limited(snapshot.slaves, decision)
+        seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
         own, _ = estimate_state(site, seen, memory.memory.belief)
         real = decision.sight
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
@@ -204,6 +207,15 @@ def policy_twin(
         policy: an instance of its own, so that its latency is not taken for the real one's.
     """
     return CounterfactualController(replace(parts, policy=policy), Authority.POLICY, ttl_s)
+
+
+def _limited(slaves: tuple[SlaveState, ...], decision: Decision) -> tuple[SlaveState, ...]:
+    """The slaves as the real controller took them: what they answer is no answer to the twin."""
+    limits_w = {one.slave: one.limit_w for one in decision.not_following}
+    return tuple(
+        replace(slave, applied_w=None, told_w=None, limit_w=limits_w.get(place, slave.limit_w))
+        for place, slave in enumerate(slaves)
+    )
 
 
 def _when(snapshot: Snapshot, accepted: bool | None) -> float:

@@ -1,8 +1,9 @@
 """The versions of the journal's format: what its keys and texts mean in the code of today.
 
 Version 1 is what Sunkeep 0.1 wrote; its files name no version. Version 2 begins every file with a line that
-does. A table never changes once journals of its version exist: whoever renames a field or a member renames it
-here on the right-hand side only, and tests/daemon/journal holds journals of every version against it.
+does. Version 3 tells what slaves echo and which of them do not follow. A table never changes once journals of
+its version exist: whoever renames a field or a member renames it here on the right-hand side only, and
+tests/daemon/journal holds journals of every version against it.
 """
 
 import json
@@ -20,6 +21,7 @@ from core.decision import (
     State,
     SupervisorDecision,
 )
+from core.following import Deviation, NotFollowing
 from core.modes import Mode
 from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate
@@ -36,7 +38,7 @@ from daemon.journal.records import (
 )
 from daemon.system.file_format import Constant, FileFormat, FormatError, Keys, Texts
 
-VERSION = 2
+VERSION = 3
 """What is written."""
 KIND = "kind"
 """The key that tells which record a line is."""
@@ -177,20 +179,34 @@ _DECISION_2: Keys = {
     "anomaly": "anomaly",
     "violations": "violations",
     "interventions": "interventions",
-    "withheld": "withheld",
 }
-_AIR_2: Keys = {**_KEYS[OnAirState], "groups": "groups"}
-_GROUP_ON_AIR_2: Keys = {
-    "slaves": "slaves",
-    "age_s": "age_s",
-    "low_w": "low_w",
-    "high_w": "high_w",
-    "unconfirmed": "unconfirmed",
-    "may_rest": "may_rest",
+_KEYS_3: dict[type, Keys] = {
+    **_KEYS,
+    SlaveState: {**_KEYS[SlaveState], "applied_w": "applied_w", "told_w": "told_w"},
+    NotFollowing: {"slave": "slave", "deviation": "deviation", "limit_w": "limit_w"},
+    OnAirState: {**_KEYS[OnAirState], "groups": "groups"},
+    GroupOnAir: {
+        "slaves": "slaves",
+        "age_s": "age_s",
+        "low_w": "low_w",
+        "high_w": "high_w",
+        "unconfirmed": "unconfirmed",
+        "may_rest": "may_rest",
+    },
+    Decision: {**_DECISION_2, "not_following": "not_following", "withheld": "withheld"},
+}
+_TEXTS_3: dict[type[Enum], Texts] = {
+    **_TEXTS,
+    Deviation: {
+        "draws_less": Deviation.DRAWS_LESS,
+        "draws_more": Deviation.DRAWS_MORE,
+        "applies_other": Deviation.APPLIES_OTHER,
+    },
 }
 FORMATS = {
     1: FileFormat(_KEYS, _TEXTS),
-    2: FileFormat({**_KEYS, OnAirState: _AIR_2, GroupOnAir: _GROUP_ON_AIR_2, Decision: _DECISION_2}, _TEXTS),
+    2: FileFormat({**_KEYS, Decision: _DECISION_2}, _TEXTS),
+    3: FileFormat(_KEYS_3, _TEXTS_3),
 }
 
 

@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core.decision import Authority, State
-from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
+from core.metering import (
+    AVOIDABLE_WEIGHT,
+    avoidable_import_w,
+    curtailable_w,
+    exported_w,
+    unavoidable_export_w,
+)
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.service.evidence_record import from_record, to_record
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 from daemon.system.log import log
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import CounterfactualController, TwinMemory, TwinTick, fallback_twin, policy_twin

@@ -5,14 +5,14 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from daemon.pacer import Pacer
+from daemon.system.pacer import Pacer
 
 BACKLOG = 64
 RETRY_S = 1.0
 """After the process ran out of descriptors."""
 
 
-class Listener:
+class BoundedListener:
     """Hands the connections of one listening socket to a protocol factory.
 
     asyncio's own server takes a whole backlog in one go, so that clients that connect and hang up could keep
