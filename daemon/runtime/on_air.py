@@ -28,7 +28,7 @@ class OnAir:
     def __init__(self, site: Site, ttl_s: float, groups: Sequence[Sequence[int]] = ()) -> None:
         self._size = len(site.slaves)
         self._groups = [
-            Group(tuple(group), tuple(site.slaves[place] for place in group), ttl_s)
+            DeliveryGroup(tuple(group), tuple(site.slaves[place] for place in group), ttl_s)
             for group in groups or (range(self._size),)
         ]
 
@@ -55,12 +55,12 @@ class OnAir:
         action_w = per_phase([sum(column) for column in zip(*totals_w, strict=True)])
         return OnAirState(action_w, tuple(setpoints_w), min(group.age_s for group in groups), groups=groups)
 
-    def _told(self, said: Decoded) -> list[tuple["Group", dict[int, int]]]:
+    def _told(self, said: Decoded) -> list[tuple["DeliveryGroup", dict[int, int]]]:
         told = dict(enumerate(said.setpoints_w, said.base))
         return [(group, told) for group in self._groups if any(slave.slot in told for slave in group.slaves)]
 
 
-class Group:
+class DeliveryGroup:
     """Every vector that one delivery group may follow: one, once an accepted message told all its slaves."""
 
     def __init__(self, places: tuple[int, ...], slaves: tuple[Slave, ...], ttl_s: float) -> None:

@@ -56,7 +56,7 @@ def deviation_w(a: float, b: float, c: float) -> float:
 
 
 @dataclass(frozen=True)
-class Told:
+class LastTold:
     """What one slave was told last, and when."""
 
     setpoint_w: int = 0
@@ -84,8 +84,8 @@ class Referee:
     phase_max_w: float = 5000.0
     imbalance_max_w: float = 2000.0
     before_w: list[tuple[float, float, float]] = field(default_factory=list)
-    told: dict[int, Told] = field(default_factory=dict)
-    opened_with: dict[int, Told] = field(default_factory=dict)
+    told: dict[int, LastTold] = field(default_factory=dict)
+    opened_with: dict[int, LastTold] = field(default_factory=dict)
     elapsed_s: float = inf
     last_at_s: float = -inf
     path_w: Watts = (0.0, 0.0, 0.0)
@@ -146,12 +146,12 @@ class Referee:
             raise Unsafe("counter", self.counters, counter)
         self._judge_slaves(watts)
         before_w = self._totals_w(self.told, at_s)
-        was_w = {slot: self.told.get(slot, Told()).follows_w(at_s) for slot in said}
+        was_w = {slot: self.told.get(slot, LastTold()).follows_w(at_s) for slot in said}
         is_whole = len(said) == len(self.phases)
         from_w, silent_s = before_w, at_s - self.last_at_s
         if not is_whole:
             from_w, silent_s = self._totals_w(self.opened_with, at_s), self.elapsed_s
-        self.told |= {slot: Told(setpoint_w, at_s) for slot, setpoint_w in said.items()}
+        self.told |= {slot: LastTold(setpoint_w, at_s) for slot, setpoint_w in said.items()}
         now_w = self._totals_w(self.told, at_s)
         if flags & SAFE_RELEASE:
             if any(watts.values()):
@@ -184,7 +184,7 @@ class Referee:
             if not 0 <= setpoint_w <= self.max_w.get(slot, 0):
                 raise Unsafe("slave", slot, setpoint_w)
 
-    def _totals_w(self, told: dict[int, Told], at_s: float) -> Watts:
+    def _totals_w(self, told: dict[int, LastTold], at_s: float) -> Watts:
         total_w = [0.0, 0.0, 0.0]
         for slot, one in told.items():
             total_w[self.phases[slot]] += one.follows_w(at_s)

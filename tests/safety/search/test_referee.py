@@ -13,7 +13,7 @@ import pytest
 from core.allocation import totals_w
 from core.decision import Source, State
 from core.limits import Limits
-from daemon.runtime.on_air import Group
+from daemon.runtime.on_air import DeliveryGroup
 from drivers.zigbee.setpoint_frame import encode
 from safety import gate as gate_module
 from safety import supervisor as supervisor_module
@@ -22,7 +22,7 @@ from safety.gate import SafetyGate
 from tests.safety.search import referee as referee_module
 from tests.safety.search.house import KEY, NETWORK
 from tests.safety.search.lives import live
-from tests.safety.search.referee import HEAD, RULES, SAFE_RELEASE, TAG_BYTES, Referee, Told, Unsafe
+from tests.safety.search.referee import HEAD, RULES, SAFE_RELEASE, TAG_BYTES, LastTold, Referee, Unsafe
 
 QUIET = (0.0, 0.0, 0.0)
 
@@ -36,7 +36,7 @@ def frame(*watts: int, counter: int = 2, safe: bool = False, ttl_s: int = 15, ba
 def settled(of_grid: bool = False, on_air: tuple[int, int, int] = (900, 900, 900)) -> Referee:
     """A referee of one slave on each phase that has seen this go on air at 1 s, and a good sample at 2 s."""
     referee = Referee({0: 0, 1: 1, 2: 2}, {0: 6000, 1: 5000, 2: 5000}, of_grid=of_grid)
-    referee.told = {slot: Told(setpoint_w, 1.0) for slot, setpoint_w in enumerate(on_air)}
+    referee.told = {slot: LastTold(setpoint_w, 1.0) for slot, setpoint_w in enumerate(on_air)}
     referee.counters = dict.fromkeys(range(3), 1)
     referee.last_at_s, referee.has_acted = 1.0, True
     referee.sampled(QUIET, 0.05)
@@ -76,7 +76,7 @@ def in_two(*before: tuple[bytes, float], phase_max_w: float = 5000.0) -> Callabl
         on_air = {0: 2000, 1: 1000, 2: 0, 30: 2500, 31: 0, 32: 0}
         referee = Referee({slot: slot % 3 for slot in on_air}, dict.fromkeys(on_air, 5000))
         referee.phase_max_w = phase_max_w
-        referee.told = {slot: Told(setpoint_w, 1.0) for slot, setpoint_w in on_air.items()}
+        referee.told = {slot: LastTold(setpoint_w, 1.0) for slot, setpoint_w in on_air.items()}
         referee.counters = dict.fromkeys(on_air, 1)
         referee.last_at_s, referee.has_acted = 1.0, True
         referee.opened(2.0)
@@ -253,13 +253,15 @@ def break_corners(patch: pytest.MonkeyPatch) -> None:
 
 def break_pending(patch: pytest.MonkeyPatch) -> None:
     """Whoever was told without an answer is taken to follow."""
-    patch.setattr(Group, "unconfirmed", Group.accepted)
+    patch.setattr(DeliveryGroup, "unconfirmed", DeliveryGroup.accepted)
 
 
 def break_ages(patch: pytest.MonkeyPatch) -> None:
     """One accepted frame renews the age of everybody, and nobody's time to live is over."""
-    at = Group.at
-    patch.setattr(Group, "at", lambda group, at_s: replace(at(group, at_s), age_s=inf, may_rest=False))
+    at = DeliveryGroup.at
+    patch.setattr(
+        DeliveryGroup, "at", lambda group, at_s: replace(at(group, at_s), age_s=inf, may_rest=False)
+    )
 
 
 def break_stale(patch: pytest.MonkeyPatch) -> None:
