@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from core.airtime import choose_send
-from core.allocation import allocate, totals_w
+from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
-from core.delivery import ways
 from core.following import check_following, limit_capacities, not_following
 from core.parts import (
     FallbackT,

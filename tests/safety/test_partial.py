@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.allocation import totals_w
+from core.allocation import totals_w, ways
 from core.decision import Source
-from core.delivery import ways
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
 from core.site import ZERO, Phases, Site, Slave
