@@ -1,4 +1,4 @@
-"""The pass without which nothing reaches a wire."""
+"""The authorised message: the only thing that a wire sends."""
 
 from dataclasses import dataclass
 from typing import Protocol
