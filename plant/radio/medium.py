@@ -82,7 +82,7 @@ Tap = Callable[[ApsFrame, float], None]
 
 
 class RadioMedium:
-    """Everything between the antennas.
+    """The radio medium between the coordinator and the slaves.
 
     Args:
         broadcast_delay: until each receiver of one broadcast acts on it.
