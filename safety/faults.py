@@ -51,7 +51,10 @@ SOURCE = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row: the state it leads to at least, and when it clears. `least_s` belongs to `Clears.TIME`."""
+    """One cause of lower authority: the state it leads to at least, and when it clears.
+
+    `least_s` belongs to `Clears.TIME`.
+    """
 
     state: State
     clears: Clears

@@ -1,4 +1,4 @@
-"""The daemon as a whole: opens the doors, lives tick after tick, closes the doors."""
+"""The daemon as a whole: opens meter and radio, runs the loop, closes them."""
 
 import asyncio
 import gc
