@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Source, State
+from core.following import FollowingState
 from core.snapshot import SlaveState
 from daemon.system.clock import boottime_s
 from drivers.zigbee.radio_statistics import RadioCounts
@@ -96,6 +97,11 @@ class Observation:
     def descriptors_more(self) -> int:
         """Open descriptors beyond those at the onset."""
         return len(list(Path("/proc/self/fd").iterdir())) - self.descriptors
+
+    @property
+    def new_causes(self) -> set[str]:
+        """Causes since the onset that were not active before."""
+        return self.causes.keys() - self._usual
 
     def radio(self, name: str) -> int:
         """By how much a counter of the radio has grown."""
@@ -212,13 +218,13 @@ class Observation:
         """The worst state since the onset, as the fault table has it."""
         order = list(SEVERITY)
         worst = max(self.states, key=order.index, default=self._first)
-        is_new = bool(self.causes.keys() - self._usual)
-        return SEVERITY[worst] if worst is not self._first or is_new else "none"
+        return SEVERITY[worst] if worst is not self._first or self.new_causes else "none"
 
 
 def clear_standing(pair: Pair) -> None:
-    """Spare the hours of a fallback that a fault has started."""
+    """Spare the hours of a fallback that a fault has started, and the pause of slaves that are led."""
     assert pair.loop is not None
     watch = pair.loop.memory.watch
     standing = replace(watch.standing, left_s=(), latched=(), recent_s=())
-    pair.loop.memory = replace(pair.loop.memory, watch=replace(watch, standing=standing))
+    watch = replace(watch, standing=standing)
+    pair.loop.memory = replace(pair.loop.memory, watch=watch, following=FollowingState())

@@ -28,6 +28,7 @@ async def inject(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult
     Raises:
         TimeoutError: the site did not come to work before the fault.
     """
+    clear_standing(pair)
     await _at_work(row, pair)
     await asyncio.sleep(rng.uniform(*RUN_S))
     await _at_work(row, pair)

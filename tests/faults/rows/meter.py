@@ -240,6 +240,7 @@ ROWS = (
         lambda seen: seen.event("meter_energy_mismatch"),
         2 * 3600.0,
         lasts_s=2 * 3600.0,
+        gap="a site that is controlled well lets little flow: a verdict of the counters takes longer",
         is_long=True,
     ),
     Row(

@@ -33,7 +33,7 @@ def _refused(seen: Observation) -> bool:
 
 def _told(seen: Observation) -> bool:
     """Some cause says that the slaves are not reached."""
-    return any(name not in EVERYDAY for name in seen.causes)
+    return any(name not in EVERYDAY for name in seen.new_causes)
 
 
 def _firmwares(seen: Observation) -> list[Firmware]:
