@@ -169,7 +169,7 @@ async def live(
     """One leg. `spells` by lane instead of those of the seed."""
     found, rng, seconds = Leg(seed, leg, hours), Random(f"{seed}/{leg}"), hours * HOUR_S
     if spells is None:
-        spells = {name: plan(lane, rng, seconds) for name, lane in LANES.items()}
+        spells = {name: plan(name, rng, seconds) for name in LANES}
     found.faults = dict(Counter(s.injection.name for lane in spells.values() for s in lane))
     port, slaves, referee = free_port(), slaves_of(6), RefereeProcess()
     log = LogFile(boottime_s)
