@@ -131,7 +131,7 @@ ROWS = (
         rest_s=TTL_REST_S,
         from_onset=True,
         ends_daemon=True,
-        gap="the daemon goes on trying",
+        gap="its 45 s are counted from when the radio is seen to be away",
     ),
     _mute("Z5", coordinator.table_full()),
     Row(
