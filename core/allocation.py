@@ -8,10 +8,11 @@ from core.snapshot import Snapshot
 def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...]:
     """Share each phase's action over its available slaves.
 
-    Proportional to capability, whole watts by largest remainder, never above a slave's maximum and
+    The most important slaves first; among equal ones proportional to capability, whole watts by largest remainder, never above a slave's maximum and
     never between 0 and its minimum: where the shares would be too small, slaves with the highest
     minimum rest first. The sum never exceeds the action (rounding goes toward safe). Equal slaves on a
-    phase that all answer get the specification's even split.
+    phase that all answer get the specification's even split. Slaves on three phases take what the others
+    leave, from all phases alike; with them the phases' totals can differ from the action, never their sum.
 
     Args:
         action_w: per-phase totals in W, finite and >= 0.
@@ -20,16 +21,39 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
         Setpoints in W in the order of ``site.slaves``; unavailable slaves get the safe setpoint.
     """
     setpoints = [SAFE_SETPOINT_W] * len(site.slaves)
+    left_w = list(action_w)
     for phase, total_w in enumerate(action_w):
         candidates = [
             (index, slave)
             for index, slave in enumerate(site.slaves)
-            if slave.phase == phase and snapshot.slaves[index].available and slave.max_w > 0
-            if not (slave.levels_w or slave.is_three_phase)  # these rest: nothing switches them yet
+            if slave.phase == phase and _works(slave, snapshot, index) and not slave.is_three_phase
         ]
-        for index, setpoint_w in _share(int(total_w), candidates):
+        for index, setpoint_w in _by_priority(int(total_w), candidates):
+            setpoints[index] = setpoint_w
+            left_w[phase] -= setpoint_w
+    three_phase = [
+        (index, slave)
+        for index, slave in enumerate(site.slaves)
+        if slave.is_three_phase and _works(slave, snapshot, index)
+    ]
+    if three_phase:
+        for index, setpoint_w in _by_priority(int(sum(left_w)), three_phase):
             setpoints[index] = setpoint_w
     return tuple(setpoints)
+
+
+def _works(slave: Slave, snapshot: Snapshot, index: int) -> bool:
+    return snapshot.slaves[index].available and slave.max_w > 0
+
+
+def _by_priority(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[int, int]]:
+    """The most important slaves first, equal ones together."""
+    shares: list[tuple[int, int]] = []
+    for priority in sorted({slave.priority for _, slave in slaves}):
+        shared = _share(total_w, [item for item in slaves if item[1].priority == priority])
+        total_w -= sum(setpoint_w for _, setpoint_w in shared)
+        shares += shared
+    return shares
 
 
 def part_way(
@@ -44,7 +68,7 @@ def part_way(
     states = zip(site.slaves, snapshot.slaves, on_air_w, wanted_w, strict=True)
     for slave, state, old_w, new_w in states:
         setpoint_w = old_w + int(share * (new_w - old_w))
-        works = not 0 < setpoint_w < slave.min_w or not state.available
+        works = slave.takes(setpoint_w) or not state.available
         moved.append(setpoint_w if works else old_w)
     return tuple(moved)
 

@@ -3,6 +3,9 @@
 from core.roles import Role
 from core.site import Metering, Phases, per_phase
 
+AVOIDABLE_WEIGHT = 0.5
+"""What a watt-hour bought in vain costs, against one given away."""
+
 
 def level(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
     """The surplus each phase should place.

@@ -1,7 +1,7 @@
 """The parts a decision is made of. Plain values in, plain values out: no part touches the world."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
@@ -9,6 +9,7 @@ from core.decision import Anomaly, Authority, Intervention, Source, Verdict
 from core.sight import Belief, Sight
 from core.site import Phases, Site
 from core.snapshot import Snapshot
+from core.staged import SchedulerState
 
 ObservedT = TypeVar("ObservedT")
 """What the observer carries from tick to tick."""
@@ -100,8 +101,10 @@ class Gate(Protocol):
         """The allowed action nearest to the asked one on the way from what is on air."""
         ...
 
-    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
-        """Whether whole-watt totals may go on air."""
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
+    ) -> bool:
+        """Whether setpoints may go on air, to every delivery group but those withheld."""
         ...
 
 
@@ -129,6 +132,7 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     seen: SeenT
     watch: WatchT
     bucket: Bucket
+    scheduler: SchedulerState = field(default_factory=SchedulerState)
 
 
 def cold_start(

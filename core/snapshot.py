@@ -24,13 +24,15 @@ class Air:
     """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out.
 
     While it is unknown what became of a frame, that frame is taken to be on air, with an age of 0 because it
-    may have left only now, and `doubts` are what else may be on air.
+    may have left only now, and `doubts` are what else may be on air. `still_s` is for how long nothing that
+    is on air has changed.
     """
 
     action_w: Phases = ZERO
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
     doubts: tuple["Air", ...] = ()
+    still_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

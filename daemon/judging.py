@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core.decision import Authority, State
-from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
+from core.metering import (
+    AVOIDABLE_WEIGHT,
+    avoidable_import_w,
+    curtailable_w,
+    exported_w,
+    unavoidable_export_w,
+)
 from core.site import Site, per_phase
 from daemon.assembly import Assembled
 from daemon.evidence_record import from_record, to_record
 from daemon.ledger import gap_s
 from daemon.log import log
 from daemon.loop import Lived
-from daemon.scoring import AVOIDABLE_WEIGHT
 from daemon.telemetry import Beside, Judgement, Judgements
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import Twin, TwinMemory, TwinTick, fallback_twin, policy_twin

@@ -97,7 +97,7 @@ class Wires:
         self._slaves = (SlaveState(report_age_s=0.0),) * len(scenario.site.slaves)
         self._reported_at_s = float("-inf")
         self._resting = (0,) * len(scenario.site.slaves)
-        self._sent_at_s, self._tick = float("-inf"), 0
+        self._sent_at_s, self._moved_at_s, self._tick = float("-inf"), float("-inf"), 0
         self.on_air = Air(setpoints_w=self._resting)
         self.frames = frames_needed(slave.slot for slave in scenario.site.slaves)
 
@@ -106,8 +106,11 @@ class Wires:
         at_s, on_air = float(self._far_end.now_s), self.on_air
         age_s = at_s - self._sent_at_s
         heard = age_s <= self._ttl_s
+        still_s = at_s - self._moved_at_s
         self.on_air = (
-            Air(on_air.action_w, on_air.setpoints_w, age_s) if heard else Air(setpoints_w=self._resting)
+            Air(on_air.action_w, on_air.setpoints_w, age_s, still_s=still_s)
+            if heard
+            else Air(setpoints_w=self._resting, still_s=min(age_s - self._ttl_s, still_s))
         )
         if self._report_every_s > 0.0:
             self._hear_reports(at_s)
@@ -132,6 +135,8 @@ class Wires:
         setpoints_w = decision.setpoints_w
         self._far_end.transmit(setpoints_w)
         self._sent_at_s = float(self._far_end.now_s)
+        if setpoints_w != self.on_air.setpoints_w:
+            self._moved_at_s = self._sent_at_s
         self.on_air = Air(totals_w(setpoints_w, self._site), setpoints_w, 0.0)
         return True
 

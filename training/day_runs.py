@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from core.metering import AVOIDABLE_WEIGHT
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from core.limits import CREDIT_MAX_S, IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S
 from core.site import Metering
-from daemon.scoring import AVOIDABLE_WEIGHT, CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
+from daemon.scoring import CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
 from daemon.simulate import SETTLE_S
 from plant.stepped import bare_grid_w
 from training.batch import SLAVE_W, Moment, Policy, Rig, age_weights, start, tick

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from core.decision import Decision
-from core.metering import avoidable_import_w, exported_w
+from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.sight import Sight, look
 from core.site import ZERO, Phases, Site
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.scoring import AVOIDABLE_WEIGHT
 from daemon.simulate import Pilot, Scenario, Wires
 from plant.stepped import SteppedSite
 from plant.trace import DAY_S, Trace

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from core.metering import AVOIDABLE_WEIGHT
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from daemon.scoring import AVOIDABLE_WEIGHT
 from training.batch import DEFAULT_RULES, Policy, Rig, Rules, Site, age_weights, start, tick
 from training.net import ReplayNet
 from training.windows import Chances, Reel, Sunshine, reel_of, varied

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from core.decision import Authority
 from core.parts import cold_start
 from core.site import Site
+from core.metering import AVOIDABLE_WEIGHT
 from daemon.assembly import assemble
-from daemon.scoring import AVOIDABLE_WEIGHT
 from daemon.simulate import Pilot, simulate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.decision import Authority
 from core.modes import BLOCK_S
+from core.metering import AVOIDABLE_WEIGHT
 from daemon.ledger import FLOOR_J
 from daemon.report.trial import MEASURED_LEAST_S, Block, Design
-from daemon.scoring import AVOIDABLE_WEIGHT
 
 PAIRS_LEAST = 12
 """Below, and from 6 on, the interval would be exact only if the effect were the same in every pair."""

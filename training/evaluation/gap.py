@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.site import Metering
-from daemon.scoring import AVOIDABLE_WEIGHT
+from core.metering import AVOIDABLE_WEIGHT
 from daemon.simulate import SETTLE_S
 from safety.pi import PiGains
 from training.batch import Policy

@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from core.decision import Source
 from core.site import PHASE_NAMES
-from daemon.scoring import AVOIDABLE_WEIGHT
 from models.features import FEATURE_NAMES
+from core.metering import AVOIDABLE_WEIGHT
 from training.days import files_sha256
 from training.learners.transitions import Transitions, TransitionsError, from_rows, joined
 from training.table import ACTION_NAMES, Floats, stacked

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from core.decision import Authority
-from core.metering import avoidable_import_w, exported_w
+from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.parts import cold_start
 from core.sight import Sight
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from daemon.assembly import assemble
 from daemon.commands.options import FiniteRange
 from daemon.pilots import pilot
-from daemon.scoring import AVOIDABLE_WEIGHT, Score
+from daemon.scoring import Score
 from daemon.simulate import Pilot, Scenario, begin, default_site, live
 from models.features import FEATURE_NAMES
 from safety.pi import PiFallback, PiGains, PiMemory

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from core.metering import AVOIDABLE_WEIGHT
 import torch
 from torch import Tensor
 
-from daemon.scoring import AVOIDABLE_WEIGHT
 from training.batch import DEFAULT_RULES, Policy, Site, View, act, age_weights, billed, live, look
 from training.learners.environment import Step
 from training.learners.files import REWARD_W
