@@ -8,11 +8,12 @@ from core.snapshot import Snapshot
 def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...]:
     """Share each phase's action over its available slaves.
 
-    The most important slaves first; among equal ones proportional to capability, whole watts by largest remainder, never above a slave's maximum and
-    never between 0 and its minimum: where the shares would be too small, slaves with the highest
-    minimum rest first. The sum never exceeds the action (rounding goes toward safe). Equal slaves on a
-    phase that all answer get the specification's even split. Slaves on three phases take what the others
-    leave, from all phases alike; with them the phases' totals can differ from the action, never their sum.
+    The most important slaves first; among equal ones proportional to capability, whole watts by largest
+    remainder, never above a slave's maximum and never between 0 and its minimum: where the shares would be
+    too small, slaves with the highest minimum rest first. The sum never exceeds the action (rounding goes
+    toward safe). Equal slaves on a phase that all answer get the specification's even split. Slaves on three
+    phases take what the others leave, from all phases alike; with them the phases' totals can differ from the
+    action, never their sum.
 
     Args:
         action_w: per-phase totals in W, finite and >= 0.
@@ -56,7 +57,7 @@ def _by_priority(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[in
     return shares
 
 
-def part_way(
+def interpolate_setpoints(
     on_air_w: tuple[int, ...], wanted_w: tuple[int, ...], share: float, site: Site, snapshot: Snapshot
 ) -> tuple[int, ...]:
     """Setpoints at `share` of the way, for a vector that is too far from what is on air for one step.

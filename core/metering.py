@@ -7,7 +7,7 @@ AVOIDABLE_WEIGHT = 0.5
 """What a watt-hour bought in vain costs, against one given away."""
 
 
-def level(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
+def balance_phases(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
     """The surplus each phase should place.
 
     Billed one by one, each phase places its own. A netting meter bills only the sum: then the sum is

@@ -1,9 +1,9 @@
 """Which staged slaves run. Pure, deterministic, and told by what is on air, not by what was meant.
 
 A slave is switched on when that saves more than it costs on the filtered surplus: what would be exported
-against what would be drawn from the grid, with the weights of J. In between lies the hysteresis. Minimum times are
-kept (only rest breaks them), the most important slave is served first, equal ones take turns, and one is
-started at a time. Modulating slaves hold still while a start collects the credit it needs.
+against what would be drawn from the grid, with the weights of J. In between lies the hysteresis. Minimum
+times are kept (only rest breaks them), the most important slave is served first, equal ones take turns, and
+one is started at a time. Modulating slaves hold still while a start collects the credit it needs.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +12,8 @@ from math import exp
 
 from core.decision import Switch
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
-from core.metering import AVOIDABLE_WEIGHT, level
+from core.metering import AVOIDABLE_WEIGHT, balance_phases
 from core.roles import Role
-from core.sight import LONGEST_GAP_S, Sight
 from core.site import ZERO, Metering, Phases, Site, Slave, per_phase
 from core.slew import distance_w
 from core.snapshot import SlaveState, Snapshot
@@ -27,6 +26,7 @@ from core.staged import (
     modulating,
     spread_over_phases,
 )
+from core.state_estimate import LONGEST_GAP_S, StateEstimate
 
 FILTER_S = 8.0
 """Time constant of the surplus that is judged."""
@@ -40,8 +40,8 @@ class Schedule:
     """What the scheduler wants of this tick.
 
     `base_w` is the base of every slave. `before_w` and `after_w` are the bases per phase on air and now.
-    `site` is the modulating part after the switching. While `waits`, a switching is wanted for which too little
-    credit has been collected: then nothing else may move.
+    `site` is the modulating part after the switching. While `waits`, a switching is wanted for which too
+    little credit has been collected: then nothing else may move.
     """
 
     site: Site
@@ -88,7 +88,7 @@ def cost_of(site: Site) -> _Cost:
 def schedule(
     site: Site,
     snapshot: Snapshot,
-    sight: Sight,
+    sight: StateEstimate,
     view: StagedView,
     state: SchedulerState,
     may_switch: Callable[[Phases], bool],
@@ -174,7 +174,8 @@ class _Wishes:
         return Switch(at, stage.base_w, higher_w)
 
     def _saves(self, switch: Switch, share: float) -> bool:
-        """Whether the switching is worth while; one that is served before modulating ones asks only for room."""
+        """Whether the switching is worth while; one that is served before modulating ones asks only for
+        room."""
         gain_w = self._gain_w([switch], self._flexible_w)
         step_w = abs(switch.to_w - switch.from_w)
         if gain_w >= share * step_w:
@@ -233,7 +234,7 @@ class _Wishes:
 
 
 def _filtered(
-    site: Site, snapshot: Snapshot, sight: Sight, view: StagedView, state: SchedulerState
+    site: Site, snapshot: Snapshot, sight: StateEstimate, view: StagedView, state: SchedulerState
 ) -> Phases | None:
     """The surplus of the whole site, first-order filtered; begins anew after a gap."""
     if not sight.fresh:
@@ -258,18 +259,18 @@ def _capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     return per_phase([min(w, site.limits.phase_max_w) for w in spread_over_phases(watts, site)])
 
 
-def _least_w(after_w: Phases, sight: Sight, part: Site, site: Site) -> Phases:
+def _least_w(after_w: Phases, sight: StateEstimate, part: Site, site: Site) -> Phases:
     """The totals right after a switching: the modulating part stays where it is, as far as there is room."""
     return per_phase([base + m for base, m in zip(after_w, _kept_w(after_w, sight, site), strict=True)])
 
 
-def _kept_w(after_w: Phases, sight: Sight, site: Site) -> Phases:
+def _kept_w(after_w: Phases, sight: StateEstimate, site: Site) -> Phases:
     cells = zip(sight.command_w, after_w, strict=True)
     return per_phase([min(m, max(0.0, site.limits.phase_max_w - base)) for m, base in cells])
 
 
 def _has_credit(
-    after_w: Phases, view: StagedView, sight: Sight, part: Site, site: Site, snapshot: Snapshot
+    after_w: Phases, view: StagedView, sight: StateEstimate, part: Site, site: Site, snapshot: Snapshot
 ) -> bool:
     """Whether the switching alone fits the step."""
     before_w = per_phase([b + m for b, m in zip(view.base_action_w, sight.command_w, strict=True)])
@@ -284,8 +285,11 @@ def reach_w(site: Site, snapshot: Snapshot) -> float:
     return site.limits.step_max_w_per_s * credit_s - ROUNDING_W
 
 
-def feed_forward(site: Site, snapshot: Snapshot, sight: Sight, view: StagedView, plan: Schedule) -> Sight:
-    """The estimate for the controllers: the surplus that will be left when what they do now has its effect."""
+def feed_forward(
+    site: Site, snapshot: Snapshot, sight: StateEstimate, view: StagedView, plan: Schedule
+) -> StateEstimate:
+    """The estimate for the controllers: the surplus that will be left when what they do now has its
+    effect."""
     if view.site is site:
         return sight
     stages = _switched(view, plan.switch, snapshot.at_s)
@@ -296,7 +300,7 @@ def feed_forward(site: Site, snapshot: Snapshot, sight: Sight, view: StagedView,
         return sight
     raw_w = bare_surplus_w(sight, site, snapshot, ZERO)
     left_w = per_phase([raw - coming for raw, coming in zip(raw_w, coming_w, strict=True)])
-    surplus_w = level(left_w, capacity_w, site.metering) if sight.fresh else sight.surplus_w
+    surplus_w = balance_phases(left_w, capacity_w, site.metering) if sight.fresh else sight.surplus_w
     return replace(sight, surplus_w=surplus_w, capacity_w=capacity_w)
 
 
@@ -317,11 +321,11 @@ def _switched(view: StagedView, switch: Switch | None, at_s: float) -> tuple[Sta
     )
 
 
-def made_room_w(action_w: Phases, sight: Sight, plan: Schedule, ahead: Sight) -> Phases:
+def made_room_w(action_w: Phases, sight: StateEstimate, plan: Schedule, ahead: StateEstimate) -> Phases:
     """What the modulating slaves should do when a base changes, in the same moment.
 
-    They give what the staged slave takes, on its own phases first, the rest where the meter bills the sum; and
-    take what it gives, less what was drawn too much.
+    They give what the staged slave takes, on its own phases first, the rest where the meter bills the sum;
+    and take what it gives, less what was drawn too much.
 
     Args:
         action_w: what they were allowed last.

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from math import hypot, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
-from core.sight import Sight
 from core.site import ZERO, Phases, per_phase
+from core.state_estimate import StateEstimate
 
 _ALIKE_W = 1e-6
 """Phases that differ by this are alike: the last bits of 5000 W in double precision, and plenty to spare."""
@@ -51,7 +51,11 @@ NO_FLOOR = Floor()
 
 
 def slew(
-    policy_action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits, floor: Floor = NO_FLOOR
+    policy_action_w: Phases,
+    sight: StateEstimate,
+    grid_power_w: Phases,
+    limits: Limits,
+    floor: Floor = NO_FLOOR,
 ) -> Phases:
     """Bring a wish into reach: box, then balance (keeping the sum), then the step.
 
@@ -121,14 +125,14 @@ def _kept_w(command_w: Phases, bounds: list[float], floor: Floor) -> Phases:
     return per_phase([min(c, b - f) for c, b, f in zip(command_w, bounds, floor.after_w, strict=True)])
 
 
-def _switching_reach_w(sight: Sight, limits: Limits, start_w: Phases, command_w: Phases) -> float:
+def _switching_reach_w(sight: StateEstimate, limits: Limits, start_w: Phases, command_w: Phases) -> float:
     """What the scheduler found enough for the switching alone, or the usual step, whichever is more."""
     credit_s = min(sight.credit_s, CREDIT_MAX_S)
     usual_w = limits.step_max_w_per_s * credit_s - ROUNDING_W
     return max(usual_w, distance_w(start_w, command_w))
 
 
-def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
+def balanced(action_w: Phases, sight: StateEstimate, grid_power_w: Phases, limits: Limits) -> bool:
     """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
     limit_w = _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from math import exp, inf
 
 from core.roles import sign
-from core.sight import AGE_SHARES, SLAVE_LAG_S, Sight, capacity_w
 from core.site import ZERO, Phases, Site, Slave, per_phase
 from core.snapshot import SlaveState, Snapshot
+from core.state_estimate import AGE_SHARES, SLAVE_LAG_S, StateEstimate, capacity_w
 
 REPORT_TRUSTED_S = 15.0
 """A report older than this says nothing about what a slave draws now."""
@@ -30,7 +30,8 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class SchedulerState:
-    """Memory of the scheduler. `stages` are in the order of `Site.slaves`, empty on a site without staged ones.
+    """Memory of the scheduler. `stages` are in the order of `Site.slaves`, empty on a site without staged
+    ones.
 
     `surplus_w` is the filtered surplus of the whole site per phase, None before the first sample, `at_s` its
     instant. `action_w` is what the modulating slaves were allowed last.
@@ -110,7 +111,7 @@ def base_of(slave: Slave, setpoint_w: int) -> int:
     return max((step_w for step_w in slave.steps_w if step_w <= setpoint_w), default=0)
 
 
-def whole_sight(sight: Sight, site: Site, snapshot: Snapshot, view: StagedView) -> Sight:
+def whole_sight(sight: StateEstimate, site: Site, snapshot: Snapshot, view: StagedView) -> StateEstimate:
     """The estimate for the whole site: what staged slaves draw belongs to the slaves, not to the house."""
     if view.site is site:
         return sight
@@ -125,7 +126,7 @@ def whole_sight(sight: Sight, site: Site, snapshot: Snapshot, view: StagedView) 
     )
 
 
-def bare_surplus_w(sight: Sight, site: Site, snapshot: Snapshot, draw_w: Phases) -> Phases:
+def bare_surplus_w(sight: StateEstimate, site: Site, snapshot: Snapshot, draw_w: Phases) -> Phases:
     """Surplus of the site per phase without any slave, as measured, not yet shared for billing."""
     s = sign(site.role)
     cells = zip(sight.model_w, draw_w, snapshot.grid_power_w, strict=True)
@@ -143,7 +144,8 @@ def _followed(slave: Slave, told_w: int, stage: Stage | None, at_s: float) -> St
 
 
 def drawn_w(site: Site, snapshot: Snapshot, stages: tuple[Stage | None, ...], ahead_s: float) -> Phases:
-    """Believed draw per phase in `ahead_s`: what it was switched to, mixed by the likely delays, or what it reports once settled."""
+    """Believed draw per phase in `ahead_s`: what it was switched to, mixed by the likely delays, or what it
+    reports once settled."""
     drawn = []
     for slave, stage, state in zip(site.slaves, stages, snapshot.slaves, strict=True):
         drawn.append(0.0 if stage is None else _drawn_w(slave, stage, state, snapshot, ahead_s))

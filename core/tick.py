@@ -4,24 +4,24 @@ from dataclasses import replace
 from functools import partial
 
 from core.airtime import choose_send
-from core.allocation import allocate, part_way, totals_w
+from core.allocation import allocate, interpolate_setpoints, totals_w
 from core.decision import Authority, Decision, Source
 from core.parts import (
     FallbackT,
-    Findings,
     Memory,
     ObservedT,
     Parts,
+    PolicyHealth,
     PolicyT,
     SeenT,
     WatchT,
 )
 from core.scheduler import Schedule, feed_forward, made_room_w, part_above, schedule
-from core.sight import Sight, look
 from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
 from core.staged import view_apart, whole_sight
+from core.state_estimate import StateEstimate, estimate_state
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
 """Parts of the way to new setpoints that are tried, the last being what is on air."""
@@ -42,7 +42,7 @@ def decide(
     """
     site = parts.site
     view = view_apart(site, snapshot, memory.scheduler)
-    sight, belief = look(view.site, view.snapshot, memory.belief)
+    sight, belief = estimate_state(view.site, view.snapshot, memory.belief)
     plan, scheduler = schedule(
         site, snapshot, sight, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
     )
@@ -63,7 +63,7 @@ def decide(
         else slew(policy_action_w, ahead, snapshot.grid_power_w, site.limits, floor)
     )
     violations = () if reach_w is None or plan.switches else parts.gate.violations(reach_w, snapshot)
-    findings = Findings(policy_action_w is not None, violations, anomaly)
+    findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
     whole = whole_sight(sight, site, snapshot, view)
     verdict, watch = parts.supervisor.step(snapshot, whole, authority, findings, memory.watch)
 
@@ -134,7 +134,7 @@ def _asked(
     source: Source,
     reach_w: Phases | None,
     fallback_action_w: Phases,
-    sight: Sight,
+    sight: StateEstimate,
     snapshot: Snapshot,
     site: Site,
     floor: Floor,
@@ -162,7 +162,7 @@ def _setpoints(
     site = parts.site
     on_air = _on_air(snapshot, site)
     wanted = on_air if source is Source.HOLD else _allocated(safe_action_w, source, snapshot, plan)
-    ways = (part_way(on_air, wanted, share, site, snapshot) for share in _SHARES)
+    ways = (interpolate_setpoints(on_air, wanted, share, site, snapshot) for share in _SHARES)
     for candidate in (*ways, (0,) * len(site.slaves)):
         if parts.gate.accepts_setpoints(candidate, (), source, snapshot):
             return candidate

@@ -12,7 +12,7 @@ from math import hypot, isfinite, sqrt
 from typing import Protocol
 
 from core.allocation import totals_w
-from core.clearance import Cleared
+from core.authorization import AuthorizedFrame
 from core.decision import Decision, Intervention, Source
 from core.limits import (
     CREDIT_MAX_S,
@@ -104,7 +104,8 @@ class SafetyGate:
     def accepts_setpoints(
         self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
     ) -> bool:
-        """The same slave by slave: a staged slave takes one of its powers, and its switching has its own step."""
+        """The same slave by slave: a staged slave takes one of its powers, and its switching has its own
+        step."""
         if source is Source.REST or not _sound(snapshot.on_air.action_w):
             return self.accepts(totals_w(setpoints_w, self._site), source, snapshot)
         before_w = snapshot.on_air.setpoints_w or (0,) * len(self._site.slaves)
@@ -120,7 +121,7 @@ class SafetyGate:
         decode: Callable[[bytes], Decoded],
         decision: Decision,
         snapshot: Snapshot,
-    ) -> tuple[Cleared, ...] | None:
+    ) -> tuple[AuthorizedFrame, ...] | None:
         """Decode the frames of one decision and compare them, slot by slot, with what was decided.
 
         Args:
@@ -148,7 +149,7 @@ class SafetyGate:
             decision.setpoints_w, (), decision.verdict.source, snapshot
         ):
             return None
-        return tuple(Cleared(payload, resting) for payload in payloads)
+        return tuple(AuthorizedFrame(payload, resting) for payload in payloads)
 
     def _broken(
         self, action_w: Phases, snapshot: Snapshot, noise_w: float, switch_credit_s: float = 0.0

@@ -1,7 +1,7 @@
 """The step of a switching: a move of its own kind, with more credit than the others.
 
-A staged slave cannot be moved a little. So its switching may use the seconds in which nothing else moved, up to
-`SWITCH_CREDIT_MAX_S` of them; and only one slave may be switched up in one move.
+A staged slave cannot be moved a little. So its switching may use the seconds in which nothing else moved, up
+to `SWITCH_CREDIT_MAX_S` of them; and only one slave may be switched up in one move.
 """
 
 from core.limits import SWITCH_CREDIT_MAX_S

@@ -1,0 +1,123 @@
+"""What the journal holds, and how its lines are read (`docs/develop/journal.md`).
+
+One line is ``CRC32 JSON``: eight hexadecimal digits over the bytes of the JSON text, a space, the text.
+Floats are written in the shortest form that reads back as the same float, so a replay is exact.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from core.decision import Authority, Decision
+from core.modes import Mode
+from core.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The first line of a file: the version of its format. A file without one is of version 1."""
+
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """The daemon started: everything a replay needs besides the ticks.
+
+    `standing` is what outlived the restart (`safety.timers`), `settings_toml` the configuration as it
+    was read and `settings_path` where it lay (relative paths in it are resolved against that). Without a
+    `bundle_sha256` there was no policy; `bundle_directory` is where the bundle lay.
+    """
+
+    version: str
+    unix_s: float
+    run: str
+    settings_path: str
+    settings_toml: str
+    bundle_sha256: str
+    bundle_directory: str = ""
+    calibration_sha256: str = ""
+    standing: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyChange:
+    """Between two ticks another bundle took over. Without a hash no policy answers until the next change."""
+
+    unix_s: float
+    bundle_sha256: str = ""
+    bundle_directory: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """A later segment begins here: what its run started with. The ticks before may have been removed.
+
+    `policy` is the last change of policy before, None when there was none.
+    """
+
+    start: Start
+    policy: PolicyChange | None = None
+
+    @classmethod
+    def of(cls, start: Start, policy: PolicyChange | None = None) -> "Continuation":
+        """Of the run that began with `start`."""
+        return cls(start=start, policy=policy)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One tick: what was seen, who should have acted and how likely, what was decided.
+
+    `mode` is the one in force, None in journals that did not tell it yet.
+    """
+
+    unix_s: float
+    mode: Mode | None = None
+    snapshot: Snapshot
+    authority: Authority
+    propensity: float
+    block: int
+    confounded: bool
+    decision: Decision
+    frames_hex: tuple[str, ...] = ()
+    accepted: bool | None = None
+    meter_raw: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened between ticks."""
+
+    unix_s: float
+    event: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+AnyRecord: TypeAlias = Start | Continuation | PolicyChange | Tick | Event
+DAMAGED = "The file was changed or damaged."
+
+
+class JournalError(Exception):
+    """A journal cannot be read; the message says which file and line, and what to do."""
+
+
+def checked(body: bytes) -> bytes:
+    """A line of the journal around its JSON text."""
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def unchecked(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        ValueError: the checksum does not match or the content is no object.
+    """
+    checksum, _, body = line.rstrip(b"\n").partition(b" ")
+    if checksum != b"%08x" % zlib.crc32(body):
+        raise ValueError("checksum does not match")
+    content = json.loads(body)
+    if not isinstance(content, dict):
+        raise ValueError("no object")
+    return content
