@@ -4,9 +4,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon.cli.errors import InputError
 from daemon.config.diagnostics import problem_of
 from daemon.config.settings import SettingsError, parse_toml, read_toml
+from daemon.config.toml_lines import LineIndex
+from daemon.errors import InputError
 from plant.description import Description, member_path, members
 from plant.site.trace import Trace, TraceError, load_trace
 
@@ -30,7 +31,8 @@ def load_plant(name_or_file: str) -> Description:
     try:
         return Description.model_validate(data | {"name": path.stem}, context={"base": path.parent})
     except ValidationError as error:
-        problems = (problem_of(item, Description, text, path) for item in error.errors())
+        index = LineIndex(text)
+        problems = (problem_of(item, Description, index, path) for item in error.errors())
         raise SettingsError(sorted(problems, key=lambda problem: problem.line)) from None
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from core.site import Site
-from daemon.cli.errors import InputError
 from daemon.cli.options import TimeOfDay
 from daemon.commissioning.embedded_site import site_key, write_site
+from daemon.errors import InputError
 from daemon.plant_description import load_plant, plant_trace
 from daemon.system.clock import boottime_s
 from plant.radio.slave_node import ieee_of, install_code_of

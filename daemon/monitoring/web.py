@@ -20,12 +20,12 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from daemon.answers import Answers
-from daemon.listener import BACKLOG, Listener
+from daemon.monitoring.answers import Answers
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import stale_after_s
-from daemon.pacer import Pacer, TickGap
 from daemon.system.clock import boottime_s
+from daemon.system.listener import BACKLOG, Listener
+from daemon.system.pacer import Pacer, TickGap
 
 CONNECTIONS_MAX = 32
 """A page, a scraper and some curious people. The oldest connection makes room for a new one beyond that."""

@@ -19,6 +19,7 @@ from typing import Any
 from core.modes import Assignment, assign
 from core.parts import initial_memory
 from daemon.config.settings import Settings, read_site_key
+from daemon.errors import StartError
 from daemon.journal.records import Start
 from daemon.journal.writer import Journal
 from daemon.monitoring.energy_check import EnergyCheck
@@ -28,7 +29,7 @@ from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteIn
 from daemon.monitoring.totals_file import TotalsFile
 from daemon.monitoring.web import StatusError, StatusServer, serve
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
-from daemon.runtime.devices import StartError, open_meter, open_radio
+from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.state_directory import hold_state, open_counter

@@ -24,7 +24,7 @@ from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.errors import DriverError, Transient
-from drivers.modbus_wire import DRAIN_S, Request, Rtu, Tcp, Transport
+from drivers.meters.modbus_transport import DRAIN_S, Request, Rtu, Tcp, Transport
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LAST_S = 2.0

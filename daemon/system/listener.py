@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from daemon.pacer import Pacer
+from daemon.system.pacer import Pacer
 
 BACKLOG = 64
 RETRY_S = 1.0

@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
-from daemon import answers
-from daemon.answers import Answers
+from daemon.monitoring import answers
+from daemon.monitoring.answers import Answers
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import document
 from daemon.monitoring.web import ADMISSIONS_PER_S, StatusServer, serve
-from daemon.pacer import Pacer, TickGap
 from daemon.system.clock import boottime_s
+from daemon.system.pacer import Pacer, TickGap
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 
