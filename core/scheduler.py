@@ -6,17 +6,16 @@ times are kept (only rest breaks them), the most important slave is served first
 one is started at a time. Modulating slaves hold still while a start collects the credit it needs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp
 
 from core.decision import Switch
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
-from core.metering import AVOIDABLE_WEIGHT, balance_phases
-from core.roles import Role
-from core.site import ZERO, Metering, Phases, Site, Slave, per_phase
+from core.metering import balance_phases
+from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.slew import distance_w
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import Snapshot
 from core.staged import (
     SchedulerState,
     Stage,
@@ -27,12 +26,10 @@ from core.staged import (
     spread_over_phases,
 )
 from core.state_estimate import LONGEST_GAP_S, StateEstimate
+from core.switch_candidates import SwitchCandidates, free_capacity_w
 
 FILTER_S = 8.0
 """Time constant of the surplus that is judged."""
-START_SHARE = 0.08
-STOP_SHARE = 0.08
-"""A switching must save so much of the power that is switched: the hysteresis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +52,6 @@ class Schedule:
     def switches(self) -> bool:
         """Whether anything is switched in this tick."""
         return self.switch is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cost:
-    """What a set of bases costs on a surplus: weights of what is left over and of what is drawn too much."""
-
-    metering: Metering
-    over: float
-    short: float
-
-    def of(self, surplus_w: Phases, base_w: Phases, flexible_w: Phases) -> float:
-        """In W."""
-        if self.metering is Metering.NET:
-            return self._cell(sum(surplus_w), sum(base_w), sum(flexible_w))
-        return sum(map(self._cell, surplus_w, base_w, flexible_w))
-
-    def _cell(self, surplus_w: float, base_w: float, flexible_w: float) -> float:
-        left_w = surplus_w - base_w
-        if left_w >= 0.0:
-            return self.over * max(0.0, left_w - flexible_w)
-        return self.short * min(base_w, -left_w)
-
-
-def cost_of(site: Site) -> _Cost:
-    """An absorber that draws too little exports, and too much imports; a generator the other way round."""
-    if site.role is Role.ABSORB:
-        return _Cost(site.metering, 1.0, AVOIDABLE_WEIGHT)
-    return _Cost(site.metering, AVOIDABLE_WEIGHT, 1.0)
 
 
 def schedule(
@@ -110,7 +79,7 @@ def schedule(
     still = Schedule(view.site, view.base_w, view.base_action_w, view.base_action_w)
     if surplus_w is None or not sight.fresh or snapshot.on_air.doubts:
         return still, state
-    for switch in _Wishes(site, snapshot, view, surplus_w).in_order():
+    for switch in SwitchCandidates(site, snapshot, view, surplus_w).in_order():
         base_w = tuple(switch.to_w if place == switch.place else w for place, w in enumerate(view.base_w))
         after_w = spread_over_phases(base_w, site)
         part = modulating(site, base_w)
@@ -120,117 +89,6 @@ def schedule(
             return replace(still, waits=True), state
         return Schedule(part, base_w, view.base_action_w, after_w, switch), state
     return still, state
-
-
-class _Wishes:
-    """The switchings that are worth while, the most wanted first."""
-
-    def __init__(self, site: Site, snapshot: Snapshot, view: StagedView, surplus_w: Phases) -> None:
-        self._site, self._snapshot, self._view, self._surplus_w = site, snapshot, view, surplus_w
-        self._cost = cost_of(site)
-        self._flexible_w = _capacity_w(view.site, snapshot)
-        self._now = self._cost.of(surplus_w, view.base_action_w, self._flexible_w)
-
-    def in_order(self) -> Iterator[Switch]:
-        """Stops before starts: they make room."""
-        places = [place for place, stage in enumerate(self._view.stages) if stage is not None]
-        slaves = self._site.slaves
-        lowers = sorted(places, key=lambda at: (-slaves[at].priority, self._changed_at_s(at)))
-        yield from (switch for at in lowers if (switch := self._lowered(at)) is not None)
-        raises = sorted(places, key=lambda at: (slaves[at].priority, self._changed_at_s(at)))
-        for at in raises:
-            switch = self._raised(at)
-            if switch is None:
-                continue
-            if self._saves(switch, START_SHARE):
-                yield switch
-            elif (gives_way := self._giving_way(switch, lowers)) is not None:
-                yield gives_way
-
-    def _lowered(self, at: int) -> Switch | None:
-        switch = self._next_lower(at)
-        if switch is None:
-            return None
-        slave, state = self._site.slaves[at], self._snapshot.slaves[at]
-        is_lost = _most_w(slave, state) < switch.from_w
-        return switch if is_lost or self._saves(switch, STOP_SHARE) else None
-
-    def _next_lower(self, at: int) -> Switch | None:
-        """The next level down, once it was up for the minimum time."""
-        slave, stage = self._site.slaves[at], self._stage(at)
-        if stage.base_w == 0 or not self._lasted(at, slave.min_on_s):
-            return None
-        lower_w = max((w for w in slave.steps_w if w < stage.base_w), default=0)
-        return Switch(at, stage.base_w, lower_w)
-
-    def _raised(self, at: int) -> Switch | None:
-        """The next level up, once it was down for the minimum time, and if the slave can be told so much."""
-        slave, stage = self._site.slaves[at], self._stage(at)
-        if not self._lasted(at, slave.min_off_s):
-            return None
-        higher_w = min((w for w in slave.steps_w if w > stage.base_w), default=0)
-        if not 0 < higher_w <= _most_w(slave, self._snapshot.slaves[at]):
-            return None
-        return Switch(at, stage.base_w, higher_w)
-
-    def _saves(self, switch: Switch, share: float) -> bool:
-        """Whether the switching is worth while; one that is served before modulating ones asks only for
-        room."""
-        gain_w = self._gain_w([switch], self._flexible_w)
-        step_w = abs(switch.to_w - switch.from_w)
-        if gain_w >= share * step_w:
-            return True
-        first_w = self._served_first_w(switch)
-        if first_w == self._flexible_w or switch.to_w < switch.from_w:
-            return False
-        left_w = sum(self._surplus_w) - sum(self._view.base_action_w)
-        return left_w >= (1.0 + share) * step_w and self._gain_w([switch], first_w) >= share * step_w
-
-    def _giving_way(self, switch: Switch, lowers: list[int]) -> Switch | None:
-        """A less important slave that is on in the place of this one."""
-        priority = self._site.slaves[switch.place].priority
-        for at in lowers:
-            other = self._next_lower(at)
-            if other is not None and self._site.slaves[at].priority > priority:
-                step_w = switch.to_w - switch.from_w
-                if self._gain_w([other, switch], self._flexible_w) >= START_SHARE * step_w:
-                    return other
-        return None
-
-    def _gain_w(self, switches: list[Switch], flexible_w: Phases) -> float:
-        base_w, moved_w = list(self._view.base_action_w), list(flexible_w)
-        for switch in switches:
-            slave = self._site.slaves[switch.place]
-            freed_w = slave.flexible_w * ((switch.to_w > 0) - (switch.from_w > 0))
-            for phase in slave.phases:
-                base_w[phase] += (switch.to_w - switch.from_w) / len(slave.phases)
-                moved_w[phase] += freed_w / len(slave.phases)
-        before_w = (
-            self._now
-            if flexible_w is self._flexible_w
-            else self._cost.of(self._surplus_w, self._view.base_action_w, flexible_w)
-        )
-        return before_w - self._cost.of(self._surplus_w, per_phase(base_w), per_phase(moved_w))
-
-    def _served_first_w(self, switch: Switch) -> Phases:
-        """What moves freely and is at least as important as this slave."""
-        priority = self._site.slaves[switch.place].priority
-        if all(slave.priority <= priority for slave in self._view.site.slaves):
-            return self._flexible_w
-        kept = tuple(
-            replace(slave, max_w=0) if slave.priority > priority else slave
-            for slave in self._view.site.slaves
-        )
-        return _capacity_w(replace(self._view.site, slaves=kept), self._snapshot)
-
-    def _stage(self, at: int) -> Stage:
-        return self._view.stages[at] or Stage()
-
-    def _changed_at_s(self, at: int) -> float:
-        return self._stage(at).changed_at_s
-
-    def _lasted(self, at: int, least_s: float) -> bool:
-        return self._snapshot.at_s - self._changed_at_s(at) >= least_s
 
 
 def _filtered(
@@ -245,18 +103,6 @@ def _filtered(
         return raw_w
     share = 1.0 - exp(-step_s / FILTER_S)
     return per_phase([old + share * (new - old) for old, new in zip(state.surplus_w, raw_w, strict=True)])
-
-
-def _most_w(slave: Slave, state: SlaveState) -> int:
-    """What it can be told now."""
-    return slave.max_w if state.available else 0
-
-
-def _capacity_w(site: Site, snapshot: Snapshot) -> Phases:
-    watts = tuple(
-        float(_most_w(slave, state)) for slave, state in zip(site.slaves, snapshot.slaves, strict=True)
-    )
-    return per_phase([min(w, site.limits.phase_max_w) for w in spread_over_phases(watts, site)])
 
 
 def _least_w(after_w: Phases, sight: StateEstimate, part: Site, site: Site) -> Phases:
@@ -306,7 +152,7 @@ def feed_forward(
 
 def _room_w(plan: Schedule, site: Site, snapshot: Snapshot) -> Phases:
     """What the modulating part can take on top of the bases."""
-    most_w = _capacity_w(plan.site, snapshot)
+    most_w = free_capacity_w(plan.site, snapshot)
     cells = zip(most_w, plan.after_w, strict=True)
     return per_phase([min(m, max(0.0, site.limits.phase_max_w - base)) for m, base in cells])
 

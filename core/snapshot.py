@@ -1,6 +1,6 @@
 """What the site looked like at one instant. Everything uncertain enters a decision through here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from core.site import ZERO, Phases
@@ -32,7 +32,7 @@ class OnAirState:
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
     doubts: tuple["OnAirState", ...] = ()
-    still_s: float = 0.0
+    still_s: float = field(default=0.0, compare=False)  # of the past, not of what is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def base_of(slave: Slave, setpoint_w: int) -> int:
     return max((step_w for step_w in slave.steps_w if step_w <= setpoint_w), default=0)
 
 
-def whole_sight(sight: StateEstimate, site: Site, snapshot: Snapshot, view: StagedView) -> StateEstimate:
+def whole_estimate(sight: StateEstimate, site: Site, snapshot: Snapshot, view: StagedView) -> StateEstimate:
     """The estimate for the whole site: what staged slaves draw belongs to the slaves, not to the house."""
     if view.site is site:
         return sight
@@ -170,10 +170,9 @@ def _is_settled(slave: Slave, since_s: float, state: SlaveState) -> bool:
 
 def _arrived(slave: Slave, since_s: float, extra_delay_s: float, lag_s: float) -> float:
     """Share of a switching that is drawn after so long."""
+    delays = [(age + extra_delay_s, share) for age, share in enumerate(AGE_SHARES) if share]
     if slave.dead_time_s is not None:
-        delays = ((slave.dead_time_s, 1.0),)
-    else:
-        delays = tuple((age + extra_delay_s, share) for age, share in enumerate(AGE_SHARES) if share)
+        delays = [(slave.dead_time_s, 1.0)]
     return sum(
         share * (1.0 - exp(-(since_s - delay_s) / lag_s)) for delay_s, share in delays if since_s > delay_s
     )

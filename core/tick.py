@@ -20,7 +20,7 @@ from core.scheduler import Schedule, feed_forward, made_room_w, part_above, sche
 from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
-from core.staged import view_apart, whole_sight
+from core.staged import view_apart, whole_estimate
 from core.state_estimate import StateEstimate, estimate_state
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
@@ -64,15 +64,14 @@ def decide(
     )
     violations = () if reach_w is None or plan.switches else parts.gate.violations(reach_w, snapshot)
     findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
-    whole = whole_sight(sight, site, snapshot, view)
+    whole = whole_estimate(sight, site, snapshot, view)
     verdict, watch = parts.supervisor.step(snapshot, whole, authority, findings, memory.watch)
 
     source = Source.HOLD if plan.waits and _acts(verdict.source) else verdict.source
     requested_action_w = _asked(source, reach_w, fallback_action_w, ahead, snapshot, site, floor)
-    if plan.switches and _acts(source):
-        safe_action_w, interventions = requested_action_w, ()  # the gate judges the setpoints, slave by slave
-    else:
-        safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
+    safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
+    if plan.switches and _acts(source):  # the gate judges a switching by the setpoints, slave by slave
+        safe_action_w, interventions = requested_action_w, ()
     setpoints_w = _setpoints(safe_action_w, source, snapshot, plan, parts)
     send, bucket = choose_send(
         None if setpoints_w is None else totals_w(setpoints_w, site),

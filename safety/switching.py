@@ -12,7 +12,7 @@ from core.snapshot import Snapshot
 def switch_credit_s(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> float:
     """Seconds of credit that moving to these setpoints may use because it switches a staged slave.
 
-    0 where nothing is switched, more than one slave is switched up, or it is unknown what is on air.
+    0 where nothing is switched, more than one step is taken up, or it is unknown what is on air.
     """
     air = snapshot.on_air
     if air.doubts or not air.still_s >= 0.0:
@@ -25,7 +25,7 @@ def switch_credit_s(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site
         for slave, old, new in zip(site.slaves, before_w, setpoints_w, strict=True)
         if slave.is_staged
     ]
-    if sum(step > 0 for step in steps) > 1 or not any(steps):
+    if sum(max(0, step) for step in steps) > 1 or not any(steps):
         return 0.0
     return min(air.still_s, SWITCH_CREDIT_MAX_S)
 

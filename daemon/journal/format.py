@@ -19,6 +19,7 @@ from core.decision import (
     Source,
     State,
     SupervisorDecision,
+    Switch,
 )
 from core.modes import Mode
 from core.snapshot import OnAirState, SlaveState, Snapshot
@@ -147,6 +148,7 @@ _KEYS: dict[type, Keys] = {
     },
     Anomaly: {"flags": "flags", "trip": "trip"},
     Intervention: {"rule": "rule", "before_w": "before_w", "after_w": "after_w"},
+    Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
     Decision: {
         "tick": "tick",
         "authority": "authority",
@@ -177,10 +179,12 @@ _DECISION_2: Keys = {
     "anomaly": "anomaly",
     "violations": "violations",
     "interventions": "interventions",
+    "switch": "switch",
 }
+_ON_AIR_2: Keys = {**_KEYS[OnAirState], "still_s": "still_s"}
 FORMATS = {
     1: FileFormat(_KEYS, _TEXTS),
-    2: FileFormat({**_KEYS, Decision: _DECISION_2}, _TEXTS),
+    2: FileFormat({**_KEYS, Decision: _DECISION_2, OnAirState: _ON_AIR_2}, _TEXTS),
 }
 
 

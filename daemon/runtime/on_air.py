@@ -29,14 +29,19 @@ class OnAir:
         self._site, self._ttl_s = site, ttl_s
         self._resting = (0,) * len(site.slaves)
         self._possible = [OnAirCandidate(self._resting)]
+        self._changed_at_s = -inf
 
     def accepted(self, frame: SetpointFrame, at_s: float) -> None:
         """The coordinator took this frame, and every one before it: what it says is on air now."""
+        before_w = self.at(at_s).setpoints_w
         self._possible = self._with(frame, at_s, since_now=False)
+        if self.at(at_s).setpoints_w != before_w:
+            self._changed_at_s = at_s
 
     def unconfirmed(self, frame: SetpointFrame, at_s: float) -> None:
         """Nobody said what became of this frame: it is on air, or will be, or everything is as it was."""
         self._possible = [*self._with(frame, at_s, since_now=True), *self._living(at_s)]
+        self._changed_at_s = at_s
 
     def at(self, at_s: float) -> OnAirState:
         """What the slaves follow: nothing once their time-to-live has run out."""
@@ -48,7 +53,13 @@ class OnAir:
             )
             for one in self._living(at_s)
         )
-        return replace(first, doubts=tuple(others))
+        return replace(first, doubts=tuple(others), still_s=self._still_s(first, at_s))
+
+    def _still_s(self, on_air: OnAirState, at_s: float) -> float:
+        """Since anything changed, be it that the slaves' time-to-live ran out."""
+        told_s = at_s - self._changed_at_s
+        is_over = on_air.age_s > self._ttl_s
+        return min(told_s, on_air.age_s - self._ttl_s) if is_over and on_air.age_s < inf else told_s
 
     def _with(self, frame: SetpointFrame, at_s: float, *, since_now: bool) -> list[OnAirCandidate]:
         """Everything that may be on air, after this frame."""

@@ -51,26 +51,21 @@ def unsafe_reasons(
         return ("finite",)
     reasons = []
     totals = [0.0, 0.0, 0.0]
-    switched, started = 0, 0
-    for slave, setpoint_w, was_w in zip(
-        site.slaves, setpoints_w, told_w or (0,) * len(setpoints_w), strict=True
-    ):
-        for step_w in slave.steps_w:
-            switched += (was_w >= step_w) != (setpoint_w >= step_w)
-            started += was_w < step_w <= setpoint_w
+    for slave, setpoint_w in zip(site.slaves, setpoints_w, strict=True):
         for phase in slave.phases:
             totals[phase] += setpoint_w / len(slave.phases)
     a, b, c = totals
     in_range = all(0 <= w <= s.max_w for s, w in zip(site.slaves, setpoints_w, strict=True))
-    if not (in_range and max(totals) <= limits.phase_max_w):
+    if not (in_range and max(totals) <= limits.phase_max_w + TOLERANCE_W):
         reasons.append("box")
     moved_w = sqrt(sum((x - y) ** 2 for x, y in zip(totals, before_w, strict=True)))
     credit_s = min(elapsed_s, CREDIT_MAX_S)
-    if switched and started <= 1:
+    if _is_one_switching(setpoints_w, told_w or (0,) * len(setpoints_w), site):
         credit_s = max(credit_s, min(still_s, SWITCH_CREDIT_MAX_S))
     if not (to_rest or moved_w <= limits.step_max_w_per_s * credit_s + TOLERANCE_W):
         reasons.append("step")
-    if not all(s.takes(w) for s, w in zip(site.slaves, setpoints_w, strict=True)):
+    staged = ((s, w) for s, w in zip(site.slaves, setpoints_w, strict=True) if s.is_staged and w <= s.max_w)
+    if not all(slave.takes(setpoint_w) for slave, setpoint_w in staged):
         reasons.append("level")
     if limits.imbalance_of is ImbalanceOf.ACTION:
         mean = (a + b + c) / 3.0
@@ -78,6 +73,16 @@ def unsafe_reasons(
         if not spread_w <= limits.imbalance_max_w + TOLERANCE_W:
             reasons.append("imbalance")
     return tuple(reasons)
+
+
+def _is_one_switching(setpoints_w: tuple[int, ...], told_w: tuple[int, ...], site: Site) -> bool:
+    """Whether staged slaves are switched, and at most one of them up one step."""
+    switched = started = 0
+    for slave, setpoint_w, was_w in zip(site.slaves, setpoints_w, told_w, strict=True):
+        for step_w in slave.steps_w:
+            switched += (was_w >= step_w) != (setpoint_w >= step_w)
+            started += was_w < step_w <= setpoint_w
+    return switched > 0 and started <= 1
 
 
 @dataclass(slots=True)
