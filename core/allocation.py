@@ -1,8 +1,10 @@
 """From per-phase totals to one setpoint per slave."""
 
+from dataclasses import replace
+
 from core.roles import SAFE_SETPOINT_W
 from core.site import Phases, Site, Slave, per_phase
-from core.snapshot import Snapshot
+from core.snapshot import SlaveState, Snapshot, slave_capacity_w
 
 
 def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...]:
@@ -25,26 +27,23 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
     left_w = list(action_w)
     for phase, total_w in enumerate(action_w):
         candidates = [
-            (index, slave)
+            (index, _as_it_is(slave, snapshot.slaves[index]))
             for index, slave in enumerate(site.slaves)
-            if slave.phase == phase and _works(slave, snapshot, index) and not slave.is_three_phase
+            if slave.phase == phase and not slave.is_three_phase
+            if slave_capacity_w(slave, snapshot.slaves[index]) > 0
         ]
         for index, setpoint_w in _by_priority(int(total_w), candidates):
             setpoints[index] = setpoint_w
             left_w[phase] -= setpoint_w
     three_phase = [
-        (index, slave)
+        (index, _as_it_is(slave, snapshot.slaves[index]))
         for index, slave in enumerate(site.slaves)
-        if slave.is_three_phase and _works(slave, snapshot, index)
+        if slave.is_three_phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
     ]
     if three_phase:
         for index, setpoint_w in _by_priority(int(sum(left_w)), three_phase):
             setpoints[index] = setpoint_w
     return tuple(setpoints)
-
-
-def _works(slave: Slave, snapshot: Snapshot, index: int) -> bool:
-    return snapshot.slaves[index].available and slave.max_w > 0
 
 
 def _by_priority(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[int, int]]:
@@ -81,6 +80,12 @@ def totals_w(setpoints_w: tuple[int, ...], site: Site) -> Phases:
         for phase in slave.phases:
             totals[phase] += setpoint_w / len(slave.phases)
     return per_phase(totals)
+
+
+def _as_it_is(slave: Slave, state: SlaveState) -> Slave:
+    """The slave with what it can be told now for its maximum."""
+    capacity_w = slave_capacity_w(slave, state)
+    return slave if capacity_w == slave.max_w else replace(slave, max_w=capacity_w)
 
 
 def _share(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from core.following import NotFollowing
 from core.site import Phases
 from core.state_estimate import StateEstimate
 
@@ -100,3 +101,4 @@ class Decision:
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
     switch: Switch | None = None
+    not_following: tuple[NotFollowing, ...] = ()

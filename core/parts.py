@@ -6,6 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
+from core.following import FollowingState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
 from core.staged import SchedulerState
@@ -133,6 +134,7 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     watch: WatchT
     bucket: Bucket
     scheduler: SchedulerState = field(default_factory=SchedulerState)
+    following: FollowingState = field(default_factory=FollowingState)
 
 
 def initial_memory(

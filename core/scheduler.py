@@ -20,6 +20,7 @@ from core.staged import (
     SchedulerState,
     Stage,
     StagedView,
+    above,
     bare_surplus_w,
     drawn_w,
     modulating,
@@ -152,7 +153,7 @@ def feed_forward(
 
 def _room_w(plan: Schedule, site: Site, snapshot: Snapshot) -> Phases:
     """What the modulating part can take on top of the bases."""
-    most_w = free_capacity_w(plan.site, snapshot)
+    most_w = free_capacity_w(plan.site, above(snapshot, plan.base_w))
     cells = zip(most_w, plan.after_w, strict=True)
     return per_phase([min(m, max(0.0, site.limits.phase_max_w - base)) for m, base in cells])
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from math import inf
 
-from core.site import ZERO, Phases
+from core.site import ZERO, Phases, Slave
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +11,17 @@ class SlaveState:
     """What is known of one slave, in the order of `Site.slaves`.
 
     `available` is False once nothing was heard of it for longer than the offline limit.
-    `power_w` is its own measurement, None when it never reported.
+    `power_w` is its own measurement, None when it never reported. `applied_w` is the setpoint that its newest
+    report echoes and `told_w` what the frame that it answers told it, None where nobody knows. `limit_w` is
+    the most that it may be told now, None for what the site says.
     """
 
     available: bool = True
     power_w: float | None = None
     report_age_s: float = inf
+    applied_w: int | None = None
+    told_w: int | None = None
+    limit_w: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +63,13 @@ class Snapshot:
     link_loss_rate: float = 0.0
     policy_latency_s: float = 0.0
     hour: int | None = None
+
+
+def slave_capacity_w(slave: Slave, state: SlaveState) -> int:
+    """The most that a slave can be told now; 0 when it is silent, or works only from more on."""
+    if not state.available:
+        return 0
+    capacity_w = slave.max_w if state.limit_w is None else min(state.limit_w, slave.max_w)
+    if slave.levels_w:
+        return max((level_w for level_w in slave.levels_w if level_w <= capacity_w), default=0)
+    return capacity_w if capacity_w >= slave.min_w else 0

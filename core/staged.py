@@ -80,7 +80,7 @@ def view_apart(site: Site, snapshot: Snapshot, state: SchedulerState) -> StagedV
     on_air = replace(snapshot.on_air, action_w=action_w)
     return StagedView(
         modulating(site, base_w),
-        replace(snapshot, on_air=on_air),
+        replace(above(snapshot, base_w), on_air=on_air),
         stages,
         base_w,
         base_action_w,
@@ -95,6 +95,20 @@ def modulating(site: Site, base_w: tuple[int, ...]) -> Site:
         for s, base in zip(site.slaves, base_w, strict=True)
     )
     return replace(site, slaves=tuple(slaves))
+
+
+def above(snapshot: Snapshot, base_w: tuple[int, ...]) -> Snapshot:
+    """The same image, with what each slave may be told on top of its base."""
+    if all(state.limit_w is None for state in snapshot.slaves):
+        return snapshot
+    cells = zip(snapshot.slaves, base_w, strict=True)
+    return replace(
+        snapshot,
+        slaves=tuple(
+            state if state.limit_w is None else replace(state, limit_w=max(0, state.limit_w - base))
+            for state, base in cells
+        ),
+    )
 
 
 def spread_over_phases(watts: tuple[float, ...] | tuple[int, ...], site: Site) -> Phases:

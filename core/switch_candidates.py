@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from core.decision import Switch
 from core.metering import AVOIDABLE_WEIGHT
 from core.roles import Role
-from core.site import Metering, Phases, Site, Slave, per_phase
-from core.snapshot import SlaveState, Snapshot
+from core.site import Metering, Phases, Site, per_phase
+from core.snapshot import Snapshot, slave_capacity_w
 from core.staged import Stage, StagedView, spread_over_phases
 
 START_SHARE = 0.08
@@ -53,7 +53,7 @@ class SwitchCandidates:
     def __init__(self, site: Site, snapshot: Snapshot, view: StagedView, surplus_w: Phases) -> None:
         self._site, self._snapshot, self._view, self._surplus_w = site, snapshot, view, surplus_w
         self._cost = cost_of(site)
-        self._flexible_w = free_capacity_w(view.site, snapshot)
+        self._flexible_w = free_capacity_w(view.site, view.snapshot)
         self._now = self._cost.of(surplus_w, view.base_action_w, self._flexible_w)
 
     def in_order(self) -> Iterator[Switch]:
@@ -77,7 +77,7 @@ class SwitchCandidates:
         if switch is None:
             return None
         slave, state = self._site.slaves[at], self._snapshot.slaves[at]
-        is_lost = most_w(slave, state) < switch.from_w
+        is_lost = slave_capacity_w(slave, state) < switch.from_w
         return switch if is_lost or self._saves(switch, STOP_SHARE) else None
 
     def _next_lower(self, at: int) -> Switch | None:
@@ -94,7 +94,7 @@ class SwitchCandidates:
         if not self._lasted(at, slave.min_off_s):
             return None
         higher_w = min((w for w in slave.steps_w if w > stage.base_w), default=0)
-        if not 0 < higher_w <= most_w(slave, self._snapshot.slaves[at]):
+        if not 0 < higher_w <= slave_capacity_w(slave, self._snapshot.slaves[at]):
             return None
         return Switch(at, stage.base_w, higher_w)
 
@@ -148,7 +148,7 @@ class SwitchCandidates:
             replace(slave, max_w=0) if slave.priority > priority else slave
             for slave in self._view.site.slaves
         )
-        return free_capacity_w(replace(self._view.site, slaves=kept), self._snapshot)
+        return free_capacity_w(replace(self._view.site, slaves=kept), self._view.snapshot)
 
     def _stage(self, at: int) -> Stage:
         return self._view.stages[at] or Stage()
@@ -160,13 +160,9 @@ class SwitchCandidates:
         return self._snapshot.at_s - self._changed_at_s(at) >= least_s
 
 
-def most_w(slave: Slave, state: SlaveState) -> int:
-    """What it can be told now."""
-    return slave.max_w if state.available else 0
-
-
 def free_capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     watts = tuple(
-        float(most_w(slave, state)) for slave, state in zip(site.slaves, snapshot.slaves, strict=True)
+        float(slave_capacity_w(slave, state))
+        for slave, state in zip(site.slaves, snapshot.slaves, strict=True)
     )
     return per_phase([min(w, site.limits.phase_max_w) for w in spread_over_phases(watts, site)])

@@ -6,6 +6,7 @@ from functools import partial
 from core.airtime import choose_send
 from core.allocation import allocate, interpolate_setpoints, totals_w
 from core.decision import Authority, Decision, Source
+from core.following import check_following, limit_capacities, not_following
 from core.parts import (
     FallbackT,
     Memory,
@@ -20,7 +21,7 @@ from core.scheduler import Schedule, feed_forward, made_room_w, part_above, sche
 from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
-from core.staged import view_apart, whole_estimate
+from core.staged import above, view_apart, whole_estimate
 from core.state_estimate import StateEstimate, estimate_state
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
@@ -41,6 +42,8 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
+    following = check_following(site, snapshot, memory.following)
+    snapshot = limit_capacities(site, snapshot, following)
     view = view_apart(site, snapshot, memory.scheduler)
     sight, belief = estimate_state(view.site, view.snapshot, memory.belief)
     plan, scheduler = schedule(
@@ -101,6 +104,7 @@ def decide(
         violations=violations,
         interventions=interventions,
         switch=plan.switch,
+        not_following=not_following(site, following),
     )
     return decision, replace(
         memory,
@@ -112,6 +116,7 @@ def decide(
         watch=watch,
         bucket=bucket,
         scheduler=replace(scheduler, action_w=action_w) if plan.base_w else scheduler,
+        following=following,
     )
 
 
@@ -172,9 +177,9 @@ def _allocated(safe_action_w: Phases, source: Source, snapshot: Snapshot, plan: 
     """The bases, and what is left of the action shared by what moves freely."""
     if source is Source.REST or not plan.base_w:
         return allocate(safe_action_w, plan.site, snapshot)
-    above = allocate(part_above(safe_action_w, plan.after_w), plan.site, snapshot)
-    states = zip(plan.base_w, above, snapshot.slaves, strict=True)
-    return tuple(base_w + above_w if state.available else 0 for base_w, above_w, state in states)
+    moved = allocate(part_above(safe_action_w, plan.after_w), plan.site, above(snapshot, plan.base_w))
+    states = zip(plan.base_w, moved, snapshot.slaves, strict=True)
+    return tuple(base_w + moved_w if state.available else 0 for base_w, moved_w, state in states)
 
 
 def _on_air(snapshot: Snapshot, site: Site) -> tuple[int, ...]:

@@ -16,9 +16,10 @@ from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.following import FollowingState
 from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.site import Phases, per_phase
-from core.snapshot import OnAirState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.staged import view_apart, whole_estimate
 from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
@@ -154,7 +155,8 @@ class CounterfactualController:
         self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
     ) -> TwinMemory:
         """The twin where the real controllers are now."""
-        air, own = snapshot.on_air, replace(before, seen=None, watch=None)
+        air = snapshot.on_air
+        own = replace(before, seen=None, watch=None, following=FollowingState())
         return replace(
             memory,
             memory=own,
@@ -171,7 +173,8 @@ class CounterfactualController:
         if age_s <= self._ttl_s and memory.setpoints_w:
             still_s = snapshot.at_s - memory.moved_at_s
             air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s, still_s=still_s)
-        seen = replace(snapshot, on_air=air, alarms=(), acknowledged=())
+        slaves = _limited(snapshot.slaves, decision)
+        seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
         view = view_apart(site, seen, memory.memory.scheduler)
         modulating, _ = estimate_state(view.site, view.snapshot, memory.memory.belief)
         own = whole_estimate(modulating, site, seen, view)
@@ -216,6 +219,15 @@ def policy_twin(
         policy: an instance of its own, so that its latency is not taken for the real one's.
     """
     return CounterfactualController(replace(parts, policy=policy), Authority.POLICY, ttl_s)
+
+
+def _limited(slaves: tuple[SlaveState, ...], decision: Decision) -> tuple[SlaveState, ...]:
+    """The slaves as the real controller took them: what they answer is no answer to the twin."""
+    limits_w = {one.slave: one.limit_w for one in decision.not_following}
+    return tuple(
+        replace(slave, applied_w=None, told_w=None, limit_w=limits_w.get(place, slave.limit_w))
+        for place, slave in enumerate(slaves)
+    )
 
 
 def _when(snapshot: Snapshot, accepted: bool | None) -> float:

@@ -16,9 +16,8 @@ from pydantic_core import PydanticCustomError
 from core.limits import Limits
 from core.modes import ModePlan, Window
 from core.site import PHASE_NAMES, Airtime, Site, Slave
-from daemon import slave_checks
 from daemon.config import consistency as against
-from daemon.config import sections
+from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of

@@ -1,8 +1,9 @@
 """The versions of the journal's format: what its keys and texts mean in the code of today.
 
 Version 1 is what Sunkeep 0.1 wrote; its files name no version. Version 2 begins every file with a line that
-does. A table never changes once journals of its version exist: whoever renames a field or a member renames it
-here on the right-hand side only, and tests/daemon/journal holds journals of every version against it.
+does. Version 3 tells what slaves echo and which of them do not follow. A table never changes once journals of
+its version exist: whoever renames a field or a member renames it here on the right-hand side only, and
+tests/daemon/journal holds journals of every version against it.
 """
 
 import json
@@ -21,6 +22,7 @@ from core.decision import (
     SupervisorDecision,
     Switch,
 )
+from core.following import Deviation, NotFollowing
 from core.modes import Mode
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate
@@ -37,7 +39,7 @@ from daemon.journal.records import (
 )
 from daemon.system.file_format import Constant, FileFormat, FormatError, Keys, Texts
 
-VERSION = 2
+VERSION = 3
 """What is written."""
 KIND = "kind"
 """The key that tells which record a line is."""
@@ -148,7 +150,6 @@ _KEYS: dict[type, Keys] = {
     },
     Anomaly: {"flags": "flags", "trip": "trip"},
     Intervention: {"rule": "rule", "before_w": "before_w", "after_w": "after_w"},
-    Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
     Decision: {
         "tick": "tick",
         "authority": "authority",
@@ -179,12 +180,27 @@ _DECISION_2: Keys = {
     "anomaly": "anomaly",
     "violations": "violations",
     "interventions": "interventions",
-    "switch": "switch",
 }
-_ON_AIR_2: Keys = {**_KEYS[OnAirState], "still_s": "still_s"}
+_KEYS_3: dict[type, Keys] = {
+    **_KEYS,
+    SlaveState: {**_KEYS[SlaveState], "applied_w": "applied_w", "told_w": "told_w"},
+    NotFollowing: {"slave": "slave", "deviation": "deviation", "limit_w": "limit_w"},
+    OnAirState: {**_KEYS[OnAirState], "still_s": "still_s"},
+    Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
+    Decision: {**_DECISION_2, "not_following": "not_following", "switch": "switch"},
+}
+_TEXTS_3: dict[type[Enum], Texts] = {
+    **_TEXTS,
+    Deviation: {
+        "draws_less": Deviation.DRAWS_LESS,
+        "draws_more": Deviation.DRAWS_MORE,
+        "applies_other": Deviation.APPLIES_OTHER,
+    },
+}
 FORMATS = {
     1: FileFormat(_KEYS, _TEXTS),
-    2: FileFormat({**_KEYS, Decision: _DECISION_2, OnAirState: _ON_AIR_2}, _TEXTS),
+    2: FileFormat({**_KEYS, Decision: _DECISION_2}, _TEXTS),
+    3: FileFormat(_KEYS_3, _TEXTS_3),
 }
 
 

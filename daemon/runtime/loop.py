@@ -16,7 +16,7 @@ from core.tick import decide
 from daemon.runtime.assembly import AnyMemory, AnyParts
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.transmitter import Sent, Transmitter
-from daemon.system.clock import Pace
+from daemon.system.clock import TickPace
 from daemon.system.log import log
 
 FAILED_TICKS_MAX = 3
@@ -64,7 +64,7 @@ class Loop:
     memory: AnyMemory
     senses: SnapshotSource
     emitter: Transmitter
-    pace: Pace
+    pace: TickPace
     clock: Callable[[], float]
     assignment: Callable[[], Assignment]
     policy_latency: Callable[[], float]

@@ -158,5 +158,9 @@ class SnapshotSource:
                 states.append(SlaveState(available=first_chance))
                 continue
             age_s = now_s - report.heard_at_s
-            states.append(SlaveState(age_s <= OFFLINE_AFTER_S or first_chance, report.power_w, age_s))
+            is_there = age_s <= OFFLINE_AFTER_S or first_chance
+            # who rests on his own has missed frames: that is no answer to what it was told
+            is_deaf = report.resting and report.told_w != 0
+            told_w = None if is_deaf else report.told_w
+            states.append(SlaveState(is_there, report.power_w, age_s, report.applied_w, told_w))
         return tuple(states)

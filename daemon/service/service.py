@@ -27,7 +27,6 @@ from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
-from daemon.monitoring.web import StatusError, StatusServer, serve
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop
@@ -41,8 +40,9 @@ from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.tick_observer import JUDGE, TickRecorder
 from daemon.system import sd_notify
-from daemon.system.clock import Pace, boottime_s, local_hour, wall_moment
+from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log
+from daemon.web.server import StatusError, StatusServer, serve
 from drivers.meters.plausibility import Plausibility
 from drivers.zigbee.radio import ZigbeeRadio
 from safety.gate import SafetyGate
@@ -153,7 +153,7 @@ class Service:
             memory=initial_memory(swap.assembled.parts),
             senses=senses,
             emitter=emitter,
-            pace=Pace(self.settings.site.period_s, boottime_s()),
+            pace=TickPace(self.settings.site.period_s, boottime_s()),
             clock=boottime_s,
             assignment=assignment,
             policy_latency=swap.policy_latency_s,

@@ -1,7 +1,7 @@
 """A site lived in accelerated time: the plant's physics, and the same `decide()` as everywhere else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -15,8 +15,8 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from daemon.simulation.score import Score
 from drivers.zigbee.setpoint_frame import frames_needed
-from plant.description import Description, described
-from plant.drawing import draw_far_end, scaled
+from plant.site.description import Description, described
+from plant.site.drawing import draw_far_end, scaled
 from plant.site.physics import TTL_S
 from plant.site.stepped import SteppedSite, bare_grid_w
 from plant.site.trace import DAY_S, Trace
@@ -122,11 +122,14 @@ class SimulatedIO:
         if at_s - self._reported_at_s >= self._report_every_s:
             self._reported_at_s = at_s
         age_s = at_s - self._reported_at_s
-        powers_w = (
-            self._far_end.slave_power_w(index) if age_s == 0.0 else state.power_w
+        self._slaves = tuple(
+            self._report(index) if age_s == 0.0 else replace(state, report_age_s=age_s)
             for index, state in enumerate(self._slaves)
         )
-        self._slaves = tuple(SlaveState(True, power_w, age_s) for power_w in powers_w)
+
+    def _report(self, index: int) -> SlaveState:
+        heard_w = round(self._far_end.setpoint_w(index))
+        return SlaveState(True, self._far_end.slave_power_w(index), 0.0, applied_w=heard_w, told_w=heard_w)
 
     def transmit(self, decision: Decision) -> bool:
         """Put the decision on air if it wants a frame; whether it did."""

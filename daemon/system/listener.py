@@ -12,7 +12,7 @@ RETRY_S = 1.0
 """After the process ran out of descriptors."""
 
 
-class Listener:
+class BoundedListener:
     """Hands the connections of one listening socket to a protocol factory.
 
     asyncio's own server takes a whole backlog in one go, so that clients that connect and hang up could keep

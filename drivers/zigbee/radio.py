@@ -19,7 +19,7 @@ from drivers.ports import SlaveStatus
 from drivers.zigbee.coordinator import Coordinator, NetworkInfo
 from drivers.zigbee.link_quality import LinkQuality
 from drivers.zigbee.radio_health import RadioHealth
-from drivers.zigbee.radio_statistics import RadioEvent, RadioStatistics
+from drivers.zigbee.radio_statistics import RadioCounts, RadioEvent
 from drivers.zigbee.setpoint_frame import wrap
 from drivers.zigbee.settings import ZigbeeSettings
 from drivers.zigbee.slaves import Slaves
@@ -68,7 +68,7 @@ class ZigbeeRadio:
         self._network: NetworkInfo | None = None
         self._problem: str | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._statistics = RadioStatistics()
+        self._statistics = RadioCounts()
         self._timeouts_in_a_row = 0
         self._repairing = asyncio.Lock()
 
@@ -112,7 +112,7 @@ class ZigbeeRadio:
         return self._problem
 
     @property
-    def statistics(self) -> RadioStatistics:
+    def statistics(self) -> RadioCounts:
         """What was counted so far."""
         if self._app is None:
             return self._statistics

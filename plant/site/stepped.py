@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from core.arrays import SCALAR
 from core.site import ZERO, Phases, per_phase
-from plant.appliance import Appliance
 from plant.radio.link import LOST
 from plant.site import physics
 from plant.site.actuators import Actuator
+from plant.site.appliance import Appliance
 from plant.site.trace import Trace
 
 
@@ -124,6 +124,10 @@ class SteppedSite:
     def slave_power_w(self, index: int) -> float:
         """Power of one slave at the end of the last step."""
         return self._appliances[index].power_w
+
+    def setpoint_w(self, index: int) -> float:
+        """What one slave heard last."""
+        return self._setpoint_w[index]
 
     def temperature_c(self, index: int) -> float:
         """Of one slave's store; 0 without one."""

@@ -15,7 +15,7 @@ from plant.radio.coordinator import (
     commands_security,
 )
 from plant.radio.coordinator.ash import AshModule
-from plant.radio.coordinator.ezsp import Codec, Fields, UnsupportedCommand
+from plant.radio.coordinator.ezsp import EzspCodec, Fields, UnsupportedCommand
 from plant.radio.coordinator.line import Line, clean
 from plant.radio.coordinator.nvram import Nvram
 from plant.radio.coordinator.serve import PtyPort, TcpPort
@@ -65,7 +65,7 @@ class VirtualCoordinator:
     ) -> None:
         self.air = air
         self.nvram = Nvram() if nvram is None else nvram
-        self.codec = Codec(ezsp_version)
+        self.codec = EzspCodec(ezsp_version)
         self.stack = Stack(air, self.nvram, self.codec)
         self.stack.emit = self._emit
         self.path = ""

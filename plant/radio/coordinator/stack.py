@@ -8,7 +8,7 @@ from typing import Any
 
 import bellows.types as t
 
-from plant.radio.coordinator.ezsp import Codec, Fields
+from plant.radio.coordinator.ezsp import EzspCodec, Fields
 from plant.radio.coordinator.nvram import COUNTER_STEP, Nvram
 from plant.radio.medium import COORDINATOR, ApsFrame, Delivery, Node, RadioMedium
 
@@ -58,7 +58,7 @@ class Stack:
             the next reset.
     """
 
-    def __init__(self, air: RadioMedium, nvram: Nvram, codec: Codec) -> None:
+    def __init__(self, air: RadioMedium, nvram: Nvram, codec: EzspCodec) -> None:
         self.air, self.nvram, self.codec = air, nvram, codec
         self.emit: Callable[[str, Fields], None] = lambda name, fields: None
         self.failures: dict[str, t.sl_Status] = {}

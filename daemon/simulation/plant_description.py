@@ -8,7 +8,7 @@ from daemon.config.diagnostics import problem_of
 from daemon.config.settings import SettingsError, parse_toml, read_toml
 from daemon.config.toml_lines import LineIndex
 from daemon.errors import InputError
-from plant.description import Description, member_path, members
+from plant.site.description import Description, member_path, members
 from plant.site.trace import Trace, TraceError, load_trace
 
 

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from core.site import Site
 from daemon.simulation.simulate import Scenario, default_site
-from plant.description import Description, described, load_description, members
-from plant.drawing import draw_actuators_of, draw_far_end, pace_of, told
 from plant.radio.link import LOST
 from plant.site.actuators import sample_actuators
+from plant.site.description import Description, described, load_description, members
+from plant.site.drawing import draw_actuators_of, draw_far_end, pace_of, told
 from plant.site.trace import load_trace
 
 NAMED = {

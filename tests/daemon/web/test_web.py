@@ -9,7 +9,7 @@ from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.web import CONNECTIONS_MAX, StatusError, StatusServer, content_security_policy, serve
+from daemon.web.server import CONNECTIONS_MAX, StatusError, StatusServer, content_security_policy, serve
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 

@@ -12,7 +12,7 @@ AGAIN_AFTER_S = 1.0
 """While no tick comes, what was made is made anew after this long: ages and rates go on."""
 
 
-class Answers:
+class PageAnswers:
     """The bodies of /metrics and /status.json.
 
     Args:

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.web import serve
 from daemon.system.clock import boottime_s
+from daemon.web.server import serve
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from core.roles import sign
 from core.site import Slave
-from plant.description import WATER_WH_PER_L_K, Description, RadioPart, Range, SlavePart
 from plant.radio.link import BURST_EVERY_S, BURST_S, LOST, draw_delays, draw_link, draw_noise
 from plant.site.actuators import Actuator, Thermostat
+from plant.site.description import WATER_WH_PER_L_K, Description, RadioPart, Range, SlavePart
 from plant.site.stepped import Pace, SteppedSite, bare_grid_w
 from plant.site.trace import DAY_S, Trace
 

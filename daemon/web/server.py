@@ -20,12 +20,12 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
-from daemon.monitoring.answers import Answers
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import stale_after_s
 from daemon.system.clock import boottime_s
-from daemon.system.listener import BACKLOG, Listener
+from daemon.system.listener import BACKLOG, BoundedListener
 from daemon.system.pacer import Pacer, TickGap
+from daemon.web.answers import PageAnswers
 
 CONNECTIONS_MAX = 32
 """A page, a scraper and some curious people. The oldest connection makes room for a new one beyond that."""
@@ -48,7 +48,7 @@ class StatusServer:
     host: str
     port: int
     _runner: web.ServerRunner
-    _listener: Listener
+    _listener: BoundedListener
 
     @property
     def url(self) -> str:
@@ -90,7 +90,7 @@ async def serve(
     runner = web.ServerRunner(server, shutdown_timeout=0.2)
     await runner.setup()
     looks, admissions = Pacer(gap, LOOKS_PER_S, burst=10), Pacer(gap, ADMISSIONS_PER_S, burst=5)
-    listener = Listener(server, listening, looks, admissions)
+    listener = BoundedListener(server, listening, looks, admissions)
     return StatusServer(host, int(listening.getsockname()[1]), runner, listener)
 
 
@@ -137,7 +137,7 @@ class _Pages:
 
     def __init__(self, figures: Figures, clock: Callable[[], float], pacer: Pacer) -> None:
         self._figures, self._clock, self._pacer = figures, clock, pacer
-        self._answers = Answers(figures, clock)
+        self._answers = PageAnswers(figures, clock)
         self._page = files("daemon").joinpath("page/index.html").read_bytes()
         self._policy = content_security_policy(self._page.decode())
 

@@ -8,17 +8,17 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
-from daemon.monitoring import answers
-from daemon.monitoring.answers import Answers
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import document
-from daemon.monitoring.web import ADMISSIONS_PER_S, StatusServer, serve
 from daemon.system.clock import boottime_s
 from daemon.system.pacer import Pacer, TickGap
+from daemon.web import answers
+from daemon.web.answers import PageAnswers
+from daemon.web.server import ADMISSIONS_PER_S, StatusServer, serve
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 
-class Clock:
+class LoadClock:
     """A clock that a test sets."""
 
     at_s = 1000.0
@@ -34,7 +34,7 @@ def figures() -> Figures:
 
 @pytest.fixture
 async def server(figures: Figures) -> AsyncIterator[StatusServer]:
-    running = await serve(figures, "127.0.0.1", 0, clock=Clock())
+    running = await serve(figures, "127.0.0.1", 0, clock=LoadClock())
     yield running
     await running.stop()
 
@@ -78,7 +78,7 @@ async def test_connections_are_admitted_at_a_bounded_rate(server: StatusServer) 
 
 
 async def test_nothing_is_answered_while_a_tick_is_due_or_under_way() -> None:
-    clock, due_at_s, lived_at_s = Clock(), 1001.0, 1000.0
+    clock, due_at_s, lived_at_s = LoadClock(), 1001.0, 1000.0
     gap = TickGap(clock, 1.0, lambda: due_at_s, lambda: lived_at_s)
     pacer = Pacer(gap, per_s=1000.0, burst=10)
     await asyncio.wait_for(pacer.turn(), 0.5)  # the last tick is over, the next far away
@@ -113,9 +113,9 @@ def test_answers_are_made_once_per_tick(figures: Figures, monkeypatch: pytest.Mo
         return document(of, at_s)
 
     monkeypatch.setattr(answers, "document", count)
-    clock = Clock()
+    clock = LoadClock()
     clock.at_s = 1030.1
-    kept = Answers(figures, clock)
+    kept = PageAnswers(figures, clock)
     bodies = [kept.status(0.0) for _ in range(100)]
     assert (made, len(set(bodies))) == (1, 1)
     clock.at_s = 1030.9  # ages are of now all the same
