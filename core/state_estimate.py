@@ -1,4 +1,4 @@
-"""What the controller believes: slave power rebuilt from what is on air, and the surplus left to place.
+"""State estimator: the slaves' power from the commands on air, and the surplus that is left to place.
 
 The surplus (solar power minus load) is exogenous: no action changes it. It is estimated as what the
 slaves are believed to draw minus what the meter reads. Seconds pass between a command and its effect,
@@ -94,7 +94,7 @@ def estimate_state(
     """Estimate the surplus from one snapshot.
 
     Returns:
-        The sight of this tick and the memory for the next.
+        The estimate of this tick and the memory for the next.
     """
     step_s = snapshot.at_s - belief.at_s
     extra_delay_s = SCALAR.clip(snapshot.extra_delay_s, 0.0, EXTRA_DELAY_MAX_S)
