@@ -36,7 +36,7 @@ def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """What staged slaves are switched to, per phase, on air and from now on; see `core.staged`."""
+    """What staged slaves are switched to, per phase, on air and from now on; see `core.scheduling.staged`."""
 
     before_w: Phases = ZERO
     after_w: Phases = ZERO

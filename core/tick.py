@@ -17,11 +17,11 @@ from core.parts import (
     SeenT,
     WatchT,
 )
-from core.scheduler import Schedule, feed_forward, made_room_w, part_above, schedule
+from core.scheduling.schedule import Schedule, feed_forward, made_room_w, part_above, schedule
+from core.scheduling.staged import above, view_apart, whole_estimate
 from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
-from core.staged import above, view_apart, whole_estimate
 from core.state_estimate import StateEstimate, estimate_state
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)

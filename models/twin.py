@@ -18,9 +18,9 @@ from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.following import FollowingState
 from core.parts import Memory, Parts, Policy, PolicyHealth
+from core.scheduling.staged import view_apart, whole_estimate
 from core.site import Phases, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.staged import view_apart, whole_estimate
 from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 

@@ -13,10 +13,8 @@ from math import exp
 from core.decision import Switch
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
 from core.metering import balance_phases
-from core.site import ZERO, Metering, Phases, Site, per_phase
-from core.slew import distance_w
-from core.snapshot import Snapshot
-from core.staged import (
+from core.scheduling.candidates import SwitchCandidates, free_capacity_w
+from core.scheduling.staged import (
     SchedulerState,
     Stage,
     StagedView,
@@ -26,8 +24,10 @@ from core.staged import (
     modulating,
     spread_over_phases,
 )
+from core.site import ZERO, Metering, Phases, Site, per_phase
+from core.slew import distance_w
+from core.snapshot import Snapshot
 from core.state_estimate import LONGEST_GAP_S, StateEstimate
-from core.switch_candidates import SwitchCandidates, free_capacity_w
 
 FILTER_S = 8.0
 """Time constant of the surplus that is judged."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from core.decision import Switch
 from core.metering import AVOIDABLE_WEIGHT
 from core.roles import Role
+from core.scheduling.staged import Stage, StagedView, spread_over_phases
 from core.site import Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot, slave_capacity_w
-from core.staged import Stage, StagedView, spread_over_phases
 
 START_SHARE = 0.08
 STOP_SHARE = 0.08
