@@ -85,6 +85,7 @@ class Decision:
 
     Where slaves are staged, the policy and the fallback speak of the modulating ones alone; what is requested
     and safe are totals. `switch` is what the scheduler switches in this tick.
+    `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
     """
 
     tick: int
@@ -101,4 +102,5 @@ class Decision:
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
     switch: Switch | None = None
+    withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()

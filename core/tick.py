@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from core.airtime import choose_send
-from core.allocation import allocate, interpolate_setpoints, totals_w
+from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
 from core.following import check_following, limit_capacities, not_following
 from core.parts import (
@@ -23,9 +23,6 @@ from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
 from core.state_estimate import StateEstimate, estimate_state
-
-_SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
-"""Parts of the way to new setpoints that are tried, the last being what is on air."""
 
 
 def decide(
@@ -75,7 +72,7 @@ def decide(
     safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
     if plan.switches and _acts(source):  # the gate judges a switching by the setpoints, slave by slave
         safe_action_w, interventions = requested_action_w, ()
-    setpoints_w = _setpoints(safe_action_w, source, snapshot, plan, parts)
+    setpoints_w, withheld = _setpoints(safe_action_w, source, snapshot, plan, parts)
     send, bucket = choose_send(
         None if setpoints_w is None else totals_w(setpoints_w, site),
         source,
@@ -84,6 +81,7 @@ def decide(
         memory.bucket,
         site.airtime,
         site.period_s,
+        withheld,
         is_switching=plan.switches and setpoints_w is not None and setpoints_w != _on_air(snapshot, site),
     )
     action_w = part_above(safe_action_w, plan.after_w)
@@ -103,6 +101,7 @@ def decide(
         anomaly=anomaly,
         violations=violations,
         interventions=interventions,
+        withheld=withheld,
         switch=plan.switch,
         not_following=not_following(site, following),
     )
@@ -157,8 +156,9 @@ def _setpoints(
     snapshot: Snapshot,
     plan: Schedule,
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-) -> tuple[int, ...] | None:
-    """Per-slave setpoints that the gate accepts: the new ones, else part of the way to them, else safe.
+) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """Per-slave setpoints that the gate accepts, and the groups that are not told: the new ones, else part
+    of the way to them, else safe.
 
     Where slaves fall silent or have a minimum, the new vector can be further away than the action is.
     None while it is unknown what is on air and nothing fits all that may be.
@@ -166,11 +166,10 @@ def _setpoints(
     site = parts.site
     on_air = _on_air(snapshot, site)
     wanted = on_air if source is Source.HOLD else _allocated(safe_action_w, source, snapshot, plan)
-    ways = (interpolate_setpoints(on_air, wanted, share, site, snapshot) for share in _SHARES)
-    for candidate in (*ways, (0,) * len(site.slaves)):
-        if parts.gate.accepts_setpoints(candidate, (), source, snapshot):
-            return candidate
-    return None
+    for candidate, withheld in ways(on_air, wanted, site, snapshot):
+        if parts.gate.accepts_setpoints(candidate, withheld, source, snapshot):
+            return candidate, withheld
+    return None, ()
 
 
 def _allocated(safe_action_w: Phases, source: Source, snapshot: Snapshot, plan: Schedule) -> tuple[int, ...]:

@@ -30,6 +30,15 @@ def switch_credit_s(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site
     return min(air.still_s, SWITCH_CREDIT_MAX_S)
 
 
+def is_workable(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> bool:
+    """Whether every slave with levels is told one of them, or what it was told before."""
+    before_w = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
+    if not len(setpoints_w) == len(before_w) == len(site.slaves):
+        return not any(slave.levels_w for slave in site.slaves)
+    cells = zip(site.slaves, setpoints_w, before_w, strict=True)
+    return all(not slave.levels_w or slave.takes(new) or new == old for slave, new, old in cells)
+
+
 def _step(steps_w: tuple[int, ...], setpoint_w: int) -> int:
     """How many of its steps a slave is up."""
     return sum(step_w <= setpoint_w for step_w in steps_w)
