@@ -39,7 +39,7 @@ class NullObserver:
         return (), ()
 
     def propose(self, _observation: Sequence[float], _memory: tuple[()]) -> tuple[None, tuple[()]]:
-        """No wish."""
+        """No proposal."""
         return None, ()
 
 
