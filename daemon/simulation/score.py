@@ -1,4 +1,4 @@
-"""The score of a run: energies as billed, peaks, unrest of the setpoints, frames, unsafe frames.
+"""The score of a run: energies as billed, peaks, setpoint changes, frames, unsafe frames.
 
 Fed with the plant's true powers, step by step (usually a second), by `sunkeep simulate` and by the evaluation
 of policies.
