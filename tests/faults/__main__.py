@@ -11,10 +11,13 @@ why.
 
 import argparse
 import sys
+from pathlib import Path
 
 from tests.campaigns.table import heading
 from tests.faults.report import table, unexplained
 from tests.faults.whole_table import run
+
+KEPT_IN = Path("runs/faults/table.md")
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def main() -> int:
     options.add_argument("--short", action="store_true")
     given = options.parse_args()
     trials = given.trials or (1 if given.short else 20)
-    done = run(given.rows, trials, given.seed, short=given.short)
+    done = run(given.rows, trials, given.seed, short=given.short, kept_in=KEPT_IN)
     print(heading(given.seed) + f", {len(done)} trials")
     print(table(done))
     problems = unexplained(done)

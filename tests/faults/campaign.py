@@ -1,7 +1,7 @@
 """Rows of the fault table, so many trials each, in random order on one site for each kind of wire."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +34,14 @@ def chosen(names: Iterable[str], *, short: bool) -> list[Row]:
     return [row for row in ROWS if (not wanted or row.number in wanted) and not (short and row.is_long)]
 
 
-def campaign(folder: Path, rows: Sequence[Row], trials: int, seed: int) -> list[TrialResult | FailedTrial]:
-    """Every row so often, in virtual time."""
+def campaign(
+    folder: Path,
+    rows: Sequence[Row],
+    trials: int,
+    seed: int,
+    keep: Callable[[list[TrialResult | FailedTrial]], None] = lambda _done: None,
+) -> list[TrialResult | FailedTrial]:
+    """Every row so often, in virtual time. `keep` gets everything so far after each trial."""
     done: list[TrialResult | FailedTrial] = []
     for kind in dict.fromkeys(map(_kind, rows)):
         share = [row for row in rows if _kind(row) == kind]
@@ -44,7 +50,7 @@ def campaign(folder: Path, rows: Sequence[Row], trials: int, seed: int) -> list[
         settle_s = virtual_time.SETTLE_S if kind[0] == SERIAL else 0.0
         while left:
             number = len(done)
-            living = _live(folder / f"{number}", left, Random(seed * 1000 + number), done)
+            living = _live(folder / f"{number}", left, Random(seed * 1000 + number), done, keep)
             virtual_time.run(living, settle_s=settle_s, real_inference=share[0].measures_inference)
     return done
 
@@ -54,7 +60,13 @@ def _kind(row: Row) -> tuple[str, str, bool, bool]:
     return row.rig, row.more, row.ends_daemon, row.measures_inference
 
 
-async def _live(folder: Path, left: list[Row], rng: Random, done: list[TrialResult | FailedTrial]) -> None:
+async def _live(
+    folder: Path,
+    left: list[Row],
+    rng: Random,
+    done: list[TrialResult | FailedTrial],
+    keep: Callable[[list[TrialResult | FailedTrial]], None],
+) -> None:
     """One site, until nothing is left or it cannot go on."""
     log = LogFile(boottime_s)
     row = left[-1]
@@ -67,6 +79,7 @@ async def _live(folder: Path, left: list[Row], rng: Random, done: list[TrialResu
             row = left.pop()
             result = await _tried(row, pair, log, rng)
             done.append(result)
+            keep(done)
             told = result.why if isinstance(result, FailedTrial) else "; ".join(result.misses)
             print(f"{row.number} {row.injection.name}: {told or 'holds'}", file=sys.stderr, flush=True)
             if isinstance(result, FailedTrial) or row.ends_daemon or pair.whole.task.done():

@@ -253,10 +253,9 @@ ROWS = (
         ("pi_fallback", "safe_stop"),
         _all_gone,
         HEARD_S + USABLE_S,
-        lasts_s=35.0,
+        lasts_s=50.0,
         rest_s=TTL_REST_S,
         from_onset=True,
-        gap="slaves that are all gone raise no cause",
         recovered_s=USABLE_S + BACK_S,
     ),
     Row(
