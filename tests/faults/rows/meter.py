@@ -194,6 +194,7 @@ ROWS = (
         recovered_s=BACK_S,
         rig=SERIAL,
         kept=_fresh,
+        gap="bytes between two answers are dropped unseen: there is no alarm of its own",
     ),
     _stop("M16", "half-open: the connection stays and nothing comes", mute=True),
     Row(

@@ -22,7 +22,7 @@ from tests.support.signed_bundles import TRUSTED
 BUILTIN = '\n[policy]\nbundle = "builtin"\n'
 TRUSTING = f'{BUILTIN}trusted_keys = ["{TRUSTED[0]}"]\n'
 CANDIDATE = "candidate"
-SEEN_S = 5.0
+SEEN_S = 6.0
 """The configuration is looked at every second, the policy too, and loading waits for the end of a tick."""
 SWAP_EVERY_S = 2.0
 

@@ -205,6 +205,7 @@ ROWS = (
         DISOBEDIENT_S,
         lasts_s=60.0,
         rig=USUAL,
+        gap="the loop may take its setpoint back before three reports agree",
     ),
     Row(
         "Z17",
@@ -222,6 +223,7 @@ ROWS = (
         60.0,
         lasts_s=60.0,
         kept=_gently,
+        gap="told by the share of answers in five minutes, which short bursts hardly move",
     ),
     Row(
         "Z19",
