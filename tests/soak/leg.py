@@ -37,6 +37,8 @@ OPERATOR_S = 120.0
 """An operator clears what is latched after this long."""
 USABLE_S = 15.0
 """Until the radio is usable again (figure A3)."""
+RETURN_S = 32.0
+"""30 good samples of one per second, and the ticks around them."""
 UNHANDLED = ("tick_failed", "task_died", "judge_failed")
 """Events of the daemon about its own errors."""
 
@@ -159,8 +161,12 @@ async def _look(found: Leg, log: LogFile, seconds: float) -> None:
 
 
 def is_unsent(line: dict[str, Any], away: list[tuple[float, float]]) -> bool:
-    """Nobody can release slaves over a radio that is away: they rest by their time to live."""
-    return line["rule"] == "silence" and any(begin <= line["at_s"] <= end for begin, end in away)
+    """Nobody can release slaves over a radio that is away: they rest by their time to live.
+
+    The daemon counts its 30 good samples from when it decided to rest, the referee from the release on air.
+    """
+    late_s = {"silence": 0.0, "early": RETURN_S}.get(line["rule"])
+    return late_s is not None and any(begin <= line["at_s"] <= end + late_s for begin, end in away)
 
 
 async def live(

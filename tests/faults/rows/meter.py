@@ -80,7 +80,6 @@ ROWS = (
             recovered_s=BACK_S,
             rig=SERIAL,
             kept=_fresh,
-            gap="a late answer is taken for that of the next request",
         )
         for late_s in (0.55, 0.9, 1.05, 1.6)
     ),
