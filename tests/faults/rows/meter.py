@@ -171,6 +171,7 @@ ROWS = (
         recovered_s=JUMP_BACK_S,
         rig=BARE,
         kept=lambda seen: seen.is_at_rest,
+        gap="ten times of the little that flows in a well controlled site is little",
     ),
     _stop("M12", "power a thousand times too large", back_s=JUMP_BACK_S, scale=1000.0),
     _stop("M13", "two registers missing", short_by=2),
