@@ -62,18 +62,19 @@ def accepted(sites: Sites, new_w: Floats, told: Flags) -> Flags:
     is_told = told[:, :, None]
     least_w = np.where(sites.may_rest[:, :, None], 0.0, sites.low_w)
     most_w = sites.high_w
+    pending_w = np.where(is_told, 0.0, most_w - sites.low_w)
+    lowest_w = np.where(is_told, np.minimum(least_w, new_w), least_w)
+    highest_w = np.where(is_told, np.maximum(most_w, new_w), most_w)
     up_w = np.where(is_told, np.maximum(0.0, new_w - least_w), 0.0).sum(1)
-    down_w = np.where(is_told, np.maximum(0.0, most_w - new_w), 0.0).sum(1)
-    pending_w = np.where(is_told, 0.0, most_w - sites.low_w).sum(1)
-    low_w = np.where(is_told, np.minimum(least_w, new_w), least_w).sum(1)
-    high_w = np.where(is_told, np.maximum(most_w, new_w), most_w).sum(1)
-    stays = (up_w == 0.0).all(1) & (down_w == 0.0).all(1)
-    reach_w = 1000.0 * np.minimum(sites.age_s, 2.0)
-    near = np.sqrt(((up_w + down_w + pending_w) ** 2).sum(1)) <= reach_w
+    stays = (np.where(is_told, highest_w - lowest_w, 0.0) == 0.0).all((1, 2))
+    width_w = (np.where(is_told, highest_w - lowest_w, 0.0) + pending_w).sum(1)
+    low_w, high_w = lowest_w.sum(1), highest_w.sum(1)
+    near = np.sqrt((width_w**2).sum(1)) <= 1000.0 * np.minimum(sites.age_s, 2.0)
     inside = ((up_w == 0.0) | (high_w <= sites.phase_max_w)).all(1)
     known = (least_w == most_w).all((1, 2))
     if sites.of_grid:
-        low_w, high_w = -(down_w + pending_w), up_w + pending_w
+        low_w = -(np.where(is_told, most_w - lowest_w, 0.0) + pending_w).sum(1)
+        high_w = (np.where(is_told, highest_w - least_w, 0.0) + pending_w).sum(1)
     boxes_w = low_w[:, None, :] + CORNERS[None] * (high_w - low_w)[:, None, :]
     if sites.of_grid:
         boxes_w = sites.grid_w[:, None, :] + sites.toward * boxes_w
