@@ -99,7 +99,11 @@ class Airtime:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site as commissioned."""
+    """The site as commissioned.
+
+    `meter_delay_s` is how much later than the power its readings are, on average (half of the window of a
+    meter that averages, half of the time that a slow one shows the same reading).
+    """
 
     slaves: tuple[Slave, ...]
     role: Role = Role.ABSORB
@@ -107,6 +111,7 @@ class Site:
     period_s: float = 1.0
     airtime: Airtime = field(default_factory=Airtime)
     limits: Limits = field(default_factory=Limits)
+    meter_delay_s: float = 0.0
 
 
 def per_phase(values: list[float]) -> Phases:
