@@ -1,4 +1,7 @@
-"""When a frame goes on air. Zigbee sustains well under one broadcast per second; this is the allowance."""
+"""Whether a frame is sent in this tick: deadband, keep-alive, and a token bucket for the radio's airtime.
+
+Zigbee sustains well under one broadcast per second.
+"""
 
 from dataclasses import dataclass
 

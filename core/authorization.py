@@ -1,4 +1,4 @@
-"""The pass without which nothing reaches the radio."""
+"""The authorised frame: the only thing that the radio sends."""
 
 from dataclasses import dataclass
 

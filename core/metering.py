@@ -1,4 +1,4 @@
-"""How the site's meter bills the phases, and what that means for where power is placed."""
+"""Net and per-phase billing: what is exported, and how the surplus is shared between the phases."""
 
 from core.roles import Role
 from core.site import Metering, Phases, per_phase

@@ -1,4 +1,4 @@
-"""The parts a decision is made of. Plain values in, plain values out: no part touches the world."""
+"""Protocols of the parts of a decision. Plain values in, plain values out: no part does any I/O."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ WatchT = TypeVar("WatchT")
 
 
 class Observer(Protocol[ObservedT]):
-    """Turns sight into the features a policy was trained on."""
+    """Turns the state estimate into the features that a policy was trained on."""
 
     @property
     def cold(self) -> ObservedT: ...
@@ -34,7 +34,7 @@ class Observer(Protocol[ObservedT]):
 
 
 class Policy(Protocol[PolicyT]):
-    """Wishes an action; None when it has nothing trustworthy to say."""
+    """Proposes an action, or None when it has no trustworthy one."""
 
     @property
     def cold(self) -> PolicyT: ...
@@ -42,7 +42,7 @@ class Policy(Protocol[PolicyT]):
 
 
 class Fallback(Protocol[FallbackT]):
-    """A controller that always has an answer, and is told what was done instead."""
+    """A controller that always proposes an action, and is told what was applied instead."""
 
     @property
     def cold(self) -> FallbackT: ...
@@ -98,7 +98,7 @@ class Gate(Protocol):
     def check(
         self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
-        """The allowed action nearest to the asked one on the way from what is on air."""
+        """The allowed action nearest to the requested one, on the straight way from what is on air."""
         ...
 
     def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:

@@ -1,4 +1,4 @@
-"""What the site looked like at one instant. Everything uncertain enters a decision through here."""
+"""The process image of one tick. Everything that is uncertain enters a decision through it."""
 
 from dataclasses import dataclass
 from math import inf

@@ -1,4 +1,4 @@
-"""What the controller believes: slave power rebuilt from what is on air, and the surplus left to place.
+"""State estimator: the slaves' power from the commands on air, and the surplus that is left to place.
 
 The surplus (solar power minus load) is exogenous: no action changes it. It is estimated as what the
 slaves are believed to draw minus what the meter reads. Seconds pass between a command and its effect,

@@ -1,9 +1,9 @@
-"""Twins: what one of the two controllers would have made of the seconds in which the other was in charge.
+"""Counterfactual controllers ("twins"): re-simulates the inactive controller on the measured residual.
 
-A twin lives through the same readings with slaves of its own, which are the believed ones
-(`core.state_estimate`): the meter it sees is the real one, less what the real slaves are believed to draw,
-plus what its own are. So what the sun gave and the house took is the same for both, and all that differs is
-who acted. A twin that commands what was really commanded sees exactly what was really measured.
+A twin gets the same readings, with simulated slaves of its own (`core.state_estimate`): the meter it sees is
+the real one, less what the real slaves are estimated to draw, plus what its own draw. So sun and load are the
+same for both, and all that differs is who acted. A twin that commands what was really commanded sees exactly
+what was really measured.
 
 While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
 goes its own way for as long as the other is meant to act.
@@ -108,7 +108,7 @@ class TwinTick:
 
 
 class CounterfactualController:
-    """One controller in a world of its own.
+    """One controller with simulated slaves of its own, fed with the real meter.
 
     Args:
         parts: of the real controllers; `fallback_twin` and `policy_twin` choose from them.

@@ -39,7 +39,7 @@ def slaves_of(count: int, max_w: int = SLAVE_MAX_W) -> tuple[Slave, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSite:
-    """A running far end. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
+    """A running simulated site. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
 
     site: LiveSite
     meter: VirtualMeter

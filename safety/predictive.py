@@ -94,8 +94,9 @@ class PredictiveMemory:
 
 
 class PredictiveFallback:
-    """The law on each phase. It has no integrator: its memory follows the surplus, whoever acts.
+    """The predictive law, phase by phase.
 
+    It has no integrator: its memory follows the surplus, whoever acts.
     `gains` are for all phases, or one for each (`safety.gain_rule`).
     """
 

@@ -1,6 +1,6 @@
 """What outlives the process: running fallbacks, latched causes, and how they are restored after a restart.
 
-Times are seconds left on CLOCK_BOOTTIME. They are only ever extended or lived through, never shortened.
+Times are seconds left on CLOCK_BOOTTIME. They are extended or run down, never shortened.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,11 @@ REPEATED = 3
 
 @dataclass(frozen=True, slots=True)
 class PersistentFaults:
-    """Seconds left, as of `at_s` on CLOCK_BOOTTIME (None before the first tick).
+    """Running fallbacks and latched causes, which outlive a restart.
 
-    `left_s` names each running fallback; `recent_s` has one entry per violation not yet forgotten;
-    `latched` are the causes that wait for an operator.
+    Seconds are those left as of `at_s` on CLOCK_BOOTTIME (None before the first tick). `left_s` names each
+    running fallback; `recent_s` has one entry per violation not yet forgotten; `latched` are the causes that
+    wait for an operator.
     """
 
     left_s: tuple[tuple[str, float], ...] = ()

@@ -1,4 +1,4 @@
-"""Opens the two doors of the house as configured, and says plainly when one does not open."""
+"""Opens meter and radio as configured, and says what to do when one does not open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""The life of the daemon: one tick per period, from the meter to the watchdog."""
+"""The tick loop: one tick per period, from the meter to the watchdog."""
 
 import asyncio
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class TickResult:
 
 @dataclass(slots=True)
 class Loop:
-    """Reads, decides, sends, tells.
+    """The tick loop: reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
     decision; `lasting` gives causes that stand until something outside is mended; `between_ticks` is asked

@@ -1,4 +1,4 @@
-"""The judge at work: twins live beside the loop, and a policy that does worse than its twin is told of.
+"""The policy monitor: runs the twins beside the loop, and raises `rollback` for a policy that does worse.
 
 It comes after the frames of a tick have left and holds nothing up. What it finds is the cause `rollback` of
 the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
@@ -52,7 +52,7 @@ class MonitoredTwin:
 
 @dataclass(slots=True)
 class PolicyMonitor:
-    """Judges every tick.
+    """Compares policy and fallback in every tick, and raises `rollback`.
 
     `live` is the policy where it was meant to act, beside the fallback's twin; `shadow` is the policy's twin
     where the fallback was, which can roll back nothing. `fallback` names its law and gains, `subject` who is

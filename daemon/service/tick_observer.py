@@ -1,4 +1,4 @@
-"""Tells what was lived: to the journal, the figures, the log and the state file. Reads, never decides."""
+"""Hands every tick to the journal, the figures, the log and the state file. Reads, never decides."""
 
 import asyncio
 import time
@@ -32,6 +32,7 @@ ALARMING = frozenset(
         "frame_counters_near_end",
         "meter_energy_mismatch",
         "policy_swap_refused",
+        "restart_storm",
         "rollback",
         "slave_not_following",
         "slave_silent",
@@ -45,7 +46,9 @@ TOTALS_EVERY_S = 300.0
 
 @dataclass(slots=True)
 class TickRecorder:
-    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block.
+    """Hands every tick to those who record and show it.
+
+    `save` persists the supervisor's memory; it may block.
 
     `lived` is called last of all, when the tick has nothing left to do.
     """

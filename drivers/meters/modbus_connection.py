@@ -56,7 +56,7 @@ _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
 class ModbusConnection:
-    """A connection that is made when it is needed, and not more often than the backoff allows.
+    """One Modbus connection, made when it is needed, and not more often than the backoff allows.
 
     Not for concurrent use. There is no background task: cancelling `ask` leaves nothing behind.
 

@@ -45,7 +45,10 @@ class PlausibilityMemory:
 
 @dataclass(frozen=True, slots=True)
 class Plausibility:
-    """The rules for one site. `fuse_a` is the main fuse per phase; 1.2 times that is the most it carries."""
+    """What a reading must satisfy on one site.
+
+    `fuse_a` is the main fuse per phase; 1.2 times that is the most it carries.
+    """
 
     fuse_a: float = 63.0
     nominal_v: float = 230.0

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from daemon.cli.signals import run_and_close
+from daemon.commands.zigbee.conformance import conformance
 from daemon.commands.zigbee.devices import devices
 from daemon.commands.zigbee.drill import drill
 from daemon.commands.zigbee.permit import permit
@@ -31,6 +32,7 @@ def zigbee() -> None:
 zigbee.add_command(permit)
 zigbee.add_command(devices)
 zigbee.add_command(drill)
+zigbee.add_command(conformance)
 
 
 @zigbee.command()

@@ -54,6 +54,7 @@ class Stack:
     Attributes:
         emit: takes callbacks for the host; holds them back while a command is being answered.
         failures: commands that fail once with a status, for tests.
+        refusals: commands that fail with a status for as long as they stand here.
         transmits: False for a radio part that is stuck: every frame is accepted and none goes on air, until
             the next reset.
     """
@@ -62,6 +63,7 @@ class Stack:
         self.air, self.nvram, self.codec = air, nvram, codec
         self.emit: Callable[[str, Fields], None] = lambda name, fields: None
         self.failures: dict[str, t.sl_Status] = {}
+        self.refusals: dict[str, t.sl_Status] = {}
         air.to_coordinator = self.hear
         self.reset()
 
