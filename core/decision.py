@@ -72,7 +72,10 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The full account of one tick: enough to replay it, plot it and learn from it."""
+    """The full account of one tick: enough to replay it, plot it and learn from it.
+
+    `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
+    """
 
     tick: int
     authority: Authority
@@ -87,4 +90,5 @@ class Decision:
     anomaly: Anomaly
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
+    withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()

@@ -112,6 +112,8 @@ def limit_capacities(site: Site, snapshot: Snapshot, state: FollowingState) -> S
 
 def not_following(site: Site, state: FollowingState) -> tuple[NotFollowing, ...]:
     """Every slave that does not do what it is told."""
+    if not state.slaves:
+        return ()
     cells = zip(site.slaves, state.slaves, strict=False)
     return tuple(
         NotFollowing(place, record.deviation, _told_at_most_w(slave, record))

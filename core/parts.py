@@ -101,8 +101,10 @@ class Gate(Protocol):
         """The allowed action nearest to the requested one, on the straight way from what is on air."""
         ...
 
-    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
-        """Whether whole-watt totals may go on air."""
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
+    ) -> bool:
+        """Whether setpoints may go on air, to every delivery group but those withheld."""
         ...
 
 

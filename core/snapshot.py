@@ -25,17 +25,38 @@ class SlaveState:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupOnAir:
+    """What one delivery group follows: slaves that are told in one message, all of them or none.
+
+    `slaves` are places in `Site.slaves`. What they may follow lies between `low_w` and `high_w` per phase:
+    one value, or more while it is unknown what became of a message (`unconfirmed`). `age_s` counts from
+    the newest message that was accepted or may have been. `may_rest` is whether their time-to-live may be
+    over before a message that is sent now arrives.
+    """
+
+    slaves: tuple[int, ...]
+    age_s: float
+    low_w: Phases
+    high_w: Phases
+    unconfirmed: bool = False
+    may_rest: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OnAirState:
     """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out.
 
     While it is unknown what became of a frame, that frame is taken to be on air, with an age of 0 because it
-    may have left only now, and `doubts` are what else may be on air.
+    may have left only now, and `doubts` are what else may be on air. Where one vector of setpoints takes
+    several messages, `groups` are what each of them told; then there are no `doubts`, and `age_s` is that of
+    the newest message. Without `groups` all slaves are told in one.
     """
 
     action_w: Phases = ZERO
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
     doubts: tuple["OnAirState", ...] = ()
+    groups: tuple[GroupOnAir, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

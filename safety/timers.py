@@ -5,7 +5,6 @@ Times are seconds left on CLOCK_BOOTTIME. They are extended or run down, never s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from safety.faults import FAULTS, Clears, cause
@@ -14,6 +13,8 @@ VERSION = 1
 REPEATED_WITHIN_S = 86400.0
 """Three fallbacks within this time stay until acknowledged (pattern: EREC G100 issue 2, state 3)."""
 REPEATED = 3
+NUMBER_MAX = 1e18
+"""Of a record, in s; a larger whole number would not even become a float."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def restore(
             raise ValueError("not what `save` makes")
         standing = from_record(record["standing"])
         saved_unix_s = number(record["unix_s"])
-    except ValueError:
+    except (TypeError, ValueError):
         return start(PersistentFaults(at_s=boottime_s), "state_lost")
     if record["boot_id"] == boot_id != "" and standing.at_s is not None and standing.at_s <= boottime_s:
         return advance(standing, boottime_s)
@@ -150,7 +151,7 @@ def number(value: Any) -> float:
     Raises:
         ValueError: anything else, booleans included.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:
         raise ValueError(f"{value!r} is not a number >= 0")
     return float(value)
 

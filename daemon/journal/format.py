@@ -23,7 +23,7 @@ from core.decision import (
 )
 from core.following import Deviation, NotFollowing
 from core.modes import Mode
-from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate
 from daemon.journal.records import (
     AnyRecord,
@@ -184,7 +184,16 @@ _KEYS_3: dict[type, Keys] = {
     **_KEYS,
     SlaveState: {**_KEYS[SlaveState], "applied_w": "applied_w", "told_w": "told_w"},
     NotFollowing: {"slave": "slave", "deviation": "deviation", "limit_w": "limit_w"},
-    Decision: {**_DECISION_2, "not_following": "not_following"},
+    OnAirState: {**_KEYS[OnAirState], "groups": "groups"},
+    GroupOnAir: {
+        "slaves": "slaves",
+        "age_s": "age_s",
+        "low_w": "low_w",
+        "high_w": "high_w",
+        "unconfirmed": "unconfirmed",
+        "may_rest": "may_rest",
+    },
+    Decision: {**_DECISION_2, "not_following": "not_following", "withheld": "withheld"},
 }
 _TEXTS_3: dict[type[Enum], Texts] = {
     **_TEXTS,

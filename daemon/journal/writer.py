@@ -98,7 +98,7 @@ class Journal:
             return True
 
     def _append(self, data: bytes) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_gone = self._segment_bytes and not self._file.exists()  # somebody has tidied up
         if is_gone or self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()

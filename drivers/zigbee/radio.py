@@ -121,6 +121,8 @@ class ZigbeeRadio:
             counted,
             foreign_frames=counted.foreign_frames + counts.foreign,
             packets_withheld=counted.packets_withheld + counts.withheld,
+            setpoint_broadcasts=counted.setpoint_broadcasts + counts.setpoint_broadcasts,
+            other_broadcasts=counted.other_broadcasts + counts.other_broadcasts,
             broadcast_table_full=self._app.broadcast_table_full,
         )
 
@@ -153,7 +155,7 @@ class ZigbeeRadio:
             self._count(frames_unsent=1)
             raise Transient(f"the radio is down: {self.problem or 'not started yet'}")
         sequence = app.get_sequence()
-        self._slaves.offered(frame, app.network.network_id, self._clock())
+        self._slaves.offered(frame, self._clock())
         try:
             async with asyncio.timeout(SEND_DEADLINE_S):
                 await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)
@@ -171,7 +173,7 @@ class ZigbeeRadio:
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
         self._health.frame(self._clock(), accepted=True)
-        self._slaves.record_sent(frame, app.network.network_id, self._clock())
+        self._slaves.record_sent(frame, self._clock())
 
     async def repair(self, slot: int, frame: AuthorizedFrame) -> None:
         """Send one frame to one slave again, acknowledged. One repair at a time.

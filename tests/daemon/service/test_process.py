@@ -1,7 +1,9 @@
 """The daemon as a process: kills, signals at any moment, and what is seen of them."""
 
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +91,34 @@ def test_kills_one_after_the_other_are_a_restart_storm_and_ordered_restarts_are_
             time.sleep(0.1)
         assert "restart_storm" in causes
         assert daemon.end(signal.SIGTERM) == 0
+
+
+def test_what_the_daemon_writes_is_its_users_alone(site: Path, tmp_path: Path) -> None:
+    """Also where nobody but the daemon says so: under the usual umask of a shell."""
+    state = tmp_path / "state"
+    config = tmp_path / "site.toml"
+    config.write_text(re.sub(r'(?m)^(directory = )".*"$', rf'\1"{tmp_path / "journal"}"', site.read_text()))
+    text = config.read_text()
+    shutil.copytree(
+        site.parent, state, ignore=shutil.ignore_patterns("*.toml", "journal", "*.sock", "control")
+    )
+    text = re.sub(r'(?m)^\[state\]\ndirectory = ".*"$', f'[state]\ndirectory = "{state}"', text)
+    config.write_text(text.replace('key_file = "', f'key_file = "{site.parent}/'))
+    state.chmod(0o700)
+    before = os.umask(0o022)
+    try:
+        daemon = Daemon(config, tmp_path / "log")
+        daemon.wait_started()
+        time.sleep(2.0)
+        assert daemon.end(signal.SIGTERM) == 0
+    finally:
+        os.umask(before)
+    modes = {
+        str(path): path.lstat().st_mode for top in (state, tmp_path / "journal") for path in top.rglob("*")
+    }
+    modes |= {str(top): top.stat().st_mode for top in (state, tmp_path / "journal")}
+    assert {"totals.json"} <= {Path(name).name for name in modes}
+    assert {name: oct(mode) for name, mode in modes.items() if mode & 0o077} == {}
 
 
 def test_a_hangup_at_any_moment_of_the_start_ends_nothing(site: Path, tmp_path: Path) -> None:
