@@ -22,7 +22,10 @@ HISTORY_S = 8.0
 """Commands kept: the oldest share plus up to 3 s of estimated extra delay."""
 EXTRA_DELAY_MAX_S = 10.0
 """More extra delay than this is not believed: the slaves let go long before it would matter."""
+SPREAD = ((1.0 / 6.0, -(3.0**0.5)), (2.0 / 3.0, 0.0), (1.0 / 6.0, 3.0**0.5))
+"""Three points with the first five moments of a normal distribution: share, and standard deviations away."""
 DEAD_TIME_MAX_S = 15.0
+DEAD_TIME_SD_MAX_S = 3.0
 LAG_RANGE_S = (0.05, 60.0)
 GAIN_RANGE = (0.5, 1.5)
 """Measured numbers beyond these are held at them: a control loop cannot be led by slower ones."""
@@ -33,13 +36,15 @@ class ResponseGroup:
     """Slaves that answer alike on one phase.
 
     `shares` are (place in `Site.slaves`, part of its power on this phase), empty for all slaves of the phase.
-    `dead_time_s` is from a command to where the meter shows its first effect, None where it was not measured.
+    `dead_time_s` is from a command to where the meter shows its first effect, None where it was not measured,
+    `dead_time_sd_s` by how much it differs from command to command.
     `weight` is the group's part of the phase's rated power.
     """
 
     phase: int
     shares: tuple[tuple[int, float], ...] = ()
     dead_time_s: float | None = None
+    dead_time_sd_s: float = 0.0
     lag_s: float = SLAVE_LAG_S
     gain: float = 1.0
     weight: float = 1.0
@@ -54,7 +59,7 @@ def response_groups(site: Site) -> tuple[ResponseGroup, ...]:
     """The groups of a site, by phase; one for each phase where nothing was measured."""
     if not any(map(is_measured, site.slaves)):
         return tuple(ResponseGroup(phase) for phase in range(3))
-    members: dict[tuple[int, float | None, float, float], list[tuple[int, float]]] = {}
+    members: dict[tuple[int, float | None, float, float, float], list[tuple[int, float]]] = {}
     rated_w = [0.0, 0.0, 0.0]
     for place, slave in enumerate(site.slaves):
         share = 1.0 / len(slave.phases)
@@ -62,10 +67,10 @@ def response_groups(site: Site) -> tuple[ResponseGroup, ...]:
             rated_w[phase] += share * slave.max_w
             members.setdefault((phase, *_response(slave, site)), []).append((place, share))
     groups = []
-    for (phase, dead_time_s, lag_s, gain), shares in sorted(members.items(), key=lambda item: item[0][0]):
+    for (phase, dead_s, sd_s, lag_s, gain), shares in sorted(members.items(), key=lambda item: item[0][0]):
         power_w = sum(share * site.slaves[place].max_w for place, share in shares)
         weight = power_w / rated_w[phase] if rated_w[phase] > 0.0 else 1.0
-        groups.append(ResponseGroup(phase, tuple(shares), dead_time_s, lag_s, gain, weight))
+        groups.append(ResponseGroup(phase, tuple(shares), dead_s, sd_s, lag_s, gain, weight))
     return tuple(groups)
 
 
@@ -110,16 +115,44 @@ def follow(
     """
     if group.dead_time_s is None:
         return float(first_order_lag(model_w, delayed_command(sent_w, extra_delay_s, period_s), step_s))
-    last = len(sent_w) - 1
-    whole = int(group.dead_time_s / period_s)
-    first_s = min(group.dead_time_s - whole * period_s, step_s)
+    if group.dead_time_sd_s <= 0.0:
+        return _exactly(group, model_w, sent_w, step_s, period_s, group.dead_time_s)
+    return sum(
+        share
+        * _exactly(
+            group,
+            model_w,
+            sent_w,
+            step_s,
+            period_s,
+            max(0.0, group.dead_time_s + places * group.dead_time_sd_s),
+        )
+        for share, places in SPREAD
+    )
+
+
+def _exactly(
+    group: ResponseGroup,
+    model_w: float,
+    sent_w: tuple[float, ...],
+    step_s: float,
+    period_s: float,
+    dead_time_s: float,
+) -> float:
+    """Lag behind a command that took effect somewhere within a period."""
+    last, whole = len(sent_w) - 1, int(dead_time_s / period_s)
+    first_s = min(dead_time_s - whole * period_s, step_s)
     halfway_w = first_order_lag(model_w, sent_w[min(whole + 1, last)], first_s, group.lag_s)
     return float(first_order_lag(halfway_w, sent_w[min(whole, last)], step_s - first_s, group.lag_s))
 
 
 def history_ticks(groups: Sequence[ResponseGroup], period_s: float) -> int:
     """How many commands a site has to remember."""
-    measured = [int(group.dead_time_s / period_s) + 2 for group in groups if group.dead_time_s is not None]
+    measured = [
+        int((group.dead_time_s + 2.0 * group.dead_time_sd_s) / period_s) + 2
+        for group in groups
+        if group.dead_time_s is not None
+    ]
     return max(1, round(HISTORY_S / period_s), *measured)
 
 
@@ -142,12 +175,13 @@ def phase_gains(groups: Sequence[ResponseGroup]) -> Phases:
     return per_phase([gain or 1.0 for gain in gains])
 
 
-def _response(slave: Slave, site: Site) -> tuple[float | None, float, float]:
-    """Dead time with the meter's own lateness, lag and gain as they are believed."""
+def _response(slave: Slave, site: Site) -> tuple[float | None, float, float, float]:
+    """Dead time with the meter's own lateness, its spread, lag and gain as they are believed."""
     if slave.dead_time_s is None or slave.lag_s is None:
-        return None, SLAVE_LAG_S, 1.0
+        return None, 0.0, SLAVE_LAG_S, 1.0
     dead_time_s = min(slave.dead_time_s + site.meter_delay_s, DEAD_TIME_MAX_S)
     low_s, high_s = LAG_RANGE_S
     low, high = GAIN_RANGE
     gain = 1.0 if slave.gain is None else min(max(slave.gain, low), high)
-    return max(dead_time_s, 0.0), min(max(slave.lag_s, low_s), high_s), gain
+    spread_s = min(max(slave.dead_time_sd_s, 0.0), DEAD_TIME_SD_MAX_S)
+    return max(dead_time_s, 0.0), spread_s, min(max(slave.lag_s, low_s), high_s), gain

@@ -1,7 +1,7 @@
 """Gains of the fallbacks from what was measured: dead time and lag of the slaves.
 
-PI: the form of SIMC (Skogestad 2003; Grimholt and Skogestad 2012) with its constants fitted to this loop, where
-the disturbance adds to the output and export costs twice: within 8 % of the best of a grid of gains on
+PI: the form of SIMC (Skogestad 2003; Grimholt and Skogestad 2012) with its constants fitted to this loop,
+where the disturbance adds to the output and export costs twice: within 8 % of the best of a grid of gains on
 fourteen sites between 0.1 and 6 s of dead time and 0.3 and 8 s of lag. A dead time told 0.3 s too short can
 oscillate, 0.3 s too long costs little: tell the rule the upper end of what was measured.
 """

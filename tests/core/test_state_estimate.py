@@ -5,7 +5,7 @@ from math import exp, inf, nan
 
 import pytest
 
-from core.actuator_model import response_groups, AGE_SHARES, MEAN_AGE_S, delayed_command, first_order_lag
+from core.actuator_model import AGE_SHARES, MEAN_AGE_S, delayed_command, first_order_lag, response_groups
 from core.roles import SAFE_SETPOINT_W, Role, grid_effect_w, sign
 from core.site import ZERO, Metering, Phases, Slave
 from core.snapshot import OnAirState, SlaveState
