@@ -31,7 +31,9 @@ def site(dead_time_s: float, lag_s: float, period_s: float = 1.0, meter_delay_s:
 )
 def test_pi_gains(measured: Site, kp: float, ki: float) -> None:
     for gains in pi_gains_by_phase(measured, PiGains(margin_w=17.0)):
-        assert (gains.kp, gains.ki, gains.margin_w) == (pytest.approx(kp), pytest.approx(ki), 17.0)
+        assert gains.kp == pytest.approx(kp)
+        assert gains.ki == pytest.approx(ki)
+        assert gains.margin_w == 17.0
 
 
 def test_a_phase_with_a_slave_that_was_not_measured_keeps_what_is_given() -> None:
@@ -55,4 +57,5 @@ def test_the_slowest_slave_of_a_phase_sets_its_dead_time() -> None:
 )
 def test_the_trend_looks_as_far_as_the_lag(measured: Site, trend_s: float) -> None:
     for gains in predictive_gains_by_phase(measured, PredictiveGains()):
-        assert gains == replace(PredictiveGains(), trend_s=pytest.approx(trend_s))
+        assert gains.trend_s == pytest.approx(trend_s)
+        assert replace(gains, trend_s=0.9) == PredictiveGains()
