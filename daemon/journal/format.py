@@ -20,6 +20,7 @@ from core.decision import (
     Source,
     State,
     SupervisorDecision,
+    Switch,
 )
 from core.following import Deviation, NotFollowing
 from core.modes import Mode
@@ -184,7 +185,7 @@ _KEYS_3: dict[type, Keys] = {
     **_KEYS,
     SlaveState: {**_KEYS[SlaveState], "applied_w": "applied_w", "told_w": "told_w"},
     NotFollowing: {"slave": "slave", "deviation": "deviation", "limit_w": "limit_w"},
-    OnAirState: {**_KEYS[OnAirState], "groups": "groups"},
+    OnAirState: {**_KEYS[OnAirState], "groups": "groups", "still_s": "still_s"},
     GroupOnAir: {
         "slaves": "slaves",
         "age_s": "age_s",
@@ -193,7 +194,13 @@ _KEYS_3: dict[type, Keys] = {
         "unconfirmed": "unconfirmed",
         "may_rest": "may_rest",
     },
-    Decision: {**_DECISION_2, "not_following": "not_following", "withheld": "withheld"},
+    Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
+    Decision: {
+        **_DECISION_2,
+        "not_following": "not_following",
+        "withheld": "withheld",
+        "switch": "switch",
+    },
 }
 _TEXTS_3: dict[type[Enum], Texts] = {
     **_TEXTS,

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from core.actuator_model import AGE_SHARES, MEAN_AGE_S, first_order_lag
 from core.limits import Limits
 from core.site import Airtime
-from core.state_estimate import AGE_SHARES, MEAN_AGE_S, first_order_lag
 from models.features import DELAY_MAX_S, POWER_MAX_W, FeatureHistory, advance, begin, describe
 from plant.radio.link import LOST
 from plant.site import physics
@@ -94,7 +94,7 @@ class BatchOutcome(NamedTuple):
 
 
 Policy: TypeAlias = Callable[[View, Any], tuple[Tensor, Any]]
-"""View and memory (None at first) to the wish, [n, 3] in W, and the next memory."""
+"""View and memory (None at first) to the proposal, [n, 3] in W, and the next memory."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ DEFAULT_RULES = BatchLimits()
 
 
 def age_weights(told_s: Tensor) -> Tensor:
-    """`core.state_estimate.delayed_command` as weights of the commands kept, newest first: [n] long to [n,
+    """`core.actuator_model.delayed_command` as weights of the commands kept, newest first: [n] long to [n,
     KEPT_S]."""
     weights = torch.zeros(len(told_s), KEPT_S, device=told_s.device)
     for age, share in enumerate(AGE_SHARES):
@@ -179,7 +179,7 @@ def observe(rig: PlantParameters, site: BatchState) -> Tensor:
 def act(
     rig: PlantParameters, site: BatchState, policy_action_w: Tensor, delays: Tensor, rules: BatchLimits
 ) -> tuple[BatchState, Tensor, Tensor]:
-    """Bring the wish into reach and put it on air if it may.
+    """Bring the proposal into reach and put it on air if it may.
 
     Returns:
         The site, whether a frame went, [n], and the delays of this second's frame.
