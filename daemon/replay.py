@@ -41,32 +41,35 @@ def replay(
     """Decide again what was decided then.
 
     Args:
-        records: of a journal, in order. Ticks of a run whose start has been removed with its first segment
-            cannot be decided again and are left out, up to the next start.
+        records: of a journal, in order. Ticks without everything before them (the start of their run has
+            been removed with its first segment, lines were dropped while the disk was full) cannot be
+            decided again and are left out, up to the next start.
         begin: parts and first memory for a start record.
         change: parts and memory after a change of policy, given the memory before.
 
     Raises:
-        JournalError: ticks before any start, or a tick missing in between.
+        JournalError: ticks before any start.
     """
     parts: AnyParts | None = None
     memory: AnyMemory | None = None
+    run: Start | None = None
     expected: int | None = None
     is_headless = False
     for record in records:
         if isinstance(record, Start):
             parts, memory = begin(record)
-            expected, is_headless = None, False
-        elif isinstance(record, Continuation) and parts is None:
-            is_headless = True
-        elif isinstance(record, PolicyChange) and memory is not None:
+            run, expected, is_headless = record, None, False
+        elif isinstance(record, Continuation):
+            is_headless |= record.start != run
+        elif isinstance(record, PolicyChange) and memory is not None and not is_headless:
             parts, memory = change(record, memory)
         elif isinstance(record, Tick) and not is_headless:
             if parts is None or memory is None:
                 raise JournalError("the journal has no start before its first tick: give the whole directory")
             tick = record.snapshot.tick
             if expected is not None and tick != expected:
-                raise JournalError(f"tick {expected} is missing before tick {tick}: lines were dropped then")
+                is_headless = True
+                continue
             expected = tick + 1
             decision, memory = decide(record.snapshot, record.authority, memory, parts)
             yield Compared(tick, record.decision, decision)

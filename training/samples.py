@@ -103,11 +103,13 @@ def journal_samples(path: Path) -> Iterator[tuple[Terms, Sample]]:
         SettingsError: a configuration in the journal that this version refuses.
     """
     site: Site | None = None
+    run: Start | None = None
     grid, is_start = Grid(), True
     for record in read_journal(path):
-        if isinstance(record, Continuation) and site is None:
-            record = record.start  # noqa: PLW2901 - the run's first file has been removed
+        if isinstance(record, Continuation) and record.start != run:
+            record = record.start  # noqa: PLW2901 - the run's first lines have been removed or dropped
         if isinstance(record, Start):
+            run = record
             site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
             terms, grid, is_start = Terms.of(site), Grid(), True
         elif isinstance(record, Tick):

@@ -132,7 +132,7 @@ def _replayed(journal: Path) -> Outcome:
 def _tell(outcome: Outcome) -> None:
     click.echo(f"{outcome.ticks} ticks decided again, {outcome.different} different")
     if outcome.left_out:
-        click.echo(f"{outcome.left_out} left out: the beginning of their run has been removed")
+        click.echo(f"{outcome.left_out} left out: lines before them have been removed or dropped")
     if outcome.other_files:
         click.echo(
             "The policy bundle or the calibration is not that of the journal; what they say may differ."
