@@ -18,7 +18,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from daemon.journal_reader import read_journal
+from daemon.journal_completion import read_whole
 from daemon.records import Tick
 
 
@@ -60,7 +60,7 @@ def live(config: Path, seconds: float) -> Life:
         asked_s = time.monotonic()
         process.wait()
         stop_s = time.monotonic() - asked_s
-    ticks = [r for r in read_journal(config.parent / "journal") if isinstance(r, Tick)]
+    ticks = [r for r in read_whole(config.parent / "journal") if isinstance(r, Tick)]
     first = next(tick for tick in ticks if tick.accepted)
     cpu_s = (int(stat[11]) + int(stat[12])) / 100.0
     return Life(

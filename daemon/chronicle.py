@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from core.decision import Decision, Source
 from daemon import words
+from daemon.clock import unix_offset_s
 from daemon.energy_check import EnergyCheck
 from daemon.figures import Figures
 from daemon.journal import Journal
@@ -118,7 +119,7 @@ class Chronicle:
         reading = self.senses.reading
         self.journal.put(
             Tick(
-                unix_s=time.time(),
+                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
                 mode=self.figures.about.mode,
                 snapshot=lived.snapshot,
                 authority=lived.assignment.authority,
@@ -129,7 +130,8 @@ class Chronicle:
                 frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
                 accepted=lived.sent.accepted,
                 meter_raw=() if reading is None else reading.raw,
-            )
+            ),
+            lived.before,
         )
 
     def _check_energy(self, lived: Lived) -> None:

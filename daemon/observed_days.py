@@ -10,6 +10,7 @@ from core.decision import State
 from core.sight import Belief, look
 from core.site import Site
 from daemon.calibration import Days
+from daemon.journal_completion import Completion
 from daemon.journal_reader import journal_files, read_journal
 from daemon.records import AnyRecord, Continuation, Start, Tick
 from daemon.segments import name_of, size_bytes
@@ -96,8 +97,9 @@ def _runs(journal: Path, gathered: Gathered, tell: Callable[[float], None]) -> I
         runs.setdefault(name_of(file).rpartition("-")[0], []).append(file)
 
     def records(members: list[Path]) -> Iterator[AnyRecord]:
+        completion = Completion(decides=False)
         for file in members:
-            yield from read_journal(file)
+            yield from completion.records(read_journal(file))
             gathered.bytes_read += size_bytes([file])
             tell(gathered.bytes_read / total)
 

@@ -22,9 +22,9 @@ from daemon.assembly import (
     with_policy,
 )
 from daemon.journal_reader import read_journal
-from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick
+from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
 from daemon.refusals import InputError
-from daemon.replay import replay as again
+from daemon.replay import Replay
 from daemon.settings import Settings, SettingsError, parse_settings
 from models.bundle import Bundle, BundleError, load_bundle, read_manifest
 from safety.timers import from_record
@@ -117,10 +117,10 @@ def _replayed(journal: Path) -> Outcome:
 
     def counted() -> Iterator[AnyRecord]:
         for record in read_journal(journal):
-            outcome.left_out += isinstance(record, Tick)
+            outcome.left_out += isinstance(record, Tick | TickInputs)
             yield record
 
-    for compared in again(counted(), again_as_then.begin, again_as_then.change):
+    for compared in Replay(again_as_then.begin, again_as_then.change).compare(counted()):
         outcome.ticks += 1
         outcome.left_out -= 1
         if not compared.equal:

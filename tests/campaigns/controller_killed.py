@@ -21,7 +21,7 @@ from core.decision import Source
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.journal_reader import read_journal
+from daemon.journal_completion import read_whole
 from daemon.records import Start, Tick
 from daemon.standing import StandingFile
 from plant.channel import no_loss
@@ -128,7 +128,7 @@ async def _site(
     finally:
         tap.detach()
         await far_end.stop()
-    for record in read_journal(folder / "journal"):
+    for record in read_whole(folder / "journal"):
         if isinstance(record, Tick):
             found.ticks += 1
             found.ticks_of_policy += record.decision.verdict.source is Source.POLICY

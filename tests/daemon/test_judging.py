@@ -14,7 +14,7 @@ from core.tick import decide
 from daemon.assembly import Assembled, assemble
 from daemon.emission import Sent
 from daemon.evidence_record import to_record
-from daemon.journal_reader import read_journal
+from daemon.journal_completion import read_whole
 from daemon.judging import ROLLBACK, Judging
 from daemon.loop import Lived
 from daemon.pilots import pilot
@@ -320,7 +320,7 @@ def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path)
     assert latched == [ROLLBACK]
     assert lived[-1].decision.verdict.source is Source.FALLBACK
     assert lived[-1].decision.authority is Authority.POLICY
-    records = list(read_journal(tmp_path / "journal"))
+    records = list(read_whole(tmp_path / "journal"))
     found = [r for r in records if isinstance(r, Event) and r.event == "rollback"]
     assert len(found) == 1
     assert found[0].detail["reasons"] == ["gross"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from core.site import Slave
 from daemon.clock import boottime_s
 from daemon.embedded import site_key, write_site
-from daemon.journal_reader import read_journal
+from daemon.journal_completion import read_whole
 from daemon.records import Start, Tick
 from daemon.service import Service
 from daemon.settings import load_settings
@@ -37,11 +37,11 @@ class Whole:
 
     def ticks(self) -> list[Tick]:
         """Every tick journalled so far."""
-        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Tick)]
+        return [record for record in read_whole(self.folder / "journal") if isinstance(record, Tick)]
 
     def starts(self) -> list[Start]:
         """Every start journalled so far."""
-        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Start)]
+        return [record for record in read_whole(self.folder / "journal") if isinstance(record, Start)]
 
     async def stop(self) -> None:
         """Ask the daemon to end, and wait for it."""

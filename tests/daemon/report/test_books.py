@@ -12,7 +12,7 @@ from core.decision import Source, State
 from core.modes import Mode, Plan
 from core.snapshot import SlaveState
 from daemon.figures import Figures
-from daemon.journal_reader import read_journal
+from daemon.journal_completion import read_whole
 from daemon.ledger import Energy
 from daemon.records import Continuation, Event, PolicyChange, Start
 from daemon.report.account import Account
@@ -36,7 +36,7 @@ def start(tmp_path: Path) -> Start:
 def test_the_report_of_a_lived_run_is_what_the_daemon_counted(tmp_path: Path) -> None:
     """The whole daemon on real wires, through a meter that fails: every total is the same number."""
     figures = virtual_time.run(_live(tmp_path))
-    books = booked(read_journal(tmp_path / "journal"))
+    books = booked(read_whole(tmp_path / "journal", decides=False))
     total = books.total()
     assert total.energy.measured_s > 20.0
     assert total.energy.placed_j > 0.0
