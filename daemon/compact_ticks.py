@@ -69,9 +69,8 @@ class TickWriter:
         snapshot, told = tree["snapshot"], dict[str, Any]()
         at_s: float = snapshot["at_s"]
         step_us = _whole_us(at_s - clocks.at_s)
-        told["at"] = (
-            step_us if step_us is not None and round(clocks.at_s + step_us / _US, 6) == at_s else at_s
-        )
+        is_whole = step_us is not None and _moved(clocks.at_s, step_us) == at_s
+        told["at"] = step_us if is_whole else at_s
         clocks.at_s = at_s
         if snapshot["tick"] != clocks.tick + 1:
             told["tick"] = snapshot["tick"]
@@ -108,9 +107,9 @@ class TickWriter:
         if instant_s is not None and clocks.at_s - instant_s == age_s:
             return
         us = _whole_us(age_s)
-        if us is not None and clocks.at_s - round(clocks.at_s - us / _US, 6) == age_s:
+        if us is not None and clocks.at_s - _moved(clocks.at_s, -us) == age_s:
             told[key] = us
-            clocks.instants_s[place] = round(clocks.at_s - us / _US, 6)
+            clocks.instants_s[place] = _moved(clocks.at_s, -us)
         else:
             told[key] = age_s
             clocks.instants_s[place] = clocks.at_s - age_s
@@ -144,7 +143,7 @@ class TickReader:
         try:
             clocks = self._clocks
             at = told["at"]
-            clocks.at_s = round(clocks.at_s + at / _US, 6) if isinstance(at, int) else float(at)
+            clocks.at_s = _moved(clocks.at_s, at) if isinstance(at, int) else float(at)
             clocks.tick = told.get("tick", clocks.tick + 1)
             unix_s = told.get("unix_s")
             if unix_s is None:
@@ -192,7 +191,7 @@ class TickReader:
         if told is None:
             return clocks.at_s - clocks.instants_s[place]
         if isinstance(told, int):
-            clocks.instants_s[place] = round(clocks.at_s - told / _US, 6)
+            clocks.instants_s[place] = _moved(clocks.at_s, -told)
             return clocks.at_s - clocks.instants_s[place]
         clocks.instants_s[place] = clocks.at_s - told
         return float(told)
@@ -222,6 +221,11 @@ def _is_alike(last: Any, value: Any) -> bool:
     if isinstance(value, dict):
         return isinstance(last, dict)
     return _is_list_of_objects(value) and _is_list_of_objects(last) and len(value) == len(last)
+
+
+def _moved(at_s: float, us: int) -> float:
+    """An instant in whole microseconds; never -0.0."""
+    return round(at_s + us / _US, 6) + 0.0
 
 
 def _whole_us(seconds: float) -> int | None:
