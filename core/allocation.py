@@ -25,6 +25,7 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
             (index, slave)
             for index, slave in enumerate(site.slaves)
             if slave.phase == phase and snapshot.slaves[index].available and slave.max_w > 0
+            if not (slave.levels_w or slave.is_three_phase)  # these rest: nothing switches them yet
         ]
         for index, setpoint_w in _share(int(total_w), candidates):
             setpoints[index] = setpoint_w
@@ -52,7 +53,8 @@ def totals_w(setpoints_w: tuple[int, ...], site: Site) -> Phases:
     """The per-phase action that a vector of setpoints amounts to."""
     totals = [0.0, 0.0, 0.0]
     for slave, setpoint_w in zip(site.slaves, setpoints_w, strict=True):
-        totals[slave.phase] += setpoint_w
+        for phase in slave.phases:
+            totals[phase] += setpoint_w / len(slave.phases)
     return per_phase(totals)
 
 

@@ -11,6 +11,8 @@ IMBALANCE_CAP_W = 2000.0
 """Population standard deviation over the three phases (specification; ddof 0)."""
 CREDIT_MAX_S = 2.0
 """Most seconds since the last frame that count for the step."""
+SWITCH_CREDIT_MAX_S = 5.0
+"""Most seconds in which nothing moved that count for the switching of one staged slave."""
 ROUNDING_W = 2.0
 """Kept free below the limits, so that rounding to whole watts (under sqrt(3) W) cannot cross them."""
 

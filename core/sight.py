@@ -70,7 +70,8 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     total = [0.0, 0.0, 0.0]
     for slave, state in zip(site.slaves, snapshot.slaves, strict=True):
         if state.available:
-            total[slave.phase] += slave.max_w
+            for phase in slave.phases:
+                total[phase] += slave.max_w / len(slave.phases)
     return per_phase([min(x, site.limits.phase_max_w) for x in total])
 
 

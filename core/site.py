@@ -12,6 +12,9 @@ Phases: TypeAlias = tuple[float, float, float]
 
 ZERO: Phases = (0.0, 0.0, 0.0)
 PHASE_NAMES = ("a", "b", "c")
+ALL_PHASES = (0, 1, 2)
+DEFAULT_PRIORITY = 5
+"""Of 1, served first, to 9."""
 
 
 class Metering(Enum):
@@ -23,13 +26,60 @@ class Metering(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Slave:
-    """One controllable device. `slot` is its place in the setpoint frame, `phase` 0, 1 or 2."""
+    """One controllable device. `slot` is its place in the setpoint frame, `phase` 0, 1 or 2.
+
+    One that `is_three_phase` draws a third of its power from each phase; its `phase` means nothing then.
+    It takes any power from 0 to `max_w`, or from `min_w` once it is on, or only the powers of `levels_w`
+    (rising, the last is `max_w`). `min_on_s` and `min_off_s` are what it endures. `priority` 1 is served
+    first. What was measured on the site is None until then: `dead_time_s` from a command to its first
+    effect, `lag_s` of first order after that, `gain` in watts drawn per watt told.
+    """
 
     slot: int
     name: str
     phase: int
     max_w: int
     min_w: int = 0
+    is_three_phase: bool = False
+    levels_w: tuple[int, ...] = ()
+    min_on_s: float = 0.0
+    min_off_s: float = 0.0
+    priority: int = DEFAULT_PRIORITY
+    driver: str = "sunkeep"
+    dead_time_s: float | None = None
+    lag_s: float | None = None
+    gain: float | None = None
+
+    @property
+    def phases(self) -> tuple[int, ...]:
+        """Where it draws, alike from each."""
+        return ALL_PHASES if self.is_three_phase else (self.phase,)
+
+    @property
+    def phase_name(self) -> str:
+        """One letter, or all three."""
+        return "".join(PHASE_NAMES[phase] for phase in self.phases)
+
+    @property
+    def steps_w(self) -> tuple[int, ...]:
+        """Powers that it is switched to, rising; none where it moves freely from 0 W on."""
+        return self.levels_w or ((self.min_w,) if self.min_w > 0 else ())
+
+    @property
+    def is_staged(self) -> bool:
+        """Whether the scheduler switches it (`core.scheduler`)."""
+        return bool(self.steps_w)
+
+    @property
+    def flexible_w(self) -> int:
+        """How far it moves freely, above its minimum where it has one."""
+        return 0 if self.levels_w else self.max_w - self.min_w
+
+    def takes(self, setpoint_w: float) -> bool:
+        """Whether it can do exactly that."""
+        if self.levels_w:
+            return setpoint_w == 0 or setpoint_w in self.levels_w
+        return setpoint_w == 0 or self.min_w <= setpoint_w <= self.max_w
 
 
 @dataclass(frozen=True, slots=True)

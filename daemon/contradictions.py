@@ -5,11 +5,9 @@ from ipaddress import ip_address
 from math import ceil, floor
 from urllib.parse import urlsplit
 
-from core.limits import CREDIT_MAX_S, ROUNDING_W
 from core.roles import Role
 from daemon.sections import (
     FallbackSection,
-    LimitsSection,
     MeterSection,
     ModeSection,
     RadioSection,
@@ -168,53 +166,6 @@ def frames_for(slots: Sequence[int]) -> int:
         if slot > end:
             frames, end = frames + 1, slot + FRAME_SLOTS - 1
     return frames
-
-
-def slaves_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
-    """Every slave has a name and a slot of its own."""
-    if not slaves:
-        yield ("slaves",), "there is none", "Add a section [[slaves]] for each controllable device"
-    names: dict[str, int] = {}
-    slots: dict[int, int] = {}
-    for index, slave in enumerate(slaves):
-        first = names.setdefault(slave.name, index)
-        if first != index:
-            yield (
-                ("slaves", index, "name"),
-                f'"{slave.name}" is taken by another slave',
-                "Choose another name",
-            )
-        first = slots.setdefault(slave.slot, index)
-        if first != index:
-            yield (
-                ("slaves", index, "slot"),
-                f'slot {slave.slot} is taken by "{slaves[first].name}"',
-                "Give every slave the slot it was commissioned with",
-            )
-        if slave.min_w > slave.max_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than max_w, {slave.max_w} W",
-                "Lower min_w or raise max_w",
-            )
-
-
-def slaves_obey_limits(limits: LimitsSection, slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
-    """A slave whose minimum lies above the phase limit, or out of reach of one step, could never work."""
-    reach_w = limits.step_max_w_per_s * CREDIT_MAX_S - ROUNDING_W
-    for index, slave in enumerate(slaves):
-        if slave.min_w > reach_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than the step limit ever allows at once, {reach_w:g} W",
-                "Such a slave could never start; use one that works from less power",
-            )
-        if slave.min_w > limits.phase_max_w:
-            yield (
-                ("slaves", index, "min_w"),
-                f"{slave.min_w} W is more than limits.phase_max_w, {limits.phase_max_w:g} W",
-                "Such a slave could never work; lower min_w or raise phase_max_w",
-            )
 
 
 def export_cap_fits(site: SiteSection) -> Iterator[Contradiction]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from secrets import token_hex
 
-from core.site import PHASE_NAMES, Slave
+from core.roles import Role
+from core.site import Metering, Slave
 from daemon.commissioning import begin_state, make_key
 from daemon.contradictions import airtime_for, frames_for
 from drivers.errors import ConfigError
@@ -17,9 +18,9 @@ _CONFIG = """\
 # A simulated site: `sunkeep plant` is the far end of its wires.
 [site]
 name = "Simulated site"
-role = "absorb"
-metering = "net"
-
+role = "{role}"
+metering = "{metering}"
+{period}
 [meter]
 profile = "sdm630"
 [meter.transport]
@@ -47,7 +48,7 @@ _SLAVE = """
 [[slaves]]
 name = "{name}"
 slot = {slot}
-phase = "{phase}"
+phases = "{phases}"
 max_w = {max_w}
 """
 
@@ -73,21 +74,43 @@ def site_key(folder: Path | None) -> bytes:
 
 
 def write_site(
-    folder: Path, slaves: Sequence[Slave], meter_port: int, radio_path: str, status_port: int = 9108
+    folder: Path,
+    slaves: Sequence[Slave],
+    meter_port: int,
+    radio_path: str,
+    status_port: int = 9108,
+    *,
+    role: Role = Role.ABSORB,
+    metering: Metering = Metering.NET,
+    period_s: float = 1.0,
 ) -> Path:
     """Write the configuration and, on first use, what is made when a site is commissioned."""
     begin_state(folder)
     (folder / "totals.json").unlink(missing_ok=True)  # the simulated day begins anew
     text = _CONFIG.format(
-        meter_port=meter_port, radio_path=radio_path, status_port=status_port, airtime=_airtime(slaves)
+        role=role.value,
+        metering=metering.value,
+        period="" if period_s == 1.0 else f"period_s = {period_s}\n",
+        meter_port=meter_port,
+        radio_path=radio_path,
+        status_port=status_port,
+        airtime=_airtime(slaves),
     )
-    for slave in slaves:
-        text += _SLAVE.format(
-            name=slave.name, slot=slave.slot, phase=PHASE_NAMES[slave.phase], max_w=slave.max_w
-        )
     config = folder / CONFIG_FILE
-    config.write_text(text)
+    config.write_text(text + "".join(map(_section, slaves)))
     return config
+
+
+def _section(slave: Slave) -> str:
+    """A slave as its label tells it; what it has by default is left out."""
+    phases = "all" if slave.is_three_phase else slave.phase_name
+    text = _SLAVE.format(name=slave.name, slot=slave.slot, phases=phases, max_w=slave.max_w)
+    usual = Slave(slave.slot, slave.name, slave.phase, slave.max_w)
+    for key in ("min_w", "levels_w", "min_on_s", "min_off_s", "priority"):
+        value = getattr(slave, key)
+        if value != getattr(usual, key):
+            text += f"{key} = {list(value) if key == 'levels_w' else value}\n"
+    return text
 
 
 def _airtime(slaves: Sequence[Slave]) -> str:

@@ -158,7 +158,7 @@ def _slaves(f: Figures) -> Families:
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
     for slave, state, setpoint_w in rows:
-        key = [slave.name, PHASE_NAMES[slave.phase]]
+        key = [slave.name, slave.phase_name]
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(state.available))
         if state.power_w is not None:

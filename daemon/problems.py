@@ -28,6 +28,8 @@ _KINDS = {
     "tuple_type": "a list in brackets",
     "model_type": "a table",
 }
+_DESCRIBED = ("range", "slave", "thermostat")
+"""Kinds of errors in the description of a plant whose text says what to do."""
 _COMPARISONS = {
     "greater_than": ("gt", "is too small", "Write a value above {}"),
     "greater_than_equal": ("ge", "is too small", "Write at least {}"),
@@ -82,7 +84,10 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
         return "unknown key", _nearest(tuple(error["loc"]), model)
     if kind == "missing":
         section = dotted(tuple(part for part in location[:-1] if isinstance(part, str)))
-        return "is missing", f"Add {key} to [{section}]" if section else f"Add a section [{key}]"
+        return (
+            "is missing",
+            f"Add {key} to {_heading(section)}" if section else f"Add a section {_heading(key)}",
+        )
     if kind == "union_tag_not_found":
         return 'has no "type"', "Add " + " or ".join(f'type = "{name}"' for name in TRANSPORTS)
     if kind == "union_tag_invalid":
@@ -100,15 +105,28 @@ def _words(error: ErrorDetails, location: Location, model: type[BaseModel]) -> t
     if kind in ("enum", "literal_error"):
         return f"{got} is not a choice", f"Choose {context['expected']}"
     if kind in _KINDS:
-        return f"{got} is not {_KINDS[kind]}", f"Write {_KINDS[kind]}"
+        return _wrong_kind(kind, location, got)
     return _other(error, got)
+
+
+def _wrong_kind(kind: str, location: Location, got: str) -> tuple[str, str]:
+    if location == ("slaves",):
+        return f"is {got}, and each device has one of its own", "Write [[slaves]] with two brackets"
+    if kind == "int_type" and str(location[-1]).endswith("_w"):
+        return f"{got} is not a whole number", "Write whole watts"
+    return f"{got} is not {_KINDS[kind]}", f"Write {_KINDS[kind]}"
+
+
+def _heading(section: str) -> str:
+    """How a section is written: slaves are an array of tables."""
+    return "[[slaves]]" if section == "slaves" else f"[{section}]"
 
 
 def _other(error: ErrorDetails, got: str) -> tuple[str, str]:
     kind, message = error["type"], error["msg"]
     if kind == "finite_number":
         return f"{got} is not a finite number", "Write a finite number"
-    if kind in ("time_of_day", "time_zone", "printable", "loopback", "path", "public_key"):
+    if kind in ("time_of_day", "time_zone", "printable", "loopback", "path", "public_key", *_DESCRIBED):
         reason, _, advice = message.partition(". ")
         return f"{got} {reason}", advice
     if kind == "string_too_short":

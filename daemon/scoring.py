@@ -1,8 +1,9 @@
 """The score of a run: energies as billed, peaks, unrest of the setpoints, frames, unsafe frames.
 
-Fed with the plant's true powers, second by second, by `sunkeep simulate` and by the evaluation of policies.
+Fed with the plant's true powers, step by step (usually a second), by `sunkeep simulate` and by the evaluation
+of policies.
 Definitions: J = export + 0.5 avoidable import (Wh). A *change* is a move of a phase's action on air of more
-than 50 W from one second to the next. A *reversal* is a change of direction of a phase's action with an
+than 50 W from one step to the next. A *reversal* is a change of direction of a phase's action with an
 amplitude of more than 100 W. Both are given per minute, averaged over the phases. Imbalance is the
 population standard deviation of the three grid powers, averaged over time.
 """
@@ -45,7 +46,8 @@ def unsafe_reasons(
     reasons = []
     totals = [0.0, 0.0, 0.0]
     for slave, setpoint_w in zip(site.slaves, setpoints_w, strict=True):
-        totals[slave.phase] += setpoint_w
+        for phase in slave.phases:
+            totals[phase] += setpoint_w / len(slave.phases)
     a, b, c = totals
     in_range = all(0 <= w <= s.max_w for s, w in zip(site.slaves, setpoints_w, strict=True))
     if not (in_range and max(totals) <= limits.phase_max_w):
@@ -63,10 +65,11 @@ def unsafe_reasons(
 
 @dataclass(slots=True)
 class Score:
-    """Accumulates a run. `second` once a second; `frame` before it, whenever one is transmitted."""
+    """Accumulates a run. `step` once a step of `step_s`; `frame` before it, whenever one is transmitted."""
 
     site: Site
-    seconds: int = 0
+    step_s: float = 1.0
+    steps: int = 0
     frames_sent: int = 0
     unsafe: dict[str, int] = field(default_factory=dict)
     unsafe_actions: int = 0
@@ -74,27 +77,28 @@ class Score:
     changes: int = 0
     peak_export_w: float = 0.0
     peak10s_export_w: float = 0.0
-    _export_ws: float = 0.0
-    _import_ws: float = 0.0
-    _avoidable_ws: float = 0.0
+    _export_w: float = 0.0
+    _import_w: float = 0.0
+    _avoidable_w: float = 0.0
     _imbalance: float = 0.0
     _capacity_w: Phases = ZERO
     _action_w: Phases = ZERO
     _sent_at_s: float = -inf
     _swings: list[Swing] = field(default_factory=lambda: [Swing()] * 3)
     _reversals: int = 0
-    _recent_w: deque[float] = field(default_factory=lambda: deque(maxlen=PEAK_WINDOW_S))
+    _recent_w: deque[float] = field(default_factory=deque)
     _frames_at_s: deque[float] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         totals = [0.0, 0.0, 0.0]
         for slave in self.site.slaves:
-            totals[slave.phase] += slave.max_w
+            for phase in slave.phases:
+                totals[phase] += slave.max_w / len(slave.phases)
         self._capacity_w = per_phase([min(x, self.site.limits.phase_max_w) for x in totals])
 
     def settled(self) -> "Score":
         """A score that counts from here on: what is on air is known, everything else is zero."""
-        fresh = Score(self.site)
+        fresh = Score(self.site, self.step_s)
         fresh._action_w, fresh._sent_at_s = self._action_w, self._sent_at_s
         fresh._frames_at_s.extend(self._frames_at_s)
         fresh._swings = list(self._swings)
@@ -116,15 +120,20 @@ class Score:
         self.max_frames_per_9s = max(self.max_frames_per_9s, len(self._frames_at_s))
         return reasons
 
-    def second(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
-        """Take one second per phase: true grid power (+ import), true slave power, the action on air."""
-        self.seconds += 1
+    @property
+    def seconds(self) -> float:
+        """How long it has been fed."""
+        return self.steps * self.step_s
+
+    def step(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
+        """Take one step per phase: true grid power (+ import), true slave power, the action on air."""
+        self.steps += 1
         metering = self.site.metering
         export_w = exported_w(grid_w, metering)
-        self._export_ws += export_w
-        self._import_ws += imported_w(grid_w, metering)
+        self._export_w += export_w
+        self._import_w += imported_w(grid_w, metering)
         placed_w = curtailable_w(slaves_w, self._capacity_w, self.site.role)
-        self._avoidable_ws += avoidable_import_w(placed_w, grid_w, metering)
+        self._avoidable_w += avoidable_import_w(placed_w, grid_w, metering)
         self._peaks(export_w)
         a, b, c = grid_w
         mean = (a + b + c) / 3.0
@@ -138,27 +147,32 @@ class Score:
 
     def _peaks(self, export_w: float) -> None:
         recent = self._recent_w
+        window = round(PEAK_WINDOW_S / self.step_s)
         recent.append(export_w)
         if export_w > self.peak_export_w:
             self.peak_export_w = export_w
-        if len(recent) == PEAK_WINDOW_S:
-            self.peak10s_export_w = max(self.peak10s_export_w, sum(recent) / PEAK_WINDOW_S)
+        if len(recent) > window:
+            recent.popleft()
+        if len(recent) == window:
+            self.peak10s_export_w = max(self.peak10s_export_w, sum(recent) / window)
 
     def summary(self) -> Mapping[str, float]:
         """The figures of the run so far, by their published names."""
-        minutes = max(self.seconds, 1) / 60.0
-        export_wh, avoidable_wh = self._export_ws / 3600.0, self._avoidable_ws / 3600.0
+        seconds = self.seconds
+        minutes = max(seconds, 1) / 60.0
+        per_hour = 3600.0 / self.step_s
+        export_wh, avoidable_wh = self._export_w / per_hour, self._avoidable_w / per_hour
         return {
-            "seconds": self.seconds,
+            "seconds": int(seconds) if seconds.is_integer() else seconds,
             "export_wh": export_wh,
-            "import_wh": self._import_ws / 3600.0,
+            "import_wh": self._import_w / per_hour,
             "avoidable_import_wh": avoidable_wh,
             "j_wh": export_wh + AVOIDABLE_WEIGHT * avoidable_wh,
             "peak_export_w": self.peak_export_w,
             "peak10s_export_w": self.peak10s_export_w,
             "setpoint_changes_per_min": self.changes / 3.0 / minutes,
             "reversals_per_min": self._reversals / 3.0 / minutes,
-            "imbalance_std_w": self._imbalance / max(self.seconds, 1),
+            "imbalance_std_w": self._imbalance / max(self.steps, 1),
             "frames_sent": self.frames_sent,
             "max_frames_per_9s": self.max_frames_per_9s,
             "unsafe_actions": self.unsafe_actions,

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, ImbalanceOf
 from core.modes import MINUTES_PER_DAY, Mode
 from core.roles import Role
-from core.site import Metering
+from core.site import DEFAULT_PRIORITY, PHASE_NAMES, Metering
 from models.public_key import key_bytes
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -214,13 +214,37 @@ class RadioSection(Section):
 
 
 class SlaveSection(Section):
-    """One controllable device. A phase carries 5000 W at most, and so does a slave."""
+    """One controllable device: what stands on its label, and what was measured of it.
+
+    A phase carries 5000 W at most, three of them 15,000 W. `phases` says where it draws, "all" for alike from
+    all three; `phase` is the older word for one. Without `levels_w` it takes any power from `min_w` on.
+    """
 
     name: Name
     slot: int = Field(ge=0, le=254)
-    phase: Literal["a", "b", "c"]
-    max_w: int = Field(gt=0, le=int(PHASE_CAP_W))
+    driver: Literal["sunkeep"] = "sunkeep"
+    phase: Literal["a", "b", "c"] | None = None
+    phases: Literal["a", "b", "c", "all"] | None = None
+    max_w: int = Field(gt=0, le=3 * int(PHASE_CAP_W))
     min_w: int = Field(default=0, ge=0)
+    levels_w: Annotated[tuple[int, ...], Field(strict=False, max_length=16)] = ()
+    min_on_s: float = Field(default=0.0, ge=0.0, le=7200.0)
+    min_off_s: float = Field(default=0.0, ge=0.0, le=7200.0)
+    priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=9)
+    dead_time_s: float | None = Field(default=None, ge=0.0, le=60.0)
+    lag_s: float | None = Field(default=None, gt=0.0, le=300.0)
+    gain: float | None = Field(default=None, gt=0.0, le=2.0)
+
+    @property
+    def letters(self) -> str:
+        """The phases it draws from."""
+        phases = self.phases or self.phase or ""
+        return "".join(PHASE_NAMES) if phases == "all" else phases
+
+    @property
+    def is_three_phase(self) -> bool:
+        """Whether it draws alike from all phases."""
+        return self.phases == "all"
 
 
 class WindowSection(Section):

@@ -129,7 +129,7 @@ class Service:
                 loop.lasting = standing_file.causes
                 chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
                 async with (
-                    _status(settings, figures, chronicle) as server,
+                    _status(settings, figures, loop) as server,
                     _operators(state, loop, chronicle, swap),
                 ):
                     await self._live(loop, chronicle, figures, server, reloader, swap)
@@ -280,12 +280,13 @@ def _pat() -> None:
 
 
 @asynccontextmanager
-async def _status(
-    settings: Settings, figures: Figures, chronicle: Chronicle
-) -> AsyncIterator[StatusServer | None]:
+async def _status(settings: Settings, figures: Figures, loop: Loop) -> AsyncIterator[StatusServer | None]:
     """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
+    host, port = settings.status.host, settings.status.port
     try:
-        server = await serve(figures, settings.status.host, settings.status.port, clock=boottime_s)
+        server = await serve(
+            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+        )
     except StatusError as error:
         raise StartError(str(error)) from None
     try:

@@ -17,7 +17,7 @@ from core.limits import Limits
 from core.modes import Plan, Window
 from core.site import PHASE_NAMES, Airtime, Site, Slave
 from daemon import contradictions as against
-from daemon import sections
+from daemon import sections, slave_checks
 from daemon.problems import Problem, dotted, problem_of
 from daemon.toml_lines import line_of
 
@@ -59,8 +59,8 @@ class Settings(sections.Section):
                 against.meter_fits(self.site, self.meter),
                 against.coordinator_is_here(self.radio),
                 against.air_fits(self.site, self.radio, self.slaves),
-                against.slaves_fit(self.slaves),
-                against.slaves_obey_limits(self.limits, self.slaves),
+                slave_checks.slaves_fit(self.slaves),
+                slave_checks.slaves_obey_limits(self.limits, self.slaves),
                 against.export_cap_fits(self.site),
                 against.gains_fit(self.fallback),
                 against.windows_fit(self.mode),
@@ -76,9 +76,7 @@ class Settings(sections.Section):
         frames = against.frames_for([slave.slot for slave in self.slaves])
         window_frames = against.BROADCASTS_MAX // frames
         return Site(
-            slaves=tuple(
-                Slave(s.slot, s.name, PHASE_NAMES.index(s.phase), s.max_w, s.min_w) for s in self.slaves
-            ),
+            slaves=tuple(map(_core_slave, self.slaves)),
             role=self.site.role,
             metering=self.site.metering,
             period_s=self.site.period_s,
@@ -115,6 +113,25 @@ class Settings(sections.Section):
         return min(METER_TIMEOUT_S, fits_s) if self.meter.timeout_s is None else self.meter.timeout_s
 
 
+def _core_slave(section: sections.SlaveSection) -> Slave:
+    return Slave(
+        slot=section.slot,
+        name=section.name,
+        phase=PHASE_NAMES.index(section.letters[0]),
+        max_w=section.max_w,
+        min_w=section.min_w,
+        is_three_phase=section.is_three_phase,
+        levels_w=section.levels_w,
+        min_on_s=section.min_on_s,
+        min_off_s=section.min_off_s,
+        priority=section.priority,
+        driver=section.driver,
+        dead_time_s=section.dead_time_s,
+        lag_s=section.lag_s,
+        gain=section.gain,
+    )
+
+
 def load_settings(path: Path, *, key: bool = True) -> Settings:
     """Read, check and freeze a configuration.
 
@@ -125,7 +142,7 @@ def load_settings(path: Path, *, key: bool = True) -> Settings:
     Raises:
         SettingsError: with every problem found, each with file, line, key, reason and what to do.
     """
-    settings = parse_settings(_read(path), path)
+    settings = parse_settings(read_toml(path), path)
     if key:
         read_site_key(settings, path)
     return settings
@@ -136,7 +153,7 @@ def parse_settings(text: str, path: Path) -> Settings:
 
     Raises SettingsError.
     """
-    data = _parse(text, path)
+    data = parse_toml(text, path)
     try:
         return Settings.model_validate(data, context={"base": path.parent})
     except ValidationError as error:
@@ -173,7 +190,7 @@ def read_site_key(settings: Settings, path: Path) -> bytes:
 def _key_error(path: Path, reason: str, advice: str) -> SettingsError:
     location = ("radio", "key_file")
     try:
-        line = line_of(_read(path), location)
+        line = line_of(read_toml(path), location)
     except SettingsError:  # settings that never were a file
         line = 1
     return SettingsError([Problem(path, line, dotted(location), reason, advice)])
@@ -188,8 +205,11 @@ def _problems(item: Any, text: str, path: Path) -> Iterable[Problem]:
     ]
 
 
-def _read(path: Path) -> str:
-    """The text of a file that is what it seems: regular, not a link, not writable by everybody."""
+def read_toml(path: Path) -> str:
+    """The text of a file that is what it seems: regular, not a link, not writable by everybody.
+
+    Raises SettingsError.
+    """
 
     def refuse(reason: str, advice: str, line: int = 1) -> SettingsError:
         return SettingsError([Problem(path, line, "", reason, advice)])
@@ -223,7 +243,8 @@ def _read(path: Path) -> str:
         raise refuse("is not UTF-8 text", "Save the file as UTF-8", line) from None
 
 
-def _parse(text: str, path: Path) -> dict[str, Any]:
+def parse_toml(text: str, path: Path) -> dict[str, Any]:
+    """The tables of a TOML text. `path` is named in messages. Raises SettingsError."""
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -10,21 +10,20 @@ import numpy as np
 from core.allocation import totals_w
 from core.decision import Authority, Decision, Send, Source
 from core.parts import Memory, Parts
-from core.roles import sign
 from core.site import Metering, Site, Slave
 from core.snapshot import Air, SlaveState, Snapshot
 from core.tick import decide
 from daemon.scoring import Score
 from drivers.frame import frames_needed
-from plant.actuators import draw_actuators
-from plant.link import draw_delays, draw_link, draw_noise
+from plant.description import Description, described
+from plant.drawing import draw_far_end, scaled
 from plant.physics import TTL_S
 from plant.stepped import SteppedSite, bare_grid_w
 from plant.trace import DAY_S, Trace
 
 CONTROLLERS = ("policy", "pi", "predictive", "none")
 CHUNK_S = 3600
-"""Ticks between two signs of life."""
+"""Between two signs of life."""
 SETTLE_S = 60
 HEATERS_PER_PHASE = 3
 HEATER_W = 1700
@@ -47,8 +46,9 @@ class Scenario:
     Every second of a day has its own luck, so a part of the day lives what the whole day lives there.
     `settle_s` seconds before `start_s` are lived and not scored, as far as the day has them, so that the
     score does not begin with slaves at rest. `extra_delay_s` is added to every frame and told to nobody.
-    Reports of the slaves are not simulated: the controller believes in the usual delay and a radio without
-    losses.
+    `plant` is what is truly there; without one it is the usual far end of `site`. Reports of the slaves are
+    simulated only where `plant` says so: else the controller believes in the usual delay and a radio
+    without losses.
     """
 
     trace: Trace
@@ -60,25 +60,27 @@ class Scenario:
     extra_delay_s: float = 0.0
     ttl_s: float = TTL_S
     settle_s: int = SETTLE_S
+    plant: Description | None = None
 
     @property
     def lead_s(self) -> int:
         """Seconds that are lived before the score begins."""
         return min(self.settle_s, self.start_s)
 
+    @property
+    def description(self) -> Description:
+        """What is truly there."""
+        return self.plant or described(self.site, self.ttl_s)
+
     def far_end(self) -> SteppedSite:
         """The plant at its first second, slaves at rest."""
-        slaves, radio, meter = map(np.random.default_rng, np.random.SeedSequence(self.seed).spawn(3))
-        actuators = draw_actuators(slaves, self.site.slaves)
-        delays = draw_delays(radio, draw_link(radio), DAY_S, len(actuators), self.extra_delay_s)
-        return SteppedSite(
-            bare_grid_w(self.trace, self.connection),
-            actuators,
-            delays,
-            draw_noise(meter, DAY_S),
-            sign(self.site.role),
+        return draw_far_end(
+            self.description,
+            self.trace,
+            self.connection,
+            self.seed,
             self.start_s - self.lead_s,
-            self.ttl_s,
+            self.extra_delay_s,
         )
 
 
@@ -89,8 +91,11 @@ class Wires:
     """
 
     def __init__(self, scenario: Scenario, far_end: SteppedSite) -> None:
-        self._site, self._ttl_s, self._far_end = scenario.site, scenario.ttl_s, far_end
+        self._site, self._far_end = scenario.site, far_end
+        radio = scenario.description.radio
+        self._ttl_s, self._report_every_s = radio.ttl_s, radio.report_every_s
         self._slaves = (SlaveState(report_age_s=0.0),) * len(scenario.site.slaves)
+        self._reported_at_s = float("-inf")
         self._resting = (0,) * len(scenario.site.slaves)
         self._sent_at_s, self._tick = float("-inf"), 0
         self.on_air = Air(setpoints_w=self._resting)
@@ -104,8 +109,21 @@ class Wires:
         self.on_air = (
             Air(on_air.action_w, on_air.setpoints_w, age_s) if heard else Air(setpoints_w=self._resting)
         )
+        if self._report_every_s > 0.0:
+            self._hear_reports(at_s)
         self._tick += 1
         return Snapshot(self._tick - 1, at_s, self._far_end.meter_w, 0.0, self._slaves, self.on_air)
+
+    def _hear_reports(self, at_s: float) -> None:
+        """All slaves report together, what they draw; a report is as old as the last time they did."""
+        if at_s - self._reported_at_s >= self._report_every_s:
+            self._reported_at_s = at_s
+        age_s = at_s - self._reported_at_s
+        powers_w = (
+            self._far_end.slave_power_w(index) if age_s == 0.0 else state.power_w
+            for index, state in enumerate(self._slaves)
+        )
+        self._slaves = tuple(SlaveState(True, power_w, age_s) for power_w in powers_w)
 
     def transmit(self, decision: Decision) -> bool:
         """Put the decision on air if it wants a frame; whether it did."""
@@ -134,14 +152,15 @@ class Run:
     scenario: Scenario
     pilot: Pilot | None
     score: Score
-    acted: dict[Source, int]
+    acted: dict[Source, float]
     lived_s: int = 0
     compute_s: float = 0.0
 
     def export_without_wh(self) -> float:
         """What would be exported in the scenario's hours without any slave, as billed."""
         scenario = self.scenario
-        bare_w = bare_grid_w(scenario.trace, scenario.connection)[scenario.start_s : scenario.end_s]
+        trace = scaled(scenario.trace, scenario.description)
+        bare_w = bare_grid_w(trace, scenario.connection)[scenario.start_s : scenario.end_s]
         if scenario.site.metering is Metering.NET:
             bare_w = bare_w.sum(axis=1)
         return float(np.maximum(-bare_w, 0.0).sum()) / 3600.0
@@ -161,11 +180,7 @@ def simulate(scenario: Scenario, pilot: Pilot | None) -> Run:
 
 def begin(scenario: Scenario, pilot: Pilot | None) -> Run:
     """A run that has not lived yet."""
-    if scenario.site.period_s != 1.0:
-        raise ValueError(
-            f"a trace has steps of 1 s, so the period must be 1 s, not {scenario.site.period_s:g} s"
-        )
-    return Run(scenario, pilot, Score(scenario.site), dict.fromkeys(Source, 0))
+    return Run(scenario, pilot, Score(scenario.site), dict.fromkeys(Source, 0.0))
 
 
 def live(run: Run) -> Iterator[int]:
@@ -173,16 +188,22 @@ def live(run: Run) -> Iterator[int]:
     scenario = run.scenario
     started_s = perf_counter()
     far_end = scenario.far_end()
-    ticks = _uncommanded(run, far_end) if run.pilot is None else _controlled(run, run.pilot, far_end)
-    for _ in range(scenario.lead_s):
-        next(ticks)
-    run.score, run.acted = run.score.settled(), dict.fromkeys(Source, 0)
-    for run.lived_s in range(1, scenario.end_s - scenario.start_s + 1):
-        next(ticks)
-        if run.lived_s % CHUNK_S == 0:
+    run.score.step_s = far_end.step_s
+    begin_s, due_s = float(scenario.start_s), float(scenario.start_s + CHUNK_S)
+    is_settled = scenario.lead_s == 0
+    for _ in _uncommanded(run, far_end) if run.pilot is None else _controlled(run, run.pilot, far_end):
+        now_s = far_end.now_s
+        if not is_settled and now_s >= begin_s:
+            run.score, run.acted = run.score.settled(), dict.fromkeys(Source, 0.0)
+            is_settled = True
+        run.lived_s = max(0, int(now_s - begin_s))
+        if now_s >= due_s:
+            due_s += CHUNK_S
             run.compute_s += perf_counter() - started_s
             yield run.lived_s
             started_s = perf_counter()
+        if now_s >= scenario.end_s:
+            break
     run.compute_s += perf_counter() - started_s
 
 
@@ -190,7 +211,7 @@ def _uncommanded(run: Run, far_end: SteppedSite) -> Iterator[None]:
     idle_w = (0.0, 0.0, 0.0)
     while True:
         far_end.step()
-        run.score.second(far_end.grid_w, far_end.slaves_w, idle_w)
+        run.score.step(far_end.grid_w, far_end.slaves_w, idle_w)
         yield
 
 
@@ -200,10 +221,11 @@ def _controlled(run: Run, pilot: Pilot, far_end: SteppedSite) -> Iterator[None]:
     while True:
         snapshot = wires.snapshot()
         decision, memory = decide(snapshot, authority, memory, parts)
-        run.acted[decision.verdict.source] += 1
+        run.acted[decision.verdict.source] += parts.site.period_s
         if wires.transmit(decision):
             resting = decision.verdict.source is Source.REST
             run.score.frame(snapshot.at_s, decision.setpoints_w, resting, wires.frames)
-        far_end.step()
-        run.score.second(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
-        yield
+        for _ in range(far_end.tick_steps):
+            far_end.step()
+            run.score.step(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
+            yield

@@ -29,8 +29,31 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
         at_s: now, on the clock of the snapshots.
         since_s: only points of the chart younger than this instant are included.
     """
-    said = words.headline(figures)
+    points = [point for point in chart_points(figures) if point[0] > since_s]
+    return {**age_fields(figures, at_s), **document(figures, at_s), "points": points}
+
+
+def age_fields(figures: Figures, at_s: float) -> dict[str, Any]:
+    """What changes between two ticks: what time it is, how old the newest tick is, and the daemon."""
     snapshot = figures.snapshot
+    return {
+        "at_s": at_s,
+        "tick_age_s": None if snapshot is None else round(at_s - snapshot.at_s, 3),
+        "uptime_s": round(at_s - figures.started_at_s, 1),
+    }
+
+
+def chart_points(figures: Figures) -> list[tuple[float, float, float | None]]:
+    """Instant, grid power and grid power without the slaves in W, the oldest first."""
+    return [
+        (round(p.at_s, 2), round(p.grid_w), None if p.without_w is None else round(p.without_w))
+        for p in figures.series
+    ]
+
+
+def document(figures: Figures, at_s: float) -> dict[str, Any]:
+    """All the rest: what the newest tick has shown."""
+    said = words.headline(figures)
     return {
         "schema_version": SCHEMA_VERSION,
         "site": {
@@ -43,11 +66,8 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
             "policy_problem": figures.about.policy_problem,
             "version": figures.about.version,
         },
-        "at_s": at_s,
         "tick": figures.ticks,
-        "tick_age_s": None if snapshot is None else round(at_s - snapshot.at_s, 3),
         "stale_after_s": stale_after_s(figures),
-        "uptime_s": round(at_s - figures.started_at_s, 1),
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
         "acting": _acting(figures),
@@ -63,11 +83,6 @@ def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any
                 "text": e.text,
             }
             for e in list(figures.events)[-10:]
-        ],
-        "points": [
-            (round(p.at_s, 2), round(p.grid_w), None if p.without_w is None else round(p.without_w))
-            for p in figures.series
-            if p.at_s > since_s
         ],
     }
 
@@ -128,7 +143,7 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
         {
             "name": slave.name,
             "slot": slave.slot,
-            "phase": PHASE_NAMES[slave.phase],
+            "phase": slave.phase_name,
             "max_w": slave.max_w,
             "setpoint_w": setpoint_w,
             "power_w": None if state.power_w is None else _watts(state.power_w),

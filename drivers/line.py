@@ -3,13 +3,18 @@
 Facts about pymodbus 3.16.1 that shape this file: its own retries and reconnects last far longer than a tick
 (both are switched off); a short answer counts as success; on a serial line a late answer is taken for the
 answer to the next request; a connection that is cut during a read is noticed only at the timeout.
+
+A serial line has no transaction numbers, so there an answer is known to belong to its request by its length
+and by its place: a device works requests off one by one. After anything went wrong only a *marker* is asked
+for, a short read. When it is answered, whatever was asked before it has been answered or never will be. There
+are two markers of different lengths, used in turn: one that is still on its way when control goes on spoils
+the next answer by its length, and is not taken for the marker that follows.
 """
 
 import asyncio
 import logging
 import termios
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from typing import TypeAlias
 
@@ -19,6 +24,7 @@ from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.errors import DriverError, Transient
+from drivers.modbus_wire import DRAIN_S, Request, Rtu, Tcp, Transport
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LAST_S = 2.0
@@ -46,32 +52,6 @@ class Refused(DriverError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Tcp:
-    """Modbus TCP."""
-
-    host: str
-    port: int = 502
-    device_id: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Rtu:
-    """Modbus RTU on a serial port.
-
-    After any error nothing is sent for `drain_s`, so that a late answer finds no open request. Together
-    with the timeout it must cover the slowest answer of the device.
-    """
-
-    path: str
-    baudrate: int = 9600
-    parity: str = "N"
-    stopbits: int = 1
-    device_id: int = 1
-    drain_s: float = 0.2
-
-
-Transport: TypeAlias = Tcp | Rtu
 _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
@@ -83,14 +63,27 @@ class Line:
     Args:
         clock: monotonic seconds.
         timeout_s: for one answer, and for one attempt to connect.
+        markers: on a serial line, two reads of different lengths, both unlike the first request after them;
+            without them the drain alone is trusted.
     """
 
-    def __init__(self, transport: Transport, *, clock: Callable[[], float], timeout_s: float) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        clock: Callable[[], float],
+        timeout_s: float,
+        markers: tuple[Request, Request] | None = None,
+    ) -> None:
         logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)  # dumps 20 frames on an error
         self._transport = transport
         self._clock = clock
         self._timeout_s = timeout_s
-        self._drain_s = transport.drain_s if isinstance(transport, Rtu) else 0.0
+        self._drain_s = 0.0
+        if isinstance(transport, Rtu):
+            self._drain_s = DRAIN_S if transport.drain_s is None else transport.drain_s
+        self._markers = markers if isinstance(transport, Rtu) else None
+        self._in_order = self._markers is None
         self._client: _Client | None = None
         self._waiting: asyncio.Timeout | None = None
         self._quiet_until_s = -inf
@@ -110,11 +103,32 @@ class Line:
             Transient: no valid answer; `kind` says why.
             Refused: the device will not answer this request.
         """
+        if self._markers is not None and not self._in_order:
+            await self._pass_older_answers(self._markers[0], deadline_s)
+        answer = await self._ask_once(Request(function, address, count), deadline_s)
+        self._backoff_s, self._next_connect_at_s = BACKOFF_FIRST_S, -inf
+        return answer
+
+    def _lose_order(self) -> None:
+        """Answers may be on their way. Markers of the kind that was used before may be among them."""
+        if self._markers is not None and self._in_order:
+            one, other = self._markers
+            self._markers, self._in_order = (other, one), False
+
+    async def _pass_older_answers(self, marker: Request, deadline_s: float) -> None:
+        try:
+            await self._ask_once(marker, deadline_s)
+        except (Refused, Transient) as error:  # an exception answers the marker, or what was asked before it
+            if not (isinstance(error, Refused) or error.kind.startswith("exc_")):
+                raise
+        self._in_order = True
+
+    async def _ask_once(self, request: Request, deadline_s: float) -> tuple[int, ...]:
         await self._keep_quiet(deadline_s)
         client = await self._connected(deadline_s)
         clean = False
         try:
-            answer = await self._exchange(client, function, address, count, deadline_s)
+            answer = await self._exchange(client, request, deadline_s)
             clean = True
         except Refused:
             clean = True
@@ -125,7 +139,7 @@ class Line:
         finally:  # also when cancelled: the answer may still be on its way
             if not clean:
                 self._quiet_until_s = self._clock() + self._drain_s
-        self._backoff_s, self._next_connect_at_s = BACKOFF_FIRST_S, -inf
+                self._lose_order()
         return answer
 
     def ready_before(self, deadline_s: float) -> bool:
@@ -140,13 +154,11 @@ class Line:
             client.close()
             await asyncio.sleep(0)  # the transport closes its socket in the next round of the loop
 
-    async def _exchange(
-        self, client: _Client, function: int, address: int, count: int, deadline_s: float
-    ) -> tuple[int, ...]:
-        read = client.read_input_registers if function == 4 else client.read_holding_registers
+    async def _exchange(self, client: _Client, request: Request, deadline_s: float) -> tuple[int, ...]:
+        read = client.read_input_registers if request.function == 4 else client.read_holding_registers
         try:
             async with asyncio.timeout(max(0.0, deadline_s - self._clock())) as self._waiting:
-                answer = await read(address, count=count, device_id=self._transport.device_id)
+                answer = await read(request.address, count=request.count, device_id=self._transport.device_id)
         except ConnectionException as error:
             raise Transient(f"connection lost: {error}", "disconnected") from error
         except (TimeoutError, ModbusException) as error:
@@ -159,7 +171,7 @@ class Line:
         finally:
             self._waiting = None
         self._mute = 0
-        return _registers(answer, function, count)
+        return _registers(answer, request)
 
     async def _keep_quiet(self, deadline_s: float) -> None:
         wait_s = self._quiet_until_s - self._clock()
@@ -232,7 +244,7 @@ class Line:
         return f"{line.host}:{line.port}" if isinstance(line, Tcp) else line.path
 
 
-def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
+def _registers(answer: ModbusPDU, request: Request) -> tuple[int, ...]:
     """The registers of an answer, if it answers this request."""
     if answer.isError():
         code = answer.exception_code
@@ -240,6 +252,8 @@ def _registers(answer: ModbusPDU, function: int, count: int) -> tuple[int, ...]:
         if code in _INCURABLE:
             raise Refused(code, message)
         raise Transient(message, f"exc_{code}" if code in _EXCEPTIONS else "exc_unknown")
-    if answer.function_code != function or len(answer.registers) != count:
-        raise Transient(f"answer of {len(answer.registers)} registers to a request for {count}", "short")
+    if answer.function_code != request.function or len(answer.registers) != request.count:
+        raise Transient(
+            f"answer of {len(answer.registers)} registers to a request for {request.count}", "short"
+        )
     return tuple(answer.registers)

@@ -7,7 +7,8 @@ from typing import Any
 
 from core.site import Phases
 from drivers.errors import Broken, ConfigError, Transient
-from drivers.line import Line, Refused, Rtu, Tcp, Transport
+from drivers.line import Line, Refused
+from drivers.modbus_wire import Request, Rtu, Tcp, Transport, answer_s
 from drivers.ports import Energy, Reading
 from drivers.profile import Identity, Profile
 from drivers.registers import BlockDecoder, Values
@@ -46,7 +47,7 @@ class ModbusMeter:
         read_limit_s: float = TICK_SHARE_S,
     ) -> None:
         self._profile = profile
-        self._line = Line(transport, clock=clock, timeout_s=timeout_s)
+        self._line = _line(profile, transport, clock, timeout_s)
         self._clock = clock
         self._timeout_s = timeout_s
         self._read_limit_s = read_limit_s
@@ -189,6 +190,15 @@ class ModbusMeter:
             hint = item.hint or "check profile and device_id"
             raise ConfigError(f"{self._profile.title}: {item.name} is {number}, expected {expected}; {hint}")
         return words
+
+
+def _line(profile: Profile, transport: Transport, clock: Callable[[], float], timeout_s: float) -> Line:
+    """The line, which on a serial port drains for as long as the profile's longest answer takes."""
+    if isinstance(transport, Rtu) and transport.drain_s is None:
+        drain_s = answer_s(transport.baudrate, profile.longest_block, profile.answer_delay_s)
+        transport = replace(transport, drain_s=drain_s)
+    one, other = (Request(profile.function, block.address, block.count) for block in profile.markers)
+    return Line(transport, clock=clock, timeout_s=timeout_s, markers=(one, other))
 
 
 def reading_of(values: Values, raw: tuple[int, ...], sign: float) -> Reading:

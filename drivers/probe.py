@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from drivers.errors import DriverError, Transient
-from drivers.line import Line, Refused, Rtu, Tcp, Transport
+from drivers.line import Line, Refused
 from drivers.modbus import identity_number, reading_of
+from drivers.modbus_wire import Rtu, Tcp, Transport
 from drivers.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Reading
 from drivers.profile import Profile

@@ -17,6 +17,9 @@ from drivers.errors import ConfigError
 LONGEST_READ = 125
 """Registers in one answer (Modbus application protocol V1.1b3, 6.3)."""
 
+ANSWER_DELAY_S = 0.1
+"""Meters on RS-485 begin to answer within 10 to 100 ms."""
+
 RegisterType: TypeAlias = Literal["f32", "i16", "u16", "i32", "u32", "i64", "u64"]
 WIDTH: dict[str, int] = {"f32": 2, "i16": 1, "u16": 1, "i32": 2, "u32": 2, "i64": 4, "u64": 4}
 """Registers per value."""
@@ -97,7 +100,8 @@ class Profile(_Strict):
     """Everything the driver has to know about one kind of meter.
 
     `sign_by_maker`: makers of this kind differ in the sign of power, not in what their counters count, so
-    `invert` in a configuration may mean a maker and no turned transformers.
+    `invert` in a configuration may mean a maker and no turned transformers. `answer_delay_s`: how long the
+    device takes at most before it begins to answer, on a serial line.
     """
 
     title: str
@@ -108,6 +112,7 @@ class Profile(_Strict):
     import_positive: bool = True
     sign_by_maker: bool = False
     max_registers: Annotated[int, Field(ge=1, le=LONGEST_READ)]
+    answer_delay_s: Annotated[float, Field(gt=0.0, le=1.0)] = ANSWER_DELAY_S
     sentinels: Annotated[dict[RegisterType, Annotated[list[int], Field(min_length=1)]], Field()] = {}
     blocks: Annotated[tuple[Block, ...], Field(strict=False, min_length=1)]
     quantities: Quantities
@@ -117,6 +122,19 @@ class Profile(_Strict):
     def power_block(self) -> Block:
         """The block read every tick."""
         return self.block_of(self.quantities.power_w)
+
+    @property
+    def longest_block(self) -> int:
+        """Registers of the longest answer."""
+        return max(block.count for block in self.blocks)
+
+    @property
+    def markers(self) -> tuple[Block, Block]:
+        """Two reads that every such meter answers, shorter than the power block."""
+        power = self.quantities.power_w
+        first, second, _ = sorted(power.addresses)
+        width = WIDTH[power.type]
+        return Block(address=first, count=width), Block(address=first, count=second + width - first)
 
     @property
     def slow_blocks(self) -> tuple[Block, ...]:
@@ -156,6 +174,8 @@ class Profile(_Strict):
                 block = self.block_of(quantity)
             except ValueError as error:
                 raise ValueError(f"{name}: {error}") from None
+            if len(set(quantity.addresses)) != phases:
+                raise ValueError(f"{name}: each phase needs an address of its own")
             if name in _IN_POWER_BLOCK and block is not self.power_block:
                 raise ValueError(f"{name} must lie in the same block as power_w")
         return self

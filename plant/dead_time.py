@@ -15,10 +15,14 @@ DEAD_TIME_SHARES = (0.30, 0.48, 0.22)
 
 
 class DeadTime:
-    """One appliance behind one firmware. Not for instants that go back."""
+    """One appliance behind one firmware. Not for instants that go back.
 
-    def __init__(self, firmware: Firmware, luck: Random) -> None:
-        self._firmware, self._luck = firmware, luck
+    Args:
+        fixed_s: its dead time where that is known; else drawn anew for every frame.
+    """
+
+    def __init__(self, firmware: Firmware, luck: Random, fixed_s: float | None = None) -> None:
+        self._firmware, self._luck, self._fixed_s = firmware, luck, fixed_s
         self._past: deque[tuple[float, float]] = deque()
         self._accepted = firmware.accepted
         self._delay_s = DEAD_TIMES_S[1]
@@ -33,8 +37,13 @@ class DeadTime:
             return self._acting_w
         if self._firmware.accepted != self._accepted:
             self._accepted = self._firmware.accepted
-            self._delay_s = self._luck.choices(DEAD_TIMES_S, DEAD_TIME_SHARES)[0]
+            self._delay_s = self._drawn_s()
         self._past.append((at_s, told_w))
         while self._past and self._past[0][0] <= at_s - self._delay_s:
             self._acting_w = self._past.popleft()[1]
         return self._acting_w
+
+    def _drawn_s(self) -> float:
+        return (
+            self._luck.choices(DEAD_TIMES_S, DEAD_TIME_SHARES)[0] if self._fixed_s is None else self._fixed_s
+        )

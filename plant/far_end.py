@@ -7,16 +7,19 @@ from random import Random
 import numpy as np
 
 from core.roles import Role, sign
-from core.site import Metering, Slave
+from core.site import Metering, Phases, Slave, per_phase
 from plant.actuators import draw_actuators
-from plant.channel import BurstLoss
+from plant.channel import BurstLoss, Delay, IndependentLoss, Loss
 from plant.coordinator.nvram import Nvram
 from plant.dead_time import DeadTime
+from plant.description import Description
+from plant.drawing import draw_actuators_of, scaled
+from plant.link import LOSS_RANGE, NOISE_W
 from plant.meter_layouts import MeterState
 from plant.radio_site import MakeSlave, RadioSite, serve_radio_site, sound_slave
 from plant.site import LiveSite
 from plant.trace import Trace
-from plant.virtual_meter import VirtualMeter
+from plant.virtual_meter import REFRESH_S, VirtualMeter
 
 AIR_S = (0.03, 0.20)
 """A broadcast reaches every slave of a house within two or three hops."""
@@ -69,6 +72,7 @@ async def start_far_end(
     role: Role = Role.ABSORB,
     commissioned: bool = True,
     layout: str = "sdm630",
+    described: Description | None = None,
     make_slave: MakeSlave = sound_slave,
 ) -> FarEnd:
     """Start site, meter and radio.
@@ -82,6 +86,7 @@ async def start_far_end(
         commissioned: with a network that the slaves have joined; else with a blank coordinator, and slaves
             that keep trying to join with their install codes.
         layout: the kind of meter, a key of `plant.meter_layouts.LAYOUTS`.
+        described: the true site, of which `slaves` are the labels; the usual one by default.
         make_slave: makes each slave's radio and firmware.
 
     Raises:
@@ -89,9 +94,14 @@ async def start_far_end(
     """
     luck = Random(seed)
     appliances: dict[int, DeadTime] = {}
+    if described is None:
+        actuators = draw_actuators(np.random.default_rng(seed), slaves)
+    else:
+        actuators = draw_actuators_of(described, *map(np.random.default_rng, (seed, seed + 2)))
+        trace = scaled(trace, described)
     site = LiveSite(
         trace,
-        draw_actuators(np.random.default_rng(seed), slaves),
+        actuators,
         lambda slot, at_s: appliances[slot].acting_w(at_s),
         sign=sign(role),
         started_at_s=clock(),
@@ -111,27 +121,62 @@ async def start_far_end(
         rng=luck,
         port=radio_port,
         clock=clock,
-        broadcast_delay=lambda receivers: [luck.uniform(*AIR_S) for _ in range(receivers)],
-        loss=BurstLoss(luck),
+        broadcast_delay=_delay(luck, described),
+        loss=_loss(luck, described),
         nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
         joined=commissioned,
         make_slave=make_slave,
     )
-    appliances |= {slot: DeadTime(firmware, luck) for slot, firmware in radio.firmwares.items()}
+    for actuator, (slot, firmware) in zip(actuators, radio.firmwares.items(), strict=True):
+        is_known = described is not None and described.radio.delay_s != "zigbee"
+        appliances[slot] = DeadTime(firmware, luck, actuator.dead_time_s if is_known else None)
 
     def state() -> MeterState:
         now_s = clock()
         return MeterState(
-            power_w=site.grid_power_w(now_s),
+            power_w=_shown_w(site, now_s, described),
             voltage_v=site.voltage_v(now_s),
             import_wh=COUNTED_BEFORE_WH + site.imported_wh,
             export_wh=COUNTED_BEFORE_WH + site.exported_wh,
         )
 
-    meter = VirtualMeter(state, clock=clock, rng=np.random.default_rng(seed + 1), layout=layout)
+    meter = VirtualMeter(
+        state,
+        clock=clock,
+        rng=np.random.default_rng(seed + 1),
+        layout=layout,
+        noise_w=NOISE_W if described is None else described.meter.noise_w,
+        refresh_s=REFRESH_S if described is None else described.meter.period_s,
+    )
     try:
         port = await meter.start(meter_port)
     except OSError:
         await radio.stop()
         raise
     return FarEnd(site, meter, radio, port)
+
+
+def _delay(luck: Random, described: Description | None) -> Delay:
+    """Of broadcasts. What a Zigbee network takes longer than the air lies in the appliances' dead times."""
+    radio = None if described is None else described.radio
+    span_s = AIR_S if radio is None or radio.delay_s == "zigbee" else radio.delay_s
+    extra_s = 0.0 if radio is None else radio.extra_delay_s
+    return lambda receivers: [extra_s + luck.uniform(*span_s) for _ in range(receivers)]
+
+
+def _loss(luck: Random, described: Description | None) -> Loss:
+    if described is None or (described.radio.loss is None and described.radio.has_bursts):
+        return BurstLoss(luck)
+    share = luck.uniform(*(described.radio.loss or LOSS_RANGE))
+    return BurstLoss(luck, good_loss=share) if described.radio.has_bursts else IndependentLoss(luck, share)
+
+
+def _shown_w(site: LiveSite, now_s: float, described: Description | None) -> Phases:
+    """What the meter makes a reading of."""
+    if described is None:
+        return site.grid_power_w(now_s)
+    meter = described.meter
+    over_s = meter.period_s if meter.reading == "averaged" else 0.0
+    power_w = site.mean_power_w(now_s, over_s, meter.delay_s)
+    step_w = meter.resolution_w
+    return per_phase([round(w / step_w) * step_w for w in power_w]) if step_w > 0.0 else power_w

@@ -37,10 +37,13 @@ def wanted_w(ns: Namespace, setpoint_w: Number, silence_s: Number, ttl_s: float 
     return ns.where(silence_s < ttl_s, setpoint_w, setpoint_w * 0.0)
 
 
-def ramp_w_per_s(ns: Namespace, silence_s: Number, ttl_s: float = TTL_S) -> Number:
+def ramp_w_per_s(
+    ns: Namespace, silence_s: Number, ttl_s: float = TTL_S, follow_w_per_s: float = RAMP_W_PER_S
+) -> Number:
     """Slope in force: the normal one, or the fast one once nothing was heard for the time to live."""
-    slope = silence_s * 0.0 + RAMP_W_PER_S
-    return ns.where(silence_s < ttl_s, slope, slope * 0.0 + SAFE_RAMP_W_PER_S)
+    slope = silence_s * 0.0 + follow_w_per_s
+    rest_w_per_s = max(SAFE_RAMP_W_PER_S, follow_w_per_s)
+    return ns.where(silence_s < ttl_s, slope, slope * 0.0 + rest_w_per_s)
 
 
 def slewed_w(ns: Namespace, reference_w: Number, goal_w: Number, reach_w: Number) -> Number:
@@ -51,6 +54,42 @@ def slewed_w(ns: Namespace, reference_w: Number, goal_w: Number, reach_w: Number
 def lag_share(ns: Namespace, step_s: float, lag_s: Number) -> Number:
     """Share of the way to its target that a first-order lag covers in one step; exact."""
     return 1.0 - ns.exp(-step_s / lag_s)
+
+
+def worked_w(ns: Namespace, reference_w: Number, steps_w: Sequence[Number], is_free: bool) -> Number:
+    """What an appliance with steps makes of its reference: the highest step that is not above it, or 0 W.
+
+    Args:
+        steps_w: rising powers that it switches to; its minimum alone where it moves freely above that.
+        is_free: whether it does.
+    """
+    if is_free:
+        return ns.where(reference_w < steps_w[0], reference_w * 0.0, reference_w)
+    placed_w = reference_w * 0.0
+    for step_w in steps_w:
+        placed_w = ns.where(reference_w < step_w, placed_w, placed_w * 0.0 + step_w)
+    return placed_w
+
+
+def stored_c(
+    temperature_c: Number,
+    power_w: Number,
+    step_s: float,
+    capacity_wh_per_k: Number,
+    loss_w_per_k: Number,
+    room_c: Number,
+) -> Number:
+    """Temperature of a store after one step in which it takes `power_w`."""
+    gained_wh = (power_w - loss_w_per_k * (temperature_c - room_c)) * step_s / 3600.0
+    return temperature_c + gained_wh / capacity_wh_per_k
+
+
+def closed_after(
+    ns: Namespace, is_closed: Number, temperature_c: Number, open_c: Number, close_c: Number
+) -> Number:
+    """Whether a thermostat lets power through (1) or not (0), with the hysteresis between its limits."""
+    cooled = ns.where(temperature_c <= close_c, is_closed * 0.0 + 1.0, is_closed)
+    return ns.where(temperature_c >= open_c, is_closed * 0.0, cooled)
 
 
 def settled_w(

@@ -1,13 +1,14 @@
 """A site in real time: the plant's physics at the far end of the virtual meter and radio."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from math import floor
 
-from core.arrays import SCALAR
 from core.metering import exported_w, imported_w
 from core.site import ZERO, Metering, Phases, per_phase
 from plant import physics
 from plant.actuators import Actuator
+from plant.appliance import Appliance
 from plant.stepped import bare_grid_w
 from plant.trace import DAY_S, Trace
 
@@ -17,6 +18,8 @@ ROUNDING = 1e-6
 """Of a step: an instant that is a whole number of steps away counts as reached."""
 LONGEST_CATCH_UP = 600
 """Steps. After a longer pause (the machine slept) only its end is lived: the slaves have settled by then."""
+LONGEST_PAST_S = 120.0
+"""Power of the past that a slow or late meter may show."""
 VOLTAGE_V = 230.0
 LINE_OHM = 0.3
 """Resistance of a house connection up to the transformer: 5 kW on a phase lower the voltage by 6.5 V."""
@@ -53,14 +56,13 @@ class LiveSite:
         self.exported_without_wh = 0.0
         self._bare_w: list[list[float]] = bare_grid_w(trace, connection).tolist()
         self._actuators = tuple(actuators)
-        self._share = [physics.lag_share(SCALAR, STEP_S, actuator.lag_s) for actuator in actuators]
-        self._phases = [actuator.phase for actuator in actuators]
-        self._power_w = [0.0] * len(self._actuators)
+        self._appliances = [Appliance(actuator, STEP_S) for actuator in actuators]
         self._index = {actuator.slot: at for at, actuator in enumerate(self._actuators)}
         self._sign, self._metering = sign, metering
         self._start_s, self._started_at_s = start_s, started_at_s
         self._steps = 0
         self._slaves_w = ZERO
+        self._past: deque[Phases] = deque(maxlen=round(LONGEST_PAST_S / STEP_S))
 
     def advance(self, at_s: float) -> None:
         """Live up to an instant, in steps of 0.1 s; an instant in the past changes nothing."""
@@ -79,6 +81,18 @@ class LiveSite:
         self.advance(at_s)
         return self._grid_w(at_s)
 
+    def mean_power_w(self, at_s: float, over_s: float, delay_s: float = 0.0) -> Phases:
+        """Mean power at the meter over the `over_s` that ended `delay_s` ago; 0 for the power then.
+
+        As far back as `LONGEST_PAST_S`.
+        """
+        self.advance(at_s)
+        end = len(self._past) - round(delay_s / STEP_S)
+        rows = list(self._past)[max(0, end - max(1, round(over_s / STEP_S))) : max(1, end)]
+        if not rows:
+            return self._grid_w(at_s)
+        return per_phase([sum(column) / len(rows) for column in zip(*rows, strict=True)])
+
     def bare_power_w(self, at_s: float) -> Phases:
         """What the meter would show now if there were no slaves."""
         a, b, c = self._bare_w[int(self.clock_s(at_s))]
@@ -86,7 +100,7 @@ class LiveSite:
 
     def slave_power_w(self, slot: int) -> float:
         """Power of one slave, a magnitude. Raises KeyError for an unknown slot."""
-        return self._power_w[self._index[slot]]
+        return self._appliances[self._index[slot]].power_w
 
     def voltage_v(self, at_s: float) -> Phases:
         """Voltage of each phase: import lowers it, export raises it."""
@@ -97,18 +111,15 @@ class LiveSite:
         return per_phase([physics.grid_w(bare_w, 0.0, slaves_w, self._sign) for bare_w, slaves_w in cells])
 
     def _step(self, at_s: float) -> None:
-        for index, actuator in enumerate(self._actuators):
-            self._power_w[index] = physics.settled_w(
-                SCALAR,
-                self._power_w[index],
-                self.reference_w(actuator.slot, at_s),
-                actuator.max_w,
-                actuator.gain,
-                self._share[index],
-            )
-        self._slaves_w = per_phase(physics.phase_sums_w(self._power_w, self._phases))
+        totals = [0.0, 0.0, 0.0]
+        for actuator, appliance in zip(self._actuators, self._appliances, strict=True):
+            power_w = appliance.step(self.reference_w(actuator.slot, at_s)) / len(actuator.phases)
+            for phase in actuator.phases:
+                totals[phase] += power_w
+        self._slaves_w = per_phase(totals)
         hours = STEP_S / 3600.0
         grid_w = self._grid_w(at_s)
+        self._past.append(grid_w)
         self.exported_wh += exported_w(grid_w, self._metering) * hours
         self.imported_wh += imported_w(grid_w, self._metering) * hours
         self.exported_without_wh += exported_w(self.bare_power_w(at_s), self._metering) * hours

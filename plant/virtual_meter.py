@@ -34,6 +34,7 @@ class MeterFaults:
     drop: int = 0
     """So many answers are lost, then all is well."""
     late_s: float = 0.0
+    """Answers stay in the order of their requests: a meter works them off one by one."""
     short_by: int = 0
     """Registers missing at the end of each answer."""
     exception: int | None = None
@@ -233,12 +234,14 @@ class _Connection(ServerRequestHandler):
             return
         if faults.corrupt:
             data = data[:-1] + bytes([data[-1] ^ 0xFF])
-        self._meter.tap(data if faults.late_s <= 0.0 else None)
-        if faults.late_s <= 0.0:
+        now_s = self.loop.time()
+        pending = {answer for answer in self._meter.pending if answer.when() > now_s}
+        due_s = max([now_s + faults.late_s, *(answer.when() for answer in pending)])
+        self._meter.tap(data if due_s <= now_s else None)
+        if due_s <= now_s:
             super().send(data, addr)
             return
-        answer = self.loop.call_later(faults.late_s, self._send_late, data)
-        self._meter.pending = {a for a in self._meter.pending if a.when() > self.loop.time()} | {answer}
+        self._meter.pending = pending | {self.loop.call_at(due_s, self._send_late, data)}
 
     def _send_late(self, data: bytes) -> None:
         super().send(data)

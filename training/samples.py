@@ -156,7 +156,7 @@ def simulated_samples(scenario: Scenario, pilot: Pilot, midnight_s: int) -> Iter
     for tick in range(scenario.lead_s + scenario.end_s - scenario.start_s):
         snapshot = wires.snapshot()
         decision, memory = decide(snapshot, pilot.authority, memory, parts)
-        second = midnight_s + far_end.now_s
+        second = midnight_s + far_end.second
         wires.transmit(decision)
         far_end.step()
         if tick < scenario.lead_s:

@@ -3,17 +3,37 @@
 import asyncio
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
+from core.site import Site
 from daemon.clock import boottime_s
 from daemon.commands.options import TimeOfDay
 from daemon.embedded import site_key, write_site
+from daemon.plant_description import load_plant, plant_trace
 from daemon.refusals import InputError
-from plant.far_end import slaves_of, start_far_end
+from plant.far_end import FarEnd, slaves_of, start_far_end
 from plant.slave_node import ieee_of, install_code_of
-from plant.trace import TraceError, load_trace
+
+
+@dataclass(frozen=True)
+class Request:
+    """The command line."""
+
+    trace: Path | None
+    meter_port: int
+    radio_port: int
+    plant: str | None
+    slaves: int | None
+    start_s: int
+    pv_connection: str | None
+    seed: int
+    status_port: int
+    uncommissioned: bool
+    folder: Path | None
 
 
 @click.command()
@@ -23,10 +43,13 @@ from plant.trace import TraceError, load_trace
 @click.option("--meter-port", type=click.IntRange(0, 65535), default=5020, show_default=True, help="0: any.")
 @click.option("--radio-port", type=click.IntRange(0, 65535), default=6638, show_default=True, help="0: any.")
 @click.option(
-    "--slaves", type=click.IntRange(1, 90), default=9, show_default=True, help="Spread over the phases."
+    "--plant",
+    metavar="NAME|FILE",
+    help="The true site: one that ships, or a description in TOML. By default nine heaters.",
 )
+@click.option("--slaves", type=click.IntRange(1, 90), help="Spread over the phases; without --plant, 9.")
 @click.option("--at", "start_s", type=TimeOfDay(), default="11:00", show_default=True, help="Begin here.")
-@click.option("--pv-connection", type=click.Choice(["3ph", "A", "B", "C"]), default="3ph", show_default=True)
+@click.option("--pv-connection", type=click.Choice(["3ph", "A", "B", "C"]), help="Without --plant, 3ph.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of all chance.")
 @click.option(
     "--status-port",
@@ -46,18 +69,7 @@ from plant.trace import TraceError, load_trace
     type=click.Path(path_type=Path, file_okay=False),
     help="Write site.toml, key and frame counter for a daemon into this folder.",
 )
-def plant(
-    trace: Path | None,
-    meter_port: int,
-    radio_port: int,
-    slaves: int,
-    start_s: int,
-    pv_connection: str,
-    seed: int,
-    status_port: int,
-    uncommissioned: bool,
-    folder: Path | None,
-) -> None:
+def plant(**options: Any) -> None:
     """Run a simulated site behind a virtual Modbus meter and a virtual Zigbee coordinator on loopback.
 
     Any Modbus client reads the meter (SDM630, device 1), any EZSP host uses the coordinator. With
@@ -65,74 +77,69 @@ def plant(
     With --uncommissioned, every step of docs/hardware.md with `sunkeep zigbee` can be rehearsed on it.
     Runs until interrupted.
     """
-    asyncio.run(
-        _serve(
-            trace,
-            meter_port,
-            radio_port,
-            slaves,
-            start_s,
-            pv_connection,
-            seed,
-            status_port,
-            folder,
-            commissioned=not uncommissioned,
-        )
-    )
+    asyncio.run(_serve(Request(**options)))
 
 
-async def _serve(
-    trace: Path | None,
-    meter_port: int,
-    radio_port: int,
-    slaves: int,
-    start_s: int,
-    connection: str,
-    seed: int,
-    status_port: int,
-    folder: Path | None,
-    *,
-    commissioned: bool,
-) -> None:
-
-    try:
-        day = load_trace(trace)
-    except TraceError as error:
-        raise InputError(str(error)) from None
-    devices = slaves_of(slaves)
-    key = site_key(folder)
+async def _serve(request: Request) -> None:
+    described = None if request.plant is None else load_plant(request.plant)
+    if described is not None and request.slaves is not None:
+        raise click.UsageError("--slaves belongs to the usual site; --plant describes its own")
+    site = Site(slaves_of(request.slaves or 9)) if described is None else described.core_site()
+    day = plant_trace(described, request.trace)
+    key = site_key(request.folder)
     try:
         far_end = await start_far_end(
             day,
-            devices,
+            site.slaves,
             key,
             clock=boottime_s,
-            seed=seed,
-            start_s=start_s,
-            meter_port=meter_port,
-            radio_port=radio_port,
-            connection=connection,
-            commissioned=commissioned,
+            seed=request.seed,
+            start_s=request.start_s,
+            meter_port=request.meter_port,
+            radio_port=request.radio_port,
+            connection=request.pv_connection
+            or ("3ph" if described is None else described.house.pv_connection),
+            metering=site.metering,
+            role=site.role,
+            commissioned=not request.uncommissioned,
+            described=described,
         )
     except OSError as error:
         raise InputError(
             f"a port is taken ({error.strerror or error}). Choose others with --meter-port and --radio-port."
         ) from None
     try:
-        if folder is not None:
-            write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port)
-        click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
-        click.echo(f"radio  {far_end.radio_path}  EZSP 13, {slaves} slaves")
-        for slave in devices if not commissioned else ():
-            ieee, code = ieee_of(slave.slot)[::-1].hex(":"), install_code_of(slave.slot).hex()
-            click.echo(f"slave  slot {slave.slot}  {ieee}  {code}  {slave.name}")
-        if folder is not None:
-            click.echo(f"config {folder / 'site.toml'}")
-        click.echo(f"day    {day.name}, from {start_s // 3600:02d}:{start_s % 3600 // 60:02d}")
+        _say(request, site, far_end)
+        click.echo(
+            f"day    {day.name}, from {request.start_s // 3600:02d}:{request.start_s % 3600 // 60:02d}"
+        )
         sys.stdout.flush()
         await _interrupted()
     finally:
         await far_end.stop()
+
+
+def _say(request: Request, site: Site, far_end: FarEnd) -> None:
+    """Where everything listens; writes the configuration that was asked for."""
+    folder = request.folder
+    if folder is not None:
+        write_site(
+            folder,
+            site.slaves,
+            far_end.meter_port,
+            far_end.radio_path,
+            request.status_port,
+            role=site.role,
+            metering=site.metering,
+            period_s=site.period_s,
+        )
+    click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
+    click.echo(f"radio  {far_end.radio_path}  EZSP 13, {len(site.slaves)} slaves")
+    for slave in site.slaves if request.uncommissioned else ():
+        ieee, code = ieee_of(slave.slot)[::-1].hex(":"), install_code_of(slave.slot).hex()
+        click.echo(f"slave  slot {slave.slot}  {ieee}  {code}  {slave.name}")
+    if folder is not None:
+        click.echo(f"config {folder / 'site.toml'}")
 
 
 async def _interrupted() -> None:

@@ -17,7 +17,7 @@ from daemon.sections import P1Transport, SmlTransport
 from daemon.settings import load_settings
 from drivers.dsmr import DSMR_BAUDRATE, Dsmr
 from drivers.errors import ConfigError, Transient
-from drivers.line import Rtu, Tcp, Transport
+from drivers.modbus_wire import Rtu, Tcp, Transport
 from drivers.probe import Silence, Trial, best, where
 from drivers.probe import probe as tried
 from drivers.profile import Profile, load_profile, profile_names

@@ -13,10 +13,13 @@ from rich.table import Table
 from core.site import Metering, Site
 from daemon.commands.options import FiniteRange, TimeOfDay
 from daemon.pilots import pilot
+from daemon.plant_description import load_plant, plant_trace
 from daemon.settings import Settings, load_settings
 from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
+from plant.description import Description
+from plant.drawing import told
 from plant.physics import PHASE_SHARES, TTL_S
-from plant.trace import DAY_S, Trace, TraceError, load_trace
+from plant.trace import DAY_S
 
 FILE = click.Path(path_type=Path)
 
@@ -33,7 +36,9 @@ class Request:
     seed: int
     extra_delay_s: float
     bundle: Path | None
-    pv_connection: str
+    plant: str | None
+    told: bool
+    pv_connection: str | None
     metering: str | None
     margin_w: float | None
 
@@ -43,6 +48,14 @@ class Request:
     "--trace", type=FILE, metavar="FILE", help="A day, .parquet or .csv; by default the shipped one."
 )
 @click.option("--config", type=FILE, metavar="FILE", help="Site, limits and gains; by default nine heaters.")
+@click.option(
+    "--plant",
+    metavar="NAME|FILE",
+    help="What is truly there: a site that ships, or a description in TOML. By default the usual far end.",
+)
+@click.option(
+    "--told", is_flag=True, help="With --plant: tell the controller what was drawn for every slave."
+)
 @click.option("--controller", type=click.Choice(CONTROLLERS), default="policy", show_default=True)
 @click.option(
     "--from",
@@ -68,8 +81,7 @@ class Request:
 @click.option(
     "--pv-connection",
     type=click.Choice(tuple(PHASE_SHARES), case_sensitive=False),
-    default="3ph",
-    show_default=True,
+    help="By default as described, else 3ph.",
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
 @click.option(
@@ -103,34 +115,48 @@ def _prepare(request: Request, settings: Settings | None) -> Run:
         raise click.UsageError("--to must be later than --from")
     if request.margin_w is not None and request.controller not in ("pi", "predictive"):
         raise click.UsageError(f"--margin-w belongs to pi and predictive, not to {request.controller}")
-    site = _site(request, settings)
+    plant = None if request.plant is None else load_plant(request.plant)
+    site = _site(request, settings, plant)
+    described_pv = "3ph" if plant is None else plant.house.pv_connection
     scenario = Scenario(
-        trace=_trace(request.trace),
+        trace=plant_trace(plant, request.trace),
         site=site,
-        connection=request.pv_connection,
+        connection=request.pv_connection or described_pv,
         start_s=request.start_s,
         end_s=request.end_s,
         seed=request.seed,
         extra_delay_s=request.extra_delay_s,
         ttl_s=TTL_S if settings is None else float(settings.radio.ttl_s),
+        plant=plant,
     )
     chosen = pilot(request.controller, site, settings, request.bundle, request.margin_w or 0.0)
-    try:
-        return begin(scenario, chosen)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+    return begin(scenario, chosen)
 
 
-def _site(request: Request, settings: Settings | None) -> Site:
-    site = default_site() if settings is None else settings.core_site()
+def _site(request: Request, settings: Settings | None, plant: Description | None) -> Site:
+    """The site as its controller knows it."""
+    if settings is not None:
+        site = settings.core_site()
+        if plant is not None:
+            _require_fit(site, plant.core_site())
+    else:
+        site = default_site() if plant is None else plant.core_site()
+    if request.told:
+        if plant is None:
+            raise click.UsageError("--told needs --plant: only a described site has numbers to tell")
+        site = replace(site, slaves=told(site.slaves, plant, request.seed))
     return site if request.metering is None else replace(site, metering=Metering(request.metering))
 
 
-def _trace(path: Path | None) -> Trace:
-    try:
-        return load_trace(path)
-    except TraceError as error:
-        raise click.BadParameter(str(error), param_hint="--trace") from None
+def _require_fit(site: Site, described: Site) -> None:
+    """The slaves of the configuration are those of the plant, one by one."""
+    for what, one, other in (
+        ("slaves", len(site.slaves), len(described.slaves)),
+        ("role", site.role.value, described.role.value),
+        ("period_s", site.period_s, described.period_s),
+    ):
+        if one != other:
+            raise click.UsageError(f"--config and --plant differ in {what}: {one} and {other}")
 
 
 def _facts(request: Request, run: Run) -> dict[str, Any]:
@@ -142,10 +168,11 @@ def _facts(request: Request, run: Run) -> dict[str, Any]:
         "ticks_per_second": round(run.ticks_per_second(), 1),
         "export_without_wh": round(run.export_without_wh(), 3),
         "unsafe_reasons": run.score.unsafe,
-        "acted_s": {source.value: ticks for source, ticks in run.acted.items() if ticks},
+        "acted_s": {source.value: round(span_s, 3) for source, span_s in run.acted.items() if span_s},
         "trace": run.scenario.trace.name,
         "metering": run.scenario.site.metering.value,
-        "pv_connection": request.pv_connection,
+        "pv_connection": run.scenario.connection,
+        "plant": run.scenario.description.name if request.plant else None,
         "from_s": request.start_s,
         "to_s": request.end_s,
         "seed": request.seed,
@@ -170,9 +197,12 @@ def _table(facts: dict[str, Any]) -> Table:
         ("Imbalance of the grid (mean std)", f"{facts['imbalance_std_w']:,.0f} W"),
         ("Frames, most in 9 s", f"{facts['frames_sent']:,} / {facts['max_frames_per_9s']}"),
         ("Unsafe actions", str(facts["unsafe_actions"])),
-        ("Who acted", ", ".join(f"{who} {ticks:,} s" for who, ticks in facts["acted_s"].items()) or "nobody"),
+        (
+            "Who acted",
+            ", ".join(f"{who} {span_s:,.0f} s" for who, span_s in facts["acted_s"].items()) or "nobody",
+        ),
         ("Billed", facts["metering"]),
-        ("Simulated", f"{facts['seconds']:,} s at {facts['ticks_per_second']:,.0f} ticks/s"),
+        ("Simulated", f"{facts['seconds']:,.0f} s, {facts['ticks_per_second']:,.0f} times as fast as lived"),
     )
     for name, value in rows:
         table.add_row(name, value)

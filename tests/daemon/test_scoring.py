@@ -19,7 +19,7 @@ PER_PHASE = replace(SITE, metering=Metering.PER_PHASE)
 def scored(site: Site, rows: list[tuple[Phases, Phases]]) -> dict[str, float]:
     score = Score(site)
     for grid_w, slaves_w in rows:
-        score.second(grid_w, slaves_w, (0.0, 0.0, 0.0))
+        score.step(grid_w, slaves_w, (0.0, 0.0, 0.0))
     return dict(score.summary())
 
 
@@ -76,7 +76,7 @@ def test_changes_and_reversals_are_per_minute_and_phase() -> None:
     score = Score(SITE)
     for second in range(60):
         on = 200.0 if second % 20 >= 10 else 0.0  # on at 10, 30, 50, off at 20, 40
-        score.second((0.0,) * 3, (0.0,) * 3, (on, on / 5, 0.0))
+        score.step((0.0,) * 3, (0.0,) * 3, (on, on / 5, 0.0))
     got = score.summary()
     assert got["setpoint_changes_per_min"] == pytest.approx(5 / 3)
     assert got["reversals_per_min"] == pytest.approx(4 / 3)
@@ -129,7 +129,7 @@ def test_limits_of_the_site_are_judged() -> None:
 def test_a_frame_is_judged_against_the_last_one() -> None:
     score = Score(SITE)
     assert score.frame(5.0, (1000, 0, 0, 1000, 0, 0), False) == ()
-    score.second((0.0,) * 3, (0.0,) * 3, (2000.0, 0.0, 0.0))
+    score.step((0.0,) * 3, (0.0,) * 3, (2000.0, 0.0, 0.0))
     assert score.frame(6.0, (1000, 1001, 0, 1000, 0, 0), False) == ("step",)
     assert score.summary()["unsafe_actions"] == 1
     assert score.unsafe == {"step": 1}
@@ -139,11 +139,11 @@ def test_a_settled_score_counts_from_here_on() -> None:
     score = Score(SITE)
     for at_s, watts in ((1.0, 500), (3.0, 1000)):
         score.frame(at_s, (watts, 0, 0, 0, 0, 0), False)
-        score.second((-100.0, 0.0, 0.0), (0.0,) * 3, (float(watts), 0.0, 0.0))
+        score.step((-100.0, 0.0, 0.0), (0.0,) * 3, (float(watts), 0.0, 0.0))
     fresh = score.settled()
     assert not any(fresh.summary().values())
     assert fresh.frame(3.5, (1501, 0, 0, 0, 0, 0), False) == ("step",)  # against what was on air then
-    fresh.second((0.0,) * 3, (0.0,) * 3, (700.0, 0.0, 0.0))
+    fresh.step((0.0,) * 3, (0.0,) * 3, (700.0, 0.0, 0.0))
     got = fresh.summary()
     assert (got["frames_sent"], got["max_frames_per_9s"], got["seconds"]) == (1, 3, 1)
     assert got["reversals_per_min"] == pytest.approx(20.0)  # up before, down now

@@ -84,9 +84,22 @@ REFUSED = [
     ("phase_max_w = 4000", "imbalance_max_w = 2001", "6: limits.imbalance_max_w: 2001 is beyond the hard cap"),
     ("phase_max_w = 4000", 'imbalance_of = "x"', "6: limits.imbalance_of: 'x' is not a choice. Choose 'action' or 'grid'."),
     ("max_w = 3000", "max_pwoer = 3000", '22: slaves.0.max_pwoer: unknown key. Did you mean "max_w"?'),
-    ("max_w = 3000", "max_w = 3000\nrgb = 1", "23: slaves.0.rgb: unknown key. Remove it; known here are max_w, min_w"),
-    ("max_w = 3000", "", "18: slaves.0.max_w: is missing. Add max_w to [slaves]."),
-    ("max_w = 3000", "max_w = 5001", "22: slaves.0.max_w: 5001 is too large. Write at most 5000."),
+    ("max_w = 3000", "max_w = 3000\nrgb = 1", "23: slaves.0.rgb: unknown key. Remove it; known here are dead_time_s, driver, gain"),
+    ("max_w = 3000", "", "18: slaves.0.max_w: is missing. Add max_w to [[slaves]]."),
+    ("max_w = 3000", "max_w = 5001", "22: slaves.0.max_w: 5001 W is more than one phase carries, 5000 W. Lower it, or write phases"),
+    ("max_w = 3000", "max_w = 15001", "22: slaves.0.max_w: 15001 is too large. Write at most 15000."),
+    ("max_w = 3000", "max_w = 3", "22: slaves.0.max_w: 3 W is less than any such device draws; perhaps it is in kilowatts. Write watts: max_w = 3000."),
+    ('phase = "a"', "", "18: slaves.0.phases: is missing: it says where the slave draws its power. Add phases"),
+    ('phase = "a"', 'phase = "a"\nphases = "all"', "22: slaves.0.phases: says the same as phase"),
+    ('phase = "a"', 'phases = "d"', "21: slaves.0.phases: 'd' is not a choice. Choose 'a', 'b', 'c' or 'all'."),
+    ("max_w = 3000", "max_w = 3000\nlevels_w = [1000, 2000]", "23: slaves.0.levels_w: [1000, 2000] do not rise from above 0 to max_w"),
+    ("max_w = 3000", "max_w = 3000\nlevels_w = [3000]\nmin_w = 3000", "24: slaves.0.min_w: has no meaning beside levels_w"),
+    ("max_w = 3000", "max_w = 3000\nmin_on_s = 60", "23: slaves.0.min_on_s: a slave that moves freely from 0 W on is never switched"),
+    ("max_w = 3000", "max_w = 3000\npriority = 0", "23: slaves.0.priority: 0 is too small. Write at least 1."),
+    ("max_w = 3000", 'max_w = 3000\ndriver = "wifi"', "23: slaves.0.driver: 'wifi' is not a choice."),
+    ("max_w = 3000", "max_w = 3000\ngain = 0", "23: slaves.0.gain: 0 is too small. Write a value above 0."),
+    ("phase_max_w = 4000", "step_max_w_per_s = 200", "29: slaves.1.min_w: 1380 W is more than the step limit ever allows at once: 200 W per second, for 5 s, less 2 W are 998 W"),
+    ("phase_max_w = 4000", "imbalance_max_w = 100", "29: slaves.1.min_w: 1380 W leave the phases apart by"),
     ("max_w = 3000", "max_w = 3000.5", "22: slaves.0.max_w: 3000.5 is not a whole number"),
     ('phase = "a"', 'phase = "A"', "21: slaves.0.phase: 'A' is not a choice. Choose 'a', 'b' or 'c'."),
     ("slot = 1", "slot = 0", '26: slaves.1.slot: slot 0 is taken by "boiler"'),
@@ -167,8 +180,30 @@ def test_an_export_limit_is_possible_with_generators() -> None:
 
 def test_no_slave_at_all_is_refused() -> None:
     text = CONFIGURATION[: CONFIGURATION.index("[[slaves]]")]
-    assert any("[slaves]" in line and "is missing" in line for line in refusals(text))
+    assert any("[[slaves]]" in line and "is missing" in line for line in refusals(text))
     assert any("slaves: there is none" in line for line in refusals("slaves = []\n" + text))
+
+
+def test_one_table_of_slaves_is_refused_with_the_brackets_that_were_meant() -> None:
+    head = CONFIGURATION[: CONFIGURATION.index("[[slaves]]")]
+    text = head + '[slaves]\nname = "boiler"\nslot = 0\nphases = "a"\nmax_w = 3000\n'
+    (line,) = refusals(text)
+    assert line.endswith(
+        ": slaves: is a table, and each device has one of its own. Write [[slaves]] with two brackets."
+    )
+
+
+def test_a_slave_is_told_by_its_label_and_by_what_was_measured() -> None:
+    charger = (
+        'phases = "all"\nmax_w = 11040\nmin_w = 4140\nmin_on_s = 60\nmin_off_s = 90\npriority = 2\n'
+        "dead_time_s = 6.5\nlag_s = 2.0\ngain = 0.98"
+    )
+    text = changed('phase = "a"\nmax_w = 3000', charger)
+    slave = parse_settings(text, Path("x.toml")).core_site().slaves[0]
+    assert slave == Slave(
+        0, "boiler", 0, 11040, 4140, True, (), 60.0, 90.0, 2, "sunkeep", dead_time_s=6.5, lag_s=2.0, gain=0.98
+    )
+    assert (slave.phase_name, slave.is_staged, slave.flexible_w) == ("abc", True, 6900)
 
 
 def test_the_meter_timeout_shrinks_with_the_period() -> None:
@@ -182,7 +217,7 @@ def test_more_frames_at_a_time_need_slower_ones_and_the_advice_fits(frames: int)
     assert frames_for(slots) == frames
     head, tail = CONFIGURATION[: CONFIGURATION.index("[[slaves]]")], '[mode]\nmode = "shadow"\n'
     slaves = "".join(
-        f'[[slaves]]\nname = "{slot}"\nslot = {slot}\nphase = "a"\nmax_w = 10\n' for slot in slots
+        f'[[slaves]]\nname = "{slot}"\nslot = {slot}\nphase = "a"\nmax_w = 100\n' for slot in slots
     )
     assert any(f"{frames} frames each" in line for line in refusals(head + slaves + tail))
     advice = airtime_for(frames)

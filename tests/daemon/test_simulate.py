@@ -143,9 +143,14 @@ def test_unsafe_frames_are_counted_whatever_the_gate_says() -> None:
     assert got.score.unsafe["imbalance"] == got.score.summary()["unsafe_actions"] > 10
 
 
-def test_a_period_that_no_trace_has_is_refused() -> None:
-    with pytest.raises(ValueError, match="period must be 1 s, not 2 s"):
-        simulate(minutes(1, site=replace(default_site(), period_s=2.0)), None)
+@pytest.mark.parametrize("period_s", [0.5, 2.0, 5.0])
+def test_every_period_of_the_daemon_is_lived(period_s: float) -> None:
+    scenario = minutes(5, site=replace(default_site(), period_s=period_s))
+    got = simulate(scenario, stub_pilot(scenario))
+    assert got.score.summary()["seconds"] == 300
+    assert got.acted[Source.FALLBACK] == pytest.approx(300, abs=period_s)
+    assert got.score.summary()["unsafe_actions"] == 0
+    assert got.score.summary()["export_wh"] < 0.5 * got.export_without_wh()
 
 
 def run(*arguments: str) -> dict[str, Any]:

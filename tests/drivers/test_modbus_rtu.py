@@ -1,14 +1,17 @@
 """The Modbus driver on a serial line (two joined pseudo-terminals) whose other end misbehaves."""
 
+import asyncio
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from drivers.errors import Transient
-from drivers.line import Line, Rtu
+from drivers.line import Line
 from drivers.modbus import ModbusMeter
+from drivers.modbus_wire import Rtu
 from drivers.profile import load_profile
 from tests.drivers.wire import SkippingClock, Wire, open_files, wired
 
@@ -53,6 +56,61 @@ async def test_an_answer_later_than_the_drain_is_known_by_its_length() -> None:
             await ask(on, 0x46, 6)
         assert caught.value.kind == "short"
         await on.close()
+
+
+@pytest.mark.parametrize("late_s", [0.15, 0.25, 0.4, 0.7, 1.1, 1.6])
+async def test_however_late_an_answer_is_it_is_not_taken_for_a_newer_one(late_s: float) -> None:
+    """The next request of the same block has an answer of the same length: only their order differs."""
+    async with wired(serial=True) as wire:
+        meter = wire.driver(timeout_s=0.1, drain_s=0.05, read_limit_s=0.35)
+        await meter.start()
+        for before_w, after_w in ((1000.0, 2000.0), (3000.0, 4000.0)):
+            wire.house.power_w = (before_w, 0.0, 0.0)
+            wire.virtual.faults.late_s = late_s
+            with pytest.raises(Transient):
+                await meter.read()
+            wire.house.power_w = (after_w, 0.0, 0.0)
+            wire.virtual.faults.late_s = 0.0
+            ended_s, read = time.monotonic() + late_s + 2.0, 0
+            while time.monotonic() < ended_s and read < 3:
+                try:
+                    assert (await meter.read()).grid_power_w[0] == pytest.approx(after_w)
+                    read += 1
+                except Transient:
+                    await asyncio.sleep(0.02)
+            assert read == 3, "the line has not recovered"
+
+
+@pytest.mark.parametrize("late_s", [0.12, 0.25, 0.5, 0.9])
+async def test_a_meter_that_is_always_late_never_gives_a_sample_of_another_read(late_s: float) -> None:
+    async with wired(serial=True) as wire:
+        meter = wire.driver(timeout_s=0.1, drain_s=0.02, read_limit_s=0.3)
+        await meter.start()
+        wire.virtual.faults.late_s = late_s
+        for second in range(12):
+            wire.house.power_w = (1000.0 * second, 0.0, 0.0)
+            try:
+                reading = await meter.read()
+            except Transient:
+                continue
+            assert reading.grid_power_w[0] == pytest.approx(1000.0 * second)
+
+
+async def test_slow_values_of_another_read_are_not_taken_either() -> None:
+    """A meter whose slow block is as long as the marker: no late answer of either passes for the other."""
+    async with wired("em24", serial=True) as wire:
+        meter = wire.driver("em24", timeout_s=0.1, drain_s=0.02, read_limit_s=0.3)
+        await meter.start()
+        for turn in range(24):
+            wire.clock.skipped_s += 5.0  # the next slow block is due
+            wire.virtual.faults.late_s = 0.13 if turn % 3 == 0 else 0.0
+            with suppress(Transient):
+                await meter.read()
+            for told_wh, true_wh in (
+                (meter.energy.import_wh, 1_234_000.0),
+                (meter.energy.export_wh, 77_000.0),
+            ):
+                assert told_wh is None or told_wh == pytest.approx(true_wh)
 
 
 async def test_the_retry_waits_for_the_drain_and_fits_the_tick() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pymodbus.constants import ExcCodes
 
-from drivers.line import Rtu, Tcp, Transport
+from drivers.modbus_wire import Rtu, Tcp, Transport
 from drivers.probe import Silence, Trial, best, probe, timeout_s
 from drivers.profile import Profile, load_profile, profile_names
 from plant.meter_layouts import LAYOUTS

@@ -42,7 +42,7 @@ def lived(
         for _ in range(ticks):
             snapshot = wires.snapshot()
             decision, memory = decide(snapshot, Authority.FALLBACK, memory, acting.parts)
-            second = MIDNIGHT_S + day * DAY_S + far_end.now_s
+            second = MIDNIGHT_S + day * DAY_S + far_end.second
             accepted = True if wires.transmit(decision) else None
             far_end.step()
             yield (

@@ -175,7 +175,7 @@ def in_the_product(
             ProductHour(
                 day.path.stem,
                 from_s,
-                run.acted[Source.POLICY],
+                round(run.acted[Source.POLICY]),
                 int(figures["unsafe_actions"]),
                 int(figures["max_frames_per_9s"]),
                 figures["j_wh"],

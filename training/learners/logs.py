@@ -108,9 +108,9 @@ class Costs(Score):
         """Itself: a log needs no time to settle."""
         return self
 
-    def second(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
+    def step(self, grid_w: Phases, slaves_w: Phases, action_w: Phases) -> None:
         """Take one second."""
-        super().second(grid_w, slaves_w, action_w)
+        super().step(grid_w, slaves_w, action_w)
         metering = self.site.metering
         avoidable_w = avoidable_import_w(slaves_w, grid_w, metering)
         self.cost_w.append(exported_w(grid_w, metering) + AVOIDABLE_WEIGHT * avoidable_w)

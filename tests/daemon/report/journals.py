@@ -71,7 +71,7 @@ def lived(
             sent = wires.transmit(decision)
             far_end.step()
             if score is not None:
-                score.second(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
+                score.step(far_end.grid_w, far_end.slaves_w, wires.on_air.action_w)
             number += 1
             yield Tick(
                 unix_s=unix_s,
