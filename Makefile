@@ -60,7 +60,7 @@ safety-long: setup-dev
 # one thread: small networks are many times slower with two on a busy machine
 train-champion: setup-dev
 	@if [ -z "$(TRACES)" ]; then echo "Give the folder of measured days: make train-champion TRACES=DIR"; exit 2; fi
-	OMP_NUM_THREADS=1 $(BIN)/python -m training.champion --traces "$(TRACES)" --out "$(or $(OUT),runs/champion)" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m training.champion.train --traces "$(TRACES)" --out "$(or $(OUT),runs/champion)" $(ARGS)
 
 $(VENV)/bin/python:
 	@if [ -z "$(PYTHON)" ]; then

@@ -20,15 +20,15 @@ from core.modes import Assignment
 from core.parts import Parts
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon import simulate
-from daemon.assembly import Assembled
-from daemon.emission import Sent
-from daemon.judging import Judging
-from daemon.loop import Lived
-from daemon.pilots import pilot
+from daemon.runtime.assembly import Assembled
+from daemon.runtime.loop import TickResult
+from daemon.runtime.transmitter import Sent
+from daemon.service.policy_monitor import PolicyMonitor
+from daemon.simulation import simulate
+from daemon.simulation.controllers import pilot
 from models.bundle import builtin_bundle, load_bundle
 from models.policy import OnnxPolicy
-from plant.trace import load_trace
+from plant.site.trace import load_trace
 
 NOON_S = 10 * 3600
 PERCENTILES = (50.0, 99.0, 99.9)
@@ -50,7 +50,7 @@ class Stopwatch:
         return result
 
 
-class Watched:
+class TimedPart:
     """A part whose one method is timed; everything else is the part's own."""
 
     def __init__(self, part: Any, method: str, clock: Callable[[], float]) -> None:
@@ -73,8 +73,8 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     acting = pilot("policy", site, bundle=bundle)
     assert acting is not None
     parts: Parts[Any, Any, Any, Any, Any] = acting.parts
-    observer = Watched(parts.observer, "observe", clock)
-    policy = Watched(parts.policy, "propose", clock)
+    observer = TimedPart(parts.observer, "observe", clock)
+    policy = TimedPart(parts.policy, "propose", clock)
     watched = replace(parts, observer=observer, policy=policy)
     whole = Stopwatch(decide, clock)
     scenario = simulate.Scenario(load_trace(), site, start_s=NOON_S, end_s=NOON_S + ticks)
@@ -83,7 +83,7 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     def decided(snapshot: Snapshot, authority: Authority, memory: Any, parts: Any) -> tuple[Decision, Any]:
         decision, after = whole(snapshot, authority, memory, parts)
         sent = Sent((), decision.send is not Send.NOTHING or None)
-        judge(Lived(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0))
+        judge(TickResult(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0))
         return decision, after
 
     with patch.object(simulate, "decide", decided):
@@ -92,13 +92,13 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
         "OnnxPolicy.propose": policy.propose.taken_s,
         "FeatureObserver.observe": observer.observe.taken_s,
         "decide": whole.taken_s,
-        "Judging": judge.taken_s,
+        "PolicyMonitor": judge.taken_s,
     }
 
 
-def _judge_of(scenario: simulate.Scenario, parts: Any, bundle: Path | None) -> Judging:
+def _judge_of(scenario: simulate.Scenario, parts: Any, bundle: Path | None) -> PolicyMonitor:
     """Both twins and the judge, as they live beside the loop."""
-    judging = Judging(scenario.site, "", scenario.ttl_s, lambda *_words, **_values: None)
+    judging = PolicyMonitor(scenario.site, "", scenario.ttl_s, lambda *_words, **_values: None)
     loaded = load_bundle(bundle or builtin_bundle())
     judging.adopt(Assembled(parts, OnnxPolicy(loaded), loaded))
     return judging

@@ -19,27 +19,27 @@ from typing import Any
 
 import click
 
-import daemon.segments
+import daemon.journal.segments
 from core.decision import Authority, Send
 from core.modes import Mode
-from core.parts import cold_start
+from core.parts import initial_memory
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
-from daemon.assembly import AnyMemory, assemble_from
 from daemon.commands.replay import replay
-from daemon.embedded import write_site
-from daemon.journal import SYNC_EVERY_S, Journal
+from daemon.commissioning.embedded_site import write_site
+from daemon.config.settings import load_settings
+from daemon.journal.records import AnyRecord, Start, Tick
+from daemon.journal.segments import segments, size_bytes
+from daemon.journal.writer import SYNC_EVERY_S, Journal
 from daemon.journal_completion import read_whole
-from daemon.records import AnyRecord, Start, Tick
-from daemon.report.books import Books
-from daemon.report.reading import Span, read
-from daemon.segments import segments, size_bytes
-from daemon.settings import load_settings
-from daemon.simulate import Scenario, Wires, default_site
+from daemon.report.books import JournalAccounting
+from daemon.report.reading import DateRange, read
+from daemon.runtime.assembly import AnyMemory, assemble_from
+from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
 from models.bundle import builtin_bundle, read_manifest
-from plant.meter_layouts import LAYOUTS, MeterState
-from plant.trace import DAY_S, load_trace
-from safety.timers import Standing, to_record
+from plant.meters.layouts import LAYOUTS, MeterState
+from plant.site.trace import DAY_S, load_trace
+from safety.timers import PersistentFaults, to_record
 
 UP_S = 1_000_000.0
 """The machine has run for some days: instants have seven digits before the point."""
@@ -58,7 +58,7 @@ class Disk:
 
     def watch(self) -> None:
         """Count from now on."""
-        write, sync, full_sync, pack = os.write, os.fdatasync, os.fsync, daemon.segments._pack
+        write, sync, full_sync, pack = os.write, os.fdatasync, os.fsync, daemon.journal.segments._pack
 
         def counted(descriptor: int, data: Any) -> int:
             end = os.lseek(descriptor, 0, os.SEEK_END)
@@ -77,7 +77,7 @@ class Disk:
             self.pages += target.stat().st_size // PAGE_BYTES + 1
 
         os.write, os.fdatasync = counted, synced  # type: ignore[assignment]
-        daemon.segments._pack = packed
+        daemon.journal.segments._pack = packed
         del full_sync
 
 
@@ -134,7 +134,7 @@ def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, AnyMemory | N
     """The records of a day, ticks with the memory before them."""
     settings = load_settings(config, key=False)
     parts = assemble_from(settings).parts
-    memory = cold_start(parts)
+    memory = initial_memory(parts)
     bundle = builtin_bundle()
     yield (
         Start(
@@ -145,13 +145,13 @@ def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, AnyMemory | N
             settings_toml=config.read_text(),
             bundle_sha256=read_manifest(bundle)[1],
             bundle_directory=str(bundle),
-            standing=to_record(Standing()),
+            standing=to_record(PersistentFaults()),
         ),
         None,
     )
     scenario = Scenario(load_trace(), parts.site, end_s=seconds, settle_s=0)
     far_end = scenario.far_end()
-    wires, noise, luck = Wires(scenario, far_end), Noise(len(parts.site.slaves)), random.Random(2)
+    wires, noise, luck = SimulatedIO(scenario, far_end), Noise(len(parts.site.slaves)), random.Random(2)
     for second in range(seconds):
         seen = noise.upon(wires.snapshot(), second)
         before = memory
@@ -193,7 +193,7 @@ async def write(config: Path, seconds: int) -> float:
 
 def report(folder: Path, zone: Any, role: Any) -> int:
     """As `sunkeep report` reads."""
-    books = Books(zone, role, Span())
+    books = JournalAccounting(zone, role, DateRange())
     for record in read(segments(folder), print):
         books.take(record)
     return books.total().ticks
@@ -228,7 +228,7 @@ def main(seconds: int, keep: Path | None, read_only: bool) -> None:
             print(f"written {disk.written * day / 1e6:.1f} MB a day in {disk.syncs * day:.0f} syncs,")
             print(f"{disk.pages * PAGE_BYTES * day / 1e6:.1f} MB in whole pages of {PAGE_BYTES} bytes;")
             newest = segments(journal)[-1]
-            daemon.segments.compress(newest)
+            daemon.journal.segments.compress(newest)
             kept = size_bytes(segments(journal))
             print(f"kept {kept * day / 1e6:.2f} MB a day once all is compressed;")
             print(f"lines took {spent_s / seconds * 1e6:.0f} us of processor time a tick, with compression")

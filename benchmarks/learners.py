@@ -15,21 +15,21 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from plant.trace import load_trace
-from training.days import daylight_s
-from training.learners.clone import Clone
-from training.learners.iql import Iql
-from training.learners.iql_discrete import Choices, DiscreteIql
+from plant.site.trace import load_trace
+from training.batched.windows import SolarDay
+from training.data.days import daylight_s
+from training.imitation.scaling import phase_scaling
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.learner import Learner, Space
-from training.learners.loop import Plan, Source, seeded, train
+from training.learners.loop import Source, TrainingPlan, seeded, train
 from training.learners.networks import Residual
-from training.learners.on_sites import Grounds
-from training.learners.ppo import Ppo, PpoSettings
-from training.learners.sac import Sac, SacSettings
-from training.learners.scaling import phase_scaling
-from training.learners.td3bc import Td3Bc
-from training.learners.transitions import Sampler, Transitions
-from training.windows import Sunshine
+from training.learners.offline.clone import Clone
+from training.learners.offline.iql import Iql
+from training.learners.offline.iql_discrete import Choices, DiscreteIql
+from training.learners.offline.sac import Sac, SacSettings
+from training.learners.offline.td3bc import Td3Bc
+from training.learners.online.ppo import Ppo, PpoSettings
+from training.learners.online.training import Grounds
 
 ROWS, CHOICES = 10_000, 27
 CPU = torch.device("cpu")
@@ -51,19 +51,19 @@ def choices_of(table: Transitions, generator: torch.Generator) -> Transitions:
     return Transitions(table.observation, choice, *columns, mask=mask)
 
 
-def shipped_day() -> Sunshine:
+def shipped_day() -> SolarDay:
     """The day that ships, as windows are cut from it."""
     trace = load_trace()
     load_w, pv_w = (np.asarray(x, np.float32) for x in (trace.load_w, trace.pv_w))
-    return Sunshine(load_w, pv_w, "3ph", daylight_s(trace))
+    return SolarDay(load_w, pv_w, "3ph", daylight_s(trace))
 
 
 def rates(learner: Learner[Any], source: Source[Any], steps: int) -> tuple[float, float]:
     """Updates per second of processor time, and of wall time."""
     generator = seeded(0, CPU)
-    train(learner, source, Plan(2), generator)
+    train(learner, source, TrainingPlan(2), generator)
     wall_s, cpu_s = perf_counter(), process_time()
-    train(learner, source, Plan(steps), generator)
+    train(learner, source, TrainingPlan(steps), generator)
     return steps / (process_time() - cpu_s), steps / (perf_counter() - wall_s)
 
 

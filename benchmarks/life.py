@@ -18,12 +18,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from daemon.journal.records import Tick
 from daemon.journal_completion import read_whole
-from daemon.records import Tick
 
 
 @dataclass(frozen=True)
-class Life:
+class ProcessFigures:
     """Figures of one run."""
 
     first_frame_s: float
@@ -48,7 +48,7 @@ def far_end(folder: Path) -> Iterator[Path]:
         process.terminate()
 
 
-def live(config: Path, seconds: float) -> Life:
+def live(config: Path, seconds: float) -> ProcessFigures:
     """Run a daemon for so long and stop it."""
     command = [sys.executable, "-m", "daemon", "run", "--plain", "--config", str(config)]
     started_unix_s = time.time()
@@ -63,7 +63,7 @@ def live(config: Path, seconds: float) -> Life:
     ticks = [r for r in read_whole(config.parent / "journal") if isinstance(r, Tick)]
     first = next(tick for tick in ticks if tick.accepted)
     cpu_s = (int(stat[11]) + int(stat[12])) / 100.0
-    return Life(
+    return ProcessFigures(
         first_frame_s=first.unix_s - started_unix_s,
         resident_mb=int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6,
         cpu_percent=100.0 * cpu_s / seconds,

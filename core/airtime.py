@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from core.decision import Send, Source
 from core.site import Airtime, Phases
-from core.snapshot import Air
+from core.snapshot import OnAirState
 
 WINDOW_S = 9.0
 """How long a router remembers a broadcast (Zigbee specification, nwkNetworkBroadcastDeliveryTime)."""
@@ -24,7 +24,7 @@ class Bucket:
 def choose_send(
     action_w: Phases | None,
     source: Source,
-    on_air: Air,
+    on_air: OnAirState,
     at_s: float,
     bucket: Bucket,
     airtime: Airtime,
@@ -58,7 +58,9 @@ def _debt(airtime: Airtime) -> float:
     return min(0.0, airtime.burst_frames + airtime.frames_per_s * WINDOW_S - airtime.window_frames)
 
 
-def _wanted(action_w: Phases | None, source: Source, on_air: Air, airtime: Airtime, period_s: float) -> Send:
+def _wanted(
+    action_w: Phases | None, source: Source, on_air: OnAirState, airtime: Airtime, period_s: float
+) -> Send:
     if action_w is None:
         return Send.NOTHING
     if source is Source.REST:

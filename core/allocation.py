@@ -32,7 +32,7 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
     return tuple(setpoints)
 
 
-def part_way(
+def interpolate_setpoints(
     on_air_w: tuple[int, ...], wanted_w: tuple[int, ...], share: float, site: Site, snapshot: Snapshot
 ) -> tuple[int, ...]:
     """Setpoints at `share` of the way, for a vector that is too far from what is on air for one step.

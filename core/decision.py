@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from core.sight import Sight
 from core.site import Phases
+from core.state_estimate import StateEstimate
 
 
 class Authority(Enum):
@@ -44,7 +44,7 @@ class Send(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SupervisorDecision:
     """What the supervisor lets happen this tick, with every active cause."""
 
     state: State
@@ -75,8 +75,8 @@ class Decision:
 
     tick: int
     authority: Authority
-    verdict: Verdict
-    sight: Sight
+    verdict: SupervisorDecision
+    sight: StateEstimate
     policy_action_w: Phases | None
     fallback_action_w: Phases
     requested_action_w: Phases

@@ -4,7 +4,7 @@ from core.roles import Role
 from core.site import Metering, Phases, per_phase
 
 
-def level(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
+def balance_phases(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:
     """The surplus each phase should place.
 
     Billed one by one, each phase places its own. A netting meter bills only the sum: then the sum is

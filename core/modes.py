@@ -34,7 +34,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ModePlan:
     """The configured mode. `schedule` switches `ab` to fixed hours, whose results are confounded."""
 
     mode: Mode = Mode.SHADOW
@@ -44,7 +44,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class WallClock:
     """The wall clock as far as it is known.
 
     `unix_s` is None until the clock is synchronised; `weekday` and `minute` are local to the site.
@@ -65,7 +65,7 @@ class Assignment:
     confounded: bool = False
 
 
-def assign(plan: Plan, moment: Moment) -> Assignment:
+def assign(plan: ModePlan, moment: WallClock) -> Assignment:
     """Who should act at this moment.
 
     Blocks are assigned by HMAC over the site's seed and the block's index: stateless, the same after a
@@ -93,7 +93,7 @@ def _policy_if(chosen: bool) -> Authority:
     return Authority.POLICY if chosen else Authority.FALLBACK
 
 
-def _block(moment: Moment) -> int:
+def _block(moment: WallClock) -> int:
     return -1 if moment.unix_s is None else int(moment.unix_s // BLOCK_S)
 
 
@@ -104,7 +104,7 @@ def _fraction(seed: bytes, purpose: bytes, index: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2.0**64
 
 
-def _inside(window: Window, moment: Moment) -> bool:
+def _inside(window: Window, moment: WallClock) -> bool:
     start, end = window.start_minute, window.end_minute
     if start < end:
         return moment.weekday in window.weekdays and start <= moment.minute < end

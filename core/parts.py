@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
-from core.decision import Anomaly, Authority, Intervention, Source, Verdict
-from core.sight import Belief, Sight
+from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
 from core.site import Phases, Site
 from core.snapshot import Snapshot
+from core.state_estimate import EstimatorState, StateEstimate
 
 ObservedT = TypeVar("ObservedT")
 """What the observer carries from tick to tick."""
@@ -28,7 +28,7 @@ class Observer(Protocol[ObservedT]):
     @property
     def cold(self) -> ObservedT: ...
     def observe(
-        self, snapshot: Snapshot, sight: Sight, memory: ObservedT
+        self, snapshot: Snapshot, sight: StateEstimate, memory: ObservedT
     ) -> tuple[Sequence[float], ObservedT]: ...
 
 
@@ -45,8 +45,8 @@ class Fallback(Protocol[FallbackT]):
 
     @property
     def cold(self) -> FallbackT: ...
-    def propose(self, sight: Sight, memory: FallbackT) -> tuple[Phases, FallbackT]: ...
-    def track(self, memory: FallbackT, sight: Sight, safe_action_w: Phases) -> FallbackT: ...
+    def propose(self, sight: StateEstimate, memory: FallbackT) -> tuple[Phases, FallbackT]: ...
+    def track(self, memory: FallbackT, sight: StateEstimate, safe_action_w: Phases) -> FallbackT: ...
 
 
 class Detector(Protocol[SeenT]):
@@ -64,7 +64,7 @@ class Detector(Protocol[SeenT]):
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class PolicyHealth:
     """What this tick showed about the policy, before anybody acts."""
 
     policy_answered: bool
@@ -80,11 +80,11 @@ class Supervisor(Protocol[WatchT]):
     def step(
         self,
         snapshot: Snapshot,
-        sight: Sight,
+        sight: StateEstimate,
         authority: Authority,
-        findings: Findings,
+        findings: PolicyHealth,
         memory: WatchT,
-    ) -> tuple[Verdict, WatchT]: ...
+    ) -> tuple[SupervisorDecision, WatchT]: ...
 
 
 class Gate(Protocol):
@@ -107,7 +107,7 @@ class Gate(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
-    """One of each, chosen at start-up by ``daemon.assembly`` and replaced only between ticks."""
+    """One of each, chosen at start-up by ``daemon.runtime.assembly`` and replaced only between ticks."""
 
     site: Site
     observer: Observer[ObservedT]
@@ -122,7 +122,7 @@ class Parts(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
 class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     """All that is carried from one tick to the next."""
 
-    belief: Belief
+    belief: EstimatorState
     observed: ObservedT
     policy: PolicyT
     fallback: FallbackT
@@ -131,12 +131,12 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     bucket: Bucket
 
 
-def cold_start(
+def initial_memory(
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
 ) -> Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT]:
     """Memory of a controller that has never acted."""
     return Memory(
-        belief=Belief(),
+        belief=EstimatorState(),
         observed=parts.observer.cold,
         policy=parts.policy.cold,
         fallback=parts.fallback.cold,

@@ -7,8 +7,8 @@ this mapping is a fault of the policy.
 from math import hypot, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
-from core.sight import Sight
 from core.site import Phases, per_phase
+from core.state_estimate import StateEstimate
 
 _ALIKE_W = 1e-6
 """Phases that differ by this are alike: the last bits of 5000 W in double precision, and plenty to spare."""
@@ -33,7 +33,7 @@ def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:
     return per_phase([s + share * (e - s) for s, e in zip(start_w, end_w, strict=True)])
 
 
-def slew(policy_action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> Phases:
+def slew(policy_action_w: Phases, sight: StateEstimate, grid_power_w: Phases, limits: Limits) -> Phases:
     """Bring a wish into reach: box, then balance (keeping the sum), then the step.
 
     Args:
@@ -72,7 +72,7 @@ def slew(policy_action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Li
     return between_w(sight.command_w, target, low)
 
 
-def balanced(action_w: Phases, sight: Sight, grid_power_w: Phases, limits: Limits) -> bool:
+def balanced(action_w: Phases, sight: StateEstimate, grid_power_w: Phases, limits: Limits) -> bool:
     """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
     limit_w = _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION:

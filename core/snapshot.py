@@ -20,7 +20,7 @@ class SlaveState:
 
 
 @dataclass(frozen=True, slots=True)
-class Air:
+class OnAirState:
     """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out.
 
     While it is unknown what became of a frame, that frame is taken to be on air, with an age of 0 because it
@@ -30,7 +30,7 @@ class Air:
     action_w: Phases = ZERO
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
-    doubts: tuple["Air", ...] = ()
+    doubts: tuple["OnAirState", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Snapshot:
     grid_power_w: Phases
     meter_age_s: float
     slaves: tuple[SlaveState, ...]
-    on_air: Air = Air()
+    on_air: OnAirState = OnAirState()
     alarms: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
     extra_delay_s: float = 0.0

@@ -3,22 +3,22 @@
 from dataclasses import replace
 
 from core.airtime import choose_send
-from core.allocation import allocate, part_way, totals_w
+from core.allocation import allocate, interpolate_setpoints, totals_w
 from core.decision import Authority, Decision, Source
 from core.parts import (
     FallbackT,
-    Findings,
     Memory,
     ObservedT,
     Parts,
+    PolicyHealth,
     PolicyT,
     SeenT,
     WatchT,
 )
-from core.sight import Sight, look
 from core.site import ZERO, Phases, Site
 from core.slew import slew
 from core.snapshot import Snapshot
+from core.state_estimate import StateEstimate, estimate_state
 
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
 """Parts of the way to new setpoints that are tried, the last being what is on air."""
@@ -38,7 +38,7 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
-    sight, belief = look(site, snapshot, memory.belief)
+    sight, belief = estimate_state(site, snapshot, memory.belief)
     fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
     recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
@@ -49,7 +49,7 @@ def decide(
         None if policy_action_w is None else slew(policy_action_w, sight, snapshot.grid_power_w, site.limits)
     )
     violations = () if reach_w is None else parts.gate.violations(reach_w, snapshot)
-    findings = Findings(policy_action_w is not None, violations, anomaly)
+    findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
     verdict, watch = parts.supervisor.step(snapshot, sight, authority, findings, memory.watch)
 
     requested_action_w = _asked(verdict.source, reach_w, fallback_action_w, sight, snapshot, site)
@@ -97,7 +97,7 @@ def _asked(
     source: Source,
     reach_w: Phases | None,
     fallback_action_w: Phases,
-    sight: Sight,
+    sight: StateEstimate,
     snapshot: Snapshot,
     site: Site,
 ) -> Phases:
@@ -123,7 +123,7 @@ def _setpoints(
     """
     on_air = _on_air(snapshot, site)
     wanted = on_air if source is Source.HOLD else allocate(safe_action_w, site, snapshot)
-    ways = (part_way(on_air, wanted, share, site, snapshot) for share in _SHARES)
+    ways = (interpolate_setpoints(on_air, wanted, share, site, snapshot) for share in _SHARES)
     for candidate in (*ways, (0,) * len(site.slaves)):
         if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
             return candidate

@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 0
     except Exception as error:  # noqa: BLE001 - the last frame before the user
-        from daemon.refusals import explain  # noqa: PLC0415 - help stays quick
+        from daemon.cli.errors import explain  # noqa: PLC0415 - help stays quick
 
         return explain(error)
     return code if isinstance(code, int) else 0

@@ -4,9 +4,9 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable
 
-from daemon.figures import Figures
-from daemon.metrics import Exposition
-from daemon.status import age_fields, chart_points, document
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.metrics import Exposition
+from daemon.monitoring.status import age_fields, chart_points, document
 
 AGAIN_AFTER_S = 1.0
 """While no tick comes, what was made is made anew after this long: ages and rates go on."""
@@ -34,7 +34,8 @@ class Answers:
         return self._metrics
 
     def status(self, since_s: float) -> bytes:
-        """The document of `daemon.status` with the points of the chart that are younger than `since_s`.
+        """The document of `daemon.monitoring.status` with the points of the chart that are younger than
+        `since_s`.
 
         Its ages are of this moment, everything else of the newest tick.
         """

@@ -3,7 +3,7 @@
 A clock goes on by itself, so an age is told as an instant: in whole microseconds before the tick, and not at
 all while it is the same. A tick's number follows the last one, the wall clock keeps its distance from the
 monotonic one. Watts that a 32-bit float holds exactly are told with the digits of one. Whatever does not come
-out exactly so is told in full: a line always gives back every bit (docs/journal.md).
+out exactly so is told in full: a line always gives back every bit (docs/develop/journal.md).
 """
 
 import struct

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Anomaly, Decision, Intervention
-from core.parts import cold_start
-from core.sight import Belief, Sight, look
+from core.parts import initial_memory
 from core.site import Phases
+from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.tick import decide
-from daemon.assembly import AnyMemory, AnyParts, assemble_from
+from daemon.config.settings import SettingsError, parse_settings
 from daemon.decision_digest import digest
-from daemon.journal_reader import read_journal
+from daemon.journal.reader import read_journal
+from daemon.journal.records import AnyRecord, Checkpoint, Continuation, Outcome, Start, Tick, TickInputs
 from daemon.memory_record import from_checkpoint
-from daemon.records import AnyRecord, Checkpoint, Continuation, Outcome, Start, Tick, TickInputs
-from daemon.settings import SettingsError, parse_settings
+from daemon.runtime.assembly import AnyMemory, AnyParts, assemble_from
 from safety.timers import from_record
 
 UNKNOWN: Phases = (nan, nan, nan)
@@ -65,7 +65,7 @@ class Completion:
     _parts: AnyParts | None = None
     _journalled: _Journalled = field(default_factory=_Journalled)
     _memory: AnyMemory | None = None
-    _belief: Belief = field(default_factory=Belief)
+    _belief: EstimatorState = field(default_factory=EstimatorState)
     _tick: int = -1
 
     def records(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
@@ -78,13 +78,13 @@ class Completion:
             else:
                 if isinstance(record, Start):
                     self._begin(record)
-                    self._memory = None if self._parts is None else cold_start(self._parts)
+                    self._memory = None if self._parts is None else initial_memory(self._parts)
                 elif isinstance(record, Continuation) and record.start != self._run:
                     self._begin(record.start)
                 yield record
 
     def _begin(self, start: Start) -> None:
-        self._run, self._belief, self._memory, self._parts = start, Belief(), None, None
+        self._run, self._belief, self._memory, self._parts = start, EstimatorState(), None, None
         try:
             settings = parse_settings(start.settings_toml, Path(start.settings_path))
             standing = from_record(start.standing) if start.standing else None
@@ -97,7 +97,7 @@ class Completion:
     def _remember(self, checkpoint: Checkpoint) -> None:
         if self._parts is None:
             return
-        cold = cold_start(self._parts)
+        cold = initial_memory(self._parts)
         found = from_checkpoint(checkpoint, cold, ("belief",))
         self._belief = self._belief if found is None else found.belief
         if self._memory is None:
@@ -115,10 +115,10 @@ class Completion:
         self.unknown += self.decides
         return tick.tick(_as_far_as_known(tick, sight))
 
-    def _look(self, tick: Tick | TickInputs) -> Sight:
+    def _look(self, tick: Tick | TickInputs) -> StateEstimate:
         if self._parts is None or len(tick.snapshot.slaves) != len(self._parts.site.slaves):
             return _BLIND
-        sight, self._belief = look(self._parts.site, tick.snapshot, self._belief)
+        sight, self._belief = estimate_state(self._parts.site, tick.snapshot, self._belief)
         return sight
 
     def _decided(self, tick: Tick | TickInputs, parts: AnyParts, memory: AnyMemory) -> Tick:
@@ -145,10 +145,10 @@ def read_whole(path: Path, *, decides: bool = True) -> Iterator[AnyRecord]:
 
 
 _NOWHERE: Phases = (0.0, 0.0, 0.0)
-_BLIND = Sight(False, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, 0.0, 0.0, 1.0)
+_BLIND = StateEstimate(False, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, 0.0, 0.0, 1.0)
 
 
-def _as_far_as_known(tick: TickInputs, sight: Sight) -> Decision:
+def _as_far_as_known(tick: TickInputs, sight: StateEstimate) -> Decision:
     outcome = tick.outcome
     return Decision(
         tick=tick.snapshot.tick,

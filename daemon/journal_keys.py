@@ -6,12 +6,21 @@ on the right-hand side only, and tests/daemon/journal holds journals of every ve
 
 from enum import Enum
 
-from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, Verdict
+from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, SupervisorDecision
 from core.modes import Mode
-from core.sight import Sight
-from core.snapshot import Air, SlaveState, Snapshot
-from daemon.file_format import Constant, FileFormat, Keys, Texts
-from daemon.records import Checkpoint, Continuation, Event, Outcome, PolicyChange, Start, Tick, TickInputs
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import StateEstimate
+from daemon.journal.records import (
+    Checkpoint,
+    Continuation,
+    Event,
+    Outcome,
+    PolicyChange,
+    Start,
+    Tick,
+    TickInputs,
+)
+from daemon.system.file_format import Constant, FileFormat, Keys, Texts
 
 KIND = "kind"
 """The key that tells which record a line is."""
@@ -89,7 +98,7 @@ _KEYS: dict[type, Keys] = {
     },
     Event: {KIND: Constant("event"), "unix_s": "unix_s", "event": "event", "detail": "detail"},
     SlaveState: {"available": "available", "power_w": "power_w", "report_age_s": "report_age_s"},
-    Air: {
+    OnAirState: {
         "action_w": "action_w",
         "setpoints_w": "setpoints_w",
         "age_s": "age_s",
@@ -109,8 +118,8 @@ _KEYS: dict[type, Keys] = {
         "policy_latency_s": "policy_latency_s",
         "hour": "hour",
     },
-    Verdict: {"state": "state", "source": "source", "causes": "causes"},
-    Sight: {
+    SupervisorDecision: {"state": "state", "source": "source", "causes": "causes"},
+    StateEstimate: {
         "fresh": "fresh",
         "meter_w": "meter_w",
         "surplus_w": "surplus_w",
@@ -186,7 +195,7 @@ FORMATS = {
 DIGESTED = FileFormat(
     {
         Decision: _DECISION_2,
-        **{kind: _KEYS[kind] for kind in (Verdict, Sight, Anomaly, Intervention)},
+        **{kind: _KEYS[kind] for kind in (SupervisorDecision, StateEstimate, Anomaly, Intervention)},
     },
     _TEXTS,
 )

@@ -11,8 +11,8 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from core.parts import Memory
-from daemon.assembly import AnyMemory
-from daemon.records import Checkpoint
+from daemon.journal.records import Checkpoint
+from daemon.runtime.assembly import AnyMemory
 
 PARTS = tuple(one.name for one in fields(Memory))
 """Of a memory, in the order in which they are written."""

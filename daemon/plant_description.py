@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from daemon.problems import problem_of
-from daemon.refusals import InputError
-from daemon.settings import SettingsError, parse_toml, read_toml
+from daemon.cli.errors import InputError
+from daemon.config.diagnostics import problem_of
+from daemon.config.settings import SettingsError, parse_toml, read_toml
 from plant.description import Description, member_path, members
-from plant.trace import Trace, TraceError, load_trace
+from plant.site.trace import Trace, TraceError, load_trace
 
 
 def load_plant(name_or_file: str) -> Description:

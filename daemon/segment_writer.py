@@ -2,14 +2,14 @@
 
 import json
 
-from core.decision import Verdict
-from daemon.assembly import AnyMemory
+from core.decision import SupervisorDecision
 from daemon.compact_ticks import TickWriter
 from daemon.decision_digest import digest
-from daemon.journal_format import VERSION, inputs_tree, to_line
+from daemon.journal.format import VERSION, inputs_tree, to_line
+from daemon.journal.records import AnyRecord, Segment, Start, Tick, TickInputs, checked
 from daemon.journal_keys import FORMATS, KIND
 from daemon.memory_record import to_checkpoint
-from daemon.records import AnyRecord, Segment, Start, Tick, TickInputs, checked
+from daemon.runtime.assembly import AnyMemory
 
 WHOLE_EVERY_S = 60.0
 """What a journal tells to a reader that cannot compute the rest again."""
@@ -22,7 +22,7 @@ class SegmentWriter:
 
     def __init__(self) -> None:
         self._ticks = TickWriter()
-        self._verdict: Verdict | None = None
+        self._verdict: SupervisorDecision | None = None
         self._whole_at_s = self._memory_at_s = float("-inf")
         self._is_begun = False
         self._tick: int | None = None

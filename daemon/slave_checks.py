@@ -5,8 +5,8 @@ from itertools import pairwise
 from math import hypot, sqrt
 
 from core.limits import PHASE_CAP_W, ROUNDING_W, SWITCH_CREDIT_MAX_S, ImbalanceOf
-from daemon.sections import LimitsSection, SlaveSection
-from daemon.toml_lines import Location
+from daemon.config.sections import LimitsSection, SlaveSection
+from daemon.config.toml_lines import Location
 
 Contradiction = tuple[Location, str, str]
 """Where, why, and what to do."""

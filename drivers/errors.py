@@ -20,7 +20,7 @@ class Unconfirmed(Transient):
     """It is unknown whether the frame is on air, or will be: nobody said that it was accepted or refused."""
 
 
-class Broken(DriverError):
+class DeviceFault(DriverError):
     """What the other end says cannot be right or has changed; rest and alert.
 
     `cause` is the name of the supervisor's cause, for example ``meter_identity``.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from core.clearance import Cleared
+from core.authorization import AuthorizedFrame
 from core.site import Phases
 
 
@@ -26,7 +26,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
+class EnergyCounters:
     """The meter's counters, and when each was last read (monotonic). None: not told, or not yet.
 
     Like the power they go by what flows in and out of the site, whichever way the transformers sit.
@@ -39,7 +39,7 @@ class Energy:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SlaveStatus:
     """What a slave last said about itself.
 
     `heard_at_s` is the monotonic instant of arrival, or the last one at which an answer to its frame could
@@ -69,7 +69,7 @@ class Meter(Protocol):
         ...
 
     @property
-    def energy(self) -> Energy:
+    def energy(self) -> EnergyCounters:
         """The counters as last read."""
         ...
 
@@ -99,7 +99,7 @@ class Radio(Protocol):
         """Extended PAN id (8 bytes), part of what a frame's tag covers; None until the radio was up."""
         ...
 
-    async def send(self, frame: Cleared) -> None:
+    async def send(self, frame: AuthorizedFrame) -> None:
         """Broadcast one frame. Returns when the coordinator accepted it.
 
         Raises Transient when the frame was not accepted (busy, down): it is stale then, and the next
@@ -107,7 +107,7 @@ class Radio(Protocol):
         """
         ...
 
-    def reports(self) -> dict[int, Report]:
+    def reports(self) -> dict[int, SlaveStatus]:
         """Newest report of every slot heard so far."""
         ...
 

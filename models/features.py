@@ -12,9 +12,9 @@ from math import exp, isfinite, nan
 from typing import NamedTuple
 
 from core.arrays import SCALAR, Namespace, Number
-from core.sight import LONGEST_GAP_S, Sight
 from core.site import PHASE_NAMES
 from core.snapshot import Snapshot
+from core.state_estimate import LONGEST_GAP_S, StateEstimate
 
 PHASE_FEATURES = (
     "surplus_hat_w",
@@ -52,7 +52,7 @@ WINDOW = 10
 """Estimates in the 10 s maximum, the newest among them."""
 
 
-class Cell(NamedTuple):
+class FeatureHistory(NamedTuple):
     """History of one phase, or of an array of phases. `recent_w` holds the last estimates, newest first."""
 
     change_w: Number
@@ -63,14 +63,14 @@ class Cell(NamedTuple):
     recent_w: tuple[Number, ...]
 
 
-def begin(surplus_w: Number, xp: Namespace = SCALAR) -> Cell:
+def begin(surplus_w: Number, xp: Namespace = SCALAR) -> FeatureHistory:
     """A history at rest at this surplus: the first tick, and the first after a gap."""
     surplus_w = xp.clip(surplus_w, -POWER_MAX_W, POWER_MAX_W)
     zero = 0.0 * surplus_w
-    return Cell(zero, zero, zero, zero, zero, (surplus_w,) * WINDOW)
+    return FeatureHistory(zero, zero, zero, zero, zero, (surplus_w,) * WINDOW)
 
 
-def advance(cell: Cell, surplus_w: Number, xp: Namespace = SCALAR) -> Cell:
+def advance(cell: FeatureHistory, surplus_w: Number, xp: Namespace = SCALAR) -> FeatureHistory:
     """Take in the estimate of one tick.
 
     Args:
@@ -84,7 +84,7 @@ def advance(cell: Cell, surplus_w: Number, xp: Namespace = SCALAR) -> Cell:
     fast = xp.clip(change_w, -FAST_CLIP_W_S, FAST_CLIP_W_S)
     slow = xp.clip(change_w, -SLOW_CLIP_W_S, SLOW_CLIP_W_S)
     unrest = xp.clip(size_w, 0.0, VOLATILITY_CLIP_W)
-    return Cell(
+    return FeatureHistory(
         change_w,
         cell.fast_w_s + FAST_SHARE * (fast - cell.fast_w_s),
         cell.slow_w_s + SLOW_SHARE * (slow - cell.slow_w_s),
@@ -94,7 +94,9 @@ def advance(cell: Cell, surplus_w: Number, xp: Namespace = SCALAR) -> Cell:
     )
 
 
-def describe(cell: Cell, command_w: Number, model_w: Number, xp: Namespace = SCALAR) -> tuple[Number, ...]:
+def describe(
+    cell: FeatureHistory, command_w: Number, model_w: Number, xp: Namespace = SCALAR
+) -> tuple[Number, ...]:
     """The nine features of one phase, in the order of `PHASE_FEATURES`.
 
     Args:
@@ -125,7 +127,7 @@ class Observed(NamedTuple):
     """What the observer carries: when it last took in an estimate, and three histories (none when cold)."""
 
     at_s: float
-    cells: tuple[Cell, ...]
+    cells: tuple[FeatureHistory, ...]
 
 
 _COLD = Observed(0.0, ())
@@ -141,14 +143,14 @@ class FeatureObserver:
         return _COLD
 
     def observe(
-        self, snapshot: Snapshot, sight: Sight, memory: Observed
+        self, snapshot: Snapshot, sight: StateEstimate, memory: Observed
     ) -> tuple[tuple[float, ...], Observed]:
         """The features of one tick, in the order of `FEATURE_NAMES`.
 
         A sight that is not fresh leaves the history as it is and describes it with what is on air now.
-        When more than `core.sight.LONGEST_GAP_S` passed since the last estimate, or time ran backwards,
-        the history begins anew. Finite input gives finite features; a sight that is not finite gives
-        NaN throughout, which no policy answers, and leaves the history as it is.
+        When more than `core.state_estimate.LONGEST_GAP_S` passed since the last estimate, or time ran
+        backwards, the history begins anew. Finite input gives finite features; a sight that is not finite
+        gives NaN throughout, which no policy answers, and leaves the history as it is.
         """
         powers = (*sight.surplus_w, *sight.command_w, *sight.model_w)
         if not all(map(isfinite, powers)):
@@ -168,7 +170,7 @@ class FeatureObserver:
         return (*a, *b, *c, *_site_features(snapshot, sight)), memory
 
 
-def _site_features(snapshot: Snapshot, sight: Sight) -> tuple[float, float, float]:
+def _site_features(snapshot: Snapshot, sight: StateEstimate) -> tuple[float, float, float]:
     """Those of `SITE_FEATURES`; the headroom is 0 when more is on air than the available slaves can take."""
     headroom_w = sum(sight.capacity_w) - sum(sight.command_w)
     return (

@@ -20,18 +20,18 @@ TOLERANCE_W = 0.05
 """Largest deviation from a golden vector between machines (measured x86-64 to aarch64: 0.0015 W)."""
 
 
-class _Strict(BaseModel):
+class _StrictManifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class Tensor(_Strict):
+class Tensor(_StrictManifest):
     """Name and shape of one float32 input or output of the graph."""
 
     name: str
     shape: tuple[Positive, ...]
 
 
-class MemoryTensor(_Strict):
+class MemoryTensor(_StrictManifest):
     """One recurrent state: zero at start and after any gap, the output of a tick is the input of the next."""
 
     name_in: str
@@ -39,14 +39,14 @@ class MemoryTensor(_Strict):
     shape: tuple[Positive, ...]
 
 
-class Range(_Strict):
+class Range(_StrictManifest):
     """Lowest and highest value of a feature in the training data, in the feature's unit."""
 
     low: float
     high: float
 
 
-class Manifest(_Strict):
+class Manifest(_StrictManifest):
     """`manifest.json`.
 
     `files` maps every other file of the bundle to its SHA-256. `bundle_version` grows with every bundle made
@@ -75,28 +75,28 @@ class Manifest(_Strict):
     minimum_daemon_version: Version
 
 
-class GoldenVector(_Strict):
+class GoldenVector(_StrictManifest):
     """One observation and the action the policy must answer with, in W."""
 
     state: Features
     action_w: Watts
 
 
-class Golden(_Strict):
+class Golden(_StrictManifest):
     """`golden.json`: observations and answers. With memory, the vectors follow each other from cold."""
 
     vectors: Annotated[tuple[GoldenVector, ...], Field(min_length=32)]
 
 
-class Statistics(_Strict):
+class FeatureStatistics(_StrictManifest):
     """Mean and standard deviation over the training data, in the unit of the quantity."""
 
     mean: float
     std: Annotated[float, Field(ge=0.0)]
 
 
-class Normalization(_Strict):
+class Normalization(_StrictManifest):
     """`normalization_params.json`: every feature by name, and the actions of phases a, b, c in W."""
 
-    features: dict[str, Statistics]
-    action_w: tuple[Statistics, Statistics, Statistics]
+    features: dict[str, FeatureStatistics]
+    action_w: tuple[FeatureStatistics, FeatureStatistics, FeatureStatistics]

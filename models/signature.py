@@ -21,7 +21,7 @@ class SignatureError(Exception):
     """A signature file that proves nothing. The message is part of a sentence."""
 
 
-class _Signature(BaseModel):
+class _SignatureFile(BaseModel):
     """`signature.json`: the key that signed, and the 64 bytes of the signature in base64."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -38,7 +38,7 @@ class _Signature(BaseModel):
 def sign(manifest: bytes, key: Ed25519PrivateKey) -> bytes:
     """The signature file for these bytes of `manifest.json`. The same key makes the same file."""
     signature = base64.b64encode(key.sign(manifest)).decode("ascii")
-    return _Signature(public_key=public_key_of(key), signature=signature).content()
+    return _SignatureFile(public_key=public_key_of(key), signature=signature).content()
 
 
 def public_key_of(key: Ed25519PrivateKey) -> str:
@@ -53,14 +53,14 @@ def signer(manifest: bytes, signature_file: bytes) -> str:
         SignatureError: the file is no signature, or one of other bytes or by another key.
     """
     try:
-        claim = _Signature.model_validate_json(signature_file)
+        claim = _SignatureFile.model_validate_json(signature_file)
         signature = base64.b64decode(claim.signature, validate=True)
         key = Ed25519PublicKey.from_public_bytes(key_bytes(claim.public_key))
     except ValidationError:
         raise SignatureError("it is not in the form of one") from None
     except (ValueError, UnsupportedAlgorithm):
         raise SignatureError("its key or its signature cannot be read") from None
-    plain = _Signature(
+    plain = _SignatureFile(
         public_key=claim.public_key, signature=base64.b64encode(signature).decode("ascii")
     ).content()
     if plain != signature_file:

@@ -1,9 +1,9 @@
 """Twins: what one of the two controllers would have made of the seconds in which the other was in charge.
 
-A twin lives through the same readings with slaves of its own, which are the believed ones (`core.sight`): the
-meter it sees is the real one, less what the real slaves are believed to draw, plus what its own are. So what
-the sun gave and the house took is the same for both, and all that differs is who acted. A twin that commands
-what was really commanded sees exactly what was really measured.
+A twin lives through the same readings with slaves of its own, which are the believed ones
+(`core.state_estimate`): the meter it sees is the real one, less what the real slaves are believed to draw,
+plus what its own are. So what the sun gave and the house took is the same for both, and all that differs is
+who acted. A twin that commands what was really commanded sees exactly what was really measured.
 
 While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
 goes its own way for as long as the other is meant to act.
@@ -15,24 +15,24 @@ from math import inf
 from typing import Any
 
 from core.allocation import totals_w
-from core.decision import Anomaly, Authority, Decision, Send, Source, State, Verdict
-from core.parts import Findings, Memory, Parts, Policy
-from core.sight import Sight, look
+from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.site import Phases, per_phase
-from core.snapshot import Air, Snapshot
+from core.snapshot import OnAirState, Snapshot
+from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 
 FRAME_S = 0.05
 """From the tick until the coordinator has accepted a frame, until one was timed."""
 
 
-class _Blind:
+class NullObserver:
     """In the place of observer and policy of a twin that needs none."""
 
     cold = ()
 
     def observe(
-        self, _snapshot: Snapshot, _sight: Sight, _memory: tuple[()]
+        self, _snapshot: Snapshot, _sight: StateEstimate, _memory: tuple[()]
     ) -> tuple[Sequence[float], tuple[()]]:
         """No features."""
         return (), ()
@@ -58,22 +58,27 @@ class _Unwatched:
         return Anomaly(), None
 
 
-class _Obedient:
+class PassThroughSupervisor:
     """A supervisor that rests when the real one does, and holds what is on air without a sample."""
 
     cold = None
 
     def step(
-        self, _snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, _memory: None
-    ) -> tuple[Verdict, None]:
+        self,
+        _snapshot: Snapshot,
+        sight: StateEstimate,
+        authority: Authority,
+        findings: PolicyHealth,
+        _memory: None,
+    ) -> tuple[SupervisorDecision, None]:
         """Rest, hold, or let whoever is meant to act."""
         if authority is Authority.REST:
-            return Verdict(State.SAFE_STOP, Source.REST, ()), None
+            return SupervisorDecision(State.SAFE_STOP, Source.REST, ()), None
         if not sight.fresh:
-            return Verdict(State.HOLD, Source.HOLD, ()), None
+            return SupervisorDecision(State.HOLD, Source.HOLD, ()), None
         if authority is Authority.POLICY and findings.policy_answered:
-            return Verdict(State.RL_ACTIVE, Source.POLICY, ()), None
-        return Verdict(State.PI_FALLBACK, Source.FALLBACK, ()), None
+            return SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()), None
+        return SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ()), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class TwinTick:
     action_w: Phases
 
 
-class Twin:
+class CounterfactualController:
     """One controller in a world of its own.
 
     Args:
@@ -113,7 +118,7 @@ class Twin:
     cold = TwinMemory()
 
     def __init__(self, parts: Parts[Any, Any, Any, Any, Any], whose: Authority, ttl_s: float) -> None:
-        self._parts = replace(parts, detector=_Unwatched(), supervisor=_Obedient())
+        self._parts = replace(parts, detector=_Unwatched(), supervisor=PassThroughSupervisor())
         self._whose, self._ttl_s = whose, ttl_s
 
     def step(
@@ -154,11 +159,11 @@ class Twin:
         """What the twin's meter reads, and what it has on air."""
         assert memory.memory is not None
         site, age_s = self._parts.site, snapshot.at_s - memory.sent_at_s
-        air = Air()
+        air = OnAirState()
         if age_s <= self._ttl_s and memory.setpoints_w:
-            air = Air(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
+            air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
         seen = replace(snapshot, on_air=air, alarms=(), acknowledged=())
-        own, _ = look(site, seen, memory.memory.belief)
+        own, _ = estimate_state(site, seen, memory.memory.belief)
         real = decision.sight
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
         return replace(seen, grid_power_w=per_phase([g + real.sign * (m - r) for g, r, m in cells]))
@@ -184,19 +189,21 @@ class Twin:
         return tick, replace(memory, memory=following, has_sent=has_sent, real_sent_at_s=real_sent_at_s)
 
 
-def fallback_twin(parts: Parts[Any, Any, Any, Any, Any], ttl_s: float) -> Twin:
+def fallback_twin(parts: Parts[Any, Any, Any, Any, Any], ttl_s: float) -> CounterfactualController:
     """Of the fallback, for the seconds of the policy."""
-    blind = _Blind()
-    return Twin(replace(parts, observer=blind, policy=blind), Authority.FALLBACK, ttl_s)
+    blind = NullObserver()
+    return CounterfactualController(replace(parts, observer=blind, policy=blind), Authority.FALLBACK, ttl_s)
 
 
-def policy_twin(parts: Parts[Any, Any, Any, Any, Any], policy: Policy[Any], ttl_s: float) -> Twin:
+def policy_twin(
+    parts: Parts[Any, Any, Any, Any, Any], policy: Policy[Any], ttl_s: float
+) -> CounterfactualController:
     """Of the policy, for the seconds of the fallback: what a shadow run would have been worth.
 
     Args:
         policy: an instance of its own, so that its latency is not taken for the real one's.
     """
-    return Twin(replace(parts, policy=policy), Authority.POLICY, ttl_s)
+    return CounterfactualController(replace(parts, policy=policy), Authority.POLICY, ttl_s)
 
 
 def _when(snapshot: Snapshot, accepted: bool | None) -> float:

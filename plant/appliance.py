@@ -1,8 +1,8 @@
 """One simulated appliance, step by step: from the reference of its firmware to the power it draws."""
 
 from core.arrays import SCALAR
-from plant import physics
-from plant.actuators import Actuator, Thermostat
+from plant.site import physics
+from plant.site.actuators import Actuator, Thermostat
 
 
 class Appliance:

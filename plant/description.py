@@ -23,8 +23,8 @@ from pydantic_core import PydanticCustomError
 
 from core.roles import Role
 from core.site import DEFAULT_PRIORITY, PHASE_NAMES, Airtime, Metering, Site, Slave
-from plant.link import NOISE_W
-from plant.physics import GAIN_RANGE, LAG_RANGE_S, RAMP_W_PER_S, TTL_S
+from plant.radio.link import NOISE_W
+from plant.site.physics import GAIN_RANGE, LAG_RANGE_S, RAMP_W_PER_S, TTL_S
 
 MEMBERS = "members"
 """Where the descriptions that ship lie, beside this file."""
@@ -113,9 +113,9 @@ class AirtimePart(Part):
 class RadioPart(Part):
     """The way to the slaves.
 
-    `delay_s` is "zigbee" for the whole seconds of `plant.link`, drawn per site, or a range in which every
-    frame's time to every slave lies. `extra_delay_s` is added to that. `loss` is the share of frames that a
-    slave misses, by default that of the drawn Zigbee network; `has_bursts` is whether all of them miss
+    `delay_s` is "zigbee" for the whole seconds of `plant.radio.link`, drawn per site, or a range in which
+    every frame's time to every slave lies. `extra_delay_s` is added to that. `loss` is the share of frames
+    that a slave misses, by default that of the drawn Zigbee network; `has_bursts` is whether all of them miss
     some seconds now and then. Slaves report every `report_every_s`, 0 for never. Nothing of this is told
     to the controller, but the airtime.
     """

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from core.roles import sign
 from core.site import Slave
-from plant.actuators import Actuator, Thermostat
 from plant.description import WATER_WH_PER_L_K, Description, RadioPart, Range, SlavePart
-from plant.link import BURST_EVERY_S, BURST_S, LOST, draw_delays, draw_link, draw_noise
-from plant.stepped import Pace, SteppedSite, bare_grid_w
-from plant.trace import DAY_S, Trace
+from plant.radio.link import BURST_EVERY_S, BURST_S, LOST, draw_delays, draw_link, draw_noise
+from plant.site.actuators import Actuator, Thermostat
+from plant.site.stepped import Pace, SteppedSite, bare_grid_w
+from plant.site.trace import DAY_S, Trace
 
 FINE_MS = 100
 """Steps where anything is faster than seconds: short against the lags that slaves have."""
@@ -36,7 +36,7 @@ def draw_far_end(
 
     Args:
         trace: of the day that is lived.
-        connection: how the inverter feeds the phases, a key of `plant.physics.PHASE_SHARES`.
+        connection: how the inverter feeds the phases, a key of `plant.site.physics.PHASE_SHARES`.
         extra_delay_s: added to what is described.
     """
     slaves, radio, meter, others = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
@@ -70,7 +70,7 @@ def scaled(trace: Trace, description: Description) -> Trace:
 def draw_actuators_of(
     description: Description, luck: Generator, other_luck: Generator
 ) -> tuple[Actuator, ...]:
-    """Every slave as it really is; gain and lag are drawn as `plant.actuators.draw_actuators` does."""
+    """Every slave as it really is; gain and lag are drawn as `plant.site.actuators.sample_actuators` does."""
     actuators = []
     for part, slave in description.parts():
         gain, lag_s = float(luck.uniform(*part.gain)), float(luck.uniform(*part.lag_s))

@@ -84,7 +84,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class RecentTicks:
     """Whether each of the last ticks was beyond, oldest first, and when this run began."""
 
     beyond: tuple[bool, ...] = ()
@@ -104,13 +104,17 @@ class CalibratedDetector:
         self._calibration = calibration
 
     @property
-    def cold(self) -> Seen:
+    def cold(self) -> RecentTicks:
         """Nothing seen yet."""
-        return Seen()
+        return RecentTicks()
 
     def inspect(
-        self, snapshot: Snapshot, observation: Sequence[float], policy_action_w: Phases | None, memory: Seen
-    ) -> tuple[Anomaly, Seen]:
+        self,
+        snapshot: Snapshot,
+        observation: Sequence[float],
+        policy_action_w: Phases | None,
+        memory: RecentTicks,
+    ) -> tuple[Anomaly, RecentTicks]:
         """Judge one tick. Values that are not numbers are flagged but do not trip: blame the sensor."""
         since_s = snapshot.at_s if memory.since_s is None else memory.since_s
         distance = self._distance(observation, snapshot.hour)
@@ -118,7 +122,7 @@ class CalibratedDetector:
         beyond = (*memory.beyond, is_beyond)[-TICKS_SEEN:]
         trip = sum(beyond) >= TICKS_BEYOND and snapshot.at_s - since_s >= QUIET_S
         anomaly, _ = self._flags.inspect(snapshot, observation, policy_action_w, None)
-        return replace(anomaly, trip=trip), Seen(beyond, since_s)
+        return replace(anomaly, trip=trip), RecentTicks(beyond, since_s)
 
     def _distance(self, observation: Sequence[float], hour: int | None) -> float:
         """Squared Mahalanobis distance of the robust scores."""

@@ -6,8 +6,8 @@ take the differences d = x - (1 + e) y, their sum S and the sum V of their squar
 symmetrically about zero, exp(t S - t² V / 2) is a supermartingale (de la Peña 1999), and so is its mean
 over half-normal t > 0. By Ville's inequality that mean reaches 1 / alpha with a chance of alpha at most,
 however often one looks. The excesses that it does not rule out are a confidence sequence (Howard et al.
-2021, the normal mixture). Differences that lean to one side are not quite covered: docs/rollback.md measures
-how often that matters.
+2021, the normal mixture). Differences that lean to one side are not quite covered: docs/operate/rollback.md
+measures how often that matters.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ _EXCESS_MAX = 100.0
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class PairedSums:
     """Sums over the spans so far: their number, of x and y in Wh, and of their products."""
 
     spans: int = 0
@@ -32,9 +32,9 @@ class Pairs:
     xy: float = 0.0
     yy: float = 0.0
 
-    def add(self, x_wh: float, y_wh: float) -> "Pairs":
+    def add(self, x_wh: float, y_wh: float) -> "PairedSums":
         """One span more."""
-        return Pairs(
+        return PairedSums(
             self.spans + 1,
             self.x + x_wh,
             self.y + y_wh,
@@ -57,20 +57,20 @@ class Bounds:
     high: float = inf
 
 
-def speaks_for(pairs: Pairs, excess: float, *, above: bool = True) -> float:
+def log_e_value(pairs: PairedSums, excess: float, *, above: bool = True) -> float:
     """Logarithm of the stake's worth against "x / y - 1 is at most (at least) this excess"."""
     share = 1.0 + excess
     total = pairs.x - share * pairs.y
     square = max(0.0, pairs.xx - 2.0 * share * pairs.xy + share * share * pairs.yy)
     total = total if above else -total
-    worths = [_worth(total, square, spread) for spread in SPREADS_PER_WH]
+    worths = [_log_mixture_wealth(total, square, spread) for spread in SPREADS_PER_WH]
     highest = max(worths)
     if highest == -inf:
         return -inf
     return highest + log(sum(exp(worth - highest) for worth in worths) / len(worths))
 
 
-def _worth(total: float, square: float, spread: float) -> float:
+def _log_mixture_wealth(total: float, square: float, spread: float) -> float:
     """Log of the mean of exp(t S - t² V / 2) over half-normal stakes."""
     width = 1.0 + spread * spread * square
     score = spread * total / sqrt(width)
@@ -78,16 +78,16 @@ def _worth(total: float, square: float, spread: float) -> float:
     return log(wins) + 0.5 * score * score - 0.5 * log(width) if wins > 0.0 else -inf
 
 
-def bounds(pairs: Pairs, alpha: float) -> Bounds:
+def bounds(pairs: PairedSums, alpha: float) -> Bounds:
     """The excesses that the pairs do not rule out, `alpha` for each side."""
     middle, wanted = pairs.excess, log(1.0 / alpha)
     if middle is None:
         return Bounds()
     low, high = -1.0, inf
-    if speaks_for(pairs, -1.0) >= wanted:
-        low = _edge(lambda e: speaks_for(pairs, e) >= wanted, -1.0, middle)
-    if speaks_for(pairs, _EXCESS_MAX, above=False) >= wanted:
-        high = _edge(lambda e: speaks_for(pairs, e, above=False) >= wanted, _EXCESS_MAX, middle)
+    if log_e_value(pairs, -1.0) >= wanted:
+        low = _edge(lambda e: log_e_value(pairs, e) >= wanted, -1.0, middle)
+    if log_e_value(pairs, _EXCESS_MAX, above=False) >= wanted:
+        high = _edge(lambda e: log_e_value(pairs, e, above=False) >= wanted, _EXCESS_MAX, middle)
     return Bounds(low, high)
 
 

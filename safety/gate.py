@@ -12,7 +12,7 @@ from math import hypot, isfinite, sqrt
 from typing import Protocol
 
 from core.allocation import totals_w
-from core.clearance import Cleared
+from core.authorization import AuthorizedFrame
 from core.decision import Decision, Intervention, Source
 from core.limits import (
     CREDIT_MAX_S,
@@ -100,7 +100,7 @@ class SafetyGate:
         decode: Callable[[bytes], Decoded],
         decision: Decision,
         snapshot: Snapshot,
-    ) -> tuple[Cleared, ...] | None:
+    ) -> tuple[AuthorizedFrame, ...] | None:
         """Decode the frames of one decision and compare them, slot by slot, with what was decided.
 
         Args:
@@ -127,7 +127,7 @@ class SafetyGate:
         action_w = totals_w(decision.setpoints_w, self._site)
         if said != meant or not self.accepts(action_w, decision.verdict.source, snapshot):
             return None
-        return tuple(Cleared(payload, resting) for payload in payloads)
+        return tuple(AuthorizedFrame(payload, resting) for payload in payloads)
 
     def _broken(self, action_w: Phases, snapshot: Snapshot, noise_w: float) -> tuple[str, ...]:
         """Rules that an action does not keep within `noise_w`; the later ones need finite numbers."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from core.arrays import SCALAR
-from core.sight import Sight
 from core.site import Phases, Site, per_phase
+from core.state_estimate import StateEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class PiFallback:
         """The memory of a controller that has seen nothing."""
         return PiMemory()
 
-    def propose(self, sight: Sight, memory: PiMemory) -> tuple[Phases, PiMemory]:
+    def propose(self, sight: StateEstimate, memory: PiMemory) -> tuple[Phases, PiMemory]:
         """The action for this tick; without a fresh sample, what was allowed last."""
         base_w = memory.base_w or sight.command_w
         if not sight.fresh:
@@ -59,6 +59,6 @@ class PiFallback:
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)
 
-    def track(self, memory: PiMemory, _sight: Sight, safe_action_w: Phases) -> PiMemory:
+    def track(self, memory: PiMemory, _sight: StateEstimate, safe_action_w: Phases) -> PiMemory:
         """Continue from what was allowed, also while another controller was in charge."""
         return replace(memory, base_w=safe_action_w)

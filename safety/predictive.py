@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from core.arrays import SCALAR, Namespace, Number
-from core.sight import Sight
 from core.site import Phases, Site, per_phase
+from core.state_estimate import StateEstimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class PredictiveGains:
         return replace(self, k_up=self.k_down, k_down=self.k_up, margin_w=-self.margin_w)
 
 
-class Cell(NamedTuple):
+class TrendState(NamedTuple):
     """Memory of the law for one phase, or arrays of phases. `started` is 0 before the first sample."""
 
     filtered_w: Number = 0.0
@@ -45,7 +45,9 @@ class Cell(NamedTuple):
     started: Number = 0.0
 
 
-def step(cell: Cell, surplus_w: Number, gains: PredictiveGains, xp: Namespace) -> tuple[Number, Cell]:
+def step(
+    cell: TrendState, surplus_w: Number, gains: PredictiveGains, xp: Namespace
+) -> tuple[Number, TrendState]:
     """One second of the law for one cell.
 
     Args:
@@ -64,14 +66,16 @@ def step(cell: Cell, surplus_w: Number, gains: PredictiveGains, xp: Namespace) -
     gap_w = surplus_w - filtered_w
     change_w = xp.where(gap_w > 0.0, gains.k_up, gains.k_down) * gap_w
     action_w = filtered_w + change_w + gains.trend_s * slope + gains.lead * change_w + gains.margin_w
-    return action_w, Cell(filtered_w + change_w, slope, surplus_w, xp.where(is_first, 1.0, cell.started))
+    return action_w, TrendState(
+        filtered_w + change_w, slope, surplus_w, xp.where(is_first, 1.0, cell.started)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class PredictiveMemory:
     """One cell per phase, and what was last allowed (None at start)."""
 
-    cells: tuple[Cell, Cell, Cell] = (Cell(), Cell(), Cell())
+    cells: tuple[TrendState, TrendState, TrendState] = (TrendState(), TrendState(), TrendState())
     base_w: Phases | None = None
 
 
@@ -87,7 +91,7 @@ class PredictiveFallback:
         """The memory of a controller that has seen nothing."""
         return PredictiveMemory()
 
-    def propose(self, sight: Sight, memory: PredictiveMemory) -> tuple[Phases, PredictiveMemory]:
+    def propose(self, sight: StateEstimate, memory: PredictiveMemory) -> tuple[Phases, PredictiveMemory]:
         """The action for this tick; without a fresh sample, what was allowed last."""
         if not sight.fresh:
             return memory.base_w or sight.command_w, memory
@@ -100,6 +104,8 @@ class PredictiveFallback:
         action_w = [SCALAR.clip(u, 0.0, bound_w) for (u, _), bound_w in zip((a, b, c), bounds_w, strict=True)]
         return per_phase(action_w), replace(memory, cells=(a[1], b[1], c[1]))
 
-    def track(self, memory: PredictiveMemory, _sight: Sight, safe_action_w: Phases) -> PredictiveMemory:
+    def track(
+        self, memory: PredictiveMemory, _sight: StateEstimate, safe_action_w: Phases
+    ) -> PredictiveMemory:
         """Remember what was allowed, for the ticks without a sample."""
         return replace(memory, base_w=safe_action_w)

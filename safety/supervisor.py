@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 
-from core.decision import Authority, State, Verdict
-from core.parts import Findings
-from core.sight import Sight
+from core.decision import Authority, State, SupervisorDecision
+from core.parts import PolicyHealth
 from core.snapshot import Snapshot
-from safety.causes import LATE_S, SEVERITY, SOURCE, cause, worst
-from safety.sensor import LoopMemory, watch_loop
-from safety.timers import Standing, acknowledge, advance, latch, start, start_violation
+from core.state_estimate import StateEstimate
+from safety.faults import LATE_S, SEVERITY, SOURCE, cause, worst
+from safety.timers import PersistentFaults, acknowledge, advance, latch, start, start_violation
+from safety.wiring_monitor import WiringMonitorState, check_wiring
 
 GOOD_AT_START = 10
 """Good samples in a row before anything but rest."""
@@ -25,7 +25,8 @@ POLICY_LATENCY_MAX_S = 0.010
 SUSPICIONS, SUSPICIONS_S = 3, 600.0
 """So many stops by a diverging loop within this time are a turned sign (`meter_sign`): where it is dangerous
 it is met again some 45 s after each of them. Clouds over a large generator, on slaves that answer later than
-is known, look like one up to eight times a day, never three times in 17 minutes (docs/safety-campaigns.md).
+is known, look like one up to eight times a day, never three times in 17 minutes
+(docs/results/safety-campaigns.md).
 """
 STARTING = "starting"
 """The one cause that nobody else can raise: before the first good samples nothing can be lost, so an alarm of
@@ -35,7 +36,7 @@ LATE_TICKS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class SupervisorState:
     """What the supervisor remembers.
 
     `good` counts good samples in a row, `clean` clean proposals in a row (both up to what is asked of
@@ -45,40 +46,45 @@ class Watch:
     """
 
     state: State = State.INIT
-    standing: Standing = field(default_factory=Standing)
+    standing: PersistentFaults = field(default_factory=PersistentFaults)
     good: int = 0
     clean: int = 0
     stopped: tuple[str, ...] = ()
     radio_down_s: float = 0.0
-    loop: LoopMemory = field(default_factory=LoopMemory)
+    loop: WiringMonitorState = field(default_factory=WiringMonitorState)
     ordered: Authority = Authority.FALLBACK
     late_at_s: tuple[float, ...] = ()
     diverged_at_s: tuple[float, ...] = ()
 
 
 class ModeSupervisor:
-    """Walks the states of `safety.causes`.
+    """Walks the states of `safety.faults`.
 
     Args:
         standing: what `safety.timers.restore` found to stand after the restart.
     """
 
-    def __init__(self, standing: Standing | None = None) -> None:
-        self._standing = standing or Standing()
+    def __init__(self, standing: PersistentFaults | None = None) -> None:
+        self._standing = standing or PersistentFaults()
 
     @property
-    def cold(self) -> Watch:
+    def cold(self) -> SupervisorState:
         """The memory at start: everything has to be shown first."""
-        return Watch(standing=self._standing)
+        return SupervisorState(standing=self._standing)
 
     @property
-    def warm(self) -> Watch:
+    def warm(self) -> SupervisorState:
         """The memory of a site that has run well for a while, for simulation."""
-        return Watch(State.PI_FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
+        return SupervisorState(State.PI_FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
 
     def step(
-        self, snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: Watch
-    ) -> tuple[Verdict, Watch]:
+        self,
+        snapshot: Snapshot,
+        sight: StateEstimate,
+        authority: Authority,
+        findings: PolicyHealth,
+        memory: SupervisorState,
+    ) -> tuple[SupervisorDecision, SupervisorState]:
         """Take in one tick. Total: every combination of flags and memory has exactly one answer."""
         elapsed_s = snapshot.at_s - (snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s)
         is_down = "radio_down" in snapshot.alarms
@@ -100,7 +106,7 @@ class ModeSupervisor:
         standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
         if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
             raised = (*raised, STARTING)
-        standing = _sentenced(standing, (*raised, *stopped), findings, sight)
+        standing = _start_penalties(standing, (*raised, *stopped), findings, sight)
         active = {*raised, *stopped, *standing.latched, *(name for name, _ in standing.left_s)}
         state = worst(tuple(active))
         causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
@@ -116,20 +122,26 @@ class ModeSupervisor:
             loop=loop,
             ordered=ordered,
         )
-        return Verdict(state, SOURCE[state], causes), watch
+        return SupervisorDecision(state, SOURCE[state], causes), watch
 
 
-def _wiring(snapshot: Snapshot, sight: Sight, memory: Watch) -> tuple[tuple[str, ...], LoopMemory]:
+def _wiring(
+    snapshot: Snapshot, sight: StateEstimate, memory: SupervisorState
+) -> tuple[tuple[str, ...], WiringMonitorState]:
     """What the loop shows. At rest it shows nothing: the slaves' own fast ramp is not what is believed."""
     if memory.state is State.SAFE_STOP:
-        return (), LoopMemory()
+        return (), WiringMonitorState()
     if not sight.fresh:
         return (), memory.loop
-    return watch_loop(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
+    return check_wiring(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
 
 
 def _shown(
-    snapshot: Snapshot, sight: Sight, authority: Authority, findings: Findings, memory: Watch
+    snapshot: Snapshot,
+    sight: StateEstimate,
+    authority: Authority,
+    findings: PolicyHealth,
+    memory: SupervisorState,
 ) -> tuple[str, ...]:
     """The causes that this tick shows. Before the first good samples neither meter nor radio can be lost."""
     is_running = memory.state is not State.INIT
@@ -155,7 +167,9 @@ def _is_repeated(times_at_s: tuple[float, ...], now_s: float, times: int, within
     return len(times_at_s) == times and times_at_s[-1] == now_s and not now_s - times_at_s[0] > within_s
 
 
-def _sentenced(standing: Standing, others: tuple[str, ...], findings: Findings, sight: Sight) -> Standing:
+def _start_penalties(
+    standing: PersistentFaults, others: tuple[str, ...], findings: PolicyHealth, sight: StateEstimate
+) -> PersistentFaults:
     """Start the fallbacks that this tick earned.
 
     Violations count only against a policy that would act now: a shadow run is counted, not punished, and
@@ -170,7 +184,7 @@ def _sentenced(standing: Standing, others: tuple[str, ...], findings: Findings, 
     return start(standing, "anomaly") if findings.anomaly.trip and sight.fresh else standing
 
 
-def _clean(clean: int, findings: Findings, sight: Sight, state: State) -> int:
+def _clean(clean: int, findings: PolicyHealth, sight: StateEstimate, state: State) -> int:
     """Clean proposals in a row; a missed sample neither adds nor breaks the row."""
     faulty = findings.violations or findings.anomaly.trip or not findings.policy_answered
     if faulty or state in (State.INIT, State.SAFE_STOP):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
-from safety.causes import CAUSES, Clears, cause
+from safety.faults import FAULTS, Clears, cause
 
 VERSION = 1
 REPEATED_WITHIN_S = 86400.0
@@ -17,7 +17,7 @@ REPEATED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PersistentFaults:
     """Seconds left, as of `at_s` on CLOCK_BOOTTIME (None before the first tick).
 
     `left_s` names each running fallback; `recent_s` has one entry per violation not yet forgotten;
@@ -30,22 +30,22 @@ class Standing:
     at_s: float | None = None
 
 
-def advance(standing: Standing, at_s: float) -> Standing:
+def advance(standing: PersistentFaults, at_s: float) -> PersistentFaults:
     """Let time pass up to `at_s`; an instant before the last one passes none and is forgotten."""
     if standing.at_s is None:
         return replace(standing, at_s=at_s)
     elapsed_s = at_s - standing.at_s
-    return replace(_lived(standing, elapsed_s), at_s=at_s) if elapsed_s > 0.0 else standing
+    return replace(_elapse(standing, elapsed_s), at_s=at_s) if elapsed_s > 0.0 else standing
 
 
-def start(standing: Standing, name: str) -> Standing:
+def start(standing: PersistentFaults, name: str) -> PersistentFaults:
     """Run the least time of a cause, or what is left of it when that is more."""
     left_s = dict(standing.left_s)
     left_s[name] = max(left_s.get(name, 0.0), cause(name).least_s)
     return replace(standing, left_s=tuple(sorted(left_s.items())))
 
 
-def start_violation(standing: Standing) -> Standing:
+def start_violation(standing: PersistentFaults) -> PersistentFaults:
     """Start the fallback of a violation; the third within a day latches."""
     standing = start(standing, "violation")
     recent_s = (*standing.recent_s, REPEATED_WITHIN_S)[-REPEATED:]
@@ -53,13 +53,13 @@ def start_violation(standing: Standing) -> Standing:
     return latch(standing, ("repeated_violations",)) if len(recent_s) == REPEATED else standing
 
 
-def latch(standing: Standing, names: tuple[str, ...]) -> Standing:
+def latch(standing: PersistentFaults, names: tuple[str, ...]) -> PersistentFaults:
     """Keep those of the causes that wait for an operator."""
     latching = {name for name in names if cause(name).clears is Clears.ACKNOWLEDGED}
     return replace(standing, latched=tuple(sorted(latching.union(standing.latched))))
 
 
-def acknowledge(standing: Standing, names: tuple[str, ...]) -> Standing:
+def acknowledge(standing: PersistentFaults, names: tuple[str, ...]) -> PersistentFaults:
     """Drop latched causes that an operator has cleared. Times run on."""
     cleared = {*names}.intersection(standing.latched)
     recent_s = () if "repeated_violations" in cleared else standing.recent_s
@@ -67,7 +67,7 @@ def acknowledge(standing: Standing, names: tuple[str, ...]) -> Standing:
     return replace(standing, latched=latched, recent_s=recent_s)
 
 
-def save(standing: Standing, *, boot_id: str, unix_s: float, synced: bool) -> dict[str, Any]:
+def save(standing: PersistentFaults, *, boot_id: str, unix_s: float, synced: bool) -> dict[str, Any]:
     """A record for the state file, in plain JSON values.
 
     Args:
@@ -85,7 +85,7 @@ def save(standing: Standing, *, boot_id: str, unix_s: float, synced: bool) -> di
 
 def restore(
     record: Mapping[str, Any] | None, *, boot_id: str, boottime_s: float, unix_s: float, synced: bool
-) -> Standing:
+) -> PersistentFaults:
     """What still stands after a restart.
 
     Within one boot time runs on exactly. Across a boot, wall time counts only if the clock was
@@ -102,14 +102,14 @@ def restore(
         standing = from_record(record["standing"])
         saved_unix_s = number(record["unix_s"])
     except ValueError:
-        return start(Standing(at_s=boottime_s), "state_lost")
+        return start(PersistentFaults(at_s=boottime_s), "state_lost")
     if record["boot_id"] == boot_id != "" and standing.at_s is not None and standing.at_s <= boottime_s:
         return advance(standing, boottime_s)
     credit_s = max(0.0, unix_s - saved_unix_s) if synced and record["synced"] is True else 0.0
-    return replace(_lived(standing, credit_s), at_s=boottime_s)
+    return replace(_elapse(standing, credit_s), at_s=boottime_s)
 
 
-def to_record(standing: Standing) -> dict[str, Any]:
+def to_record(standing: PersistentFaults) -> dict[str, Any]:
     """Plain JSON values of what stands."""
     return {
         "version": VERSION,
@@ -120,7 +120,7 @@ def to_record(standing: Standing) -> dict[str, Any]:
     }
 
 
-def from_record(record: Any) -> Standing:
+def from_record(record: Any) -> PersistentFaults:
     """The inverse of `to_record`.
 
     Raises:
@@ -133,9 +133,9 @@ def from_record(record: Any) -> Standing:
     left_s, recent_s, latched = record["left_s"], record["recent_s"], record["latched"]
     if not (isinstance(left_s, dict) and isinstance(recent_s, list) and isinstance(latched, list)):
         raise ValueError("not what stands")
-    if not all(name in CAUSES for name in (*left_s, *latched)) or len(recent_s) > REPEATED:
+    if not all(name in FAULTS for name in (*left_s, *latched)) or len(recent_s) > REPEATED:
         raise ValueError("an unknown cause")
-    return Standing(
+    return PersistentFaults(
         left_s=tuple(sorted((name, number(left)) for name, left in left_s.items())),
         recent_s=tuple(map(number, recent_s)),
         latched=tuple(sorted(latched)),
@@ -154,7 +154,7 @@ def number(value: Any) -> float:
     return float(value)
 
 
-def _lived(standing: Standing, elapsed_s: float) -> Standing:
+def _elapse(standing: PersistentFaults, elapsed_s: float) -> PersistentFaults:
     """Subtract time that was lived through."""
     left = ((name, left_s - elapsed_s) for name, left_s in standing.left_s)
     recent = (left_s - elapsed_s for left_s in standing.recent_s)

@@ -16,7 +16,7 @@ def _log_as_at_first() -> Iterator[None]:
     """A test that starts the daemon's log leaves none of it to the next."""
     yield
     root = logging.getLogger()
-    for handler in [one for one in root.handlers if type(one).__module__ == "daemon.log"]:
+    for handler in [one for one in root.handlers if type(one).__module__ == "daemon.system.log"]:
         root.removeHandler(handler)
     structlog.reset_defaults()
 

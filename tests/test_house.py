@@ -75,10 +75,10 @@ PLANTED = [
     ("core/site.py", "import numpy", "core and safety know no clock"),
     ("core/tick.py", "import daemon", "floors"),
     ("safety/gate.py", "import time", "core and safety know no clock"),
-    ("safety/gate.py", "import drivers.frame", "floors"),
+    ("safety/gate.py", "import drivers.zigbee.setpoint_frame", "floors"),
     ("models/features.py", "import torch", "torch stays off the Pi"),
-    ("drivers/frame.py", "import plant", "floors"),
-    ("daemon/settings.py", "import training", "floors"),
+    ("drivers/zigbee/setpoint_frame.py", "import plant", "floors"),
+    ("daemon/config/settings.py", "import training", "floors"),
 ]
 
 
@@ -202,6 +202,6 @@ def test_clearance_is_made_by_the_gate_alone() -> None:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
                 called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                if called == "Cleared" and package in PACKAGES:
+                if called == "AuthorizedFrame" and package in PACKAGES:
                     makers.add(str(path.relative_to(ROOT)))
     assert makers == {"safety/gate.py"}

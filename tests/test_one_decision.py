@@ -6,24 +6,29 @@ from typing import Any
 
 import pytest
 
-import daemon.loop
-import daemon.replay
-import daemon.simulate
+import daemon.runtime.loop
+import daemon.simulation.replay
+import daemon.simulation.simulate
 from core.decision import Decision
-from core.parts import cold_start
+from core.parts import initial_memory
 from core.tick import decide
-from daemon.assembly import assemble_from
+from daemon.config.settings import parse_settings
+from daemon.journal.records import Start, Tick
 from daemon.journal_completion import read_whole
-from daemon.records import Start, Tick
-from daemon.settings import parse_settings
+from daemon.runtime.assembly import assemble_from
 from safety.timers import from_record
-from tests.daemon.whole import until, whole
+from tests.support.full_daemon import until, whole
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("core", "safety", "models", "drivers", "plant", "daemon", "training")
-READS_THE_ENVIRONMENT = {"models/__init__.py", "daemon/log.py", "daemon/notify.py", "daemon/terminal.py"}
+READS_THE_ENVIRONMENT = {
+    "models/__init__.py",
+    "daemon/system/log.py",
+    "daemon/system/sd_notify.py",
+    "daemon/monitoring/terminal.py",
+}
 """Telemetry off before the import; where systemd and the terminal listen. `run` finds the home folder."""
-SHELL = {"daemon/commands/run.py", "daemon/screen.py", "daemon/refusals.py"}
+SHELL = {"daemon/commands/run.py", "daemon/monitoring/nonblocking_tty.py", "daemon/cli/errors.py"}
 
 
 def sources() -> list[Path]:
@@ -38,7 +43,7 @@ def test_nobody_else_defines_a_decision() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == "decide"
     ]
     assert found == ["core/tick.py"]
-    for shell in (daemon.loop, daemon.replay, daemon.simulate):
+    for shell in (daemon.runtime.loop, daemon.simulation.replay, daemon.simulation.simulate):
         assert vars(shell)["decide"] is decide
 
 
@@ -64,7 +69,7 @@ async def test_what_was_decided_live_is_decided_again_with_equal_arguments(
         lived.append((arguments, decision))
         return decision, memory
 
-    monkeypatch.setattr(daemon.loop, "decide", noted)
+    monkeypatch.setattr(daemon.runtime.loop, "decide", noted)
     async with whole(tmp_path) as pair:
         await until(lambda: sum(pair.reference_w().values()) > 500.0, 20.0)
         await pair.stop()
@@ -77,7 +82,7 @@ async def test_what_was_decided_live_is_decided_again_with_equal_arguments(
 
     settings = parse_settings(start.settings_toml, Path(start.settings_path))
     parts = assemble_from(settings, standing=from_record(start.standing)).parts
-    memory = cold_start(parts)
+    memory = initial_memory(parts)
     for tick in ticks:
         decision, memory = decide(tick.snapshot, tick.authority, memory, parts)
         assert decision == tick.decision

@@ -1,9 +1,10 @@
 """Tuning of the deterministic laws: candidates, what each costs, and whether the best is worth a change.
 
-Every candidate lives all stretches in `daemon.simulate`: the same decision, airtime and safety as in live
-control, with a radio and slaves of its own per stretch and the same ones for every candidate. The score is
-J = export + 0.5 avoidable import as a mean power, without the export that no slave could have prevented.
-Candidates are drawn from `RANGES` at first, later around the best of them. Nothing here needs torch.
+Every candidate lives all stretches in `daemon.simulation.simulate`: the same decision, airtime and safety as
+in live control, with a radio and slaves of its own per stretch and the same ones for every candidate. The
+score is J = export + 0.5 avoidable import as a mean power, without the export that no slave could have
+prevented. Candidates are drawn from `RANGES` at first, later around the best of them. Nothing here needs
+torch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,15 +19,15 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from core.decision import Authority
-from core.parts import cold_start
+from core.parts import initial_memory
 from core.site import Site
-from daemon.assembly import assemble
-from daemon.scoring import AVOIDABLE_WEIGHT
-from daemon.simulate import Pilot, simulate
+from daemon.runtime.assembly import assemble
+from daemon.simulation.score import AVOIDABLE_WEIGHT
+from daemon.simulation.simulate import SimulatedController, simulate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
 from safety.supervisor import ModeSupervisor
-from training.stretches import Stretch
+from training.data.segments import Stretch
 
 Gains: TypeAlias = PiGains | PredictiveGains
 
@@ -103,11 +104,13 @@ def law_of(gains: Gains) -> str:
     return "pi" if isinstance(gains, PiGains) else "predictive"
 
 
-def pilot_of(gains: Gains, site: Site) -> Pilot:
+def pilot_of(gains: Gains, site: Site) -> SimulatedController:
     """The law with these gains, acting from the first second."""
     law = PiFallback(site, gains) if isinstance(gains, PiGains) else PredictiveFallback(site, gains)
     parts = assemble(site, law, None).parts
-    return Pilot(parts, replace(cold_start(parts), watch=ModeSupervisor().warm), Authority.FALLBACK)
+    return SimulatedController(
+        parts, replace(initial_memory(parts), watch=ModeSupervisor().warm), Authority.FALLBACK
+    )
 
 
 def judge(gains: Gains, stretches: Sequence[Stretch]) -> Result:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from daemon.control import SOCKET_FILE, ask
-from daemon.refusals import InputError
-from daemon.settings import load_settings
+from daemon.cli.errors import InputError
+from daemon.config.settings import load_settings
+from daemon.service.operator_socket import SOCKET_FILE, ask
 
 DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 TIMEOUT_S = 60.0

@@ -10,12 +10,12 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.calibration import FALSE_TRIP_DAYS, Fit, fit
-from daemon.calibration_file import CalibrationRecord, TailRecord, save_calibration
-from daemon.commands.options import FiniteRange
-from daemon.observed_days import Gathered, gather
-from daemon.refusals import InputError
-from daemon.settings import load_settings
+from daemon.calibration.file import CalibrationRecord, TailRecord, save_calibration
+from daemon.calibration.fit import FALSE_TRIP_DAYS, Fit, fit
+from daemon.calibration.journal_features import JournalFeatures, gather
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.config.settings import load_settings
 
 DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 DAYS_LEAST = 14.0
@@ -71,7 +71,7 @@ def calibrate(journal: Path, config: Path, out: Path, days_least: float, as_json
     click.echo(f'Wrote {out}. Name it in the configuration: [anomaly] calibration = "{out}"')
 
 
-def _too_little(gathered: Gathered, days_least: float) -> str:
+def _too_little(gathered: JournalFeatures, days_least: float) -> str:
     text = (
         f"The journals hold {gathered.days:.2f} days of normal control, and {days_least:g} are needed "
         f"({gathered.left_out} ticks of other states do not count)."
@@ -82,7 +82,7 @@ def _too_little(gathered: Gathered, days_least: float) -> str:
     return f"{text} Let the site run, with [journal] max_mb of at least {needed_mb}."
 
 
-def _record(gathered: Gathered, found: Fit) -> CalibrationRecord:
+def _record(gathered: JournalFeatures, found: Fit) -> CalibrationRecord:
     calibration, tail, site = found.calibration, found.tail, gathered.site
     return CalibrationRecord(
         created_at_utc=datetime.now(UTC),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from daemon.checklist import walk
-from daemon.redaction import redact
-from daemon.refusals import EX_CONFIG
+from daemon.cli.errors import EX_CONFIG
+from daemon.commissioning.preflight import walk
+from daemon.system.redaction import redact
 
 DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 

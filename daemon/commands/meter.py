@@ -10,10 +10,10 @@ import click
 
 from core.site import PHASE_NAMES
 from daemon.commands.probe import probe
-from daemon.doors import open_meter
-from daemon.settings import Settings, load_settings
+from daemon.config.settings import Settings, load_settings
+from daemon.runtime.devices import open_meter
+from drivers.meters.profile import load_profile, profile_names
 from drivers.ports import Reading
-from drivers.profile import load_profile, profile_names
 
 
 @click.group()

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from daemon.bundles.store import Installed, ModelStore
+from daemon.cli.errors import EX_CONFIG
 from daemon.commands.model_signing import keygen, sign
-from daemon.control import ask
-from daemon.model_store import Installed, ModelStore
-from daemon.refusals import EX_CONFIG
-from daemon.sections import INSTALLED
-from daemon.settings import Settings, load_settings
+from daemon.config.sections import INSTALLED
+from daemon.config.settings import Settings, load_settings
+from daemon.service.operator_socket import ask
 from models.bundle import BundleError, accepts, builtin_bundle, load_bundle, read_manifest
 from models.public_key import fingerprint
 

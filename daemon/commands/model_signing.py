@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from daemon.refusals import InputError
-from daemon.signing import make_signing_key, read_signing_key, sign_bundle
+from daemon.bundles.signing import make_signing_key, read_signing_key, sign_bundle
+from daemon.cli.errors import InputError
 from models.public_key import fingerprint
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from core.site import Site
-from daemon.clock import boottime_s
-from daemon.commands.options import TimeOfDay
-from daemon.embedded import site_key, write_site
+from daemon.cli.errors import InputError
+from daemon.cli.options import TimeOfDay
+from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.plant_description import load_plant, plant_trace
-from daemon.refusals import InputError
-from plant.far_end import FarEnd, slaves_of, start_far_end
-from plant.slave_node import ieee_of, install_code_of
+from daemon.system.clock import boottime_s
+from plant.radio.slave_node import ieee_of, install_code_of
+from plant.simulated_site import SimulatedSite, slaves_of, start_far_end
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def plant(**options: Any) -> None:
 
     Any Modbus client reads the meter (SDM630, device 1), any EZSP host uses the coordinator. With
     --write-config, `sunkeep run --config FOLDER/site.toml` controls it exactly as it controls hardware.
-    With --uncommissioned, every step of docs/hardware.md with `sunkeep zigbee` can be rehearsed on it.
-    Runs until interrupted.
+    With --uncommissioned, every step of docs/operate/hardware.md with `sunkeep zigbee` can be rehearsed on
+    it. Runs until interrupted.
     """
     asyncio.run(_serve(Request(**options)))
 
@@ -119,7 +119,7 @@ async def _serve(request: Request) -> None:
         await far_end.stop()
 
 
-def _say(request: Request, site: Site, far_end: FarEnd) -> None:
+def _say(request: Request, site: Site, far_end: SimulatedSite) -> None:
     """Where everything listens; writes the configuration that was asked for."""
     folder = request.folder
     if folder is not None:

@@ -12,18 +12,18 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.refusals import EX_CONFIG, InputError
-from daemon.sections import P1Transport, SmlTransport
-from daemon.settings import load_settings
-from drivers.dsmr import DSMR_BAUDRATE, Dsmr
+from daemon.cli.errors import EX_CONFIG, InputError
+from daemon.config.sections import P1Transport, SmlTransport
+from daemon.config.settings import load_settings
 from drivers.errors import ConfigError, Transient
+from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
+from drivers.meters.probe import ProbeResult, Silence, best, where
+from drivers.meters.probe import probe as tried
+from drivers.meters.profile import Profile, load_profile, profile_names
+from drivers.meters.sml import Sml
+from drivers.meters.telegram_meter import PushMeter
+from drivers.meters.telegram_parser import TelegramParser
 from drivers.modbus_wire import Rtu, Tcp, Transport
-from drivers.probe import Silence, Trial, best, where
-from drivers.probe import probe as tried
-from drivers.profile import Profile, load_profile, profile_names
-from drivers.push import PushMeter
-from drivers.sml import Sml
-from drivers.telegram import Language
 
 BAUDRATES = (9600, 19200, 38400, 115200)
 """Those that meters leave their makers with, the most common first."""
@@ -32,7 +32,7 @@ SERIAL_DEVICES = range(1, 248)
 """Modbus over serial line 1.02, 2.2."""
 LISTEN_S = 5.0
 """Longer than three telegrams of any meter that is fast enough to control by."""
-PUSHED: tuple[tuple[str, Callable[[], Language], int], ...] = (
+PUSHED: tuple[tuple[str, Callable[[], TelegramParser], int], ...] = (
     ("sml", Sml, 9600),
     ("p1", Dsmr, DSMR_BAUDRATE),
 )
@@ -135,8 +135,8 @@ def _transports(
 
 async def _tried(
     transports: list[Transport], profiles: dict[str, Profile], progress: Progress | None
-) -> tuple[list[Trial], list[Silence]]:
-    trials: list[Trial] = []
+) -> tuple[list[ProbeResult], list[Silence]]:
+    trials: list[ProbeResult] = []
     silences: list[Silence] = []
     bar = None if progress is None else progress.add_task(where(transports[0]), total=len(transports))
     async for outcome in tried(transports, profiles, time.monotonic):
@@ -189,7 +189,9 @@ async def _heard(path: str) -> tuple[str, str] | None:
     return None
 
 
-def _facts(trials: list[Trial], silences: list[Silence], profiles: dict[str, Profile]) -> dict[str, Any]:
+def _facts(
+    trials: list[ProbeResult], silences: list[Silence], profiles: dict[str, Profile]
+) -> dict[str, Any]:
     found = best(trials)
     return {
         "best": [trial.profile for trial in found],
@@ -211,7 +213,7 @@ def _facts(trials: list[Trial], silences: list[Silence], profiles: dict[str, Pro
     }
 
 
-def _words(trials: list[Trial], silences: list[Silence], profiles: dict[str, Profile]) -> list[str]:
+def _words(trials: list[ProbeResult], silences: list[Silence], profiles: dict[str, Profile]) -> list[str]:
     lines = [f"{where(silence.transport)}: {silence.reason}" for silence in silences]
     if not trials:
         return [*lines, "", f"Nobody answers. {ADVICE}"]
@@ -231,7 +233,7 @@ def _words(trials: list[Trial], silences: list[Silence], profiles: dict[str, Pro
     return [*lines, CHECK_SIGN, "", *_lines(found[0])]
 
 
-def _lines(trial: Trial) -> list[str]:
+def _lines(trial: ProbeResult) -> list[str]:
     """The section of the configuration."""
     wire = trial.transport
     lines = ["[meter]", f'profile = "{trial.profile}"', "[meter.transport]"]

@@ -10,9 +10,13 @@ from typing import Any
 
 import click
 
-from core.parts import cold_start
-from daemon.artifact_archive import ArtifactArchive
-from daemon.assembly import (
+from core.parts import initial_memory
+from daemon.bundles.archive import ArtifactArchive
+from daemon.cli.errors import InputError
+from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.journal.reader import read_journal
+from daemon.journal.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
+from daemon.runtime.assembly import (
     AnyMemory,
     AnyParts,
     Assembled,
@@ -21,17 +25,13 @@ from daemon.assembly import (
     known_directories,
     with_policy,
 )
-from daemon.journal_reader import read_journal
-from daemon.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
-from daemon.refusals import InputError
-from daemon.replay import Replay
-from daemon.settings import Settings, SettingsError, parse_settings
+from daemon.simulation.replay import Replay
 from models.bundle import Bundle, BundleError, load_bundle, read_manifest
 from safety.timers import from_record
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayResult:
     """What came of it. `left_out` are ticks of a run whose beginning has been removed."""
 
     ticks: int = 0
@@ -70,7 +70,7 @@ def replay(journal: Path, as_json: bool) -> int:
 class _Controllers:
     """The controller of every stretch of the journal, with the very bundle that decided then."""
 
-    outcome: Outcome
+    outcome: ReplayResult
     archive: ArtifactArchive
     _settings: Settings | None = None
     _assembled: Assembled | None = None
@@ -87,7 +87,7 @@ class _Controllers:
         calibration = "" if assembled.calibration is None else assembled.calibration.sha256
         if calibration != start.calibration_sha256:
             self.outcome.other_files.append(start.run)
-        return assembled.parts, cold_start(assembled.parts)
+        return assembled.parts, initial_memory(assembled.parts)
 
     def change(self, change: PolicyChange, memory: AnyMemory) -> tuple[AnyParts, AnyMemory]:
         """That after a change of policy."""
@@ -111,8 +111,8 @@ class _Controllers:
             return None
 
 
-def _replayed(journal: Path) -> Outcome:
-    outcome = Outcome()
+def _replayed(journal: Path) -> ReplayResult:
+    outcome = ReplayResult()
     again_as_then = _Controllers(outcome, ArtifactArchive(journal))
 
     def counted() -> Iterator[AnyRecord]:
@@ -129,7 +129,7 @@ def _replayed(journal: Path) -> Outcome:
     return outcome
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: ReplayResult) -> None:
     click.echo(f"{outcome.ticks} ticks decided again, {outcome.different} different")
     if outcome.left_out:
         click.echo(f"{outcome.left_out} left out: lines before them have been removed or dropped")

@@ -9,17 +9,17 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.commands.options import FiniteRange
-from daemon.journal_reader import journal_files
-from daemon.refusals import InputError
-from daemon.report.books import Books
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.config.sections import JournalSection
+from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.journal.reader import journal_files
+from daemon.report.books import JournalAccounting
 from daemon.report.comparison import compare
-from daemon.report.document import Report, document, table
-from daemon.report.reading import Span, needed, newest, read
+from daemon.report.document import SiteReport, document, table
+from daemon.report.reading import DateRange, needed, newest, read
 from daemon.report.summary import summary
 from daemon.report.tariff import Tariff
-from daemon.sections import JournalSection
-from daemon.settings import Settings, SettingsError, parse_settings
 
 DAY = click.DateTime(["%Y-%m-%d"])
 PRICE, FEED_IN = 0.30, 0.08
@@ -68,7 +68,7 @@ def report(
         raise click.UsageError("--json and --csv exclude each other")
     if days is not None and (first or last):
         raise click.UsageError("--days and --from/--to exclude each other")
-    span = Span(None if first is None else first.date(), None if last is None else last.date())
+    span = DateRange(None if first is None else first.date(), None if last is None else last.date())
     if not (span.first is None or span.last is None or span.first <= span.last):
         raise click.UsageError("--to must not be before --from")
     with Progress(console=Console(stderr=True), transient=True, disable=as_json or as_csv) as progress:
@@ -89,8 +89,8 @@ def report(
 
 
 def _told(
-    journal: Path, span: Span, days: int | None, tariff: Tariff, tell: Callable[[float], None]
-) -> Report:
+    journal: Path, span: DateRange, days: int | None, tariff: Tariff, tell: Callable[[float], None]
+) -> SiteReport:
     """Read what is needed and count it. Raises InputError when there is nothing to tell."""
     files = journal_files(journal)
     found = newest(files)
@@ -101,8 +101,8 @@ def _told(
     zone, site = settings.zone(), settings.core_site()
     if days is not None:
         today = datetime.fromtimestamp(newest_unix_s, zone).date()
-        span = Span(today - timedelta(days=days - 1), today)
-    books, damaged = Books(zone, site.role, span), list[str]()
+        span = DateRange(today - timedelta(days=days - 1), today)
+    books, damaged = JournalAccounting(zone, site.role, span), list[str]()
     for record in read(needed(files, span, zone), damaged.append, tell):
         books.take(record)
         if books.done:
@@ -111,7 +111,7 @@ def _told(
         raise InputError(
             f"{journal}: no tick of {_spelt(span)} in it. Let the daemon run, or ask for other days."
         )
-    return Report(
+    return SiteReport(
         site_name=settings.site.name,
         zone=zone,
         role=site.role,
@@ -138,7 +138,7 @@ def _settings(text: str, path: Path) -> Settings:
         ) from None
 
 
-def _spelt(span: Span) -> str:
+def _spelt(span: DateRange) -> str:
     def day(value: date | None, otherwise: str) -> str:
         return otherwise if value is None else value.isoformat()
 

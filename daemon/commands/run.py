@@ -12,11 +12,11 @@ from typing import IO
 
 import click
 
-from daemon.figures import Figures
-from daemon.log import start_log
-from daemon.service import Service
-from daemon.settings import load_settings
-from daemon.state_folder import hold_state
+from daemon.config.settings import load_settings
+from daemon.monitoring.figures import Figures
+from daemon.runtime.state_directory import hold_state
+from daemon.service.service import Service
+from daemon.system.log import start_log
 
 FAR_END_S = 0.3
 """The simulated site has nothing to save: it may end quickly."""
@@ -58,7 +58,7 @@ def _control(config: Path, plain: bool, remark: str) -> None:
 
 
 def _show(open_views: ExitStack, figures: Figures, address: str) -> Callable[[], None]:
-    from daemon.terminal import TerminalView  # noqa: PLC0415 - 8 MB that a service never needs
+    from daemon.monitoring.terminal import TerminalView  # noqa: PLC0415 - 8 MB that a service never needs
 
     return open_views.enter_context(TerminalView(figures, address=address)).update
 

@@ -11,21 +11,21 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.commands.options import FiniteRange, TimeOfDay
-from daemon.pilots import pilot
+from daemon.cli.options import FiniteRange, TimeOfDay
+from daemon.config.settings import Settings, load_settings
 from daemon.plant_description import load_plant, plant_trace
-from daemon.settings import Settings, load_settings
-from daemon.simulate import CONTROLLERS, Run, Scenario, begin, default_site, live
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import CONTROLLERS, Scenario, SimulationRun, begin, default_site, live
 from plant.description import Description
 from plant.drawing import told
-from plant.physics import PHASE_SHARES, TTL_S
-from plant.trace import DAY_S
+from plant.site.physics import PHASE_SHARES, TTL_S
+from plant.site.trace import DAY_S
 
 FILE = click.Path(path_type=Path)
 
 
 @dataclass(frozen=True)
-class Request:
+class SimulateRequest:
     """The command line."""
 
     trace: Path | None
@@ -94,7 +94,7 @@ def simulate(as_json: bool, **options: Any) -> None:
     The same decision function as in live control and the same limits of the radio, on a simulated site.
     Slaves, radio delays, losses and meter noise are drawn from the seed: the same seed, the same result.
     """
-    request = Request(**options)
+    request = SimulateRequest(**options)
     settings = None if request.config is None else load_settings(request.config, key=False)
     run = _prepare(request, settings)
     if as_json:
@@ -110,7 +110,7 @@ def simulate(as_json: bool, **options: Any) -> None:
     Console().print(_table(_facts(request, run)))
 
 
-def _prepare(request: Request, settings: Settings | None) -> Run:
+def _prepare(request: SimulateRequest, settings: Settings | None) -> SimulationRun:
     if not request.start_s < request.end_s:
         raise click.UsageError("--to must be later than --from")
     if request.margin_w is not None and request.controller not in ("pi", "predictive"):
@@ -133,7 +133,7 @@ def _prepare(request: Request, settings: Settings | None) -> Run:
     return begin(scenario, chosen)
 
 
-def _site(request: Request, settings: Settings | None, plant: Description | None) -> Site:
+def _site(request: SimulateRequest, settings: Settings | None, plant: Description | None) -> Site:
     """The site as its controller knows it."""
     if settings is not None:
         site = settings.core_site()
@@ -159,7 +159,7 @@ def _require_fit(site: Site, described: Site) -> None:
             raise click.UsageError(f"--config and --plant differ in {what}: {one} and {other}")
 
 
-def _facts(request: Request, run: Run) -> dict[str, Any]:
+def _facts(request: SimulateRequest, run: SimulationRun) -> dict[str, Any]:
     """Everything that is printed, in the order of the table."""
     summary = {name: round(value, 3) for name, value in run.score.summary().items()}
     return {

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field, fields
 
 from core.decision import State
-from daemon.figures import Counts
-from daemon.ledger import Energy
+from daemon.monitoring.energy_ledger import EnergyTotals
+from daemon.monitoring.figures import Counts
 
 
 @dataclass(slots=True)
-class Spell:
+class Episode:
     """How often something began, and how long it lasted in all."""
 
     times: int = 0
@@ -26,10 +26,10 @@ class Account:
     stand beside.
     """
 
-    energy: Energy = field(default_factory=Energy)
+    energy: EnergyTotals = field(default_factory=EnergyTotals)
     counts: Counts = field(default_factory=Counts)
     state_s: dict[State, float] = field(default_factory=lambda: dict.fromkeys(State, 0.0))
-    causes: dict[tuple[State, str], Spell] = field(default_factory=dict)
+    causes: dict[tuple[State, str], Episode] = field(default_factory=dict)
     reachable_j: float = 0.0
     ticks: int = 0
     missed_samples: int = 0
@@ -41,9 +41,9 @@ class Account:
     radio_up_s: float = 0.0
     unanswered_s: float = 0.0
 
-    def spell(self, state: State, cause: str) -> Spell:
+    def spell(self, state: State, cause: str) -> Episode:
         """The spell of a cause, to be counted on."""
-        return self.causes.setdefault((state, cause), Spell())
+        return self.causes.setdefault((state, cause), Episode())
 
     def add(self, other: "Account") -> None:
         """Add another account to this one."""

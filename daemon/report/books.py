@@ -1,6 +1,7 @@
 """Retells a journal to the daemon's own figures, and books what they say by local day.
 
-Nothing is measured a second time: `daemon.figures` counts a retold tick exactly as it counted the lived one.
+Nothing is measured a second time: `daemon.monitoring.figures` counts a retold tick exactly as it counted the
+lived one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,22 +14,22 @@ from core.decision import Decision
 from core.modes import Mode
 from core.roles import Role
 from core.site import Site
-from daemon.figures import Counts, Figures
-from daemon.placement import reachable_w
-from daemon.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick
+from daemon.config.settings import SettingsError, parse_settings
+from daemon.journal.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick
+from daemon.monitoring.figures import Counts, Figures
+from daemon.monitoring.slave_power import reachable_w
+from daemon.monitoring.telemetry import Cost, SiteInfo
 from daemon.report.account import Account
-from daemon.report.reading import Span
-from daemon.report.trial import Trial
-from daemon.settings import SettingsError, parse_settings
-from daemon.telemetry import About, Cost
-from safety.causes import cause
+from daemon.report.reading import DateRange
+from daemon.report.trial import BlockTrial
+from safety.faults import cause
 
 GAPS_KEPT = 20
 """The longest gaps are named one by one; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Gap:
+class JournalGap:
     """A time without ticks, by the wall clock."""
 
     lasted_s: float
@@ -40,7 +41,7 @@ RELOADED = "configuration_reloaded"
 
 
 @dataclass(slots=True)
-class Life:
+class DaemonRun:
     """One run of the daemon, as far as it was retold."""
 
     start: Start
@@ -61,7 +62,7 @@ class Life:
 
 
 @dataclass(slots=True)
-class Books:
+class JournalAccounting:
     """Accounts by local day, the blocks of a comparison, and the gaps.
 
     `role` is the newest run's: ticks of slaves that work the other way would not add up, and are left out
@@ -70,15 +71,15 @@ class Books:
 
     zone: ZoneInfo
     role: Role
-    span: Span = field(default_factory=Span)
+    span: DateRange = field(default_factory=DateRange)
     days: dict[date, Account] = field(default_factory=dict)
-    trial: Trial = field(default_factory=Trial)
-    gaps: list[Gap] = field(default_factory=list)
+    trial: BlockTrial = field(default_factory=BlockTrial)
+    gaps: list[JournalGap] = field(default_factory=list)
     gaps_total: int = 0
     runs: int = 0
     left_out: int = 0
     done: bool = False
-    _life: Life | None = None
+    _life: DaemonRun | None = None
     _latest: Tick | None = None
 
     def take(self, record: AnyRecord) -> None:
@@ -115,7 +116,9 @@ class Books:
         site = settings.core_site()
         if site.role is self.role:
             self.runs += 1
-            self._life = Life(start, Figures(site, About(mode=settings.mode.mode), 0.0), start.bundle_sha256)
+            self._life = DaemonRun(
+                start, Figures(site, SiteInfo(mode=settings.mode.mode), 0.0), start.bundle_sha256
+            )
 
     def _tell(self, tick: Tick) -> None:
         day = self._day(tick.unix_s)
@@ -142,7 +145,7 @@ class Books:
     def _day(self, unix_s: float) -> date:
         return datetime.fromtimestamp(unix_s, self.zone).date()
 
-    def _look_for_gap(self, life: Life, tick: Tick) -> None:
+    def _look_for_gap(self, life: DaemonRun, tick: Tick) -> None:
         """A gap within a run is seen on the monotonic clock, one between runs only on a synchronised one."""
         if life.tick is not None:
             lasted_s = tick.snapshot.at_s - life.tick.snapshot.at_s
@@ -167,14 +170,14 @@ class Books:
         if any(day in self.span for day in parts):
             self.gaps_total += 1
             push = heappush if len(self.gaps) < GAPS_KEPT else heappushpop
-            push(self.gaps, Gap(lasted_s, from_unix_s, reason))
+            push(self.gaps, JournalGap(lasted_s, from_unix_s, reason))
 
     def _midnight_s(self, day: date) -> float:
         return datetime(day.year, day.month, day.day, tzinfo=self.zone).timestamp()
 
 
 def _live(figures: Figures, tick: Tick, local: datetime) -> None:
-    """Tell the figures one tick, as `daemon.chronicle` did."""
+    """Tell the figures one tick, as `daemon.service.tick_observer` did."""
     figures.update(
         tick.snapshot,
         tick.decision,
@@ -184,7 +187,7 @@ def _live(figures: Figures, tick: Tick, local: datetime) -> None:
     )
 
 
-def _book(account: Account, life: Life, tick: Tick, recorded_s: float) -> None:
+def _book(account: Account, life: DaemonRun, tick: Tick, recorded_s: float) -> None:
     """What the figures counted in this tick."""
     figures, sight = life.figures, tick.decision.sight
     account.energy.add(figures.newest)

@@ -13,9 +13,9 @@ import numpy as np
 
 from core.decision import Authority
 from core.modes import BLOCK_S
-from daemon.ledger import FLOOR_J
-from daemon.report.trial import MEASURED_LEAST_S, Block, Design
-from daemon.scoring import AVOIDABLE_WEIGHT
+from daemon.monitoring.energy_ledger import FLOOR_J
+from daemon.report.trial import MEASURED_LEAST_S, Design, TrialBlock
+from daemon.simulation.score import AVOIDABLE_WEIGHT
 
 PAIRS_LEAST = 12
 """Below, and from 6 on, the interval would be exact only if the effect were the same in every pair."""
@@ -26,7 +26,7 @@ STUDENT_T = 2.093
 SUBSETS, SUBSETS_AT_ONCE = 10_000, 500
 TAIL = 0.025
 ARMS = (Authority.POLICY, Authority.FALLBACK)
-Figure: TypeAlias = Callable[[Block], float]
+Figure: TypeAlias = Callable[[TrialBlock], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,15 @@ class Comparison:
         return self.design is Design.SCHEDULE
 
 
-def compare(blocks: Iterable[Block]) -> list[Comparison]:
+def compare(blocks: Iterable[TrialBlock]) -> list[Comparison]:
     """One comparison for each policy and each way in which blocks were assigned, in the order of time."""
-    alike: dict[tuple[str, Design], list[Block]] = {}
+    alike: dict[tuple[str, Design], list[TrialBlock]] = {}
     for block in sorted(blocks, key=lambda block: block.index):
         alike.setdefault((block.policy_sha256, block.design), []).append(block)
     return [_compare(*key, together) for key, together in alike.items()]
 
 
-def _compare(policy_sha256: str, design: Design, blocks: list[Block]) -> Comparison:
+def _compare(policy_sha256: str, design: Design, blocks: list[TrialBlock]) -> Comparison:
     whole = [block for block in blocks if _is_whole(block)]
     units = _pairs(whole) if design is Design.PAIRS else [[block] for block in whole]
     sunny = [unit for unit in units if _worth_j(unit) >= FLOOR_J * len(unit) * BLOCK_S / 3600.0]
@@ -109,7 +109,7 @@ def _compare(policy_sha256: str, design: Design, blocks: list[Block]) -> Compari
     return replace(found, export=estimate(policy, fallback, _export_w), j=estimate(policy, fallback, _j_w))
 
 
-def _too_few(design: Design, policy: list[Block], fallback: list[Block]) -> str:
+def _too_few(design: Design, policy: list[TrialBlock], fallback: list[TrialBlock]) -> str:
     if design is Design.PAIRS and len(policy) < PAIRS_LEAST:
         return f"{len(policy)} pairs with a surplus, and {PAIRS_LEAST} are needed"
     if design is Design.SHARE and min(len(policy), len(fallback)) < BLOCKS_LEAST:
@@ -119,55 +119,55 @@ def _too_few(design: Design, policy: list[Block], fallback: list[Block]) -> str:
     return ""
 
 
-def _count(blocks: list[Block], arm: Authority) -> int:
+def _count(blocks: list[TrialBlock], arm: Authority) -> int:
     return sum(block.assigned is arm for block in blocks)
 
 
-def _is_whole(block: Block) -> bool:
+def _is_whole(block: TrialBlock) -> bool:
     return not block.is_mixed and block.energy.measured_s >= MEASURED_LEAST_S
 
 
-def _pairs(blocks: list[Block]) -> list[list[Block]]:
+def _pairs(blocks: list[TrialBlock]) -> list[list[TrialBlock]]:
     """Pairs of which both halves are there, one of each; half a pair says nothing."""
-    halves: dict[int, list[Block]] = {}
+    halves: dict[int, list[TrialBlock]] = {}
     for block in blocks:
         halves.setdefault(block.index // 2, []).append(block)
     return [pair for pair in halves.values() if {block.assigned for block in pair} == set(ARMS)]
 
 
-def _worth_j(blocks: list[Block]) -> float:
+def _worth_j(blocks: list[TrialBlock]) -> float:
     """Surplus, or what slaves took without one: were control the same, the lot would not change the sum."""
     return sum(block.energy.exported_without_j + block.energy.placed_j for block in blocks)
 
 
-def _export_w(block: Block) -> float:
+def _export_w(block: TrialBlock) -> float:
     return block.energy.exported_j / block.energy.measured_s
 
 
-def _avoidable_import_w(block: Block) -> float:
+def _avoidable_import_w(block: TrialBlock) -> float:
     return block.energy.avoidable_import_j / block.energy.measured_s
 
 
-def _j_w(block: Block) -> float:
+def _j_w(block: TrialBlock) -> float:
     return _export_w(block) + AVOIDABLE_WEIGHT * _avoidable_import_w(block)
 
 
-def _surplus_w(block: Block) -> float:
+def _surplus_w(block: TrialBlock) -> float:
     return block.energy.exported_without_j / block.energy.measured_s
 
 
-def _weight(block: Block) -> float:
+def _weight(block: TrialBlock) -> float:
     """One over the odds that this block was given to whom it was given to; all alike without a lot."""
     odds = block.propensity if block.assigned is Authority.POLICY else 1.0 - block.propensity
     return 1.0 / odds if 0.0 < odds < 1.0 else 1.0
 
 
-def _mean(blocks: list[Block], figure: Figure) -> float:
+def _mean(blocks: list[TrialBlock], figure: Figure) -> float:
     weights = [_weight(block) for block in blocks]
     return sum(w * figure(block) for w, block in zip(weights, blocks, strict=True)) / sum(weights)
 
 
-def _arm(blocks: list[Block]) -> Arm | None:
+def _arm(blocks: list[TrialBlock]) -> Arm | None:
     if not blocks:
         return None
     recorded_s = sum(block.recorded_s for block in blocks)
@@ -182,7 +182,7 @@ def _arm(blocks: list[Block]) -> Arm | None:
     )
 
 
-def _typical(policy: list[Block], fallback: list[Block], figure: Figure) -> Estimate:
+def _typical(policy: list[TrialBlock], fallback: list[TrialBlock], figure: Figure) -> Estimate:
     """Mean difference of the pairs, with an interval from the lot alone.
 
     By the lot each difference lies symmetrically around the effect. Then the means of random subsets divide
@@ -201,14 +201,14 @@ def _typical(policy: list[Block], fallback: list[Block], figure: Figure) -> Esti
     return Estimate(float(differences_w.mean()), float(low_w), float(high_w))
 
 
-def _weighted(policy: list[Block], fallback: list[Block], figure: Figure) -> Estimate:
+def _weighted(policy: list[TrialBlock], fallback: list[TrialBlock], figure: Figure) -> Estimate:
     """Difference of the means, with the spread of each arm's blocks (Neyman 1923: never too narrow)."""
     value_w = _mean(policy, figure) - _mean(fallback, figure)
     half_w = STUDENT_T * sqrt(_variance(policy, figure) + _variance(fallback, figure))
     return Estimate(value_w, value_w - half_w, value_w + half_w)
 
 
-def _variance(blocks: list[Block], figure: Figure) -> float:
+def _variance(blocks: list[TrialBlock], figure: Figure) -> float:
     """Of the weighted mean."""
     mean_w, weights = _mean(blocks, figure), [_weight(block) for block in blocks]
     squares = sum((w * (figure(block) - mean_w)) ** 2 for w, block in zip(weights, blocks, strict=True))

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from core.decision import State
 from core.roles import Role
 from core.site import Metering
-from daemon.figures import Counts
-from daemon.ledger import JOULES_PER_WH
+from daemon.monitoring.energy_ledger import JOULES_PER_WH
+from daemon.monitoring.figures import Counts
 from daemon.report.account import Account
-from daemon.report.books import Gap
+from daemon.report.books import JournalGap
 from daemon.report.comparison import Arm, Comparison, Estimate
 from daemon.report.tariff import Tariff
 
@@ -27,7 +27,7 @@ STATE_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class SiteReport:
     """Everything that is told. `law` is the fallback's, `damaged` names what could not be read."""
 
     site_name: str
@@ -38,7 +38,7 @@ class Report:
     tariff: Tariff
     days: dict[date, Account]
     total: Account
-    gaps: list[Gap]
+    gaps: list[JournalGap]
     gaps_total: int
     runs: int
     left_out: int
@@ -46,7 +46,7 @@ class Report:
     damaged: list[str] = field(default_factory=list)
 
 
-def document(report: Report) -> dict[str, Any]:
+def document(report: SiteReport) -> dict[str, Any]:
     """The JSON object. Energies in Wh, times in s, shares 0 to 1; what is unknown is null."""
     first, last = min(report.days), max(report.days)
     return {
@@ -81,7 +81,7 @@ def document(report: Report) -> dict[str, Any]:
     }
 
 
-def table(report: Report) -> str:
+def table(report: SiteReport) -> str:
     """One row of CSV per day, under the names that the JSON object has."""
     rows = [
         {"day": day.isoformat(), **_values(report, account)} for day, account in sorted(report.days.items())
@@ -93,7 +93,7 @@ def table(report: Report) -> str:
     return text.getvalue()
 
 
-def _values(report: Report, account: Account) -> dict[str, float | int | None]:
+def _values(report: SiteReport, account: Account) -> dict[str, float | int | None]:
     energy = account.energy
     joules = {
         "surplus_wh": energy.exported_without_j,

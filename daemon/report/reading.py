@@ -7,11 +7,11 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from daemon.journal.format import WHOLE, LineReader
+from daemon.journal.reader import records_of
+from daemon.journal.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick, TickInputs
+from daemon.journal.segments import lines_of, size_bytes
 from daemon.journal_completion import Completion
-from daemon.journal_format import WHOLE, LineReader
-from daemon.journal_reader import records_of
-from daemon.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick, TickInputs
-from daemon.segments import lines_of, size_bytes
 
 WARM_UP_S = 900.0
 """Read before the first day, so that what is followed from tick to tick (the slaves' power, active causes)
@@ -21,7 +21,7 @@ HEAD_RECORDS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DateRange:
     """Local days, both included; None is open."""
 
     first: date | None = None
@@ -41,7 +41,7 @@ def newest(files: Sequence[Path]) -> tuple[Start, float] | None:
     return None
 
 
-def needed(files: Sequence[Path], span: Span, zone: ZoneInfo) -> list[Path]:
+def needed(files: Sequence[Path], span: DateRange, zone: ZoneInfo) -> list[Path]:
     """The segments from which the days of `span` can be told.
 
     A segment is left out when the next one begins, by a synchronised clock, well before the first day.
@@ -62,7 +62,7 @@ def read(
     """Records of segments, in order.
 
     Args:
-        damaged: told what is not whole and left out (`daemon.records.records_of`).
+        damaged: told what is not whole and left out (`daemon.journal.records.records_of`).
         tell: called with the share of the bytes that is done, segment by segment.
     """
     total = size_bytes(files) or 1

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from core.decision import State
 from core.roles import Role
-from daemon import words
+from daemon.monitoring import messages
 from daemon.report.account import Account
-from daemon.report.document import Report
+from daemon.report.document import SiteReport
 from daemon.report.side_by_side import percent, side_by_side
 from daemon.report.tariff import JOULES_PER_KWH
 
@@ -22,7 +22,7 @@ GAPS_SHOWN = 3
 DAMAGE_SHOWN = 5
 
 
-def summary(report: Report) -> RenderableType:
+def summary(report: SiteReport) -> RenderableType:
     """What is printed."""
     lines = [*_energy(report), *_acting(report), *_trouble(report), *_wires(report), *_missing(report)]
     parts: list[RenderableType] = [_days(report), *(Text(line) for line in lines)]
@@ -32,7 +32,7 @@ def summary(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def _days(report: Report) -> Table:
+def _days(report: SiteReport) -> Table:
     table = Table(
         title=_title(report), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -48,13 +48,13 @@ def _days(report: Report) -> Table:
     return table
 
 
-def _title(report: Report) -> str:
+def _title(report: SiteReport) -> str:
     first, last = min(report.days), max(report.days)
     time = f"{first}" if first == last else f"{first} to {last}"
     return f"{report.site_name}, {time} ({report.zone.key})"
 
 
-def _cells(report: Report, account: Account) -> tuple[str, ...]:
+def _cells(report: SiteReport, account: Account) -> tuple[str, ...]:
     energy = account.energy
     missing = _time(account.recorded_s + account.unrecorded_s - energy.measured_s)
     money = _money(report, account)
@@ -70,7 +70,7 @@ def _cells(report: Report, account: Account) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def _energy(report: Report) -> Iterator[str]:
+def _energy(report: SiteReport) -> Iterator[str]:
     total, tariff = report.total, report.tariff
     saved = f"{_money(report, total)} {tariff.currency}"
     prices = f"{tariff.price_per_kwh:g} a kWh bought, {tariff.feed_in_per_kwh:g} a kWh exported"
@@ -89,7 +89,7 @@ def _energy(report: Report) -> Iterator[str]:
         yield f"{bought} kWh that they took came from the grid: the saving is less by their price."
 
 
-def _acting(report: Report) -> Iterator[str]:
+def _acting(report: SiteReport) -> Iterator[str]:
     named = {
         State.RL_ACTIVE: "the learned policy",
         State.PI_FALLBACK: f"the {_law(report)}",
@@ -107,7 +107,7 @@ def _acting(report: Report) -> Iterator[str]:
         yield f"Who acted: {', '.join(shares)}."
 
 
-def _trouble(report: Report) -> Iterator[str]:
+def _trouble(report: SiteReport) -> Iterator[str]:
     for state, said in ((State.SAFE_STOP, "At rest because"), (State.HOLD, "Held because")):
         yield from _because(report.total, state, said, ())
     passed = ("fallback_ordered", "dwell")  # who was told to act is no trouble
@@ -127,10 +127,10 @@ def _because(total: Account, state: State, said: str, passed: tuple[str, ...]) -
         if where is state and name not in passed
     ]
     for name, spell in sorted(spells, key=lambda item: -item[1].lasted_s):
-        yield f"{said} {words.cause(name)}: {_times(spell.times)}, {_time(spell.lasted_s)}."
+        yield f"{said} {messages.cause(name)}: {_times(spell.times)}, {_time(spell.lasted_s)}."
 
 
-def _wires(report: Report) -> Iterator[str]:
+def _wires(report: SiteReport) -> Iterator[str]:
     total = report.total
     missed = f"Meter: {total.missed_samples:,} of {total.ticks:,} samples missed."
     if total.acknowledged_share is None:
@@ -141,7 +141,7 @@ def _wires(report: Report) -> Iterator[str]:
     yield f"{missed} Radio: {sent}, {lost} of the slaves' answers lost{refused}."
 
 
-def _missing(report: Report) -> Iterator[str]:
+def _missing(report: SiteReport) -> Iterator[str]:
     total = report.total
     if report.gaps_total:
         longest = sorted(report.gaps, reverse=True)[:GAPS_SHOWN]
@@ -159,16 +159,16 @@ def _missing(report: Report) -> Iterator[str]:
         yield f"and {len(report.damaged) - DAMAGE_SHOWN} more."
 
 
-def _gap(report: Report, from_unix_s: float, lasted_s: float, reason: str) -> str:
+def _gap(report: SiteReport, from_unix_s: float, lasted_s: float, reason: str) -> str:
     begin = datetime.fromtimestamp(from_unix_s, report.zone)
     return f"{begin:%Y-%m-%d %H:%M} {_time(lasted_s)} ({reason})"
 
 
-def _law(report: Report) -> str:
-    return words.LAWS.get(report.law, report.law)
+def _law(report: SiteReport) -> str:
+    return messages.LAWS.get(report.law, report.law)
 
 
-def _money(report: Report, account: Account) -> str:
+def _money(report: SiteReport, account: Account) -> str:
     return f"{round(report.tariff.saved(account.energy, report.role), 2) + 0.0:.2f}"  # no minus before zero
 
 

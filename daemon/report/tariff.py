@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.roles import Role
-from daemon.ledger import JOULES_PER_WH, Energy
+from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 
 JOULES_PER_KWH = 1000.0 * JOULES_PER_WH
 
@@ -16,7 +16,7 @@ class Tariff:
     feed_in_per_kwh: float
     currency: str
 
-    def saved(self, energy: Energy, role: Role) -> float:
+    def saved(self, energy: EnergyTotals, role: Role) -> float:
         """What the slaves saved: the bill without them, less the bill with them, plus what they used.
 
         Surplus that absorbing slaves used counts at the price, because it would have been bought otherwise.

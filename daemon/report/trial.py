@@ -5,8 +5,8 @@ from enum import Enum
 
 from core.decision import Authority, Source
 from core.modes import BLOCK_S, Mode
-from daemon.ledger import Energy
-from daemon.records import Tick
+from daemon.journal.records import Tick
+from daemon.monitoring.energy_ledger import EnergyTotals
 
 CARRY_OVER_S = 60.0
 """The first minute of a block still shows what the block before left on air."""
@@ -23,7 +23,7 @@ class Design(Enum):
 
 
 @dataclass(slots=True)
-class Block:
+class TrialBlock:
     """One block of one assignment, without its first minute.
 
     `propensity` is the probability with which the policy was chosen, `policy_sha256` its bundle's hash,
@@ -35,19 +35,21 @@ class Block:
     assigned: Authority
     propensity: float
     policy_sha256: str = ""
-    energy: Energy = field(default_factory=Energy)
+    energy: EnergyTotals = field(default_factory=EnergyTotals)
     recorded_s: float = 0.0
     policy_s: float = 0.0
     is_mixed: bool = False
 
 
 @dataclass(slots=True)
-class Trial:
+class BlockTrial:
     """All blocks, by index. A block belongs to whom it was assigned to, whoever really acted in it."""
 
-    blocks: dict[int, Block] = field(default_factory=dict)
+    blocks: dict[int, TrialBlock] = field(default_factory=dict)
 
-    def book(self, tick: Tick, mode: Mode, policy_sha256: str, energy: Energy, recorded_s: float) -> None:
+    def book(
+        self, tick: Tick, mode: Mode, policy_sha256: str, energy: EnergyTotals, recorded_s: float
+    ) -> None:
         """Take in one tick; ticks that were not assigned by blocks are left alone.
 
         Args:
@@ -61,7 +63,7 @@ class Trial:
             return
         block = self.blocks.get(tick.block)
         if block is None:
-            block = Block(tick.block, design, tick.authority, tick.propensity, policy_sha256)
+            block = TrialBlock(tick.block, design, tick.authority, tick.propensity, policy_sha256)
             self.blocks[tick.block] = block
         assigned = (block.design, block.assigned, block.propensity, block.policy_sha256)
         block.is_mixed |= assigned != (design, tick.authority, tick.propensity, policy_sha256)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * The bytes of docs/setpoint-protocol.md: the frame that a slave hears and the report that it answers with.
+ * The bytes of docs/develop/setpoint-protocol.md: the frame that a slave hears and the report that it answers with.
  * Pure: no state, no clock, no heap.
  */
 #ifndef SUNKEEP_SETPOINT_FRAME_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  *
- * A slave as docs/setpoint-protocol.md describes it. No heap, no clock, no operating system: the caller owns
+ * A slave as docs/develop/setpoint-protocol.md describes it. No heap, no clock, no operating system: the caller owns
  * the memory and says what time it is, in milliseconds of a clock that does not fall and does not wrap.
  * A time before the last one counts as the last one.
  *

@@ -1,4 +1,4 @@
-"""Turn docs/setpoint-vectors.json into a C header, so that `make test` needs no JSON in C.
+"""Turn docs/develop/setpoint-vectors.json into a C header, so that `make test` needs no JSON in C.
 
 Usage: python3 vectors.py setpoint-vectors.json > vectors.h
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-HEAD = """/* Made of docs/setpoint-vectors.json. */
+HEAD = """/* Made of docs/develop/setpoint-vectors.json. */
 typedef struct {
     const char *name;
     unsigned slot, counter;

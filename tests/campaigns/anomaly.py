@@ -28,13 +28,13 @@ from core.parts import Memory, Parts
 from core.site import Phases, per_phase
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.calibration import Days, Fit, Picture, Rows, fit, persistent
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, Wires, begin, default_site, live
-from drivers.plausibility import Plausibility, PlausibilityMemory
+from daemon.calibration.fit import Days, Fit, RobustModel, Rows, fit, persistent
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedIO, begin, default_site, live
+from drivers.meters.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Reading
-from plant.trace import DAY_S, Trace, load_trace
-from safety.anomaly import CalibratedDetector, Calibration, Seen, ZScoreDetector
+from plant.site.trace import DAY_S, Trace, load_trace
+from safety.anomaly import CalibratedDetector, Calibration, RecentTicks, ZScoreDetector
 from tests.campaigns.table import heading, parser, percentile, traces_in
 
 Fault = Callable[[Phases, Phases], Phases]
@@ -64,7 +64,7 @@ FAULTS: dict[str, Fault] = {
 
 
 @dataclass(frozen=True)
-class Trial:
+class AnomalyTrial:
     """One fault: seconds until each layer spoke, None when it did not within `LOOK_S`."""
 
     fault: str
@@ -128,13 +128,15 @@ def days_of(traces: Iterable[Path], seed: int, cache: Path) -> Days:
     return Days(np.concatenate(rows), np.concatenate([hour] * len(rows)))
 
 
-def picture_of(calibration: Calibration) -> Picture:
+def picture_of(calibration: Calibration) -> RobustModel:
     """The same numbers, for arrays."""
-    return Picture(np.array(calibration.median), np.array(calibration.scale), np.array(calibration.precision))
+    return RobustModel(
+        np.array(calibration.median), np.array(calibration.scale), np.array(calibration.precision)
+    )
 
 
 @dataclass(frozen=True)
-class Judged:
+class TrialVerdict:
     """One day under a calibration that did not see it: episodes an hour apart, and the worst distance."""
 
     day: str
@@ -144,15 +146,15 @@ class Judged:
     threshold: float
 
 
-def judge(calibration: Calibration, trace: Path, seed: int, cache: Path) -> Judged:
+def judge(calibration: Calibration, trace: Path, seed: int, cache: Path) -> TrialVerdict:
     """Count trips: `TICKS_BEYOND` of `TICKS_SEEN` ticks beyond; less than an hour apart is one episode."""
     distances = persistent(picture_of(calibration).distances(days_of([trace], seed, cache)))
     beyond = np.flatnonzero(distances > calibration.threshold)
     episodes = 0 if not len(beyond) else 1 + int(np.count_nonzero(np.diff(beyond) > 3600))
-    return Judged(trace.stem, seed, episodes, float(distances.max()), calibration.threshold)
+    return TrialVerdict(trace.stem, seed, episodes, float(distances.max()), calibration.threshold)
 
 
-def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibration | None) -> Trial:
+def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibration | None) -> AnomalyTrial:
     """Live through one fault; without a calibration the detector only flags."""
     site = default_site()
     acting = pilot("policy", site)
@@ -161,10 +163,10 @@ def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibratio
     memory: Memory[Any, Any, Any, Any, Any] = acting.memory
     if calibration is not None:
         parts = replace(parts, detector=CalibratedDetector(ZScoreDetector((), (), ()), calibration))
-        memory = replace(memory, seen=Seen(since_s=-1.0e9))
+        memory = replace(memory, seen=RecentTicks(since_s=-1.0e9))
     scenario = Scenario(day, site, start_s=at_s - BEFORE_S, end_s=at_s + LOOK_S, seed=seed)
     far_end = scenario.far_end()
-    wires, checked = Wires(scenario, far_end), PlausibilityMemory()
+    wires, checked = SimulatedIO(scenario, far_end), PlausibilityMemory()
     found: dict[str, float] = {}
     last_w = far_end.meter_w
     while far_end.now_s < scenario.end_s:
@@ -185,7 +187,7 @@ def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibratio
                 found.setdefault(name, snapshot.at_s - at_s)
         wires.transmit(decision)
         far_end.step()
-    return Trial(fault, found.get("plausibility"), found.get("wiring"), found.get("trip"))
+    return AnomalyTrial(fault, found.get("plausibility"), found.get("wiring"), found.get("trip"))
 
 
 def _reading(grid_w: Phases) -> Reading:
@@ -194,7 +196,7 @@ def _reading(grid_w: Phases) -> Reading:
     return Reading(grid_w, sum(grid_w), None, None, None, raw)
 
 
-def table_of_days(judged: list[Judged]) -> str:
+def table_of_days(judged: list[TrialVerdict]) -> str:
     """False trips per calibration and altogether."""
     lines = ["| day | seed | false trips | worst distance / threshold |", "|---|---|---|---|"]
     lines += [
@@ -208,7 +210,7 @@ def table_of_days(judged: list[Judged]) -> str:
     return "\n".join(lines)
 
 
-def table_of_faults(trials: list[Trial]) -> str:
+def table_of_faults(trials: list[AnomalyTrial]) -> str:
     """Share noticed within `WITHIN_S` by each layer alone, and by any."""
     lines = [
         f"| fault | trials | detector <= {WITHIN_S} s | plausibility | wiring | any | detector p50 s |",
@@ -239,7 +241,7 @@ def calibrations(traces: list[Path], folds: int, cache: Path) -> list[Fit]:
     ]
 
 
-def _judged(traces: list[Path], chosen: Namespace) -> tuple[list[Fit], list[Judged]]:
+def _judged(traces: list[Path], chosen: Namespace) -> tuple[list[Fit], list[TrialVerdict]]:
     """Calibrate, judge every day that a calibration did not see, and tell."""
     lives = [(trace, seed, chosen.cache) for seed in range(chosen.seeds) for trace in traces]
     with ProcessPoolExecutor(chosen.jobs) as pool:

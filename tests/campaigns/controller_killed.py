@@ -19,17 +19,17 @@ from random import Random
 
 from core.decision import Source
 from core.site import Slave
-from daemon.clock import boottime_s
-from daemon.embedded import site_key, write_site
+from daemon.commissioning.embedded_site import site_key, write_site
+from daemon.journal.records import Start, Tick
 from daemon.journal_completion import read_whole
-from daemon.records import Start, Tick
-from daemon.standing import StandingFile
-from plant.channel import no_loss
-from plant.far_end import FarEnd, start_far_end
-from safety.timers import Standing
+from daemon.runtime.supervisor_state import SupervisorStateFile
+from daemon.system.clock import boottime_s
+from plant.radio.channel import no_loss
+from plant.simulated_site import SimulatedSite, start_far_end
+from safety.timers import PersistentFaults
 from tests.campaigns.pairs import LagWatch, large_slaves, silent_log, sunny_day
 from tests.campaigns.table import heading, parser, spread
-from tests.referee.tap import Judgement, Referee, Tap
+from tests.referee.tap import RefereeProcess, Tap, TapJudgement
 
 TTL_S, RAMP_S, AIR_S = 15.0, 2.0, 0.2
 """Time to live, 5000 W at 2500 W/s, and the longest way of the last frame."""
@@ -41,7 +41,7 @@ ERROR_S = 1.0
 
 
 @dataclass
-class Found:
+class SilenceResult:
     """`rest_s` from the kill until every slave was at rest, for kills that found any at work."""
 
     kills: int = 0
@@ -55,10 +55,10 @@ class Found:
     ticks_of_policy: int = 0
     starts: int = 0
     lag_s: float = 0.0
-    judgement: Judgement = field(default_factory=lambda: Judgement([], {}))
+    judgement: TapJudgement = field(default_factory=lambda: TapJudgement([], {}))
 
 
-async def _until_rest(far_end: FarEnd, killed_at_s: float) -> tuple[float, float] | None:
+async def _until_rest(far_end: SimulatedSite, killed_at_s: float) -> tuple[float, float] | None:
     """Seconds from the kill, and from when the last slave's time to live ran out, until all rest."""
     firmwares = far_end.radio.firmwares.values()
     while boottime_s() - killed_at_s < TTL_S + RAMP_S + 10.0:
@@ -70,7 +70,9 @@ async def _until_rest(far_end: FarEnd, killed_at_s: float) -> tuple[float, float
     return None
 
 
-async def _life(config: Path, far_end: FarEnd, end_s: float, life_s: float, found: Found, tap: Tap) -> None:
+async def _life(
+    config: Path, far_end: SimulatedSite, end_s: float, life_s: float, found: SilenceResult, tap: Tap
+) -> None:
     """Start, kill, watch, look at what stands."""
     command = [sys.executable, "-m", "daemon", "run", "--plain", "--config", str(config)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -90,7 +92,7 @@ async def _life(config: Path, far_end: FarEnd, end_s: float, life_s: float, foun
         else:
             found.rest_s.append(rested[0])
             found.over_ttl_s.append(rested[1])
-    back = StandingFile(config.parent).restore()
+    back = SupervisorStateFile(config.parent).restore()
     left_s = dict(back.left_s)
     found.lost += "state_lost" in left_s
     error_s = (back.at_s or 0.0) + left_s.get("anomaly", 0.0) - end_s
@@ -102,8 +104,8 @@ async def _site(
     folder: Path,
     number: int,
     lives: int,
-    referee: Referee,
-    found: Found,
+    referee: RefereeProcess,
+    found: SilenceResult,
     period_s: float,
     life_s: tuple[float, float],
 ) -> None:
@@ -118,7 +120,7 @@ async def _site(
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     config.write_text(config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}"))
     began_s = boottime_s()
-    StandingFile(folder).save(Standing((("anomaly", FALLBACK_S),), at_s=began_s))
+    SupervisorStateFile(folder).save(PersistentFaults((("anomaly", FALLBACK_S),), at_s=began_s))
     tap = Tap(referee, str(number), far_end, boottime_s)
     tap.attach(devices, key, period_s=period_s)
     try:
@@ -143,9 +145,9 @@ async def campaign(
     sites: int,
     period_s: float = 1.0,
     life_s: tuple[float, float] = LIFE_S,
-) -> Found:
+) -> SilenceResult:
     """So many kills, shared by so many sites."""
-    found, referee, lag = Found(), Referee(), LagWatch()
+    found, referee, lag = SilenceResult(), RefereeProcess(), LagWatch()
     lives = [trials // sites + (number < trials % sites) for number in range(sites)]
     await asyncio.gather(
         *(
@@ -158,7 +160,7 @@ async def campaign(
     return found
 
 
-def table(found: Found) -> str:
+def table(found: SilenceResult) -> str:
     """What was found."""
     summary = found.judgement.summary
     return "\n".join(
@@ -179,7 +181,7 @@ def table(found: Found) -> str:
     )
 
 
-def held(found: Found) -> bool:
+def held(found: SilenceResult) -> bool:
     """Whether every promise was kept."""
     in_time = all(rest_s <= TTL_S + AIR_S + RAMP_S for rest_s in found.rest_s)
     timers = not (found.shortened or found.lost or found.ticks_of_policy)

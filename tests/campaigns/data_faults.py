@@ -22,15 +22,15 @@ from random import Random
 import numpy as np
 
 from core.decision import Source
-from daemon.clock import boottime_s
-from plant.channel import no_loss
-from plant.far_end import slaves_of
-from plant.trace import Trace, load_trace
-from plant.virtual_meter import MeterFaults
-from tests.campaigns import virtual_time
+from daemon.system.clock import boottime_s
+from plant.meters.virtual_meter import MeterFaults
+from plant.radio.channel import no_loss
+from plant.simulated_site import slaves_of
+from plant.site.trace import Trace, load_trace
 from tests.campaigns.pairs import LagWatch, Pair, running_pair, silent_log
 from tests.campaigns.table import heading, parser, percentile, spread, traces_in
-from tests.daemon.whole import NOON_S
+from tests.support import virtual_time
+from tests.support.full_daemon import NOON_S
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ that have no such second are left out."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class FaultTrial:
     """One fault. Seconds until it was noticed and until the slaves were told to rest, None: not in time.
 
     `moves` were on air with other setpoints than the frame before, until then. `begin_w` is what the slaves
@@ -126,20 +126,20 @@ async def _rests(pair: Pair) -> None:
     pair.warm()
 
 
-async def _by_day(pair: Pair, kind: str, rng: Random) -> Trial:
+async def _by_day(pair: Pair, kind: str, rng: Random) -> FaultTrial:
     await _works(pair)
     await asyncio.sleep(rng.uniform(*RUN_S))
     await _works(pair)
     return await _until_rest(pair, kind, FAULTS[kind])
 
 
-async def _at_night(pair: Pair, kind: str, rng: Random) -> Trial:
+async def _at_night(pair: Pair, kind: str, rng: Random) -> FaultTrial:
     await _rests(pair)
     await asyncio.sleep(rng.uniform(*RUN_S))
     return await _until_rest(pair, kind, WIRING[SIGN])
 
 
-async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
+async def _until_rest(pair: Pair, kind: str, fault: Fault) -> FaultTrial:
     refused, began_s, begin_w = _refused(pair), boottime_s(), pair.power_w()
     power_w = begin_w
     fault.begin(pair)
@@ -156,17 +156,17 @@ async def _until_rest(pair: Pair, kind: str, fault: Fault) -> Trial:
             rest_s, causes = now_s, verdict.causes
     moves = _moves(pair, began_s)
     pair.whole.far_end.meter.faults = MeterFaults()
-    return Trial(kind, noticed_s, rest_s, causes, moves, begin_w, power_w)
+    return FaultTrial(kind, noticed_s, rest_s, causes, moves, begin_w, power_w)
 
 
-Try = Callable[[Pair, str, Random], Coroutine[None, None, Trial]]
+Try = Callable[[Pair, str, Random], Coroutine[None, None, FaultTrial]]
 
 
 async def _on_sites(
     folder: Path, kinds: Sequence[str], days: Sequence[Trace], rng: Random, sites: int, trial: Try
-) -> list[Trial]:
+) -> list[FaultTrial]:
     """These faults, shared by so many sites, which live the days in turn."""
-    left, done = list(kinds), list[Trial]()
+    left, done = list(kinds), list[FaultTrial]()
     rng.shuffle(left)
 
     async def live(pair: Pair) -> None:
@@ -214,7 +214,7 @@ def _sunny(day: Trace) -> Sequence[int]:
 
 async def campaign(
     folder: Path, trials: int, seed: int, *, sites: int, kinds: Sequence[str], days: Sequence[Trace] = ()
-) -> list[Trial]:
+) -> list[FaultTrial]:
     """So many faults by day, every kind equally often."""
     chosen = [kinds[number % len(kinds)] for number in range(trials)]
     return await _on_sites(folder, chosen, days or [load_trace()], Random(seed), sites, _by_day)
@@ -222,13 +222,13 @@ async def campaign(
 
 async def turned(
     folder: Path, trials: int, seed: int, *, sites: int, days: Sequence[Trace] = ()
-) -> list[Trial]:
+) -> list[FaultTrial]:
     """So many wrong signs from rest, on days without sun."""
     nights = [Trace("night", day.load_w, np.zeros_like(day.pv_w)) for day in days or [load_trace()]]
     return await _on_sites(folder, [AT_NIGHT] * trials, nights, Random(seed), sites, _at_night)
 
 
-def table(done: list[Trial]) -> str:
+def table(done: list[FaultTrial]) -> str:
     """What was found."""
     lines = [
         "| fault | noticed | of | p50 s | p90 s | p99 s | p100 s | at rest p50 s | p100 s "
@@ -261,18 +261,18 @@ def table(done: list[Trial]) -> str:
     return "\n".join([*lines, f"\nregisters: {in_time} of {len(registers)} within {LIMIT_S:.1f} s"])
 
 
-def _in_time(trial: Trial) -> bool:
+def _in_time(trial: FaultTrial) -> bool:
     return trial.noticed_s is not None and trial.noticed_s <= LIMIT_S
 
 
-def held(done: list[Trial]) -> bool:
+def held(done: list[FaultTrial]) -> bool:
     """Wrong registers are noticed within the limit, each time."""
     return all(_in_time(trial) for trial in done if trial.kind in REGISTERS)
 
 
 async def _main(
     folder: Path, trials: int, seed: int, sites: int, days: list[Trace]
-) -> tuple[list[Trial], float]:
+) -> tuple[list[FaultTrial], float]:
     lag = LagWatch()
     (folder / "day").mkdir()
     (folder / "night").mkdir()

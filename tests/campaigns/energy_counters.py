@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from core.tick import decide
-from daemon.energy_check import LIMIT, EnergyCheck, Finding
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, Wires, default_site
-from drivers.modbus import ModbusMeter, Tcp
-from drivers.plausibility import Plausibility, PlausibilityMemory
-from drivers.profile import load_profile
-from plant.meter_layouts import LAYOUTS, Entry, MeterState, Words, honestly
-from plant.stepped import SteppedSite
-from plant.trace import DAY_S, Trace, load_trace
+from daemon.monitoring.energy_check import LIMIT, EnergyCheck, Finding
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
+from drivers.meters.modbus import ModbusMeter, Tcp
+from drivers.meters.plausibility import Plausibility, PlausibilityMemory
+from drivers.meters.profile import load_profile
+from plant.meters.layouts import LAYOUTS, Entry, MeterState, Words, encode_exact
+from plant.site.stepped import SteppedSite
+from plant.site.trace import DAY_S, Trace, load_trace
 from tests.campaigns.table import heading, parser, traces_in
 
 SCALES = (1.0, 10.0, 0.1, -1.0)
@@ -49,7 +49,7 @@ class Registers:
         self._export_wh += max(0.0, -net_w) / 3600.0
         self._table = {}
 
-    def ready_before(self, _until_s: float) -> bool:
+    def can_retry_before(self, _until_s: float) -> bool:
         """No second try is ever needed."""
         return False
 
@@ -63,11 +63,11 @@ class Registers:
     def _tell(self, entry: Entry, number: float) -> Words:
         if entry.quantity in ("import_wh", "export_wh") and entry.encoding.format[-1] not in "fd":
             return entry.encoding.words(number * entry.per_unit // 1)  # a counter shows what is full
-        return honestly(entry, self._scale * number if entry.quantity in POWERS else number)
+        return encode_exact(entry, self._scale * number if entry.quantity in POWERS else number)
 
 
 @dataclass(frozen=True)
-class Day:
+class CounterDay:
     """One day of one meter: every verdict with its instant, and the seconds in which one stood."""
 
     name: str
@@ -83,7 +83,7 @@ class Day:
         return [at_s for at_s, found in self.verdicts if not found.agrees]
 
 
-def live(trace: Trace, layout: str, controller: str, scale: float, *, seed: int, span_s: range) -> Day:
+def live(trace: Trace, layout: str, controller: str, scale: float, *, seed: int, span_s: range) -> CounterDay:
     """Live the day between two seconds of it."""
     scenario = Scenario(trace, default_site(), start_s=span_s.start, end_s=span_s.stop, seed=seed, settle_s=0)
     far_end = scenario.far_end()
@@ -99,8 +99,8 @@ async def _live(
     registers: Registers,
     meter: ModbusMeter,
     kind: tuple[str, str, float],
-) -> Day:
-    acting, wires = pilot(kind[1], scenario.site), Wires(scenario, far_end)
+) -> CounterDay:
+    acting, wires = pilot(kind[1], scenario.site), SimulatedIO(scenario, far_end)
     memory: Any = None if acting is None else acting.memory
     check, rules, remembered = EnergyCheck(), Plausibility(), PlausibilityMemory()
     verdicts, known_s, good_s = list[tuple[float, Finding]](), 0, float("-inf")
@@ -121,10 +121,10 @@ async def _live(
             wires.transmit(decision)
         far_end.step()
         registers.count()
-    return Day(scenario.trace.name, *kind, tuple(verdicts), known_s)
+    return CounterDay(scenario.trace.name, *kind, tuple(verdicts), known_s)
 
 
-def table(days: Sequence[Day]) -> str:
+def table(days: Sequence[CounterDay]) -> str:
     """What was found, one line for each kind of meter."""
     lines = [
         "| meter | controller | power told | days | verdicts | alarms | days with one | worst ratio "

@@ -21,17 +21,17 @@ from typing import Any, TypeAlias
 from core.decision import Authority
 from core.modes import Assignment
 from core.tick import decide
-from daemon.assembly import Assembled
-from daemon.emission import Sent
-from daemon.judging import Judging
-from daemon.loop import Lived
-from daemon.pilots import pilot
-from daemon.simulate import Pilot, Scenario, Wires, default_site
+from daemon.runtime.assembly import Assembled
+from daemon.runtime.loop import TickResult
+from daemon.runtime.transmitter import Sent
+from daemon.service.policy_monitor import PolicyMonitor
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO, default_site
 from models.policy import NoPolicy
-from plant.trace import Trace, load_trace
-from safety.evidence import Pairs
-from safety.judge import SPAN_S, Evidence, is_worse
+from plant.site.trace import Trace, load_trace
+from safety.evidence import PairedSums
 from safety.pi import PiFallback, PiGains
+from safety.policy_comparison import SPAN_S, ComparisonState, is_worse
 from tests.campaigns.table import heading, parser, percentile, traces_in
 
 DAYLIGHT_S = (8 * 3600, 18 * 3600)
@@ -58,7 +58,7 @@ class Spans:
 Results: TypeAlias = dict[tuple[str, float], list[Spans]]
 
 
-def acting(controller: str) -> Pilot:
+def acting(controller: str) -> SimulatedController:
     """A pilot by the name that the tables give it."""
     site = default_site()
     flown = pilot("policy" if controller == "policy" else "pi", site)
@@ -75,18 +75,20 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
     scenario = Scenario(trace, site, start_s=start_s, end_s=end_s, seed=seed, extra_delay_s=delay_s)
     found: list[str] = []
     tuned = Assembled(replace(flown.parts, fallback=PiFallback(site)), NoPolicy(), None)
-    judging = Judging(site, "", scenario.ttl_s, lambda _name, reasons, subject: found.extend(reasons))
+    judging = PolicyMonitor(site, "", scenario.ttl_s, lambda _name, reasons, subject: found.extend(reasons))
     judging.adopt(tuned)
     far_end, memory = scenario.far_end(), flown.memory
-    wires = Wires(scenario, far_end)
-    accounts: list[Evidence] = []
+    wires = SimulatedIO(scenario, far_end)
+    accounts: list[ComparisonState] = []
     while far_end.now_s < end_s:
         snapshot, before = wires.snapshot(), memory
         decision, memory = decide(snapshot, flown.authority, memory, flown.parts)
         accepted = wires.transmit(decision) or None
         judged = replace(decision, authority=Authority.POLICY)
         judging(
-            Lived(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0)
+            TickResult(
+                snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0
+            )
         )
         if judging.live.evidence.export.spans > len(accounts):
             accounts.append(judging.live.evidence)
@@ -95,7 +97,7 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
     return Spans(own_wh, twin_wh, sum(reason in AT_ONCE for reason in found))
 
 
-def _spans(accounts: Sequence[Evidence]) -> tuple[Wh, Wh]:
+def _spans(accounts: Sequence[ComparisonState]) -> tuple[Wh, Wh]:
     """Own and twin's of each span, from the sums after it."""
     sums = [(0.0, 0.0, 0.0, 0.0), *((e.export.x, e.j.x, e.export.y, e.j.y) for e in accounts)]
     steps = [[b - a for a, b in zip(*pair, strict=True)] for pair in pairwise(sums)]
@@ -116,7 +118,7 @@ def kept(path: Path, controller: str, seed: int, delay_s: float, cache: Path) ->
 
 def month(days: Sequence[Spans], scale: Sequence[float], excess: float, luck: Random) -> int | None:
     """The day of a drawn month in which the judge rolls back; None when it does not."""
-    accounts = [Pairs(), Pairs()]
+    accounts = [PairedSums(), PairedSums()]
     for day in range(1, MONTH_DAYS + 1):
         drawn = luck.choice(days)
         for own, twin in zip(drawn.own, drawn.twin, strict=True):

@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from daemon.clock import boottime_s
-from daemon.standing import StandingFile
-from safety.timers import Standing, advance, latch, start, start_violation
+from daemon.runtime.supervisor_state import SupervisorStateFile
+from daemon.system.clock import boottime_s
+from safety.timers import PersistentFaults, advance, latch, start, start_violation
 from tests.campaigns.killing import kill_after
 from tests.campaigns.pairs import silent_log
 from tests.campaigns.table import heading, parser
@@ -29,19 +29,19 @@ SAME_S = 1e-3
 
 
 @dataclass(frozen=True)
-class Record:
+class KillRecord:
     """What stood when it was saved: when each fallback ends on CLOCK_BOOTTIME, and what was latched."""
 
     ends_s: dict[str, float]
     latched: tuple[str, ...]
 
     @classmethod
-    def of(cls, standing: Standing) -> "Record":
+    def of(cls, standing: PersistentFaults) -> "KillRecord":
         """Ends instead of what is left, so that time does not matter."""
         at_s = standing.at_s or 0.0
         return cls({name: at_s + left_s for name, left_s in standing.left_s}, standing.latched)
 
-    def same(self, other: "Record") -> bool:
+    def same(self, other: "KillRecord") -> bool:
         """Equal but for the last bits."""
         return (
             self.latched == other.latched
@@ -50,20 +50,20 @@ class Record:
         )
 
 
-def _say(descriptor: int, word: str, record: Record) -> None:
+def _say(descriptor: int, word: str, record: KillRecord) -> None:
     text = json.dumps([word, record.ends_s, record.latched])
     os.write(descriptor, f"{zlib.crc32(text.encode())} {text}\n".encode())
     os.fdatasync(descriptor)
 
 
-def _said(path: Path) -> list[tuple[str, Record]]:
+def _said(path: Path) -> list[tuple[str, KillRecord]]:
     """Whole lines; a torn last one was never said."""
     lines = []
     for line in path.read_text().splitlines():
         checksum, _, text = line.partition(" ")
         if text and checksum == str(zlib.crc32(text.encode())):
             word, ends_s, latched = json.loads(text)
-            lines.append((word, Record(ends_s, tuple(latched))))
+            lines.append((word, KillRecord(ends_s, tuple(latched))))
     return lines
 
 
@@ -71,7 +71,7 @@ def child(directory: Path, said: Path, seed: int) -> None:
     """Live until killed."""
     rng = Random(seed)
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    file = StandingFile(directory)
+    file = SupervisorStateFile(directory)
     standing = file.restore()
     while True:
         standing = advance(standing, boottime_s())
@@ -83,14 +83,16 @@ def child(directory: Path, said: Path, seed: int) -> None:
         elif kind < 0.35:
             standing = latch(standing, ("meter_sign",))
         elif kind < 0.4:
-            standing = Standing(at_s=boottime_s())  # as after long enough: what was once there is no excuse
-        _say(descriptor, "try", Record.of(standing))
+            standing = PersistentFaults(
+                at_s=boottime_s()
+            )  # as after long enough: what was once there is no excuse
+        _say(descriptor, "try", KillRecord.of(standing))
         file.save(standing)
-        _say(descriptor, "saved", Record.of(standing))
+        _say(descriptor, "saved", KillRecord.of(standing))
 
 
 @dataclass
-class Found:
+class KillResult:
     """Over all kills. `errors_s` are the differences of deadlines from the record they should be."""
 
     kills: int = 0
@@ -103,7 +105,9 @@ class Found:
     worst_s: float = 0.0
 
 
-def _judge(found: Found, before: Record, said: list[tuple[str, Record]], now: Record) -> None:
+def _judge(
+    found: KillResult, before: KillRecord, said: list[tuple[str, KillRecord]], now: KillRecord
+) -> None:
     """`before` is what stood when the child began."""
     saved = [record for word, record in said if word == "saved"]
     tried = [record for word, record in said if word == "try"]
@@ -125,25 +129,25 @@ def _judge(found: Found, before: Record, said: list[tuple[str, Record]], now: Re
     found.worst_s = max([found.worst_s, *gaps_s])
 
 
-def campaign(folder: Path, kills: int, seed: int) -> Found:
+def campaign(folder: Path, kills: int, seed: int) -> KillResult:
     """So many lives, each ended at a random instant."""
-    rng, found = Random(seed), Found()
+    rng, found = Random(seed), KillResult()
     state = folder / "state"
     state.mkdir()
-    StandingFile(state).begin()
+    SupervisorStateFile(state).begin()
     for number in range(kills):
         said = folder / "said"
         said.unlink(missing_ok=True)
         said.touch()
-        before = Record.of(StandingFile(state).restore())
+        before = KillRecord.of(SupervisorStateFile(state).restore())
         work = partial(child, state, said, seed * 1_000_003 + number)
         kill_after(rng.uniform(*LIFE_S), work)
         found.kills += 1
-        _judge(found, before, _said(said), Record.of(StandingFile(state).restore()))
+        _judge(found, before, _said(said), KillRecord.of(SupervisorStateFile(state).restore()))
     return found
 
 
-def table(found: Found) -> str:
+def table(found: KillResult) -> str:
     """What was found."""
     rows = {
         "kills": found.kills,

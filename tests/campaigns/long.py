@@ -61,7 +61,7 @@ def alone(seed: int) -> list[Part]:
     """Parts of one process each."""
     parts = [Part(name, f"tests.campaigns.{name}", ("--seed", str(seed))) for name in ALONE]
     cuts = ("--ticks", "0", "--power-cuts", "100000", "--seed", str(seed))
-    return [*parts, Part("state_file", "tests.safety.campaign", cuts)]
+    return [*parts, Part("state_file", "tests.safety.search.campaign", cuts)]
 
 
 def together(seed: int, jobs: int) -> list[Part]:
@@ -70,16 +70,20 @@ def together(seed: int, jobs: int) -> list[Part]:
     rolled = ("--seed", str(seed), *shared)
     return [
         Part("mutation", "tests.mutation", shared),
-        Part("twin", "tests.safety.fuzz", ("--ticks", "1000000000", "--shipped", "2000000", *rolled)),
-        Part("gate", "tests.safety.fuzz", ("--ticks", "0", "--shipped", "100000000", "--compiled", *rolled)),
-        Part("steps", "tests.safety.campaign", ("--ticks", "0", "--steps", "1000000", *rolled)),
+        Part("twin", "tests.safety.search.fuzz", ("--ticks", "1000000000", "--shipped", "2000000", *rolled)),
+        Part(
+            "gate",
+            "tests.safety.search.fuzz",
+            ("--ticks", "0", "--shipped", "100000000", "--compiled", *rolled),
+        ),
+        Part("steps", "tests.safety.search.campaign", ("--ticks", "0", "--steps", "1000000", *rolled)),
     ]
 
 
 def ticks(seed: int, jobs: int, minutes: float) -> Part:
     """The random ticks, for at most so many minutes."""
     options = ("--ticks", "100000000", "--compiled", "--seed", str(seed), "--jobs", str(jobs))
-    return Part("ticks", "tests.safety.campaign", (*options, "--minutes", f"{max(minutes, 1.0):.0f}"))
+    return Part("ticks", "tests.safety.search.campaign", (*options, "--minutes", f"{max(minutes, 1.0):.0f}"))
 
 
 def run(part: Part, folder: Path) -> Ended:

@@ -8,7 +8,7 @@ one process. The meter fails in one of four ways, at a random instant after a ra
 - ``absent``: every register is NaN;
 - ``late``: every answer comes 5 s late.
 
-Time is virtual unless told otherwise (`tests.campaigns.virtual_time`): ports and pseudo-terminals are real,
+Time is virtual unless told otherwise (`tests.support.virtual_time`): ports and pseudo-terminals are real,
 the instants are those of the software, not of a busy machine. The way back (30 good samples) is spared by
 putting the daemon's memory forward; with ``--wait`` it is waited for. An independent referee reads all
 wires; what it finds is printed.
@@ -25,14 +25,14 @@ from pathlib import Path
 from random import Random
 
 from core.site import Slave
-from daemon.clock import boottime_s
-from daemon.embedded import site_key
-from plant.channel import IndependentLoss, no_loss
-from plant.far_end import slaves_of
-from tests.campaigns import virtual_time
+from daemon.commissioning.embedded_site import site_key
+from daemon.system.clock import boottime_s
+from plant.radio.channel import IndependentLoss, no_loss
+from plant.simulated_site import slaves_of
 from tests.campaigns.pairs import FAULTS, LagWatch, Pair, large_slaves, running_pair, silent_log, sunny_day
 from tests.campaigns.table import heading, parser, percentile, spread
-from tests.referee.tap import Judgement, Referee, Tap
+from tests.referee.tap import RefereeProcess, Tap, TapJudgement
+from tests.support import virtual_time
 
 LIMIT_S = 5.0
 RUN_S = (2.0, 15.0)
@@ -43,7 +43,7 @@ GIVE_UP_S = 25.0
 
 
 @dataclass(frozen=True)
-class Trial:
+class LossTrial:
     """One loss. `lost_s` from the last good sample until every slave rests, None when it never happened."""
 
     site: int
@@ -53,11 +53,11 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LossOutcome:
     """All trials, the referee's judgement, and how late the event loop was at worst."""
 
-    trials: list[Trial]
-    judgement: Judgement
+    trials: list[LossTrial]
+    judgement: TapJudgement
     lag_s: float
     false_stops: tuple[str, ...] = ()
 
@@ -106,7 +106,7 @@ async def _trial(
     false_stops: list[str],
     *,
     wait: bool,
-) -> Trial:
+) -> LossTrial:
     await _reached(pair, 300.0, false_stops)
     await asyncio.sleep(rng.uniform(*run_s))
     while pair.power_w() < 300.0:  # a TTL that ran out, or a stop: not the start of a loss
@@ -127,7 +127,7 @@ async def _trial(
             while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.good_at_s > mended_at_s):
                 await asyncio.sleep(0.1)
         pair.warm()
-    return Trial(site, kind, power_w, lost_s)
+    return LossTrial(site, kind, power_w, lost_s)
 
 
 async def campaign(
@@ -140,13 +140,13 @@ async def campaign(
     loss: float = 0.0,
     wait: bool = False,
     run_s: tuple[float, float] = RUN_S,
-) -> Outcome:
+) -> LossOutcome:
     """So many losses, shared by so many sites in this event loop."""
     rng = Random(seed)
-    done: list[Trial] = []
+    done: list[LossTrial] = []
     false_stops: list[str] = []
     left = list(range(trials))
-    referee, lag = Referee(), LagWatch()
+    referee, lag = RefereeProcess(), LagWatch()
     day = sunny_day()
 
     async def live(site: int, pair: Pair) -> None:
@@ -178,10 +178,10 @@ async def campaign(
             await asyncio.sleep(rng.uniform(0.1, 0.5))
         await asyncio.gather(*(live(site, pair) for site, pair in enumerate(pairs)))
         lag_s = lag.stop()
-    return Outcome(done, referee.finish(), lag_s, tuple(false_stops))
+    return LossOutcome(done, referee.finish(), lag_s, tuple(false_stops))
 
 
-def table(outcome: Outcome, limit_s: float = LIMIT_S) -> str:
+def table(outcome: LossOutcome, limit_s: float = LIMIT_S) -> str:
     """What was found."""
     lines = ["| fault | trials | p50 s | p90 s | p99 s | p100 s |", "|---|---|---|---|---|---|"]
     for kind in (*FAULTS, "all"):

@@ -12,18 +12,18 @@ from unittest.mock import patch
 
 import numpy as np
 
-import daemon.service
+import daemon.service.service
 from core.decision import State
-from core.sight import Belief
 from core.site import Slave
-from daemon.clock import boottime_s
-from daemon.log import start_log
-from daemon.loop import Lived, Loop
-from plant.trace import Trace, load_trace
-from safety.sensor import LoopMemory
+from core.state_estimate import EstimatorState
+from daemon.runtime.loop import Loop, TickResult
+from daemon.system.clock import boottime_s
+from daemon.system.log import start_log
+from plant.site.trace import Trace, load_trace
 from safety.supervisor import CLEAN_PROPOSALS, GOOD_AFTER_STOP
-from tests.daemon.whole import NOON_S, Whole, whole
+from safety.wiring_monitor import WiringMonitorState
 from tests.referee.tap import POWER_REGISTERS
+from tests.support.full_daemon import NOON_S, Whole, whole
 
 FAULTS = ("mute", "closed", "absent", "late")
 LATE_S = 5.0
@@ -58,7 +58,7 @@ class Pair:
     """A running pair, the daemon's loop, and what its meter's wire carried last."""
 
     whole: Whole
-    lived: list[Lived] = field(default_factory=list)
+    lived: list[TickResult] = field(default_factory=list)
     loop: Loop | None = None
     good_at_s: float = -math.inf
 
@@ -106,9 +106,9 @@ class Pair:
             good=GOOD_AFTER_STOP,
             clean=CLEAN_PROPOSALS,
             stopped=(),
-            loop=LoopMemory(),
+            loop=WiringMonitorState(),
         )
-        self.loop.memory = replace(self.loop.memory, watch=watch, belief=Belief())
+        self.loop.memory = replace(self.loop.memory, watch=watch, belief=EstimatorState())
 
 
 @asynccontextmanager
@@ -124,13 +124,13 @@ async def running_pair(
 ) -> AsyncIterator[Pair]:
     """A whole pair whose daemon's loop is at hand. Several may run in one event loop."""
     loops: list[Loop] = []
-    ticks: list[Lived] = []
+    ticks: list[TickResult] = []
 
     def kept(**parts: object) -> Loop:
         loop = Loop(**parts)  # type: ignore[arg-type]
         tell = loop.tell
 
-        def told(lived: Lived) -> None:
+        def told(lived: TickResult) -> None:
             ticks.append(lived)
             del ticks[:-400]
             tell(lived)
@@ -144,7 +144,7 @@ async def running_pair(
         folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed, start_s=start_s, more=more
     )
     async with started as running:
-        with patch.object(daemon.service, "Loop", kept):
+        with patch.object(daemon.service.service, "Loop", kept):
             async with asyncio.timeout(30):
                 while not loops:
                     assert not running.task.done(), running.task.exception()

@@ -19,8 +19,8 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from daemon.statefile import COPIES, COPY_BYTES, StateFile
-from safety.timers import Standing, latch, restore, save, start, start_violation
+from daemon.system.state_file import COPIES, COPY_BYTES, StateFile
+from safety.timers import PersistentFaults, latch, restore, save, start, start_violation
 from tests.campaigns.table import heading, parser
 
 SECTOR_BYTES = 512
@@ -30,7 +30,7 @@ WORLDS = ("honest", "lying", "rotten")
 
 
 @dataclass
-class Found:
+class PowerCutResult:
     """Over all cuts of one world."""
 
     cuts: int = 0
@@ -40,9 +40,9 @@ class Found:
     wrong: int = 0
 
 
-def standing(at_s: float, rng: Random) -> Standing:
+def standing(at_s: float, rng: Random) -> PersistentFaults:
     """Something that stands."""
-    what = Standing(at_s=at_s)
+    what = PersistentFaults(at_s=at_s)
     for _ in range(rng.randrange(4)):
         what = (
             start_violation(what)
@@ -116,7 +116,7 @@ def _keeps(before: dict[str, Any], after: dict[str, Any], found: dict[str, Any] 
     ) and set(back.latched) == set(saved["latched"])
 
 
-def _save(path: Path, world: str, found: Found, rng: Random) -> None:
+def _save(path: Path, world: str, found: PowerCutResult, rng: Random) -> None:
     """A few saves, and many ways in which the last one is cut."""
     copies = [path.with_name(path.name + suffix) for suffix in COPIES]
     for copy in copies:
@@ -152,20 +152,20 @@ def _save(path: Path, world: str, found: Found, rng: Random) -> None:
         _put(copy, data)
 
 
-def campaign(folder: Path, cuts: int, seed: int) -> dict[str, Found]:
+def campaign(folder: Path, cuts: int, seed: int) -> dict[str, PowerCutResult]:
     """So many cuts, a third in each world. The disk's own sync is left out: the cut is simulated."""
     rng = Random(seed)
     result = {}
     with patch.object(os, "fsync", lambda _descriptor: None):
         for world in WORLDS:
-            found = Found()
+            found = PowerCutResult()
             while found.cuts * len(WORLDS) < cuts:
                 _save(folder / "standing", world, found, rng)
             result[world] = found
     return result
 
 
-def table(result: dict[str, Found]) -> str:
+def table(result: dict[str, PowerCutResult]) -> str:
     """What was found."""
     lines = ["| world | cuts | old record | new record | nothing | wrong |", "|---|---|---|---|---|---|"]
     for world, found in result.items():

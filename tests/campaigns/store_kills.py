@@ -15,19 +15,19 @@ from pathlib import Path
 from random import Random
 
 from core.site import Site
-from daemon.model_store import ModelStore
+from daemon.bundles.store import ModelStore
 from models.bundle import BundleError, load_bundle
 from tests.campaigns.killing import kill_after
 from tests.campaigns.pairs import silent_log
 from tests.campaigns.table import heading, parser
-from tests.models.toy import plain_model, write_bundle
+from tests.support.toy_bundles import plain_model, write_bundle
 
 LIFE_S = (0.005, 0.3)
 SITE = Site(())
 
 
 @dataclass
-class Found:
+class StoreResult:
     """Over all kills."""
 
     kills: int = 0
@@ -72,7 +72,7 @@ def child(folder: Path, said: Path, seed: int) -> None:
             _say(descriptor, "done", wanted)
 
 
-def _judge(found: Found, store: ModelStore, before: str, said: list[list[str]]) -> None:
+def _judge(found: StoreResult, store: ModelStore, before: str, said: list[list[str]]) -> None:
     done = [reference for word, reference in said if word == "done"]
     tried = [reference for word, reference in said if word == "try"]
     last = done[-1] if done else before
@@ -102,9 +102,9 @@ def active(store: ModelStore) -> str:
     return choice.active.reference
 
 
-def campaign(folder: Path, kills: int, seed: int) -> Found:
+def campaign(folder: Path, kills: int, seed: int) -> StoreResult:
     """So many lives, each ended at a random instant."""
-    rng, found = Random(seed), Found()
+    rng, found = Random(seed), StoreResult()
     (folder / "state").mkdir()
     store, said = ModelStore(folder / "state"), folder / "said"
     store.directory.mkdir()
@@ -118,7 +118,7 @@ def campaign(folder: Path, kills: int, seed: int) -> Found:
     return found
 
 
-def table(found: Found) -> str:
+def table(found: StoreResult) -> str:
     """What was found."""
     rows = {
         "kills": found.kills,

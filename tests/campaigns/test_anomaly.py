@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from daemon import calibration as fitting
-from daemon.calibration import Days, fit
-from plant.trace import load_trace
+from daemon.calibration import fit as fitting
+from daemon.calibration.fit import Days, fit
+from plant.site.trace import load_trace
 from tests.campaigns.anomaly import (
     FAULTS,
-    Judged,
-    Trial,
+    AnomalyTrial,
+    TrialVerdict,
     injure,
     lived,
     picture_of,
@@ -36,7 +36,7 @@ def test_a_calibrated_detector_knows_its_site_and_sees_nonsense(monkeypatch: pyt
     assert 4.0 <= nonsense.trip_s <= 10.0
     assert nonsense.first_s == nonsense.plausibility_s == 0.0
     honest = injure(day, 1, "honest", NOON_S + 900, calibration)
-    assert honest == Trial("honest", None, None, None)
+    assert honest == AnomalyTrial("honest", None, None, None)
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +46,11 @@ def two_more_faults(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tables() -> None:
-    day = Judged("a", 0, 1, 30.0, 10.0)
+    day = TrialVerdict("a", 0, 1, 30.0, 10.0)
     text = table_of_days([day, replace(day, day="b", episodes=0, worst=5.0)])
     assert "| a | 0 | 1 | 3.00 |" in text
     assert "1 false trips in 2 simulated days (2 measured ones): 15.00 per 30 days" in text
-    text = table_of_faults([Trial("frozen", 5.0, None, None), Trial("frozen", None, None, 12.0)])
+    text = table_of_faults(
+        [AnomalyTrial("frozen", 5.0, None, None), AnomalyTrial("frozen", None, None, 12.0)]
+    )
     assert "| frozen | 2 | 0 % | 50 % | 0 % | 50 % | 12 |" in text

@@ -2,7 +2,7 @@
 
 import pytest
 
-from plant.trace import load_trace
+from plant.site.trace import load_trace
 from tests.campaigns.energy_counters import live, table
 
 MORNING = range(10 * 3600, 13 * 3600)

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from plant.trace import load_trace
+from plant.site.trace import load_trace
 from tests.campaigns.judging import Spans, lived, month, table_of_months, table_of_twins
 
 FROM_S = 11 * 3600

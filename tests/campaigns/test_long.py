@@ -8,11 +8,11 @@ import pytest
 
 from tests.campaigns import long, table
 from tests.campaigns.long import Part, alone, run, ticks, together
-from tests.safety import blocks
+from tests.safety.search import blocks
 
 
 def test_a_part_that_fails_is_told_with_what_it_found(tmp_path: Path) -> None:
-    found = run(Part("broken", "tests.safety.campaign", ("--ticks", "no")), tmp_path)
+    found = run(Part("broken", "tests.safety.search.campaign", ("--ticks", "no")), tmp_path)
     assert found.status == 2
     assert "broken: FAILED with status 2" in (tmp_path / "summary.txt").read_text()
     assert "invalid int value" in (tmp_path / "broken.log").read_text()
@@ -45,7 +45,7 @@ def test_nothing_left_of_the_time_still_gives_the_ticks_a_minute() -> None:
 def test_a_failed_part_is_the_exit_status(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(long, "FOLDER", tmp_path)
     monkeypatch.setattr(
-        long, "together", lambda *_: [Part("steps", "tests.safety.campaign", ("--steps", "no"))]
+        long, "together", lambda *_: [Part("steps", "tests.safety.search.campaign", ("--steps", "no"))]
     )
     monkeypatch.setattr(sys, "argv", ["long", "steps"])
     assert long.main() == 1

@@ -4,17 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from plant.trace import load_trace
-from tests.campaigns import (
-    controller_killed,
-    data_faults,
-    energy_counters,
-    kills,
-    meter_loss,
-    power_cuts,
-    virtual_time,
-)
+from plant.site.trace import load_trace
+from tests.campaigns import controller_killed, data_faults, energy_counters, kills, meter_loss, power_cuts
 from tests.campaigns.pairs import FAULTS
+from tests.support import virtual_time
 
 
 def test_a_lost_meter_brings_every_slave_to_rest_within_5_s(tmp_path: Path) -> None:

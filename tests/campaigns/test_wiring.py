@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.campaigns.wiring import LATCHING, Found, detections, false_stops, live, plan
+from tests.campaigns.wiring import LATCHING, WiringResult, detections, false_stops, live, plan
 
 
 def test_the_right_wiring_is_not_stopped_and_a_runaway_is() -> None:
@@ -18,18 +18,18 @@ def test_the_right_wiring_is_not_stopped_and_a_runaway_is() -> None:
 
 def test_tables() -> None:
     right, *_, wrong = plan([None], 1, right=3, ramps=0, faults=1)
-    false = Found(right, {"meter_sign": 3.0, "loop_diverges": 1.0, "late_tick": 0.0}, 0.0, 3)
-    text = false_stops([Found(right, {}, 0.0, 3), false])
+    false = WiringResult(right, {"meter_sign": 3.0, "loop_diverges": 1.0, "late_tick": 0.0}, 0.0, 3)
+    text = false_stops([WiringResult(right, {}, 0.0, 3), false])
     assert "| right | 0.7 | 1 | 0 | 1 | - |" in text
-    assert "| right | 0.7 | 0 | 0 | 0 | 102.71 |" in false_stops([Found(right, {}, 0.0, 3)] * 2)
+    assert "| right | 0.7 | 0 | 0 | 0 | 102.71 |" in false_stops([WiringResult(right, {}, 0.0, 3)] * 2)
     found = [
-        Found(wrong, {"loop_diverges": 8.0, "meter_sign": 20.0}, 5000.0, 3),
-        Found(wrong, {"meter_phases": 40.0}, 0.0, 3),
-        Found(wrong, {"meter_lost": 1.0, "meter_sign": -5.0}, 3000.0, 3),
-        Found(wrong, {}, 100.0, 3),
+        WiringResult(wrong, {"loop_diverges": 8.0, "meter_sign": 20.0}, 5000.0, 3),
+        WiringResult(wrong, {"meter_phases": 40.0}, 0.0, 3),
+        WiringResult(wrong, {"meter_lost": 1.0, "meter_sign": -5.0}, 3000.0, 3),
+        WiringResult(wrong, {}, 100.0, 3),
     ]
     assert f"| {wrong.kind} | 4 | 25 % | 25 % | 50 % | 50 % | 8 | 3 | 3 | 50 % | 1 |" in detections(found)
     silent = replace(wrong, kind="phases exchanged")
     assert "| phases exchanged | 1 | 0 % | 0 % | 0 % | 0 % | - | - | - | 0 % | 0 |" in detections(
-        [Found(silent, {}, 0.0, 3)]
+        [WiringResult(silent, {}, 0.0, 3)]
     )

@@ -26,9 +26,9 @@ import numpy as np
 from core.roles import Role
 from core.site import PHASE_NAMES, Metering, Phases, Site, Slave, per_phase
 from core.tick import decide
-from daemon.pilots import pilot
-from daemon.simulate import Pilot, Scenario, Wires
-from plant.trace import Trace, load_trace
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO
+from plant.site.trace import Trace, load_trace
 from tests.campaigns.table import heading, parser, percentile, traces_in
 
 CAUSES = ("meter_sign", "meter_phases", "loop_diverges")
@@ -75,7 +75,7 @@ AT_NIGHT = ", at night"
 
 
 @dataclass(frozen=True)
-class Life:
+class WiringRun:
     """Some minutes of one site.
 
     `fault` is a key of its kind in `KINDS`, empty for the right wiring. No `trace` is the shipped day.
@@ -116,21 +116,21 @@ def _day(trace: Path | None) -> Trace:
 
 
 @lru_cache(maxsize=32)
-def _pilot(controller: str, site: Site) -> Pilot:
+def _pilot(controller: str, site: Site) -> SimulatedController:
     acting = pilot(controller, site)
     assert acting is not None
     return acting
 
 
 @dataclass(frozen=True)
-class Found:
+class WiringResult:
     """When the watch first spoke of each cause: seconds after the fault, or after the begin.
 
     `rose_w` is how much more than at the fault was on air at most. `moves` went on air with other setpoints
     than the frame before, from the fault until the site was stopped.
     """
 
-    life: Life
+    life: WiringRun
     spoke_s: dict[str, float]
     rose_w: float
     moves: int
@@ -145,7 +145,7 @@ def _stopped_s(spoke_s: dict[str, float]) -> float | None:
     return min((spoke_s[cause] for cause in CAUSES if spoke_s.get(cause, -1.0) >= 0.0), default=None)
 
 
-def live(life: Life) -> Found:
+def live(life: WiringRun) -> WiringResult:
     """Live through it; the watch stops the site as it would."""
     day, site = _day(life.trace), life.site
     sun = min(life.sun, LARGEST_PV_W[life.connection == "3ph"] / max(1.0, float(day.pv_w.max())))
@@ -160,7 +160,7 @@ def live(life: Life) -> Found:
         settle_s=life.settle_s,
     )
     acting, far_end, spoke_s = _pilot(life.controller, site), scenario.far_end(), dict[str, float]()
-    memory, wires = acting.memory, Wires(scenario, far_end)
+    memory, wires = acting.memory, SimulatedIO(scenario, far_end)
     wrong, on_air_w, rose_w, moves, before_w = life.wiring, 0.0, 0.0, 0, None
     since_s = life.fault_at_s if life.fault else far_end.now_s
     while far_end.now_s < scenario.end_s:
@@ -178,10 +178,10 @@ def live(life: Life) -> Found:
             spoke_s.setdefault(cause, snapshot.at_s - since_s)
         wires.transmit(decision)
         far_end.step()
-    return Found(life, spoke_s, rose_w, moves)
+    return WiringResult(life, spoke_s, rose_w, moves)
 
 
-def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, faults: int) -> list[Life]:
+def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, faults: int) -> list[WiringRun]:
     """So many lives of each kind, `faults` of each kind of wrong wiring by day and by night."""
     luck = Random(seed)
     lives = [_drawn(luck, "right", traces, RIGHT_S) for _ in range(right)]
@@ -198,11 +198,11 @@ def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, fa
     return lives
 
 
-def _drawn(luck: Random, kind: str, traces: Sequence[Path | None], length_s: int) -> Life:
+def _drawn(luck: Random, kind: str, traces: Sequence[Path | None], length_s: int) -> WiringRun:
     start_s = luck.randrange(DAYLIGHT_S[0], DAYLIGHT_S[1] - length_s)
     role = luck.choice((Role.ABSORB, Role.ABSORB, Role.GENERATE))
     connection = luck.choice(CONNECTIONS)
-    return Life(
+    return WiringRun(
         kind,
         luck.choice(traces),
         start_s,
@@ -218,7 +218,7 @@ def _drawn(luck: Random, kind: str, traces: Sequence[Path | None], length_s: int
     )
 
 
-def _ramp(luck: Random, traces: Sequence[Path | None]) -> Life:
+def _ramp(luck: Random, traces: Sequence[Path | None]) -> WiringRun:
     life = _drawn(luck, "ramps", traces, RAMP_S)
     start_s = luck.randrange(11 * 3600, 15 * 3600)
     return replace(
@@ -234,7 +234,7 @@ def _ramp(luck: Random, traces: Sequence[Path | None]) -> Life:
     )
 
 
-def false_stops(found: Sequence[Found]) -> str:
+def false_stops(found: Sequence[WiringResult]) -> str:
     """Lives with the right wiring in which the watch spoke; the first verdict of a life counts."""
     lines = ["| lives | hours | " + " | ".join(CAUSES) + " | latched per day at most (95 %) |"]
     lines.append("|---|---|" + "---|" * (len(CAUSES) + 1))
@@ -250,7 +250,7 @@ def false_stops(found: Sequence[Found]) -> str:
     return "\n".join(lines)
 
 
-def detections(found: Sequence[Found]) -> str:
+def detections(found: Sequence[WiringResult]) -> str:
     """Shares of the faults that were stopped in time by any cause, and that latched within all the time."""
     lines = [
         "| fault | lives | stopped <= 10 s | <= 30 s | <= 60 s | <= 120 s | p50 s | moves p50 | p90 "
@@ -274,7 +274,7 @@ def detections(found: Sequence[Found]) -> str:
     return "\n".join(lines)
 
 
-def _ran_away(found: Found) -> bool:
+def _ran_away(found: WiringResult) -> bool:
     return found.stopped_s is None and found.rose_w > RUN_AWAY_W
 
 
@@ -291,7 +291,7 @@ def main() -> int:
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     lives = plan(traces, chosen.seed, right=chosen.right, ramps=chosen.ramps, faults=chosen.trials)
     lives.sort(key=lambda life: str(life.trace))  # days are read once
-    found: list[Found] = []
+    found: list[WiringResult] = []
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for number, one in enumerate(pool.map(live, lives, chunksize=8), 1):
             found.append(one)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.allocation import allocate, part_way, totals_w
+from core.allocation import allocate, interpolate_setpoints, totals_w
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import SlaveState, Snapshot
-from tests.core.examples import actions, site, snapshot
+from tests.support.examples import actions, site, snapshot
 
 
 def on_a(*slaves: tuple[int, int]) -> Site:
@@ -81,19 +81,23 @@ def test_the_sum_never_exceeds_the_action_and_every_slave_keeps_its_range(
 
 def test_part_of_the_way_lies_between_and_rounds_toward_what_is_on_air() -> None:
     at, seen = on_a((3000, 0), (3000, 0)), snapshot(slaves=2)
-    assert part_way((0, 1001), (1001, 0), 0.5, at, seen) == (500, 501)
-    assert part_way((0, 1001), (1001, 0), 0.0, at, seen) == (0, 1001)
+    assert interpolate_setpoints((0, 1001), (1001, 0), 0.5, at, seen) == (500, 501)
+    assert interpolate_setpoints((0, 1001), (1001, 0), 0.0, at, seen) == (0, 1001)
 
 
 def test_part_of_the_way_leaves_no_slave_below_its_minimum() -> None:
     at = on_a((3000, 800))
-    assert part_way((1000,), (0,), 0.25, at, snapshot(slaves=1)) == (1000,)  # 750 W would be too little
-    assert part_way((1200,), (0,), 0.25, at, snapshot(slaves=1)) == (900,)
-    assert part_way((1067,), (0,), 0.25, at, snapshot(slaves=1)) == (801,)
-    assert part_way((1000,), (0,), 0.25, on_a((3000, 750)), snapshot(slaves=1)) == (750,)
-    assert part_way((4,), (0,), 0.75, on_a((3000, 3)), snapshot(slaves=1)) == (4,)
-    assert part_way((800,), (0,), 1.0, at, snapshot(slaves=1)) == (0,)
-    assert part_way((1000,), (0,), 0.25, at, with_gone({0}, 1)) == (750,)  # it does not work anyway
+    assert interpolate_setpoints((1000,), (0,), 0.25, at, snapshot(slaves=1)) == (
+        1000,
+    )  # 750 W would be too little
+    assert interpolate_setpoints((1200,), (0,), 0.25, at, snapshot(slaves=1)) == (900,)
+    assert interpolate_setpoints((1067,), (0,), 0.25, at, snapshot(slaves=1)) == (801,)
+    assert interpolate_setpoints((1000,), (0,), 0.25, on_a((3000, 750)), snapshot(slaves=1)) == (750,)
+    assert interpolate_setpoints((4,), (0,), 0.75, on_a((3000, 3)), snapshot(slaves=1)) == (4,)
+    assert interpolate_setpoints((800,), (0,), 1.0, at, snapshot(slaves=1)) == (0,)
+    assert interpolate_setpoints((1000,), (0,), 0.25, at, with_gone({0}, 1)) == (
+        750,
+    )  # it does not work anyway
 
 
 def test_a_vector_of_another_site_is_refused() -> None:
@@ -101,7 +105,7 @@ def test_a_vector_of_another_site_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         totals_w((1,), at)
     with pytest.raises(ValueError, match="zip"):
-        part_way((1, 2), (1,), 0.5, at, snapshot(slaves=2))
+        interpolate_setpoints((1, 2), (1,), 0.5, at, snapshot(slaves=2))
 
 
 def test_no_slaves_no_power() -> None:

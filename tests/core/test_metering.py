@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from core.metering import (
     avoidable_import_w,
+    balance_phases,
     curtailable_w,
     exported_w,
     imported_w,
-    level,
     unavoidable_export_w,
 )
 from core.roles import Role
 from core.site import Metering, Phases
-from tests.core.examples import grids
+from tests.support.examples import grids
 
 capacities = st.tuples(*[st.floats(0.0, 5000.0)] * 3)
 surpluses = st.tuples(*[st.floats(-20_000.0, 20_000.0)] * 3)
@@ -24,12 +24,12 @@ surpluses = st.tuples(*[st.floats(-20_000.0, 20_000.0)] * 3)
 
 @given(surpluses, capacities)
 def test_phases_billed_one_by_one_place_their_own(surplus_w: Phases, capacity_w: Phases) -> None:
-    assert level(surplus_w, capacity_w, Metering.PER_PHASE) == surplus_w
+    assert balance_phases(surplus_w, capacity_w, Metering.PER_PHASE) == surplus_w
 
 
 @given(surpluses, capacities)
 def test_the_sum_is_preserved(surplus_w: Phases, capacity_w: Phases) -> None:
-    assert sum(level(surplus_w, capacity_w, Metering.NET)) == pytest.approx(sum(surplus_w), abs=1e-4)
+    assert sum(balance_phases(surplus_w, capacity_w, Metering.NET)) == pytest.approx(sum(surplus_w), abs=1e-4)
 
 
 def placed_at(shift: float, surplus_w: Phases, capacity_w: Phases) -> list[float]:
@@ -54,14 +54,14 @@ def test_what_fits_is_placed_so_that_the_phases_come_out_even(
 ) -> None:
     a, b, _ = surplus_w
     surplus_w = (a, b, share * sum(capacity_w) - a - b)
-    placed_w = level(surplus_w, capacity_w, Metering.NET)
+    placed_w = balance_phases(surplus_w, capacity_w, Metering.NET)
     assert placed_w == pytest.approx(exactly(surplus_w, capacity_w), abs=1e-3)
 
 
 def test_a_sum_within_rounding_of_the_whole_capacity_fills_it() -> None:
     surplus_w = (9376.06767575911, 16263.745995902442, -25637.941496706724)
     capacity_w = (0.18184349682314438, 0.8935715365829885, 0.7967599214216395)
-    assert level(surplus_w, capacity_w, Metering.NET) == pytest.approx(capacity_w, abs=1e-9)
+    assert balance_phases(surplus_w, capacity_w, Metering.NET) == pytest.approx(capacity_w, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_sum_within_rounding_of_the_whole_capacity_fills_it() -> None:
     ],
 )
 def test_examples(surplus_w: Phases, capacity_w: Phases, placed_w: Phases) -> None:
-    assert level(surplus_w, capacity_w, Metering.NET) == pytest.approx(placed_w)
+    assert balance_phases(surplus_w, capacity_w, Metering.NET) == pytest.approx(placed_w)
 
 
 @given(grids)

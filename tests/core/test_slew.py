@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.limits import ImbalanceOf, Limits
 from core.site import ZERO, Phases
 from core.slew import distance_w, slew, spread_w
-from tests.core.examples import GRID, actions, grids, sight, site, snapshot
+from tests.support.examples import GRID, actions, grids, sight, site, snapshot
 
 
 @given(actions)

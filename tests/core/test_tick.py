@@ -10,13 +10,13 @@ import pytest
 from core.airtime import Bucket
 from core.allocation import totals_w
 from core.arrays import SCALAR
-from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, Verdict
-from core.parts import Findings, Memory, Parts, cold_start
-from core.sight import Sight
+from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, SupervisorDecision
+from core.parts import Memory, Parts, PolicyHealth, initial_memory
 from core.site import ZERO, Phases, Site, Slave
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import StateEstimate
 from core.tick import decide
-from tests.core.examples import site, snapshot
+from tests.support.examples import site, snapshot
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Stub:
     refused: frozenset[tuple[int, ...]] = frozenset()
     cold: str = "cold"
 
-    def observe(self, _snapshot: Snapshot, _sight: Sight, memory: str) -> tuple[Sequence[float], str]:
+    def observe(self, _snapshot: Snapshot, _sight: StateEstimate, memory: str) -> tuple[Sequence[float], str]:
         return (1.0,), memory + " observed"
 
     def inspect(
@@ -40,10 +40,12 @@ class Stub:
         assert (observation, policy_action_w) == ((1.0,), self.policy_action_w)
         return self.anomaly, memory + " inspected"
 
-    def step(self, _s: Snapshot, _sight: Sight, _a: Authority, findings: Findings, memory: str) -> Any:
+    def step(
+        self, _s: Snapshot, _sight: StateEstimate, _a: Authority, findings: PolicyHealth, memory: str
+    ) -> Any:
         rules = () if self.policy_action_w is None else self.rules
-        assert findings == Findings(self.policy_action_w is not None, rules, self.anomaly)
-        return Verdict(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
+        assert findings == PolicyHealth(self.policy_action_w is not None, rules, self.anomaly)
+        return SupervisorDecision(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
 
     def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules
@@ -71,10 +73,10 @@ class StubFallback:
     fallback_action_w: Phases
     cold: str = "cold"
 
-    def propose(self, _sight: Sight, memory: str) -> tuple[Phases, str]:
+    def propose(self, _sight: StateEstimate, memory: str) -> tuple[Phases, str]:
         return self.fallback_action_w, memory + " proposed"
 
-    def track(self, memory: str, _sight: Sight, safe_action_w: Phases) -> str:
+    def track(self, memory: str, _sight: StateEstimate, safe_action_w: Phases) -> str:
         return f"{memory} told {safe_action_w}"
 
 
@@ -94,7 +96,7 @@ def once(
     stub: Stub, seen: Snapshot | None = None, at: Site | None = None
 ) -> tuple[Decision, Memory[str, str, str, str, str]]:
     of = parts(stub, at)
-    return decide(seen or snapshot(), Authority.POLICY, cold_start(of), of)
+    return decide(seen or snapshot(), Authority.POLICY, initial_memory(of), of)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_the_account_is_full() -> None:
     anomaly = Anomaly(("x",), trip=True)
     decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
     assert (decision.tick, decision.authority) == (7, Authority.POLICY)
-    assert decision.verdict == Verdict(State.RL_ACTIVE, Source.POLICY, ("a cause",))
+    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ("a cause",))
     assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
     assert (decision.violations, decision.anomaly) == (("step",), anomaly)
     assert decision.interventions == (
@@ -151,7 +153,7 @@ def test_what_the_policy_wishes_is_mapped_into_reach_and_so_is_the_fallback() ->
 
 def test_a_gap_ends_the_history_of_the_policy() -> None:
     of = parts(Stub())
-    memory = replace(cold_start(of), policy="warm")
+    memory = replace(initial_memory(of), policy="warm")
     assert decide(snapshot(), Authority.POLICY, memory, of)[1].policy == "warm proposed"
     stale = snapshot(meter_age_s=1.0)
     assert decide(stale, Authority.POLICY, memory, of)[1].policy == "cold proposed"
@@ -210,13 +212,13 @@ def test_a_silent_slave_is_let_go_in_steps_and_the_others_go_on() -> None:
     at = site((Slave(0, "a", 0, 5000), Slave(1, "b", 1, 5000)))
     gate = SafetyGate(at)
     of = replace(parts(Stub(policy_action_w=(0.0, 1000.0, 0.0)), at), gate=gate)
-    memory, on_air = cold_start(of), Air((3500.0, 1000.0, 0.0), (3500, 1000), 1.0)
+    memory, on_air = initial_memory(of), OnAirState((3500.0, 1000.0, 0.0), (3500, 1000), 1.0)
     seen = replace(snapshot(slaves=2), slaves=(SlaveState(available=False), SlaveState()))
     for tick in range(20):
         at_s = 1000.0 + tick
         decision, memory = decide(replace(seen, at_s=at_s, on_air=on_air), Authority.POLICY, memory, of)
         assert gate.accepts(totals_w(decision.setpoints_w, at), Source.POLICY, replace(seen, on_air=on_air))
-        on_air = Air(totals_w(decision.setpoints_w, at), decision.setpoints_w, 1.0)
+        on_air = OnAirState(totals_w(decision.setpoints_w, at), decision.setpoints_w, 1.0)
     assert on_air.setpoints_w == (0, 1000)
 
 

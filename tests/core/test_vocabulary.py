@@ -15,7 +15,7 @@ from core.limits import (
 )
 from core.roles import Role
 from core.site import PHASE_NAMES, ZERO, Airtime, Metering, Site, Slave
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 
 
 def test_names_in_files() -> None:
@@ -44,8 +44,8 @@ def test_defaults() -> None:
     assert Site(()) == Site((), Role.ABSORB, Metering.NET, 1.0, Airtime(), Limits())
     assert SlaveState() == SlaveState(available=True, power_w=None, report_age_s=inf)
     assert ZERO == (0.0, 0.0, 0.0)
-    assert Air() == Air(ZERO, (), inf, ())
+    assert OnAirState() == OnAirState(ZERO, (), inf, ())
     assert Anomaly() == Anomaly((), trip=False)
     seen = Snapshot(0, 0.0, ZERO, 0.0, ())
-    assert seen == Snapshot(0, 0.0, ZERO, 0.0, (), Air(), (), (), 0.0, 0.0, 0.0, None)
+    assert seen == Snapshot(0, 0.0, ZERO, 0.0, (), OnAirState(), (), (), 0.0, 0.0, 0.0, None)
     assert SCALAR.sqrt(4.0) == 2.0

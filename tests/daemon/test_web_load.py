@@ -10,12 +10,12 @@ from aiohttp import ClientSession
 
 from daemon import answers
 from daemon.answers import Answers
-from daemon.clock import boottime_s
-from daemon.figures import Figures
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.status import document
+from daemon.monitoring.web import ADMISSIONS_PER_S, StatusServer, serve
 from daemon.pacer import Pacer, TickGap
-from daemon.status import document
-from daemon.web import ADMISSIONS_PER_S, StatusServer, serve
-from tests.daemon.feeder import ABOUT, SITE, House, feed
+from daemon.system.clock import boottime_s
+from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 
 class Clock:
@@ -104,7 +104,7 @@ async def test_a_tick_that_never_ends_does_not_make_the_page_mute() -> None:
 
 
 def test_answers_are_made_once_per_tick(figures: Figures, monkeypatch: pytest.MonkeyPatch) -> None:
-    feed(figures, House(), "sunny", 30)
+    feed(figures, FedHouse(), "sunny", 30)
     made = 0
 
     def count(of: Figures, at_s: float) -> dict[str, object]:

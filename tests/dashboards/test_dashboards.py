@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from daemon.figures import Figures
-from daemon.metrics import Exposition
-from tests.daemon.test_metrics import (
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.metrics import Exposition
+from tests.daemon.monitoring.test_metrics import (
     figures,  # noqa: F401 - a fixture
     samples,
 )
@@ -104,7 +104,7 @@ def test_every_alert_is_tested() -> None:
 
 def test_the_manual_lists_every_metric(figures: Figures) -> None:  # noqa: F811
     """Name, type and meaning of each family, word for word."""
-    manual = (HOME.parent / "docs/monitoring.md").read_text()
+    manual = (HOME.parent / "docs/operate/monitoring.md").read_text()
     for family in text_string_to_metric_families(Exposition(figures).render(0.0).decode()):
         if family.name.startswith("sunkeep_"):
             name = family.name + ("_total" if family.type == "counter" else "")

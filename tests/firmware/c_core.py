@@ -10,9 +10,9 @@ from random import Random
 from tempfile import mkdtemp
 from typing import Any
 
-from plant.air import Air
-from plant.firmware import CLUSTER, Firmware, Ignored, Status
-from plant.slave_node import SlaveNode
+from plant.radio.medium import RadioMedium
+from plant.radio.slave_firmware import CLUSTER, Firmware, Ignored, Status
+from plant.radio.slave_node import SlaveNode
 
 FOLDER = Path(__file__).parents[2] / "firmware"
 VERDICTS = (
@@ -200,7 +200,12 @@ class CSlaveNode(SlaveNode):
 
 
 def c_slave(
-    air: Air, slot: int, key: bytes, max_w: int, measured_w: Callable[[int], float | None], rng: Random
+    air: RadioMedium,
+    slot: int,
+    key: bytes,
+    max_w: int,
+    measured_w: Callable[[int], float | None],
+    rng: Random,
 ) -> SlaveNode:
-    """For `plant.radio_site`: a slave with the C core."""
+    """For `plant.radio.network`: a slave with the C core."""
     return CSlaveNode(air, CFirmware(slot, key, max_w, luck=rng), measured_w, rng)

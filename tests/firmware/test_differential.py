@@ -6,10 +6,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.frame import SETPOINT_MAX_W, FrameError, decode, decode_report, encode, unwrap_report
-from plant.firmware import Firmware, Ignored, Status
+from drivers.zigbee.setpoint_frame import (
+    SETPOINT_MAX_W,
+    FrameError,
+    decode,
+    decode_report,
+    encode,
+    unwrap_report,
+)
+from plant.radio.slave_firmware import Firmware, Ignored, Status
 from tests.firmware.c_core import CFirmware
-from tests.plant.radio import KEY, frame_payload
+from tests.support.radio_nodes import KEY, frame_payload
 
 NETWORK = bytes.fromhex("c3b2a11c004b1200")
 OTHER_NETWORK = bytes(range(8))

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from daemon.clock import boottime_s
-from drivers.acknowledge import REPLY_JITTER_S, reply_delay_s
-from plant.firmware import Status
-from tests.daemon.whole import until, whole
-from tests.drivers.far_end import SLOTS, running
-from tests.drivers.far_end import until as soon
+from daemon.system.clock import boottime_s
+from drivers.zigbee.link_quality import REPLY_JITTER_S, reply_delay_s
+from plant.radio.slave_firmware import Status
 from tests.firmware.c_core import CFirmware, CSlaveNode, c_slave
+from tests.support.full_daemon import until, whole
+from tests.support.zigbee_network import SLOTS, running
+from tests.support.zigbee_network import until as soon
 
 ON_THE_WAY_S = 0.5
 """Between the host and the slaves, on a busy machine."""

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from core.roles import Role
 from core.site import Metering, Site
-from daemon import sections
+from daemon.config import sections
 from models.bundle import SHIPPED, BundleError, builtin_bundle, load_bundle, require_fit
 from models.features import FEATURE_NAMES
-from tests.models.toy import model, plain_model, recurrent_model, write_bundle
+from tests.support.toy_bundles import model, plain_model, recurrent_model, write_bundle
 
 FILES = ("manifest.json", "policy.onnx", "normalization_params.json", "golden.json")
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import SCALAR
-from core.sight import LONGEST_GAP_S, Sight
 from core.site import Phases
 from core.snapshot import Snapshot
+from core.state_estimate import LONGEST_GAP_S, StateEstimate
 from models.features import (
     FEATURE_NAMES,
     PHASE_FEATURES,
@@ -25,8 +25,8 @@ from models.features import (
 )
 
 
-def sight(surplus_w: Phases, fresh: bool = True, command_w: Phases = (0.0, 0.0, 0.0)) -> Sight:
-    return Sight(
+def sight(surplus_w: Phases, fresh: bool = True, command_w: Phases = (0.0, 0.0, 0.0)) -> StateEstimate:
+    return StateEstimate(
         fresh=fresh,
         meter_w=(0.0, 0.0, 0.0),
         surplus_w=surplus_w,

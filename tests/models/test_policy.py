@@ -12,7 +12,7 @@ import pytest
 from models.bundle import Bundle, load_bundle
 from models.inference import GraphError, Recurrent
 from models.policy import NoPolicy, OnnxPolicy
-from tests.models.toy import plain_model, recurrent_model, write_bundle
+from tests.support.toy_bundles import plain_model, recurrent_model, write_bundle
 
 
 @pytest.fixture

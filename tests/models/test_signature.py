@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.signing import sign_bundle
+from daemon.bundles.signing import sign_bundle
 from models.bundle import BundleError, builtin_bundle, bundle_of, is_trusted, load_bundle, read_files
 from models.public_key import PUBLIC_KEY_BYTES, fingerprint, key_bytes, key_text
 from models.signature import SIGNATURE_FILE, SignatureError, public_key_of, sign, signer
-from tests.models.toy import plain_model, write_bundle
+from tests.support.toy_bundles import plain_model, write_bundle
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
 OTHER = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)

@@ -11,19 +11,19 @@ from core.metering import exported_w
 from core.parts import Memory
 from core.roles import Role
 from core.site import Metering, Site
-from core.snapshot import Air, Snapshot
+from core.snapshot import OnAirState, Snapshot
 from core.tick import decide
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, Wires, default_site
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
 from models.twin import TwinMemory, TwinTick, fallback_twin
-from plant.trace import load_trace
+from plant.site.trace import load_trace
 from safety.pi import PiFallback, PiGains
 
 NOON_S = 12 * 3600
 
 
 @dataclass
-class Second:
+class TwinSecond:
     """One tick of both."""
 
     snapshot: Snapshot
@@ -33,7 +33,7 @@ class Second:
 
 
 @dataclass
-class Story:
+class TwinStory:
     """A site under a PI that is judged as if it were the policy, with a twin beside it."""
 
     site: Site = field(default_factory=default_site)
@@ -44,13 +44,13 @@ class Story:
     authority: Callable[[int], Authority] = lambda _tick: Authority.POLICY
     accepts: Callable[[int], bool] = lambda _tick: True
 
-    def live(self, seconds: int) -> list[Second]:
+    def live(self, seconds: int) -> list[TwinSecond]:
         flown = pilot("pi", self.site)
         assert flown is not None
         parts, memory = replace(flown.parts, fallback=PiFallback(self.site, self.gains)), flown.memory
         scenario = Scenario(load_trace(), self.site, start_s=NOON_S, end_s=NOON_S + seconds, settle_s=0)
         far_end = scenario.far_end()
-        wires = Wires(scenario, far_end)
+        wires = SimulatedIO(scenario, far_end)
         twin = fallback_twin(replace(parts, fallback=PiFallback(self.site, self.fallback)), scenario.ttl_s)
         own, lived = twin.cold, []
         for tick in range(seconds):
@@ -62,7 +62,7 @@ class Story:
                 accepted = self.accepts(tick) and wires.transmit(decision)
             told = replace(decision, authority=self.authority(tick))
             of_twin, own = twin.step(snapshot, told, before, accepted, own)
-            lived.append(Second(snapshot, decision, of_twin, own))
+            lived.append(TwinSecond(snapshot, decision, of_twin, own))
             far_end.step()
         return lived
 
@@ -72,7 +72,7 @@ class Story:
         return replace(snapshot, on_air=replace(air, age_s=air.age_s - self.frame_s))
 
 
-def off_w(lived: list[Second]) -> float:
+def off_w(lived: list[TwinSecond]) -> float:
     """How far the twin's meter is from the real one, at worst."""
     return max(
         abs(a - b)
@@ -84,7 +84,7 @@ def off_w(lived: list[Second]) -> float:
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("metering", Metering)
 def test_a_twin_that_does_the_same_sees_exactly_what_was_measured(role: Role, metering: Metering) -> None:
-    lived = Story(replace(default_site(metering), role=role)).live(300)
+    lived = TwinStory(replace(default_site(metering), role=role)).live(300)
     assert max(max(second.decision.safe_action_w) for second in lived) > (
         500.0 if role is Role.ABSORB else 0.0
     )
@@ -93,7 +93,7 @@ def test_a_twin_that_does_the_same_sees_exactly_what_was_measured(role: Role, me
 
 
 def test_it_takes_the_time_of_frames_from_the_real_ones() -> None:
-    assert off_w(Story(frame_s=0.12).live(300)) < 1e-9
+    assert off_w(TwinStory(frame_s=0.12).live(300)) < 1e-9
 
 
 def test_it_holds_and_rests_with_the_real_one() -> None:
@@ -104,22 +104,22 @@ def test_it_holds_and_rests_with_the_real_one() -> None:
             return replace(snapshot, meter_age_s=3.0 + tick - 150, grid_power_w=(nan, nan, nan))
         return snapshot
 
-    lived = Story(see=see).live(260)
+    lived = TwinStory(see=see).live(260)
     assert {second.decision.verdict.source for second in lived} == {Source.FALLBACK, Source.HOLD, Source.REST}
     assert off_w([second for second in lived if second.decision.sight.fresh]) < 1e-9
 
 
 def test_refused_frames_are_refused_for_both() -> None:
-    assert off_w(Story(accepts=lambda tick: tick % 7 != 0).live(200)) < 1e-9
+    assert off_w(TwinStory(accepts=lambda tick: tick % 7 != 0).live(200)) < 1e-9
 
 
 def test_without_a_radio_neither_is_heard() -> None:
     def see(tick: int, snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, alarms=("radio_down",)) if 50 <= tick < 54 else snapshot
 
-    lived = Story(see=see, accepts=lambda tick: not 50 <= tick < 54).live(150)
+    lived = TwinStory(see=see, accepts=lambda tick: not 50 <= tick < 54).live(150)
     assert off_w(lived) < 1e-9
-    silent = Story(gains=PiGains(0.0, 0.0), see=see).live(54)  # sends nothing, so nothing is refused
+    silent = TwinStory(gains=PiGains(0.0, 0.0), see=see).live(54)  # sends nothing, so nothing is refused
     assert silent[53].memory.sent_at_s <= silent[50].snapshot.at_s
 
 
@@ -127,13 +127,13 @@ def test_its_setpoints_run_out_with_the_time_to_live() -> None:
     def see(tick: int, snapshot: Snapshot) -> Snapshot:
         return snapshot if tick < 60 else replace(snapshot, alarms=("radio_down",))
 
-    lived = Story(see=see, accepts=lambda tick: tick < 60).live(90)
+    lived = TwinStory(see=see, accepts=lambda tick: tick < 60).live(90)
     assert lived[70].twin.action_w != (0.0, 0.0, 0.0)
     assert lived[80].twin.action_w == lived[80].snapshot.on_air.action_w == (0.0, 0.0, 0.0)
 
 
 def test_both_live_through_the_same_sun_and_house() -> None:
-    lived = Story(gains=PiGains(0.2, 0.05)).live(300)
+    lived = TwinStory(gains=PiGains(0.2, 0.05)).live(300)
     for second in lived:
         bare = [
             g - m for g, m in zip(second.snapshot.grid_power_w, second.decision.sight.model_w, strict=True)
@@ -145,9 +145,9 @@ def test_both_live_through_the_same_sun_and_house() -> None:
 
 def test_a_twin_with_better_gains_exports_what_such_a_controller_would() -> None:
     """The truth is lived: the same half hour under the tuned PI, which exports half as much."""
-    slow, tuned = Story(gains=PiGains(0.2, 0.05)).live(1800), Story().live(1800)
+    slow, tuned = TwinStory(gains=PiGains(0.2, 0.05)).live(1800), TwinStory().live(1800)
 
-    def exported(lived: list[Second], of: str) -> float:
+    def exported(lived: list[TwinSecond], of: str) -> float:
         grids = [(second.twin if of == "twin" else second.snapshot).grid_power_w for second in lived]
         return sum(exported_w(grid_w, Metering.NET) for grid_w in grids)
 
@@ -157,7 +157,7 @@ def test_a_twin_with_better_gains_exports_what_such_a_controller_would() -> None
 
 
 def test_while_the_fallback_is_in_charge_it_is_the_real_one() -> None:
-    lived = Story(
+    lived = TwinStory(
         gains=PiGains(0.2, 0.05),
         authority=lambda t: Authority.POLICY if 100 <= t < 200 else Authority.FALLBACK,
     ).live(250)
@@ -170,6 +170,6 @@ def test_while_the_fallback_is_in_charge_it_is_the_real_one() -> None:
 
 
 def test_before_the_first_frame_it_rests_too() -> None:
-    lived = Story().live(2)
-    assert lived[0].snapshot.on_air == Air(setpoints_w=(0,) * 9, age_s=inf)
+    lived = TwinStory().live(2)
+    assert lived[0].snapshot.on_air == OnAirState(setpoints_w=(0,) * 9, age_s=inf)
     assert lived[0].twin.action_w == (0.0, 0.0, 0.0)

@@ -33,7 +33,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.mutation.mutants import Mutant, mutants
-from tests.safety.blocks import tell
+from tests.safety.search.blocks import tell
 
 ROOT = Path(__file__).parents[2]
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
@@ -50,22 +50,22 @@ TESTS = {
     "core/metering.py": ("metering",),
     "core/modes.py": ("modes",),
     "core/roles.py": ("vocabulary", "sight"),
-    "core/sight.py": ("sight",),
+    "core/state_estimate.py": ("sight",),
     "core/site.py": ("vocabulary", "airtime", "slew"),
     "core/slew.py": ("slew",),
     "core/snapshot.py": ("vocabulary", "tick", "sight"),
-    "core/swing.py": ("swing",),
+    "core/reversal.py": ("swing",),
     "core/tick.py": ("tick",),
     "core/parts.py": ("tick",),
     "core/decision.py": ("vocabulary", "tick"),
     "safety/anomaly.py": ("anomaly",),
-    "safety/causes.py": ("docs", "supervisor", "timers", "orders"),
+    "safety/faults.py": ("docs", "supervisor", "timers", "orders"),
     "safety/evidence.py": ("evidence",),
     "safety/gate.py": ("gate", "clearance"),
-    "safety/judge.py": ("judge",),
+    "safety/policy_comparison.py": ("judge",),
     "safety/pi.py": ("fallbacks",),
     "safety/predictive.py": ("fallbacks",),
-    "safety/sensor.py": ("sensor",),
+    "safety/wiring_monitor.py": ("sensor",),
     "safety/supervisor.py": ("supervisor", "orders", "wiring_stops"),
     "safety/timers.py": ("timers", "supervisor"),
 }

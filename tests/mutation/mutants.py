@@ -70,14 +70,14 @@ def _statements(node: ast.AST, where: str) -> Iterator[tuple[ast.AST, str]]:
                            for base in child.bases):  # fmt: skip
                     yield from _statements(child, f"{where}{child.name}.")
             elif isinstance(child, ast.FunctionDef):
-                yield _Signature(child.args), f"{where}{child.name}"
+                yield _MutantSignature(child.args), f"{where}{child.name}"
                 yield from _statements(child, f"{where}{child.name}.")
             elif not isinstance(child, ast.Import | ast.ImportFrom) and not _is_text(child):
                 yield child, where.rstrip(".") or "module"
                 yield from _statements(child, where)
 
 
-class _Signature(ast.AST):
+class _MutantSignature(ast.AST):
     """The defaults of a function, as something that can be walked."""
 
     _fields = ("defaults", "kw_defaults")
@@ -106,7 +106,7 @@ def _expressions(statement: ast.AST) -> Iterator[ast.AST]:
 
 def _faults(statement: ast.AST) -> Iterator[Fault]:
     """Every fault of one statement."""
-    line = "" if isinstance(statement, _Signature) else ast.unparse(statement).splitlines()[0]
+    line = "" if isinstance(statement, _MutantSignature) else ast.unparse(statement).splitlines()[0]
 
     def described(node: ast.AST, name: str, value: object) -> Fault:
         old = getattr(node, name)

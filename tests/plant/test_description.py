@@ -7,12 +7,12 @@ import pytest
 from pydantic import ValidationError
 
 from core.site import Site
-from daemon.simulate import Scenario, default_site
-from plant.actuators import draw_actuators
+from daemon.simulation.simulate import Scenario, default_site
 from plant.description import Description, described, load_description, members
 from plant.drawing import draw_actuators_of, draw_far_end, pace_of, told
-from plant.link import LOST
-from plant.trace import load_trace
+from plant.radio.link import LOST
+from plant.site.actuators import sample_actuators
+from plant.site.trace import load_trace
 
 NAMED = {
     "usual", "fast", "wired", "slow-4", "slow-8", "late-2", "late-4", "meter-2s", "meter-5s", "meter-late",
@@ -62,7 +62,7 @@ def test_the_usual_member_is_the_far_end_of_the_default_site() -> None:
 
 def test_slaves_are_drawn_as_ever() -> None:
     site = default_site()
-    once = draw_actuators(np.random.default_rng(7), site.slaves)
+    once = sample_actuators(np.random.default_rng(7), site.slaves)
     again = draw_actuators_of(described(site), np.random.default_rng(7), np.random.default_rng(8))
     assert [(a.gain, a.lag_s, a.phase) for a in once] == [(a.gain, a.lag_s, a.phase) for a in again]
 

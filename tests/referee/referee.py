@@ -1,7 +1,7 @@
 """A referee that shares no line with the daemon: it reads what is on the wires and knows the rules.
 
-Written from docs/setpoint-protocol.md and the limits of the specification alone, with the standard library
-alone. Run it isolated, as a process of its own::
+Written from docs/develop/setpoint-protocol.md and the limits of the specification alone, with the standard
+library alone. Run it isolated, as a process of its own::
 
     python -I referee.py < lines > verdicts
 
@@ -69,25 +69,25 @@ RULES = (
 )
 
 
-class Broken(Exception):
+class BrokenRule(Exception):
     """A frame that no slave would take: the rule and why."""
 
 
 def read_frame(payload: bytes, key: bytes, network: bytes) -> tuple[int, bool, int, Watts]:
     """(counter, safe release, ttl, {slot: watts}) of a frame, or Broken."""
     if len(payload) < 8 + 8:
-        raise Broken("layout", f"{len(payload)} bytes")
+        raise BrokenRule("layout", f"{len(payload)} bytes")
     flags, counter, ttl_s, base, n = struct.unpack_from("<BIBBB", payload)
     fits = 1 <= n <= 30 and len(payload) == 8 + 2 * n + 8 and base + n <= 256
     if not (fits and flags >> 4 == 1 and flags & 0b1100 == 0):
-        raise Broken("layout", f"flags {flags:#04x}, base {base}, n {n}, {len(payload)} bytes")
+        raise BrokenRule("layout", f"flags {flags:#04x}, base {base}, n {n}, {len(payload)} bytes")
     body, tag = payload[:-8], payload[-8:]
     signed = network + struct.pack("<H", 0xFC57) + body
     if hmac.new(key, signed, hashlib.sha256).digest()[:8] != tag:
-        raise Broken("tag", payload.hex())
+        raise BrokenRule("tag", payload.hex())
     watts = struct.unpack_from(f"<{n}h", payload, 8)
     if min(watts) < 0:
-        raise Broken("box", f"a negative setpoint: {watts}")
+        raise BrokenRule("box", f"a negative setpoint: {watts}")
     return counter, bool(flags & 1), ttl_s, {base + i: w for i, w in enumerate(watts)}
 
 
@@ -206,7 +206,7 @@ class SiteSeen:
             counter, release, ttl_s, watts = read_frame(
                 bytes.fromhex(line["payload"]), self.key, self.network
             )
-        except Broken as broken:
+        except BrokenRule as broken:
             self.report(broken.args[0], at_s, broken.args[1])
             return
         if not counter > self.counter:

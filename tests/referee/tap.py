@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from core.site import Slave
-from plant.air import ApsFrame, Delivery
-from plant.far_end import FarEnd
+from plant.radio.medium import ApsFrame, Delivery
+from plant.simulated_site import SimulatedSite
 
 REFEREE = Path(__file__).parent / "referee.py"
 CLUSTER = 0xFC57
@@ -26,14 +26,14 @@ GOOD_AT_START, GOOD_AFTER_STOP = 10, 30
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class TapJudgement:
     """What the referee said. `broken` are its lines, `summary` its last one."""
 
     broken: list[dict[str, Any]]
     summary: dict[str, Any]
 
 
-class Referee:
+class RefereeProcess:
     """The referee's process. Lines go in through a pipe, verdicts come out of a file."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Referee:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(line) + "\n")
 
-    def finish(self) -> Judgement:
+    def finish(self) -> TapJudgement:
         """Close the pipe and read the verdicts."""
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -63,16 +63,16 @@ class Referee:
         assert verdicts[-1].get("summary"), verdicts[-1]
         broken, summary = verdicts[:-1], verdicts[-1]
         assert code == (1 if broken else 0)
-        return Judgement(broken, summary)
+        return TapJudgement(broken, summary)
 
 
 @dataclass
 class Tap:
     """The wires of one site, led to the referee. `clock` is the one that the site lives by."""
 
-    referee: Referee
+    referee: RefereeProcess
     name: str
-    far_end: FarEnd
+    far_end: SimulatedSite
     clock: Callable[[], float]
     _task: asyncio.Task[None] | None = field(default=None, init=False)
 

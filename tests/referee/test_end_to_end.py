@@ -3,18 +3,18 @@
 import asyncio
 from pathlib import Path
 
-from daemon.clock import boottime_s
-from daemon.embedded import site_key
-from plant.far_end import slaves_of
-from tests.campaigns import virtual_time
-from tests.daemon.whole import until, whole
-from tests.referee.tap import Referee, Tap
+from daemon.commissioning.embedded_site import site_key
+from daemon.system.clock import boottime_s
+from plant.simulated_site import slaves_of
+from tests.referee.tap import RefereeProcess, Tap
+from tests.support import virtual_time
+from tests.support.full_daemon import until, whole
 
 SLAVES = 6
 
 
 def test_nothing_that_goes_on_air_breaks_a_rule(tmp_path: Path) -> None:
-    referee = Referee()
+    referee = RefereeProcess()
     virtual_time.run(_live(tmp_path, referee))
     judgement = referee.finish()
     assert judgement.broken == []
@@ -23,7 +23,7 @@ def test_nothing_that_goes_on_air_breaks_a_rule(tmp_path: Path) -> None:
     assert judgement.summary["step_share_max"] > 0.5  # the step limit was worth watching
 
 
-async def _live(tmp_path: Path, referee: Referee) -> None:
+async def _live(tmp_path: Path, referee: RefereeProcess) -> None:
     async with whole(tmp_path, slaves=SLAVES) as pair:
         tap = Tap(referee, "site", pair.far_end, boottime_s)
         tap.attach(slaves_of(SLAVES), site_key(tmp_path), period_s=0.2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from drivers.frame import encode
+from drivers.zigbee.setpoint_frame import encode
 from tests.referee.referee import RULES
 from tests.referee.tap import REFEREE
 

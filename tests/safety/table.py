@@ -1,12 +1,12 @@
-"""What `docs/safety.md` tells of the code; ``python -m tests.safety.table`` writes it there."""
+"""What `docs/develop/safety.md` tells of the code; ``python -m tests.safety.table`` writes it there."""
 
 from pathlib import Path
 
 from core.decision import State
-from safety import anomaly, causes, supervisor, timers
-from safety.causes import CAUSES, SEVERITY, SOURCE, Cause, Clears
+from safety import anomaly, faults, supervisor, timers
+from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, Fault
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "safety.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "develop" / "safety.md"
 END = "<!-- end -->"
 _ON_AIR = {
     "rest": "0 W for every slave, as safe release",
@@ -30,12 +30,12 @@ def sections() -> dict[str, str]:
 def table() -> str:
     """Causes by severity, the worst first."""
     rows = ["| cause | leads to | clears |", "|---|---|---|"]
-    order = sorted(CAUSES.items(), key=lambda item: -SEVERITY.index(item[1].state))
+    order = sorted(FAULTS.items(), key=lambda item: -SEVERITY.index(item[1].state))
     rows += [f"| `{name}` | {cause.state.name} | {clears(cause)} |" for name, cause in order]
     return "\n".join(rows) + "\n"
 
 
-def clears(cause: Cause) -> str:
+def clears(cause: Fault) -> str:
     """When, in words."""
     text = str(cause.clears.value)
     return f"{text}, {duration(cause.least_s)}" if cause.clears is Clears.TIME else text
@@ -48,7 +48,7 @@ def duration(seconds: float) -> str:
 
 def names_of(state: State) -> list[str]:
     """The causes that lead to a state."""
-    return [name for name, cause in CAUSES.items() if cause.state is state]
+    return [name for name, cause in FAULTS.items() if cause.state is state]
 
 
 def edges() -> dict[Edge, str]:
@@ -63,7 +63,7 @@ def edges() -> dict[Edge, str]:
         for after in lowered:
             if SEVERITY.index(after) > SEVERITY.index(before):
                 found[before, after] = f"a cause of {after.name}"
-    stop = " or ".join(sorted({clears(CAUSES[name]) for name in names_of(State.SAFE_STOP)}))
+    stop = " or ".join(sorted({clears(FAULTS[name]) for name in names_of(State.SAFE_STOP)}))
     good = f"{supervisor.GOOD_AT_START} good samples, radio up"
     found |= {
         (State.INIT, State.PI_FALLBACK): good,
@@ -108,10 +108,10 @@ def times() -> str:
             f"{1000.0 * supervisor.POLICY_LATENCY_MAX_S:g} ms",
             "`POLICY_LATENCY_MAX_S`",
         ),
-        ("fallback after a violation", f"{causes.VIOLATION_S / 3600.0:g} h", "`VIOLATION_S`"),
-        ("fallback after an anomaly trip", f"{causes.ANOMALY_S / 3600.0:g} h", "`ANOMALY_S`"),
-        ("fallback after a lost state file", f"{CAUSES['state_lost'].least_s / 3600.0:g} h", "`CAUSES`"),
-        ("without the policy once it was told to give way", duration(causes.DWELL_S), "`DWELL_S`"),
+        ("fallback after a violation", f"{faults.VIOLATION_S / 3600.0:g} h", "`VIOLATION_S`"),
+        ("fallback after an anomaly trip", f"{faults.ANOMALY_S / 3600.0:g} h", "`ANOMALY_S`"),
+        ("fallback after a lost state file", f"{FAULTS['state_lost'].least_s / 3600.0:g} h", "`FAULTS`"),
+        ("without the policy once it was told to give way", duration(faults.DWELL_S), "`DWELL_S`"),
         (
             "stops by a diverging loop that are a turned sign",
             f"{supervisor.SUSPICIONS} in {supervisor.SUSPICIONS_S / 3600.0:g} h",
@@ -119,10 +119,10 @@ def times() -> str:
         ),
         (
             "late ticks that lead to the fallback",
-            f"{supervisor.LATE_TICKS} in {duration(causes.LATE_S)}",
+            f"{supervisor.LATE_TICKS} in {duration(faults.LATE_S)}",
             "`LATE_TICKS`",
         ),
-        ("fallback after the last of them", duration(causes.LATE_S), "`LATE_S`"),
+        ("fallback after the last of them", duration(faults.LATE_S), "`LATE_S`"),
         (
             "violations that latch",
             f"{timers.REPEATED} in {timers.REPEATED_WITHIN_S / 3600.0:g} h",

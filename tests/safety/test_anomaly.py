@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.decision import Anomaly
-from safety.anomaly import CalibratedDetector, Calibration, Seen, ZScoreDetector
-from tests.core.examples import snapshot
+from safety.anomaly import CalibratedDetector, Calibration, RecentTicks, ZScoreDetector
+from tests.support.examples import snapshot
 
 FLAGS = ZScoreDetector(("x", "y"), (0.0, 10.0), (1.0, 2.0))
 
@@ -90,9 +90,9 @@ def trips(
     ticks: list[tuple[float, float]],
     hour: int | None = 12,
     after_s: float = 3600.0,
-    memory: Seen | None = None,
+    memory: RecentTicks | None = None,
 ) -> list[bool]:
-    memory = memory or Seen(since_s=START_S)
+    memory = memory or RecentTicks(since_s=START_S)
     found = []
     for tick, values in enumerate(ticks):
         seen = replace(snapshot(at_s=START_S + after_s + tick), hour=hour)
@@ -114,14 +114,14 @@ def test_five_of_the_last_ten_ticks_trip() -> None:
 
 def test_nothing_trips_in_the_first_hour() -> None:
     assert not any(trips([FAR] * 20, after_s=3580.0))
-    assert trips([FAR] * 2, after_s=3599.0, memory=Seen((True,) * 5, START_S)) == [False, True]
+    assert trips([FAR] * 2, after_s=3599.0, memory=RecentTicks((True,) * 5, START_S)) == [False, True]
 
 
 def test_the_first_tick_starts_the_hour() -> None:
     _, memory = DETECTOR.inspect(snapshot(at_s=7.0), NEAR, None, DETECTOR.cold)
-    assert memory == Seen((False,), 7.0)
+    assert memory == RecentTicks((False,), 7.0)
     _, memory = DETECTOR.inspect(snapshot(at_s=8.0), NEAR, None, memory)
-    assert memory == Seen((False, False), 7.0)
+    assert memory == RecentTicks((False, False), 7.0)
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from core.allocation import totals_w
 from core.decision import Authority, Decision, Send, Source
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, ImbalanceOf, Limits
-from core.parts import cold_start
-from core.sight import EXTRA_DELAY_MAX_S, MEAN_AGE_S, Belief, look
+from core.parts import initial_memory
 from core.site import per_phase
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import EXTRA_DELAY_MAX_S, MEAN_AGE_S, EstimatorState, estimate_state
 from core.tick import decide
-from daemon.assembly import AnyMemory, AnyParts, assemble, fallback_law
-from daemon.settings import Settings, SettingsError, parse_settings
+from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.runtime.assembly import AnyMemory, AnyParts, assemble, fallback_law
 from models.bundle import Bundle, builtin_bundle, load_bundle
 from safety.pi import PiFallback
 from safety.supervisor import ModeSupervisor
-from tests.core.examples import actions, grids, site, snapshot, wild, wild_actions
+from tests.support.examples import actions, grids, site, snapshot, wild, wild_actions
 
 BASE = """
 [meter]
@@ -107,16 +107,16 @@ def _toml(value: object) -> str:
 
 def memories(parts: AnyParts) -> st.SearchStrategy[AnyMemory]:
     """Of a daemon that has just started, and of one that controls already."""
-    cold = cold_start(parts)
+    cold = initial_memory(parts)
     return st.sampled_from([cold, replace(cold, watch=ModeSupervisor().warm)])
 
 
 @st.composite
-def airs(draw: st.DrawFn, slaves: int, depth: int = 1) -> Air:
+def airs(draw: st.DrawFn, slaves: int, depth: int = 1) -> OnAirState:
     """Anything on air, sensible or not."""
     setpoints = draw(st.one_of(st.just(()), st.tuples(*[st.integers(-(2**70), 2**70)] * slaves)))
     doubts = draw(st.lists(airs(slaves, depth - 1), max_size=2)) if depth else []
-    return Air(draw(st.one_of(actions, wild_actions)), setpoints, draw(wild), tuple(doubts))
+    return OnAirState(draw(st.one_of(actions, wild_actions)), setpoints, draw(wild), tuple(doubts))
 
 
 @st.composite
@@ -193,7 +193,7 @@ def test_phases_that_must_be_alike_are_served_alike(limit_w: float, imbalance_of
     """By day and at night: a limit within the rounding to whole watts divided by zero where all was 0 W."""
     at = site(limits=Limits(imbalance_max_w=limit_w, imbalance_of=imbalance_of))
     parts = assemble(at, PiFallback(at), None).parts
-    memory = replace(cold_start(parts), watch=ModeSupervisor().warm)
+    memory = replace(initial_memory(parts), watch=ModeSupervisor().warm)
     setpoints_w: tuple[int, ...] = ()
     for second in range(20):
         surplus_w = 0.0 if second < 5 else 3000.0
@@ -209,6 +209,6 @@ def test_phases_that_must_be_alike_are_served_alike(limit_w: float, imbalance_of
 @pytest.mark.parametrize("extra_delay_s", [nan, inf, -inf, -10.0, 1e300, 2.0**70])
 def test_a_senseless_delay_is_not_believed(extra_delay_s: float) -> None:
     seen = replace(snapshot(), extra_delay_s=extra_delay_s)
-    _, belief = look(site(), seen, Belief())
-    seen_again, _ = look(site(), replace(seen, at_s=seen.at_s + 1.0), belief)
+    _, belief = estimate_state(site(), seen, EstimatorState())
+    seen_again, _ = estimate_state(site(), replace(seen, at_s=seen.at_s + 1.0), belief)
     assert 0.0 <= seen_again.delay_s <= MEAN_AGE_S + EXTRA_DELAY_MAX_S

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from core.decision import Anomaly, Authority, State
-from core.parts import Findings
-from safety.causes import CAUSES
+from core.parts import PolicyHealth
+from safety.faults import FAULTS
 from safety.supervisor import ModeSupervisor
-from safety.timers import Standing
-from tests.core.examples import sight, snapshot
+from safety.timers import PersistentFaults
 from tests.safety.table import DOCUMENT, END, Edge, edges, sections, start_of
+from tests.support.examples import sight, snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,10 +28,10 @@ def walk(seed: int, ticks: int) -> set[Edge]:
     """Changes of state that the supervisor makes when things go wrong and right again."""
     rng, found = random.Random(seed), set()
     latched = rng.choice([(), ("meter_sign",), ("rollback",)])
-    watch, at_s = ModeSupervisor(Standing(latched=latched)).cold, 1000.0
+    watch, at_s = ModeSupervisor(PersistentFaults(latched=latched)).cold, 1000.0
     for _ in range(ticks):
         at_s += 90_000.0 if rng.random() < 0.02 else 1.0
-        alarms = (rng.choice([*CAUSES, "late_tick"]),) if rng.random() < 0.03 else ()
+        alarms = (rng.choice([*FAULTS, "late_tick"]),) if rng.random() < 0.03 else ()
         if watch.good in (9, 29) and rng.random() < 0.3:
             alarms = ("late_tick",)
         seen = replace(
@@ -41,7 +41,7 @@ def walk(seed: int, ticks: int) -> set[Edge]:
             policy_latency_s=0.001,
         )
         before = watch.state
-        findings = Findings(True, (), Anomaly())
+        findings = PolicyHealth(True, (), Anomaly())
         verdict, watch = ModeSupervisor().step(seen, sight(seen), Authority.POLICY, findings, watch)
         if verdict.state is not before:
             found.add((before, verdict.state))

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.evidence import Bounds, Pairs, bounds, speaks_for
+from safety.evidence import Bounds, PairedSums, bounds, log_e_value
 
 hours = st.lists(st.tuples(st.floats(0.0, 5000.0), st.floats(0.0, 5000.0)), max_size=40)
 
 
-def of(pairs: list[tuple[float, float]]) -> Pairs:
-    account = Pairs()
+def of(pairs: list[tuple[float, float]]) -> PairedSums:
+    account = PairedSums()
     for x_wh, y_wh in pairs:
         account = account.add(x_wh, y_wh)
     return account
@@ -22,11 +22,11 @@ def of(pairs: list[tuple[float, float]]) -> Pairs:
 
 def test_the_sums() -> None:
     account = of([(3.0, 2.0), (5.0, 4.0)])
-    assert account == Pairs(2, 8.0, 6.0, 34.0, 26.0, 20.0)
+    assert account == PairedSums(2, 8.0, 6.0, 34.0, 26.0, 20.0)
     assert account.excess == pytest.approx(1.0 / 3.0)
     assert of([(0.5, 0.5)]).excess == 0.0
     assert of([(3.0, 0.0)]).excess is None
-    assert Pairs().excess is None
+    assert PairedSums().excess is None
 
 
 @pytest.mark.parametrize("scale", [0.02, 1.0, 20.0, 300.0])
@@ -39,14 +39,14 @@ def test_the_worth_of_a_stake_is_its_mean_over_half_normal_stakes(scale: float) 
         sum(exp(s * t * total - 0.5 * (s * t) ** 2 * square) for t in grid) / len(grid)
         for s in (1.0, 0.1, 0.01, 0.001)
     ]
-    assert speaks_for(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3, abs=1e-6)
+    assert log_e_value(account, 0.0) == pytest.approx(log(sum(worths) / len(worths)), rel=1e-3, abs=1e-6)
 
 
 def test_years_of_one_kind_are_no_numbers_to_stumble_over() -> None:
     worse, better = of([(120.0, 60.0)] * 4000), of([(30.0, 60.0)] * 4000)
-    assert 1000.0 < speaks_for(worse, 0.0) < inf
-    assert speaks_for(better, 0.0) == -inf
-    assert speaks_for(better, 0.0, above=False) > 1000.0
+    assert 1000.0 < log_e_value(worse, 0.0) < inf
+    assert log_e_value(better, 0.0) == -inf
+    assert log_e_value(better, 0.0, above=False) > 1000.0
     assert bounds(better, 0.01).high < -0.4
 
 
@@ -61,13 +61,13 @@ def test_nothing_is_less_than_nothing() -> None:
 
 def test_evidence_for_less_is_that_for_more_with_both_exchanged() -> None:
     one, other = of([(30.0, 20.0), (25.0, 22.0)]), of([(20.0, 30.0), (22.0, 25.0)])
-    assert speaks_for(one, 0.0) == pytest.approx(speaks_for(other, 0.0, above=False))
-    assert speaks_for(one, 0.0, above=False) == pytest.approx(speaks_for(other, 0.0))
+    assert log_e_value(one, 0.0) == pytest.approx(log_e_value(other, 0.0, above=False))
+    assert log_e_value(one, 0.0, above=False) == pytest.approx(log_e_value(other, 0.0))
 
 
 def test_nothing_seen_says_nothing() -> None:
-    assert speaks_for(Pairs(), 0.0) == pytest.approx(0.0)
-    assert bounds(Pairs(), 0.025) == Bounds(-1.0, inf)
+    assert log_e_value(PairedSums(), 0.0) == pytest.approx(0.0)
+    assert bounds(PairedSums(), 0.025) == Bounds(-1.0, inf)
     assert bounds(of([(10.0, 0.0)] * 50), 0.025) == Bounds(-1.0, inf)  # a twin without export
     assert bounds(of([(10.0, 10.0)]), 0.025) == Bounds(-1.0, inf)  # one hour proves nothing
 
@@ -83,8 +83,8 @@ def test_bounds_close_in_on_a_steady_ratio() -> None:
 def test_a_bound_is_where_the_evidence_reaches_its_level() -> None:
     account = of([(60.0, 50.0), (45.0, 50.0), (58.0, 50.0)] * 12)
     found = bounds(account, 0.025)
-    assert speaks_for(account, found.low) == pytest.approx(log(40.0), abs=1e-6)
-    assert speaks_for(account, found.high, above=False) == pytest.approx(log(40.0), abs=1e-6)
+    assert log_e_value(account, found.low) == pytest.approx(log(40.0), abs=1e-6)
+    assert log_e_value(account, found.high, above=False) == pytest.approx(log(40.0), abs=1e-6)
 
 
 def test_a_smaller_alpha_gives_wider_bounds() -> None:
@@ -97,11 +97,11 @@ def test_looking_after_every_hour_is_wrong_no_more_often_than_promised() -> None
     """Equal in the mean, 2,000 lives of 120 hours, looked at after each: alpha is 2.5 % a side."""
     luck, wrong = Random(7), 0
     for _ in range(2000):
-        account = Pairs()
+        account = PairedSums()
         for _ in range(120):
             y_wh = luck.expovariate(1.0 / 60.0)
             account = account.add(y_wh * (1.0 + luck.choice((-0.3, 0.3))), y_wh)
-            if speaks_for(account, 0.0) >= log(40.0):
+            if log_e_value(account, 0.0) >= log(40.0):
                 wrong += 1
                 break
     assert 0 < wrong <= 2000 * 0.025

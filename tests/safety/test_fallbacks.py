@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from core.arrays import SCALAR
 from core.limits import Limits
 from core.roles import Role
-from core.sight import Belief, Sight, look
 from core.site import ZERO, Phases
 from core.slew import slew
+from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from safety.pi import PiFallback, PiGains, PiMemory
-from safety.predictive import Cell, PredictiveFallback, PredictiveGains, step
-from tests.core.examples import sight, site, snapshot
+from safety.predictive import PredictiveFallback, PredictiveGains, TrendState, step
+from tests.support.examples import sight, site, snapshot
 
 PI = PiFallback(site())
 PREDICTIVE = PredictiveFallback(site())
@@ -26,7 +26,7 @@ AT_REST = sight(snapshot())
 CAPACITY: Phases = (5000.0, 5000.0, 5000.0)
 
 
-def seen(**changes: Any) -> Sight:
+def seen(**changes: Any) -> StateEstimate:
     return replace(AT_REST, **{"capacity_w": CAPACITY, **changes})
 
 
@@ -113,7 +113,7 @@ class TestPi:
 class TestPredictive:
     def test_a_table_of_cycles(self) -> None:
         """k 0.9 up and 0.5 down, trend 0.9 s, slope share 0.25 up to 200 W/s, lead 1.1, by hand."""
-        cell, gains = Cell(), PredictiveGains()
+        cell, gains = TrendState(), PredictiveGains()
         for surplus_w, filtered_w, slope, action_w in [
             (1000.0, 1000.0, 0.0, 1000.0),
             (1100.0, 1090.0, 25.0, 1090.0 + 22.5 + 99.0),
@@ -128,11 +128,11 @@ class TestPredictive:
     def test_a_gap_just_above_zero_is_believed_at_once(self) -> None:
         gains = PredictiveGains(trend_s=0.0, lead=0.0)
         for gap_w, action_w in [(0.5, 100.45), (-0.5, 99.75)]:
-            found_w, _ = step(Cell(100.0, 0.0, 100.0, 1.0), 100.0 + gap_w, gains, SCALAR)
+            found_w, _ = step(TrendState(100.0, 0.0, 100.0, 1.0), 100.0 + gap_w, gains, SCALAR)
             assert found_w == pytest.approx(action_w)
 
     def test_the_margin_is_added(self) -> None:
-        assert step(Cell(), 100.0, PredictiveGains(margin_w=7.0), SCALAR)[0] == 107.0
+        assert step(TrendState(), 100.0, PredictiveGains(margin_w=7.0), SCALAR)[0] == 107.0
 
     def test_for_generating_slaves_fast_and_slow_swap_and_the_margin_turns(self) -> None:
         gains = PredictiveGains(margin_w=7.0)
@@ -145,8 +145,8 @@ class TestPredictive:
     @given(st.lists(st.floats(-5000.0, 8000.0), min_size=1, max_size=20))
     def test_arrays_run_the_very_same_law(self, surpluses_w: list[float]) -> None:
         gains = PredictiveGains(margin_w=3.0)
-        cell = Cell()
-        cells = Cell(*(np.zeros(4) for _ in Cell._fields))
+        cell = TrendState()
+        cells = TrendState(*(np.zeros(4) for _ in TrendState._fields))
         for surplus_w in surpluses_w:
             one_w, cell = step(cell, surplus_w, gains, SCALAR)
             many_w, cells = step(cells, np.full(4, surplus_w), gains, np)
@@ -197,12 +197,12 @@ def closed_loop(law: Any, role: Role, other: Callable[[int], Phases]) -> tuple[l
     toward = 1.0 if role is Role.ABSORB else -1.0
     surplus_w = (1500.0, 900.0, 300.0)
     power_w = on_air_w = late_w = other(0)
-    memory, belief = law.cold, Belief()
+    memory, belief = law.cold, EstimatorState()
     actions, grids = [], []
     for second in range(240):
         power_w = tuple(p + (1.0 - exp(-1 / 1.5)) * (c - p) for p, c in zip(power_w, late_w, strict=True))  # type: ignore[assignment]
         a, b, c = (toward * (p - s) for p, s in zip(power_w, surplus_w, strict=True))
-        view, belief = look(at, snapshot(on_air_w, 1.0, (a, b, c), at_s=1000.0 + second), belief)
+        view, belief = estimate_state(at, snapshot(on_air_w, 1.0, (a, b, c), at_s=1000.0 + second), belief)
         fallback_action_w, memory = law.propose(view, memory)
         policy_action_w = other(second) if second < 120 else fallback_action_w
         safe_action_w = slew(policy_action_w, view, (a, b, c), at.limits)

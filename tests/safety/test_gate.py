@@ -14,9 +14,9 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.roles import Role
 from core.site import ZERO, Phases
 from core.slew import slew, spread_w
-from core.snapshot import Air
+from core.snapshot import OnAirState
 from safety.gate import SafetyGate
-from tests.core.examples import GRID, actions, grids, sight, site, snapshot, wild, wild_actions
+from tests.support.examples import GRID, actions, grids, sight, site, snapshot, wild, wild_actions
 
 GATE = SafetyGate(site())
 ON_GRID = SafetyGate(site(limits=GRID))
@@ -308,13 +308,16 @@ def test_the_default_judges_the_action() -> None:
 
 
 def test_a_vector_must_fit_all_that_may_be_on_air() -> None:
-    maybe = Air((900.0, 0.0, 0.0), (), 0.0)
-    seen = replace(snapshot(), on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0),)))
+    maybe = OnAirState((900.0, 0.0, 0.0), (), 0.0)
+    seen = replace(snapshot(), on_air=replace(maybe, doubts=(OnAirState(ZERO, (), 1.0),)))
     assert GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, seen)
     assert not GATE.accepts((899.0, 0.0, 0.0), Source.POLICY, seen)
     assert not GATE.accepts(ZERO, Source.POLICY, seen)
     assert GATE.accepts(ZERO, Source.REST, seen)
-    far = replace(seen, on_air=replace(maybe, doubts=(Air(ZERO, (), 1.0), Air((0.0, 200.0, 0.0), (), 0.9))))
+    far = replace(
+        seen,
+        on_air=replace(maybe, doubts=(OnAirState(ZERO, (), 1.0), OnAirState((0.0, 200.0, 0.0), (), 0.9))),
+    )
     assert not GATE.accepts((900.0, 0.0, 0.0), Source.POLICY, far)
 
 

@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.decision import Authority, Source, State
-from core.modes import BLOCK_S, Mode, Moment, Plan, Window, assign
-from safety.causes import DWELL_S, LATE_S
-from safety.supervisor import ModeSupervisor, Watch
+from core.modes import BLOCK_S, Mode, ModePlan, WallClock, Window, assign
+from safety.faults import DWELL_S, LATE_S
+from safety.supervisor import ModeSupervisor, SupervisorState
 from safety.timers import restore, save
-from tests.safety.story import WRONG, Story, cold
+from tests.safety.search.story import WRONG, Story, cold
 
 POLICY, FALLBACK, REST = Authority.POLICY, Authority.FALLBACK, Authority.REST
 
 
 def test_what_the_memory_begins_with() -> None:
-    assert (Watch().ordered, Watch().late_at_s) == (FALLBACK, ())
+    assert (SupervisorState().ordered, SupervisorState().late_at_s) == (FALLBACK, ())
     assert (DWELL_S, LATE_S) == (890.0, 60.0)
 
 
@@ -71,11 +71,11 @@ def test_a_restart_of_a_policy_that_may_act_waits_only_for_its_proposals() -> No
 @pytest.mark.parametrize("mode", [Mode.AB, Mode.ROLLOUT])
 def test_blocks_are_not_held_back(mode: Mode, offset_s: float) -> None:
     """Every tick of six hours is acted by whom its block was assigned to, with a clock that is slewed."""
-    plan = Plan(mode, rollout_percent=50.0, site_seed=b"seed")
+    plan = ModePlan(mode, rollout_percent=50.0, site_seed=b"seed")
     story, unix_s, acted = Story(), 1.8e9 + offset_s, set()
     for tick in range(24 * BLOCK_S // 10):
         unix_s += 10.0 - (0.005 if tick % 2 else 0.0)
-        authority = assign(plan, Moment(unix_s)).authority
+        authority = assign(plan, WallClock(unix_s)).authority
         story.tick(authority=authority, step_s=10.0)
         assert story.verdict.source is (Source.POLICY if authority is POLICY else Source.FALLBACK)
         acted.add(story.verdict.source)
@@ -85,10 +85,10 @@ def test_blocks_are_not_held_back(mode: Mode, offset_s: float) -> None:
 
 def test_a_pause_of_the_schedule_that_is_shorter_begins_the_next_window_late() -> None:
     pause = (Window(frozenset(range(7)), 0, 600), Window(frozenset(range(7)), 605, 1440))
-    plan = Plan(Mode.AB, schedule=pause)
+    plan = ModePlan(Mode.AB, schedule=pause)
     story, late_s = Story(), 0
     for second in range(598 * 60, 618 * 60):
-        authority = assign(plan, Moment(float(second), 0, second // 60)).authority
+        authority = assign(plan, WallClock(float(second), 0, second // 60)).authority
         story.tick(authority=authority)
         late_s += authority is POLICY and story.verdict.source is Source.FALLBACK
     assert late_s == DWELL_S - 300

@@ -5,11 +5,11 @@ from math import inf, nan
 
 import pytest
 
-from core.decision import Anomaly, Authority, Source, State, Verdict
-from core.parts import Findings
-from safety.supervisor import ModeSupervisor, Watch
-from safety.timers import REPEATED, Standing
-from tests.safety.story import SILENT, STRANGE, WRONG, Story, cold
+from core.decision import Anomaly, Authority, Source, State, SupervisorDecision
+from core.parts import PolicyHealth
+from safety.supervisor import ModeSupervisor, SupervisorState
+from safety.timers import REPEATED, PersistentFaults
+from tests.safety.search.story import SILENT, STRANGE, WRONG, Story, cold
 
 
 def test_a_start_rests_for_ten_good_samples_then_the_fallback_acts_then_the_policy() -> None:
@@ -17,10 +17,10 @@ def test_a_start_rests_for_ten_good_samples_then_the_fallback_acts_then_the_poli
     assert (story.state, story.verdict.source) == (State.INIT, Source.REST)
     assert story.causes == ("starting", "reentry")
     story.tick()
-    assert story.verdict == Verdict(State.PI_FALLBACK, Source.FALLBACK, ("reentry",))
+    assert story.verdict == SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ("reentry",))
     assert story.tick(times=59).state is State.PI_FALLBACK
     story.tick()
-    assert story.verdict == Verdict(State.RL_ACTIVE, Source.POLICY, ())
+    assert story.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ())
 
 
 def test_the_first_samples_must_come_in_a_row() -> None:
@@ -165,7 +165,7 @@ def test_a_policy_without_an_answer_has_to_qualify_again() -> None:
 
 
 @pytest.mark.parametrize("findings", [SILENT, WRONG, STRANGE])
-def test_qualifying_means_in_a_row(findings: Findings) -> None:
+def test_qualifying_means_in_a_row(findings: PolicyHealth) -> None:
     story = cold().tick(times=69).tick(findings=findings)
     assert story.watch.clean == 0
 
@@ -230,8 +230,8 @@ def test_a_rollback_waits_for_an_operator() -> None:
 
 
 def test_lost_state_costs_an_hour() -> None:
-    standing = Standing(left_s=(("state_lost", 3600.0),), at_s=1000.0)
-    assert ModeSupervisor(standing).cold == Watch(standing=standing)
+    standing = PersistentFaults(left_s=(("state_lost", 3600.0),), at_s=1000.0)
+    assert ModeSupervisor(standing).cold == SupervisorState(standing=standing)
     story = Story(ModeSupervisor(standing).warm).tick()
     assert story.causes == ("state_lost",)
     assert story.tick(step_s=3598.0).state is State.PI_FALLBACK

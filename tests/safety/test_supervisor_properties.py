@@ -7,13 +7,13 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Source, State, Verdict
-from core.parts import Findings
-from safety.causes import CAUSES, SEVERITY, SOURCE, Clears, cause, worst
-from safety.sensor import LoopMemory
-from safety.supervisor import ModeSupervisor, Watch
-from safety.timers import REPEATED, Standing
-from tests.core.examples import sight, snapshot
+from core.decision import Anomaly, Authority, Source, State, SupervisorDecision
+from core.parts import PolicyHealth
+from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, cause, worst
+from safety.supervisor import ModeSupervisor, SupervisorState
+from safety.timers import REPEATED, PersistentFaults
+from safety.wiring_monitor import WiringMonitorState
+from tests.support.examples import sight, snapshot
 
 
 class TestTable:
@@ -26,7 +26,7 @@ class TestTable:
         assert worst(("no such alarm",)) is State.SAFE_STOP
 
     def test_only_timed_causes_have_a_time_and_nothing_leads_to_more(self) -> None:
-        for row in CAUSES.values():
+        for row in FAULTS.values():
             assert (row.least_s > 0.0) is (row.clears is Clears.TIME)
             assert row.state is not State.RL_ACTIVE
             if row.clears in (Clears.TIME, Clears.CLEAN_PROPOSALS):
@@ -35,16 +35,16 @@ class TestTable:
                 assert row.state is State.SAFE_STOP
 
 
-names = st.lists(st.sampled_from([*sorted(CAUSES), "no such alarm"]), max_size=4, unique=True).map(tuple)
+names = st.lists(st.sampled_from([*sorted(FAULTS), "no such alarm"]), max_size=4, unique=True).map(tuple)
 ages_s = st.sampled_from([0.1, 1.0, 2.5, 2.6, inf, nan])
 watches = st.builds(
-    Watch,
+    SupervisorState,
     state=st.sampled_from(State),
     standing=st.builds(
-        Standing,
+        PersistentFaults,
         left_s=st.lists(
             st.tuples(
-                st.sampled_from([n for n, row in CAUSES.items() if row.clears is Clears.TIME]),
+                st.sampled_from([n for n, row in FAULTS.items() if row.clears is Clears.TIME]),
                 st.floats(0.1, 1e5),
             ),
             max_size=2,
@@ -52,7 +52,7 @@ watches = st.builds(
         ).map(lambda left: tuple(sorted(left))),
         recent_s=st.lists(st.floats(0.1, 86400.0), max_size=REPEATED).map(tuple),
         latched=st.lists(
-            st.sampled_from([n for n, row in CAUSES.items() if row.clears is Clears.ACKNOWLEDGED]),
+            st.sampled_from([n for n, row in FAULTS.items() if row.clears is Clears.ACKNOWLEDGED]),
             max_size=2,
             unique=True,
         ).map(lambda latched: tuple(sorted(latched))),
@@ -64,28 +64,32 @@ watches = st.builds(
         lambda stopped: tuple(sorted(stopped))
     ),
     radio_down_s=st.floats(0.0, 10.0),
-    loop=st.just(LoopMemory()),
+    loop=st.just(WiringMonitorState()),
     ordered=st.sampled_from([Authority.POLICY, Authority.FALLBACK]),
     late_at_s=st.lists(st.sampled_from([900.0, 941.0, 1000.0, nan]), max_size=3).map(tuple),
 )
 findings_of = st.builds(
-    Findings,
+    PolicyHealth,
     policy_answered=st.booleans(),
     violations=st.sampled_from([(), ("step",)]),
     anomaly=st.builds(Anomaly, trip=st.booleans()),
 )
 flags = st.tuples(names, ages_s, st.sampled_from(Authority), findings_of, st.sampled_from([0.001, 0.02, nan]))
-Flags = tuple[tuple[str, ...], float, Authority, Findings, float]
+Flags = tuple[tuple[str, ...], float, Authority, PolicyHealth, float]
 
 
-def one_step(watch: Watch, flag: Flags, at_s: float = 1001.0) -> tuple[Verdict, Watch]:
+def one_step(
+    watch: SupervisorState, flag: Flags, at_s: float = 1001.0
+) -> tuple[SupervisorDecision, SupervisorState]:
     alarms, age_s, authority, findings, latency_s = flag
     seen = replace(snapshot(at_s=at_s, meter_age_s=age_s), alarms=alarms, policy_latency_s=latency_s)
     return ModeSupervisor().step(seen, sight(seen), authority, findings, watch)
 
 
 @given(watches, flags)
-def test_every_combination_has_exactly_one_answer_that_fits_its_causes(watch: Watch, flag: Flags) -> None:
+def test_every_combination_has_exactly_one_answer_that_fits_its_causes(
+    watch: SupervisorState, flag: Flags
+) -> None:
     verdict, after = one_step(watch, flag)
     assert one_step(watch, flag) == (verdict, after)
     assert verdict.state is worst(verdict.causes)
@@ -97,7 +101,7 @@ def test_every_combination_has_exactly_one_answer_that_fits_its_causes(watch: Wa
 
 
 @given(watches, flags)
-def test_a_site_that_has_started_never_starts_again(watch: Watch, flag: Flags) -> None:
+def test_a_site_that_has_started_never_starts_again(watch: SupervisorState, flag: Flags) -> None:
     verdict, _ = one_step(watch, flag)
     assert watch.state is State.INIT or verdict.state is not State.INIT
 
@@ -106,12 +110,12 @@ RANK = {Authority.POLICY: 0, Authority.FALLBACK: 1, Authority.REST: 2}
 
 
 @given(watches, flags, flags)
-def test_a_further_fault_never_raises_authority(watch: Watch, one: Flags, other: Flags) -> None:
+def test_a_further_fault_never_raises_authority(watch: SupervisorState, one: Flags, other: Flags) -> None:
     both: Flags = (
         tuple({*one[0], *other[0]}),
         max(one[1], other[1], key=lambda age: (age != age, age)),
         max(one[2], other[2], key=RANK.__getitem__),
-        Findings(
+        PolicyHealth(
             one[3].policy_answered and other[3].policy_answered,
             one[3].violations or other[3].violations,
             Anomaly(trip=one[3].anomaly.trip or other[3].anomaly.trip),
@@ -124,7 +128,9 @@ def test_a_further_fault_never_raises_authority(watch: Watch, one: Flags, other:
 
 
 @given(watches, flags)
-def test_the_policy_acts_only_when_nothing_at_all_speaks_against_it(watch: Watch, flag: Flags) -> None:
+def test_the_policy_acts_only_when_nothing_at_all_speaks_against_it(
+    watch: SupervisorState, flag: Flags
+) -> None:
     verdict, _ = one_step(watch, flag)
     _, age_s, authority, findings, latency_s = flag
     if verdict.source is Source.POLICY:
@@ -140,7 +146,9 @@ def test_the_policy_acts_only_when_nothing_at_all_speaks_against_it(watch: Watch
 
 
 @given(st.lists(st.tuples(flags, st.floats(0.0, 5000.0)), max_size=30), watches)
-def test_no_step_shortens_a_fallback_or_loses_a_latch(trace: list[tuple[Flags, float]], watch: Watch) -> None:
+def test_no_step_shortens_a_fallback_or_loses_a_latch(
+    trace: list[tuple[Flags, float]], watch: SupervisorState
+) -> None:
     at_s = 1000.0
     watch = replace(watch, standing=replace(watch.standing, at_s=at_s))
     for flag, step_s in trace:

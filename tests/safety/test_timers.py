@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safety.causes import ANOMALY_S, CAUSES, VIOLATION_S, Clears, cause
+from safety.faults import ANOMALY_S, FAULTS, VIOLATION_S, Clears, cause
 from safety.timers import (
     REPEATED,
     REPEATED_WITHIN_S,
-    Standing,
+    PersistentFaults,
     acknowledge,
     advance,
     from_record,
@@ -25,27 +25,27 @@ from safety.timers import (
     to_record,
 )
 
-LOST = Standing(left_s=(("state_lost", VIOLATION_S),), at_s=50.0)
-HOUR = Standing(left_s=(("violation", 3600.0),), at_s=100.0)
+LOST = PersistentFaults(left_s=(("state_lost", VIOLATION_S),), at_s=50.0)
+HOUR = PersistentFaults(left_s=(("violation", 3600.0),), at_s=100.0)
 
 
-def saved(standing: Standing = HOUR, unix_s: float = 1e9, *, synced: bool = True) -> dict[str, Any]:
+def saved(standing: PersistentFaults = HOUR, unix_s: float = 1e9, *, synced: bool = True) -> dict[str, Any]:
     return save(standing, boot_id="one", unix_s=unix_s, synced=synced)
 
 
 def test_the_durations_of_the_specification() -> None:
-    assert start(Standing(), "violation").left_s == (("violation", 3600.0),)
-    assert start(Standing(), "anomaly").left_s == (("anomaly", 86400.0),)
+    assert start(PersistentFaults(), "violation").left_s == (("violation", 3600.0),)
+    assert start(PersistentFaults(), "anomaly").left_s == (("anomaly", 86400.0),)
     assert (VIOLATION_S, ANOMALY_S, REPEATED_WITHIN_S) == (3600.0, 86400.0, 86400.0)
 
 
 def test_overlapping_fallbacks_run_side_by_side_and_the_longer_one_counts() -> None:
-    standing = start(start(Standing(at_s=0.0), "anomaly"), "violation")
+    standing = start(start(PersistentFaults(at_s=0.0), "anomaly"), "violation")
     assert dict(standing.left_s) == {"anomaly": 86400.0, "violation": 3600.0}
     assert dict(advance(standing, 3600.0).left_s) == {"anomaly": 82800.0}
     again = start(advance(standing, 100.0), "violation")
     assert dict(again.left_s)["violation"] == 3600.0
-    longer = Standing(left_s=(("violation", 7000.0),))
+    longer = PersistentFaults(left_s=(("violation", 7000.0),))
     assert start(longer, "violation") == longer
 
 
@@ -53,13 +53,13 @@ def test_time_passes_forward_only() -> None:
     assert advance(HOUR, 110.0) == replace(HOUR, left_s=(("violation", 3590.0),), at_s=110.0)
     for instant in (100.0, 50.0, nan, -inf):
         assert advance(HOUR, instant) == HOUR
-    assert advance(Standing(), 5.0) == Standing(at_s=5.0)
+    assert advance(PersistentFaults(), 5.0) == PersistentFaults(at_s=5.0)
     assert advance(HOUR, 3700.0).left_s == ()
     assert advance(HOUR, 3699.9).left_s != ()
 
 
 def test_the_third_violation_within_a_day_waits_for_an_operator() -> None:
-    standing = Standing(at_s=0.0)
+    standing = PersistentFaults(at_s=0.0)
     for count in range(1, REPEATED + 1):
         standing = start_violation(advance(standing, 10_000.0 * count))
         assert standing.latched == (("repeated_violations",) if count == 3 else ())
@@ -67,12 +67,12 @@ def test_the_third_violation_within_a_day_waits_for_an_operator() -> None:
     assert (cleared.latched, cleared.recent_s) == ((), ())
     assert cleared.left_s == standing.left_s
     assert acknowledge(standing, ("violation", "nonsense")) == standing
-    two = start_violation(Standing())
+    two = start_violation(PersistentFaults())
     assert acknowledge(two, ("repeated_violations",)) == two
 
 
 def test_violations_further_apart_are_forgotten() -> None:
-    standing = Standing(at_s=0.0)
+    standing = PersistentFaults(at_s=0.0)
     for count in range(1, 9):
         standing = start_violation(advance(standing, 43_200.0 * count))
         assert standing.latched == ()
@@ -82,11 +82,11 @@ def test_violations_further_apart_are_forgotten() -> None:
 
 
 def test_only_causes_that_wait_for_an_operator_latch() -> None:
-    names = tuple(CAUSES)
-    latched = latch(Standing(latched=("rollback",)), names).latched
-    assert set(latched) == {n for n, row in CAUSES.items() if row.clears is Clears.ACKNOWLEDGED}
+    names = tuple(FAULTS)
+    latched = latch(PersistentFaults(latched=("rollback",)), names).latched
+    assert set(latched) == {n for n, row in FAULTS.items() if row.clears is Clears.ACKNOWLEDGED}
     assert latched == tuple(sorted(latched))
-    assert latch(Standing(latched=("rollback",)), ()) == Standing(latched=("rollback",))
+    assert latch(PersistentFaults(latched=("rollback",)), ()) == PersistentFaults(latched=("rollback",))
 
 
 @pytest.mark.parametrize("now_s", [100.0, 101.0, 3600.0])
@@ -114,7 +114,7 @@ def test_across_a_boot_only_synchronised_wall_time_counts(
     record = saved(synced=synced_then)
     found = restore(record, boot_id="two", boottime_s=5.0, unix_s=1e9 + later_s, synced=synced_now)
     left_s = 3600.0 - credit_s
-    assert found == Standing(left_s=(("violation", left_s),) if left_s else (), at_s=5.0)
+    assert found == PersistentFaults(left_s=(("violation", left_s),) if left_s else (), at_s=5.0)
 
 
 def test_an_unknown_boot_is_another_boot() -> None:
@@ -200,23 +200,29 @@ def test_a_record_that_is_refused_says_why(changes: dict[str, Any], reason: str)
 
 
 def test_a_record_says_its_version() -> None:
-    assert to_record(Standing()) == {"version": 1, "left_s": {}, "recent_s": [], "latched": [], "at_s": None}
+    assert to_record(PersistentFaults()) == {
+        "version": 1,
+        "left_s": {},
+        "recent_s": [],
+        "latched": [],
+        "at_s": None,
+    }
 
 
 def test_what_is_nearly_over_is_not_over() -> None:
-    standing = Standing(left_s=(("violation", 1.5),), recent_s=(1.5,), at_s=0.0)
-    assert advance(standing, 1.0) == Standing((("violation", 0.5),), (0.5,), (), 1.0)
-    assert advance(standing, 1.5) == Standing((), (), (), 1.5)
+    standing = PersistentFaults(left_s=(("violation", 1.5),), recent_s=(1.5,), at_s=0.0)
+    assert advance(standing, 1.0) == PersistentFaults((("violation", 0.5),), (0.5,), (), 1.0)
+    assert advance(standing, 1.5) == PersistentFaults((), (), (), 1.5)
 
 
 seconds = st.floats(0.0, 1e6)
 standings = st.builds(
-    Standing,
-    left_s=st.dictionaries(st.sampled_from(sorted(CAUSES)), st.floats(1e-3, 1e6), max_size=4).map(
+    PersistentFaults,
+    left_s=st.dictionaries(st.sampled_from(sorted(FAULTS)), st.floats(1e-3, 1e6), max_size=4).map(
         lambda left: tuple(sorted(left.items()))
     ),
     recent_s=st.lists(seconds, max_size=REPEATED).map(tuple),
-    latched=st.lists(st.sampled_from(sorted(CAUSES)), unique=True, max_size=4).map(
+    latched=st.lists(st.sampled_from(sorted(FAULTS)), unique=True, max_size=4).map(
         lambda names: tuple(sorted(names))
     ),
     at_s=st.none() | seconds,
@@ -224,7 +230,7 @@ standings = st.builds(
 
 
 @given(standings)
-def test_a_record_survives_json(standing: Standing) -> None:
+def test_a_record_survives_json(standing: PersistentFaults) -> None:
     assert from_record(json.loads(json.dumps(to_record(standing)))) == standing
 
 
@@ -246,7 +252,7 @@ def test_no_trace_of_kills_reboots_and_clock_steps_shortens_a_fallback(
 ) -> None:
     """True time is kept beside; a fallback may only end when its least time has really passed."""
     true_s, boot_s, wall_error_s, boot, synced = 0.0, 0.0, 0.0, 1, True
-    standing = Standing(at_s=0.0)
+    standing = PersistentFaults(at_s=0.0)
     due_s: dict[str, float] = {}
 
     def record() -> dict[str, Any]:

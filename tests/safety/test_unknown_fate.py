@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.decision import Send, State
 from core.site import Phases
-from daemon.on_air import OnAir
-from tests.safety.house import Fate, House
+from daemon.runtime.on_air import OnAir
+from tests.safety.search.house import Fate, SearchedHouse
 
 HALF: Phases = (500.0, 500.0, 500.0)
 
@@ -31,14 +31,14 @@ HALF: Phases = (500.0, 500.0, 500.0)
 def test_whatever_becomes_of_frames_every_limit_holds_on_air(
     ticks: list[tuple[Fate, Phases, float, bool]], of_grid: bool
 ) -> None:
-    house = House(of_grid=of_grid)
+    house = SearchedHouse(of_grid=of_grid)
     for fate, policy_action_w, step_s, is_read in ticks:
         house.tick(policy_action_w, HALF if is_read else None, step_s=step_s, fate=fate)
 
 
-def lively(seed: int, ticks: int, unsaid: float) -> House:
+def lively(seed: int, ticks: int, unsaid: float) -> SearchedHouse:
     """A policy that wants something else each tick, and so many frames of which nobody speaks."""
-    rng, house = random.Random(seed), House()
+    rng, house = random.Random(seed), SearchedHouse()
     for _ in range(ticks):
         fate = rng.choice([Fate.UNSAID, Fate.LATE, Fate.GONE]) if rng.random() < unsaid else Fate.ACCEPTED
         house.tick((rng.uniform(0, 4000), rng.uniform(0, 4000), rng.uniform(0, 4000)), HALF, fate=fate)
@@ -58,7 +58,7 @@ def test_who_forgets_such_frames_is_caught() -> None:
 
 
 def test_the_same_is_said_until_it_is_accepted() -> None:
-    house = House()
+    house = SearchedHouse()
     first = house.tick((900.0, 0.0, 0.0), HALF, step_s=3.0, fate=Fate.GONE)
     assert first.send is Send.CHANGE
     for fate in (Fate.GONE, Fate.LATE, Fate.ACCEPTED):
@@ -69,7 +69,7 @@ def test_the_same_is_said_until_it_is_accepted() -> None:
 
 
 def test_a_keep_alive_without_an_answer_is_repeated_too() -> None:
-    house = House()
+    house = SearchedHouse()
     house.tick((900.0, 0.0, 0.0), HALF, step_s=3.0)
     assert house.tick((900.0, 0.0, 0.0), HALF, step_s=3.0, fate=Fate.UNSAID).send is Send.KEEP_ALIVE
     assert house.tick((900.0, 0.0, 0.0), HALF).send is Send.KEEP_ALIVE
@@ -77,7 +77,7 @@ def test_a_keep_alive_without_an_answer_is_repeated_too() -> None:
 
 
 def test_without_a_sample_nothing_is_repeated_and_rest_needs_no_answer() -> None:
-    house = House()
+    house = SearchedHouse()
     house.tick((900.0, 0.0, 0.0), HALF, step_s=3.0, fate=Fate.GONE)
     assert house.tick((900.0, 0.0, 0.0), None).send is Send.NOTHING
     assert house.tick((900.0, 0.0, 0.0), None, step_s=2.0).send is Send.SAFE

@@ -1,8 +1,8 @@
 """What the supervisor makes of a loop that answers wrongly: stops, and the turned sign behind them."""
 
 from core.decision import State
-from safety.sensor import LoopMemory
-from tests.safety.story import Story
+from safety.wiring_monitor import WiringMonitorState
+from tests.safety.search.story import Story
 
 
 def test_a_meter_with_its_sign_turned_stops_the_site_until_acknowledged() -> None:
@@ -21,7 +21,7 @@ def test_the_loop_watch_goes_on_behind_a_missed_sample_and_anew_behind_a_stop() 
     assert before.moved_w[0] > 0.0
     assert story.tick(age_s=1.0).watch.loop == before
     story.tick("meter_lost")
-    assert story.tick().watch.loop == LoopMemory()
+    assert story.tick().watch.loop == WiringMonitorState()
 
 
 def test_a_load_that_switches_while_the_slaves_come_to_rest_does_not_turn_the_meter() -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from core.site import Site
-from daemon.settings import parse_settings
+from daemon.config.settings import parse_settings
 
 HEATERS = "".join(
     f'[[slaves]]\nname = "heater {slot}"\nslot = {slot}\nphase = "{"abc"[slot // 3]}"\nmax_w = 1700\n'

@@ -28,7 +28,7 @@ class Luck(torch.Generator):
     device = AWAY
 
 
-class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class DeviceWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses operations that mix devices, and while `is_strict` all that touch a tensor on the CPU.
 
     Tensors without dimensions may be anywhere: a GPU takes them as numbers. Transfers are what they are.
@@ -53,9 +53,9 @@ class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def watched(*, is_strict: bool) -> Iterator[Watch]:
+def watched(*, is_strict: bool) -> Iterator[DeviceWatch]:
     """Watch what is done inside; values read from tensors are made up."""
-    with pytest.MonkeyPatch.context() as patch, Watch(is_strict=is_strict) as watch:
+    with pytest.MonkeyPatch.context() as patch, DeviceWatch(is_strict=is_strict) as watch:
         patch.setattr(Tensor, "__bool__", lambda _: True)
         patch.setattr(Tensor, "__int__", lambda _: 4)
         patch.setattr(Tensor, "__float__", lambda _: 0.5)

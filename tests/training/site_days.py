@@ -9,13 +9,13 @@ import numpy as np
 
 from core.decision import Authority
 from core.tick import decide
-from daemon.journal_format import to_segment
-from daemon.pilots import pilot
-from daemon.records import AnyRecord, Event, Start, Tick
-from daemon.settings import parse_settings
-from daemon.simulate import Scenario, Wires
-from plant.trace import DAY_S, Trace, load_trace
-from training.days import Day
+from daemon.config.settings import parse_settings
+from daemon.journal.format import to_segment
+from daemon.journal.records import AnyRecord, Event, Start, Tick
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedIO
+from plant.site.trace import DAY_S, Trace, load_trace
+from training.data.days import Day
 
 MIDNIGHT_S = 1_780_012_800
 """2026-05-29, 00:00 UTC."""
@@ -38,7 +38,7 @@ def lived(
     for day in range(days):
         scenario = Scenario(trace, site, "3ph", NOON_S, NOON_S + ticks, seed=day, settle_s=0)
         far_end = scenario.far_end()
-        wires, memory = Wires(scenario, far_end), acting.memory
+        wires, memory = SimulatedIO(scenario, far_end), acting.memory
         for _ in range(ticks):
             snapshot = wires.snapshot()
             decision, memory = decide(snapshot, Authority.FALLBACK, memory, acting.parts)

@@ -15,26 +15,26 @@ from core.allocation import allocate
 from core.decision import Authority, Send, Source
 from core.limits import Limits
 from core.metering import avoidable_import_w, exported_w
-from core.metering import level as level_one
-from core.parts import cold_start
-from core.sight import Sight, heard
+from core.metering import balance_phases as level_one
+from core.parts import initial_memory
 from core.site import ZERO, Airtime, Metering, Phases, Site, Slave, per_phase
 from core.slew import slew as slew_one
-from core.snapshot import Air, SlaveState, Snapshot
-from daemon.assembly import assemble
-from daemon.pilots import pilot
-from daemon.simulate import Pilot, Scenario, default_site, simulate
-from plant.trace import load_trace
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import StateEstimate, delayed_command
+from daemon.runtime.assembly import assemble
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
+from plant.site.trace import load_trace
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveGains
-from training.batch import KEPT_S, PLACES, Policy, Rig, age_weights, billed
-from training.batch import Site as BatchSite
-from training.batch_laws import pi_law, predictive_law
-from training.batch_rules import choose_send, level, slew, split, whole
-from training.day_runs import Heat, Tally, rows_of, run
-from training.days import Day
-from training.lessons import Licence
-from training.net import ReplayNet
+from training.batched.day_runs import DayScenario, ScenarioResult, rows_of, run
+from training.batched.laws import pi_law, predictive_law
+from training.batched.rules import balance_phases, choose_send, slew, split, whole
+from training.batched.simulator import KEPT_S, PLACES, PlantParameters, Policy, age_weights, billed
+from training.batched.simulator import BatchState as BatchSite
+from training.data.days import Day
+from training.imitation.demonstrations import AlwaysPolicySupervisor
+from training.replay.network import ReplayNet
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def test_a_surplus_is_shared_like_that_of_one_site(metering: Metering) -> None:
     capacity = np.where(capacity < 0.3, 3400.0, 5000.0)
     surplus[:20] = np.round(surplus[:20], -3)  # corners that coincide
     is_net = torch.full((len(surplus),), metering is Metering.NET)
-    shared = level(torch.tensor(surplus), torch.tensor(capacity), is_net)
+    shared = balance_phases(torch.tensor(surplus), torch.tensor(capacity), is_net)
     for row, s, c in zip(shared, surplus, capacity, strict=True):
         assert row.tolist() == pytest.approx(level_one(phases(s), phases(c), metering), abs=1e-6)
 
@@ -75,7 +75,7 @@ def test_a_wish_is_brought_into_reach_like_that_of_one_site() -> None:
     w_w, u_w, c_w, credit_s = map(torch.tensor, (wish, command, capacity, age[:, 0]))
     reached = slew(w_w, u_w, c_w, credit_s, limits)
     for row, w, u, c, a in zip(reached, wish, command, capacity, age[:, 0], strict=True):
-        sight = Sight(True, ZERO, ZERO, ZERO, phases(u), phases(c), float(a), 2.0, 1.0)
+        sight = StateEstimate(True, ZERO, ZERO, ZERO, phases(u), phases(c), float(a), 2.0, 1.0)
         assert row.tolist() == pytest.approx(slew_one(phases(w), sight, ZERO, limits), abs=3e-3)
 
 
@@ -97,7 +97,7 @@ def test_frames_are_sent_like_those_of_one_site() -> None:
     age_s, command, sent = 1.0, np.zeros(3), 0
     for second in range(1, 400):
         action = command + luck.choice([0.0, 30.0, 80.0]) * luck.normal(size=3)
-        on_air = Air(phases(command), (), age_s)
+        on_air = OnAirState(phases(command), (), age_s)
         send, bucket = choose_one(phases(action), Source.POLICY, on_air, float(second), bucket, airtime)
         sends, tokens = choose_send(
             torch.tensor(action)[None], torch.tensor(command)[None], torch.tensor([age_s]), tokens, airtime
@@ -112,7 +112,9 @@ def test_frames_are_sent_like_those_of_one_site() -> None:
 def test_the_command_that_is_followed_on_average(told_s: int) -> None:
     sent_w = tuple(np.random.default_rng(5).uniform(0.0, 5000.0, KEPT_S).tolist())
     weights = age_weights(torch.tensor([told_s]))
-    assert float((weights[0] * torch.tensor(sent_w)).sum()) == pytest.approx(heard(sent_w, told_s, 1.0))
+    assert float((weights[0] * torch.tensor(sent_w)).sum()) == pytest.approx(
+        delayed_command(sent_w, told_s, 1.0)
+    )
 
 
 @pytest.mark.parametrize("metering", list(Metering))
@@ -121,7 +123,7 @@ def test_energy_is_billed_like_that_of_one_site(metering: Metering) -> None:
     n = len(grid)
     net = torch.full((n,), metering is Metering.NET)
     nothing = torch.zeros(n, 3, PLACES)
-    rig = Rig(nothing[:, :, :1], nothing, nothing, nothing[:, :, 0], net, torch.zeros(n))
+    rig = PlantParameters(nothing[:, :, :1], nothing, nothing, nothing[:, :, 0], net, torch.zeros(n))
     powers = torch.tensor(slaves)[:, :, None] / PLACES * torch.ones(PLACES)
     blank = dict.fromkeys(BatchSite._fields, nothing) | {"grid_w": torch.tensor(grid), "power_w": powers}
     export_w, avoidable_w = billed(rig, BatchSite(**blank))  # type: ignore[arg-type]
@@ -145,7 +147,7 @@ class _ShippedDay(Day):
         return load_trace()
 
 
-def _assert_equal(tally: Tally, summary: dict[str, float]) -> None:
+def _assert_equal(tally: ScenarioResult, summary: dict[str, float]) -> None:
     assert tally.export_wh[0] == pytest.approx(summary["export_wh"], rel=1e-6)
     assert tally.avoidable_wh[0] == pytest.approx(summary["avoidable_import_wh"], rel=1e-6)
     assert tally.peak10s_export_w[0] == pytest.approx(summary["peak10s_export_w"], rel=1e-6)
@@ -169,7 +171,7 @@ def test_what_is_lived_is_what_the_product_simulates(
     law: str, policy: Policy, metering: Metering, extra_s: int, seconds: int
 ) -> None:
     end_s = FROM_S + seconds
-    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, metering, 3, extra_s)
+    heat = DayScenario(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, metering, 3, extra_s)
     site = default_site(metering)
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 3, float(extra_s))
     lived = simulate(scenario, pilot(law, site))
@@ -199,10 +201,10 @@ def test_a_network_lives_ten_minutes_as_it_would_in_the_product() -> None:
     net = ReplayNet()
     torch.nn.init.normal_(net.last.weight, std=0.1)
     end_s = FROM_S + 600
-    heat = Heat(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, Metering.NET, 8, 0)
+    heat = DayScenario(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, Metering.NET, 8, 0)
     site = default_site()
     parts = assemble(site, PiFallback(site), None).parts
-    parts = replace(parts, policy=_NetPolicy(net), supervisor=Licence())
+    parts = replace(parts, policy=_NetPolicy(net), supervisor=AlwaysPolicySupervisor())
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 8)
-    lived = simulate(scenario, Pilot(parts, cold_start(parts), Authority.POLICY))
+    lived = simulate(scenario, SimulatedController(parts, initial_memory(parts), Authority.POLICY))
     _assert_equal(run(rows_of([heat], 600), net.policy), dict(lived.score.summary()))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, default_site, simulate
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site, simulate
 from models.bundle import builtin_bundle, load_bundle
-from plant.trace import load_trace
+from plant.site.trace import load_trace
 
 FROM_S, TO_S = 9 * 3600, 11 * 3600
 

@@ -10,34 +10,41 @@ import pytest
 import torch
 
 from core.parts import Fallback
-from core.sight import Sight
 from core.site import Metering, Phases
+from core.state_estimate import StateEstimate
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
-from plant.trace import load_trace
-from training.clone import fit, mean_error_w, shortfall_w
-from training.days import Day, DaysError, data_sha256, daylight_s, find_days
-from training.export import Lineage, export_bundle, graph_bytes
-from training.learners.scaling import scaling_of
-from training.lessons import Lessons, Student, Witness, attend, orders, vary
-from training.policy_net import PolicyNet, Scaling
+from plant.site.trace import load_trace
+from training.artifacts.export import Lineage, export_bundle, graph_bytes
+from training.data.days import Day, DaysError, data_sha256, daylight_s, find_days
+from training.imitation.clone import fit, mean_error_w, shortfall_w
+from training.imitation.demonstrations import (
+    DemonstrationDataset,
+    RecordingExpert,
+    Student,
+    attend,
+    orders,
+    vary,
+)
+from training.imitation.policy_net import FeatureScaling, PolicyNet
+from training.imitation.scaling import scaling_of
 
 LINEAGE = Lineage("toy", 1, datetime(2026, 6, 1, tzinfo=UTC), "absorb", "net", "0" * 40, "0" * 64, "0.1.0")
 
 
-def lessons(count: int, seed: int = 0) -> Lessons:
+def lessons(count: int, seed: int = 0) -> DemonstrationDataset:
     """A law the network can learn: the surplus and 0.9 of its change, bounded by 0 and 5000 W."""
     rng = np.random.default_rng(seed)
     states = rng.normal(0.0, 100.0, (count, 30)).astype(np.float32)
     surplus, change = states[:, 0:27:9], states[:, 1:27:9]
     surplus += 800.0
     actions_w = np.clip(surplus + 0.9 * change, 0.0, 5000.0).astype(np.float32)
-    return Lessons(states, actions_w, np.full((count, 3), 5000.0, np.float32))
+    return DemonstrationDataset(states, actions_w, np.full((count, 3), 5000.0, np.float32))
 
 
 def untrained() -> PolicyNet:
     torch.manual_seed(0)
-    return PolicyNet(Scaling(torch.zeros(30), torch.full((30,), 100.0)))
+    return PolicyNet(FeatureScaling(torch.zeros(30), torch.full((30,), 100.0)))
 
 
 def test_an_untrained_network_answers_with_the_surplus_within_its_bounds() -> None:
@@ -64,7 +71,7 @@ def test_training_finds_a_known_law() -> None:
 
 def test_training_does_not_make_the_choice_worse_than_the_start() -> None:
     unseen = lessons(500, seed=1)
-    wrong = Lessons(unseen.states, unseen.actions_w + 3000.0, unseen.capacity_w)
+    wrong = DemonstrationDataset(unseen.states, unseen.actions_w + 3000.0, unseen.capacity_w)
     net = PolicyNet(scaling_of(torch.from_numpy(unseen.states)))
     chosen = fit(net, wrong, unseen, epochs=1, seed=0)
     assert mean_error_w(chosen, unseen) <= mean_error_w(net, unseen)
@@ -125,23 +132,25 @@ def test_varied_lessons_are_the_same_lessons() -> None:
     assert varied.states[:, 27].std() > 1.0
 
 
-class Law:
+class LinearLaw:
     """Proposes a number that grows with every tick."""
 
     cold = 0
 
-    def propose(self, sight: Sight, memory: int) -> tuple[Phases, int]:
+    def propose(self, sight: StateEstimate, memory: int) -> tuple[Phases, int]:
         return (float(memory), 0.0, 0.0), memory + 1
 
-    def track(self, memory: int, sight: Sight, safe_action_w: Phases) -> int:
+    def track(self, memory: int, sight: StateEstimate, safe_action_w: Phases) -> int:
         return memory
 
 
 def test_the_student_notes_the_proposal_of_the_same_tick() -> None:
-    law: Fallback[int] = Law()
-    witness = Witness(law)
+    law: Fallback[int] = LinearLaw()
+    witness = RecordingExpert(law)
     student = Student(witness, np.random.default_rng(0), None)
-    sight = Sight(True, (0.0,) * 3, (1.0,) * 3, (0.0,) * 3, (0.0,) * 3, (10.0, 20.0, 30.0), 1.0, 2.0, 1.0)
+    sight = StateEstimate(
+        True, (0.0,) * 3, (1.0,) * 3, (0.0,) * 3, (0.0,) * 3, (10.0, 20.0, 30.0), 1.0, 2.0, 1.0
+    )
     memory = witness.cold
     for tick in range(3):
         _, memory = witness.propose(sight, memory)

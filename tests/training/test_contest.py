@@ -9,23 +9,23 @@ import pytest
 import torch
 
 from core.site import Metering
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, default_site, simulate
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site, simulate
 from models.bundle import BundleError, load_bundle
-from plant.link import LOST
-from plant.trace import load_trace
+from plant.radio.link import LOST
+from plant.site.trace import load_trace
 from safety.pi import PiGains
 from tests.training.site_days import ShippedDay
-from training import bundle_policy
-from training.batch import PLACES, View
-from training.batch_laws import pi_law
-from training.bundle_policy import BundlePolicy, open_bundle
-from training.day_runs import Heat, breaks_limit, rows_of, run
-from training.days import Day
-from training.far_ends import Trouble, far_end
-from training.resampling import change_of, draws_of, interval
+from training.batched import bundle_policy
+from training.batched.bundle_policy import BundlePolicy, open_bundle
+from training.batched.day_runs import DayScenario, breaks_limit, rows_of, run
+from training.batched.laws import pi_law
+from training.batched.scenarios import FaultScenario, far_end
+from training.batched.simulator import PLACES, View
+from training.contest.bootstrap import change_of, draws_of, interval
+from training.data.days import Day
 
-ARTIFACTS = Path(bundle_policy.__file__).parents[1] / "models" / "artifacts"
+ARTIFACTS = Path(bundle_policy.__file__).parents[2] / "models" / "artifacts"
 FROM_S = 11 * 3600
 
 
@@ -93,7 +93,8 @@ def test_a_bundle_lives_minutes_of_the_batch_as_it_lives_them_in_the_product() -
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, FROM_S + 300, 5)
     lived = simulate(scenario, pilot("policy", site, bundle=ARTIFACTS / "builtin")).score.summary()
     tally = run(
-        rows_of([Heat(SHIPPED, FROM_S, Metering.NET, 5, 0)] * 2, 300), open_bundle(ARTIFACTS / "builtin")
+        rows_of([DayScenario(SHIPPED, FROM_S, Metering.NET, 5, 0)] * 2, 300),
+        open_bundle(ARTIFACTS / "builtin"),
     )
     assert tally.export_wh == pytest.approx(lived["export_wh"], rel=5e-3)
     assert tally.avoidable_wh == pytest.approx(lived["avoidable_import_wh"], rel=5e-3)
@@ -102,9 +103,10 @@ def test_a_bundle_lives_minutes_of_the_batch_as_it_lives_them_in_the_product() -
 
 
 def test_trouble_changes_what_its_name_says_and_nothing_else() -> None:
-    usual = far_end(3, 0, Trouble.NONE)
+    usual = far_end(3, 0, FaultScenario.NONE)
     lossy, missing, misled = (
-        far_end(3, 0, trouble) for trouble in (Trouble.LOSSY, Trouble.MISSING_SLAVE, Trouble.MISLED)
+        far_end(3, 0, trouble)
+        for trouble in (FaultScenario.LOSSY, FaultScenario.MISSING_SLAVE, FaultScenario.MISLED)
     )
     places = usual.delays[:, :, :3]
     assert 0.0 < (places == LOST).mean() < 0.06
@@ -120,7 +122,7 @@ def test_trouble_changes_what_its_name_says_and_nothing_else() -> None:
 
 
 def test_other_sites_have_two_to_four_slaves_per_phase() -> None:
-    ends = [far_end(seed, 0, Trouble.OTHER_SITES) for seed in range(12)]
+    ends = [far_end(seed, 0, FaultScenario.OTHER_SITES) for seed in range(12)]
     counts = np.stack([end.slaves for end in ends])
     assert set(counts.flatten().tolist()) == {2, 3, 4}
     for end in ends:
@@ -130,8 +132,8 @@ def test_other_sites_have_two_to_four_slaves_per_phase() -> None:
 
 
 def test_a_missing_slave_costs_and_a_lossy_radio_too() -> None:
-    troubles, seeds = (Trouble.NONE, Trouble.LOSSY, Trouble.MISSING_SLAVE), (0, 1, 2)
-    heats = [Heat(SHIPPED, FROM_S, Metering.NET, seed, 0, 0.0, t) for t in troubles for seed in seeds]
+    troubles, seeds = (FaultScenario.NONE, FaultScenario.LOSSY, FaultScenario.MISSING_SLAVE), (0, 1, 2)
+    heats = [DayScenario(SHIPPED, FROM_S, Metering.NET, seed, 0, 0.0, t) for t in troubles for seed in seeds]
     usual, lossy, missing = run(rows_of(heats, 400), pi_law(PiGains())).j_wh.reshape(3, 3).sum(1)
     assert missing > 1.02 * usual
     assert lossy > 1.02 * usual
@@ -152,9 +154,9 @@ def test_limits_are_judged_on_what_is_on_air() -> None:
     assert broken([torch.nan, 0.0, 0.0], [0.0, 0.0, 0.0])
 
 
-def hours(days: int, per_day: int, seeds: int = 1) -> list[Heat]:
+def hours(days: int, per_day: int, seeds: int = 1) -> list[DayScenario]:
     return [
-        Heat(Day(Path(f"{day}"), "val", "3ph"), 3600 * hour, Metering.NET, seed, 0)
+        DayScenario(Day(Path(f"{day}"), "val", "3ph"), 3600 * hour, Metering.NET, seed, 0)
         for day in range(days)
         for hour in range(per_day)
         for seed in range(seeds)

@@ -12,24 +12,24 @@ from hypothesis import strategies as st
 from core.metering import exported_w
 from core.site import Metering, Phases
 from models.features import FEATURE_NAMES
-from models.manifest import Normalization, Statistics
-from training.dynamics import (
+from models.manifest import FeatureStatistics, Normalization
+from training.data.lookahead import LookAheads
+from training.dynamics.evaluate import HORIZON, LEVELS, criteria, judge, markdown, starts, tables
+from training.dynamics.fit import Epoch, FitPlan, FittedModel, fit, squared_errors
+from training.dynamics.model import (
     WEIGHTS,
     ForwardDynamicsModel,
     ForwardModelLoss,
-    Scaling,
     Shape,
+    StateScaling,
     export_w,
     load_model,
     save_model,
 )
-from training.fit_dynamics import Epoch, Plan, Trained, fit, squared_errors
-from training.judge_dynamics import HORIZON, LEVELS, criteria, judge, markdown, starts, tables
-from training.look_aheads import LookAheads
 
 SMALL = Shape(hidden_dim=32, lstm_hidden=16)
 ROWS = 900
-SCALING = Scaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
+SCALING = StateScaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
 
 
 def drifting(rows: int, seed: int, sources: tuple[str, ...] = ("fallback",), push: float = 0.4) -> LookAheads:
@@ -109,7 +109,7 @@ def test_it_learns_and_keeps_the_best() -> None:
     train, val = drifting(ROWS, 0), drifting(400, 1)
     epochs: list[Epoch] = []
     kept: list[ForwardDynamicsModel] = []
-    plan = Plan(epochs=8, batch=64, learning_rate=3e-3, seed=0)
+    plan = FitPlan(epochs=8, batch=64, learning_rate=3e-3, seed=0)
     model = fit(train, val, SCALING, plan, SMALL, tell=epochs.append, keep=kept.append)
     losses = [epoch.val_loss for epoch in epochs]
     assert [epoch.is_best for epoch in epochs] == [
@@ -128,7 +128,7 @@ def test_it_learns_and_keeps_the_best() -> None:
 
 def test_a_setback_cuts_the_rate_and_time_ends_the_run() -> None:
     epochs: list[Epoch] = []
-    plan = Plan(epochs=8, batch=32, learning_rate=0.1, patience=0)
+    plan = FitPlan(epochs=8, batch=32, learning_rate=0.1, patience=0)
     fit(drifting(128, 0), drifting(64, 1), SCALING, plan, SMALL, tell=epochs.append)
     best = float("inf")
     for before, after in pairwise(epochs):
@@ -137,12 +137,12 @@ def test_a_setback_cuts_the_rate_and_time_ends_the_run() -> None:
         assert after.learning_rate == pytest.approx(before.learning_rate * share)
     assert epochs[-1].learning_rate < 0.1
     epochs.clear()
-    fit(drifting(128, 0), drifting(64, 1), SCALING, Plan(minutes=0.0), SMALL, tell=epochs.append)
+    fit(drifting(128, 0), drifting(64, 1), SCALING, FitPlan(minutes=0.0), SMALL, tell=epochs.append)
     assert len(epochs) == 1
 
 
 def test_the_same_seed_learns_the_same() -> None:
-    train, val, plan = drifting(300, 0), drifting(100, 1), Plan(epochs=2, batch=64, seed=4)
+    train, val, plan = drifting(300, 0), drifting(100, 1), FitPlan(epochs=2, batch=64, seed=4)
     first, second = (fit(train, val, SCALING, plan, SMALL) for _ in range(2))
     for one, other in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -157,7 +157,7 @@ def test_gradients_are_clipped(monkeypatch: pytest.MonkeyPatch) -> None:
         return clip(parameters, limit)  # type: ignore[arg-type]
 
     monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", noted)
-    fit(drifting(128, 0), drifting(64, 1), SCALING, Plan(epochs=1, batch=64), SMALL)
+    fit(drifting(128, 0), drifting(64, 1), SCALING, FitPlan(epochs=1, batch=64), SMALL)
     assert limits == [1.0, 1.0]
 
 
@@ -175,8 +175,8 @@ def test_a_checkpoint_reads_back_and_strangers_are_refused(tmp_path: Path) -> No
 
 
 def test_a_constant_feature_is_left_as_it_is() -> None:
-    flat = Statistics(mean=2.0, std=0.0)
-    scaling = Scaling.of(
+    flat = FeatureStatistics(mean=2.0, std=0.0)
+    scaling = StateScaling.of(
         Normalization(features=dict.fromkeys(FEATURE_NAMES, flat), action_w=(flat, flat, flat))
     )
     assert float(scaling.state(torch.full((30,), 5.0))[0]) == 3.0
@@ -201,7 +201,7 @@ def test_the_judgement_of_a_perfect_and_of_a_wild_model() -> None:
             moved = self.gain * state
             return torch.cat([moved[:, :3] + 0.1 * action, moved[:, 3:]], 1)
 
-    perfect = judge(Trained(Law(SMALL), SCALING, test, Metering.NET))
+    perfect = judge(FittedModel(Law(SMALL), SCALING, test, Metering.NET))
     assert set(perfect) == {"all", "fallback", "policy"}
     verdict = perfect["all"]
     assert (verdict.mse, verdict.export_mae_w) == pytest.approx((0.0, 0.0), abs=1e-5)
@@ -210,7 +210,7 @@ def test_the_judgement_of_a_perfect_and_of_a_wild_model() -> None:
     assert [holds for *_, holds in criteria(verdict)] == [True, True, True]
     wild = Law(SMALL)
     wild.gain = 1.4
-    verdict = judge(Trained(wild, SCALING, test, Metering.NET))["all"]
+    verdict = judge(FittedModel(wild, SCALING, test, Metering.NET))["all"]
     assert not verdict.is_stable
     assert not criteria(verdict)[-1][-1]
     assert len(tables(perfect)) == 5

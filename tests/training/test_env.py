@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
-from core.sight import Sight
 from core.site import Phases, per_phase
 from core.slew import slew
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import StateEstimate
 from core.tick import decide
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, default_site, simulate
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site, simulate
 from models.features import FEATURE_NAMES
 from safety.gate import SafetyGate
 from tests.training.site_days import swinging_day
-from training.env import SiteEnv
-from training.env_views import MaskedLevels, NamedObservation, observation_bounds
-from training.episodes import Reward, Stretches
-from training.reach import level_masks, ranges_w
-from training.vector_env import SiteVectorEnv
-from training.windows import Sunshine
+from training.batched.windows import SolarDay
+from training.envs.action_ranges import level_masks, ranges_w
+from training.envs.env import SiteEnv
+from training.envs.episodes import Reward, Stretches
+from training.envs.vector_env import SiteVectorEnv
+from training.envs.wrappers import MaskedLevels, NamedObservation, observation_bounds
 
 DAY = swinging_day()
 NOON_S = 43_200
@@ -81,7 +81,7 @@ def test_the_environment_decides_as_simulation_does(monkeypatch: pytest.MonkeyPa
         )
         return decision, memory
 
-    monkeypatch.setattr("daemon.simulate.decide", noted)
+    monkeypatch.setattr("daemon.simulation.simulate.decide", noted)
     run = simulate(Scenario(DAY, site, "A", NOON_S, NOON_S + 300, seed=5, settle_s=0), acting)
 
     env = site_env()
@@ -194,7 +194,7 @@ def test_what_is_in_reach_passes_slew_and_gate_untouched(
     limits = Limits(imbalance_of=of)
     site = replace(default_site(), role=role, limits=limits)
     sign = 1.0 if role is Role.ABSORB else -1.0
-    sight = Sight(True, grid, air, air, air, capacity, age_s, 2.0, sign)
+    sight = StateEstimate(True, grid, air, air, air, capacity, age_s, 2.0, sign)
     low, high = ranges_w(sight, grid, limits)
     assert low[phase] <= air[phase] <= high[phase]
     wish = list(air)
@@ -202,7 +202,7 @@ def test_what_is_in_reach_passes_slew_and_gate_untouched(
     if all(a <= c for a, c in zip(air, capacity, strict=True)):
         assert slew(per_phase(wish), sight, grid, limits) == pytest.approx(per_phase(wish), abs=0.01)
         slaves = (SlaveState(),) * len(site.slaves)
-        snapshot = Snapshot(0, 0.0, grid, 0.0, slaves, Air(air, (), age_s))
+        snapshot = Snapshot(0, 0.0, grid, 0.0, slaves, OnAirState(air, (), age_s))
         assert not [rule for rule in SafetyGate(site).violations(per_phase(wish), snapshot) if rule != "box"]
     beyond = high[phase] + 5.0
     if beyond < min(limits.phase_max_w, capacity[phase]) and all(
@@ -233,8 +233,8 @@ def test_a_masked_level_becomes_the_nearest_that_is_not() -> None:
     assert not info["is_masked"]
 
 
-def sunny() -> tuple[Sunshine, ...]:
-    return (Sunshine(DAY.load_w.astype(np.float32), DAY.pv_w.astype(np.float32), "3ph", (0, 86_400)),)
+def sunny() -> tuple[SolarDay, ...]:
+    return (SolarDay(DAY.load_w.astype(np.float32), DAY.pv_w.astype(np.float32), "3ph", (0, 86_400)),)
 
 
 def test_many_sites_step_together_and_repeat_with_the_seed() -> None:

@@ -14,16 +14,16 @@ from daemon.commands.model import model
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
 from models.manifest import MANIFEST_FILE
-from training.checkpoint import Contents, Progress, save_weights, write_checkpoint
+from training.artifacts.checkpoint import Contents, Progress, save_weights, write_checkpoint
 from training.commands.export import export
 from training.commands.train import train
-from training.dynamics import ForwardDynamicsModel, Scaling, Shape, save_model
-from training.learners.files import transitions_sha256, write_log
-from training.learners.iql_discrete import Choices, DiscreteIql
-from training.net import ReplayNet
-from training.policy_net import Scaling as Spread
-from training.table import ACTION_NAMES
-from training.trained import RECORD_FILE, read_record
+from training.data.table import ACTION_NAMES
+from training.dynamics.model import ForwardDynamicsModel, Shape, StateScaling, save_model
+from training.imitation.policy_net import FeatureScaling as Spread
+from training.learners.data.files import transitions_sha256, write_log
+from training.learners.offline.iql_discrete import Choices, DiscreteIql
+from training.replay.network import ReplayNet
+from training.run_record import RECORD_FILE, read_record
 
 ROWS = 300
 
@@ -147,7 +147,7 @@ def test_recurrent_weights_need_a_source_of_statistics_and_become_a_bundle_with_
 
 
 def test_what_is_no_policy_is_refused_by_its_name(tmp_path: Path) -> None:
-    spread = Scaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
+    spread = StateScaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
     save_model(tmp_path / "dynamics.safetensors", ForwardDynamicsModel(Shape(hidden_dim=8)), spread, {})
     choices = DiscreteIql(Choices(Spread(torch.zeros(30), torch.ones(30)), 5, 8))
     luck = torch.Generator()

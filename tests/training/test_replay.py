@@ -9,12 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import training.batch
-import training.batch_rules
+import training.batched.rules
+import training.batched.simulator
 from safety.predictive import PredictiveGains
-from training.batch import View, age_weights, tick
-from training.batch_laws import predictive_law
-from training.checkpoint import (
+from training.artifacts.checkpoint import (
     BEST_FILE,
     LAST_FILE,
     CheckpointError,
@@ -24,23 +22,35 @@ from training.checkpoint import (
     write_checkpoint,
     write_tensors,
 )
-from training.course import Course, choosing_reel, train
-from training.days import DaysError
-from training.net import ReplayNet
-from training.replay import Batch, Plan, judge, rate_at, settled, update
-from training.windows import JUDGED, Chances, Reel, Sunshine, measured, read_days, reel_of, surplus_of, varied
+from training.batched.laws import predictive_law
+from training.batched.simulator import View, age_weights, tick
+from training.batched.windows import (
+    JUDGED,
+    DomainRandomization,
+    RolloutWindow,
+    SolarDay,
+    measured,
+    read_days,
+    reel_of,
+    surplus_of,
+    varied,
+)
+from training.data.days import DaysError
+from training.replay.differentiable_replay import Batch, ReplayPlan, judge, rate_at, settled, update
+from training.replay.network import ReplayNet
+from training.replay.trainer import RunLength, choosing_reel, train
 
 LIT_S = (36_000, 39_600)
-SMALL = Plan(rows=6, groups=2, stretch_s=40, learning_rate=4e-3, warm_up=3)
+SMALL = ReplayPlan(rows=6, groups=2, stretch_s=40, learning_rate=4e-3, warm_up=3)
 
 
-def square_day(period_s: int = 90) -> Sunshine:
+def square_day(period_s: int = 90) -> SolarDay:
     """A load that goes on and off on phase a under a steady sun."""
     second = np.arange(86_400)
     load_w = np.full((86_400, 3), 300.0, np.float32)
     load_w[:, 0] += 1500.0 * (second // (period_s // 2) % 2)
     lit = (second >= LIT_S[0]) & (second < LIT_S[1])
-    return Sunshine(load_w, np.where(lit, 9000.0, 0.0).astype(np.float32), "3ph", LIT_S)
+    return SolarDay(load_w, np.where(lit, 9000.0, 0.0).astype(np.float32), "3ph", LIT_S)
 
 
 @pytest.fixture
@@ -50,16 +60,16 @@ def exact() -> Iterator[None]:
     torch.set_default_dtype(torch.float32)
 
 
-def some_reel(seconds: int, count: int, chances: Chances = JUDGED) -> Reel:
+def some_reel(seconds: int, count: int, chances: DomainRandomization = JUDGED) -> RolloutWindow:
     luck = np.random.default_rng(1)
     return reel_of([varied([square_day()], seconds + 1, luck) for _ in range(count)], luck, chances)
 
 
 @pytest.mark.usefixtures("exact")
 def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (training.batch, training.batch_rules):
+    for module in (training.batched.simulator, training.batched.rules):
         monkeypatch.setattr(module, "whole", lambda values: values)  # steps of 1 W have no slope
-    reel = some_reel(40, 6, Chances(extra_s=(0.5, 0.5), told_nothing=0.5))
+    reel = some_reel(40, 6, DomainRandomization(extra_s=(0.5, 0.5), told_nothing=0.5))
     weights = age_weights(reel.rig.told_s)
 
     def cost(theta: Tensor) -> Tensor:
@@ -90,7 +100,7 @@ def test_updates_lower_the_cost_below_that_of_the_law_the_network_starts_from() 
     reel = some_reel(300, 8)
     law_w = float(judge(reel, predictive_law(PredictiveGains())).j_w.mean())
     assert float(judge(reel, net.policy).j_w.mean()) == pytest.approx(law_w, rel=1e-3)
-    batch = Batch(days, SMALL, Chances(), torch.device("cpu"), net)
+    batch = Batch(days, SMALL, DomainRandomization(), torch.device("cpu"), net)
     optimizer = torch.optim.Adam(net.parameters())
     for step in range(30):
         batch.enter(np.random.default_rng(step))
@@ -101,7 +111,7 @@ def test_updates_lower_the_cost_below_that_of_the_law_the_network_starts_from() 
 def test_an_update_moves_no_further_than_the_clipped_gradient_allows() -> None:
     torch.manual_seed(0)
     net = ReplayNet()
-    batch = Batch((square_day(),), SMALL, Chances(), torch.device("cpu"), net)
+    batch = Batch((square_day(),), SMALL, DomainRandomization(), torch.device("cpu"), net)
     batch.enter(np.random.default_rng(0))
     before = torch.cat([p.detach().flatten().clone() for p in net.parameters()])
     update(net, batch, torch.optim.SGD(net.parameters(), lr=1.0), 0.01, SMALL)
@@ -110,7 +120,7 @@ def test_an_update_moves_no_further_than_the_clipped_gradient_allows() -> None:
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
-    plan = Plan(learning_rate=1.0, learning_rate_end=0.1, warm_up=10)
+    plan = ReplayPlan(learning_rate=1.0, learning_rate_end=0.1, warm_up=10)
     assert rate_at(0.0, 0, plan) == pytest.approx(0.1)
     assert rate_at(0.0, 9, plan) == pytest.approx(1.0)
     assert rate_at(0.5, 100, plan) == pytest.approx(0.55)
@@ -121,15 +131,15 @@ def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
 def test_days_without_sun_are_no_days_to_choose_on() -> None:
     dark = square_day()._replace(pv_w=np.zeros(86_400, np.float32))
     with pytest.raises(DaysError, match="none of the days that choose has a sunny window of 120 s"):
-        choosing_reel((dark,), Course(window_s=120))
+        choosing_reel((dark,), RunLength(window_s=120))
 
 
 def test_a_run_goes_on_where_it_was_left(tmp_path: Path) -> None:
     days = (square_day(),)
-    course = Course(seed=3, updates=2, check_every=1, window_s=120, windows=2)
+    course = RunLength(seed=3, updates=2, check_every=1, window_s=120, windows=2)
     first = train(days, days, tmp_path, course, SMALL)
     assert first.step == 2
-    longer = Course(seed=3, updates=3, check_every=1, window_s=120, windows=2)
+    longer = RunLength(seed=3, updates=3, check_every=1, window_s=120, windows=2)
     second = train(days, days, tmp_path, longer, SMALL)
     assert second.step == 3
     assert second.best <= first.best
@@ -155,14 +165,14 @@ def test_weights_written_before_the_best_judgement_was_renamed_still_load(tmp_pa
 
 def test_the_state_of_a_learner_is_not_a_state_of_the_replay(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / LAST_FILE, Contents("Clone", {}), Progress())
-    days, course = (square_day(),), Course(updates=1, check_every=1, window_s=120, windows=1)
+    days, course = (square_day(),), RunLength(updates=1, check_every=1, window_s=120, windows=1)
     with pytest.raises(CheckpointError, match="of Clone, not of ReplayNet"):
         train(days, days, tmp_path, course, SMALL)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     days = (square_day(),)
-    course = Course(seed=5, updates=2, check_every=2, window_s=120, windows=1)
+    course = RunLength(seed=5, updates=2, check_every=2, window_s=120, windows=1)
 
     def weights(folder: Path) -> bytes:
         train(days, days, folder, course, SMALL)
@@ -185,9 +195,11 @@ def test_windows_vary_and_measured_ones_do_not() -> None:
 
 
 def test_far_ends_are_drawn_with_their_chances() -> None:
-    reel = some_reel(30, 300, Chances())
-    assert float((reel.extra_s == 0).float().mean()) == pytest.approx(Chances().extra_s[0], abs=0.08)
-    assert float(reel.rig.is_net.float().mean()) == pytest.approx(Chances().net, abs=0.08)
+    reel = some_reel(30, 300, DomainRandomization())
+    assert float((reel.extra_s == 0).float().mean()) == pytest.approx(
+        DomainRandomization().extra_s[0], abs=0.08
+    )
+    assert float(reel.rig.is_net.float().mean()) == pytest.approx(DomainRandomization().net, abs=0.08)
     assert set(reel.rig.slaves.flatten().tolist()) == {2.0, 3.0, 4.0}
     assert bool((reel.rig.told_s != reel.extra_s).any())
     assert bool((reel.rig.told_s == reel.extra_s).any())

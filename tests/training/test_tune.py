@@ -13,18 +13,19 @@ from click.testing import CliRunner, Result
 
 from core.roles import Role
 from core.site import Metering
-from daemon.assembly import pi_gains, predictive_gains
-from daemon.settings import parse_settings
-from daemon.simulate import Scenario, default_site
-from plant.stepped import bare_grid_w
-from plant.trace import COLUMNS, DAY_S, Trace
+from daemon.config.settings import parse_settings
+from daemon.runtime.assembly import pi_gains, predictive_gains
+from daemon.simulation.simulate import Scenario, default_site
+from plant.site.stepped import bare_grid_w
+from plant.site.trace import COLUMNS, DAY_S, Trace
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
-from tests.daemon.configuration import CONFIGURATION, write_configuration
+from tests.support.configuration import CONFIGURATION, write_configuration
 from tests.training.site_days import NOON_S, lived, swinging_day, write_journals
-from training import stretches, tune
+from training import tune
 from training.commands.tune import tune as command
-from training.stretches import Recorded, Rules, beyond_w, days_of_traces, draw_stretches
+from training.data import segments
+from training.data.segments import Recorded, SamplingRules, beyond_w, days_of_traces, draw_stretches
 
 EXAMPLE = (Path(__file__).parents[2] / "docs" / "sunkeep.example.toml").read_text()
 
@@ -62,7 +63,7 @@ def test_only_sunny_parts_are_used_and_the_test_days_are_never_opened(folder: Pa
         "train": ["sunny", "dark"],
         "val": ["other"],
     }
-    rules = Rules(300, 2, 3)
+    rules = SamplingRules(300, 2, 3)
     drawn = draw_stretches(days["train"], default_site(), rules)
     assert [stretch.day for stretch in drawn] == ["sunny", "sunny"]
     assert {s.scenario.end_s - s.scenario.start_s for s in drawn} == {300}
@@ -74,7 +75,7 @@ def test_only_sunny_parts_are_used_and_the_test_days_are_never_opened(folder: Pa
 def test_a_generating_site_places_what_the_house_takes() -> None:
     site = replace(default_site(), role=Role.GENERATE)
     days = [recorded(np.zeros(DAY_S), "night"), recorded(cloudy_w(), "sunny")]
-    assert [stretch.day for stretch in draw_stretches(days, site, Rules(300))] == ["night"]
+    assert [stretch.day for stretch in draw_stretches(days, site, SamplingRules(300))] == ["night"]
 
 
 def test_seconds_that_nobody_knows_are_not_lived() -> None:
@@ -82,7 +83,7 @@ def test_seconds_that_nobody_knows_are_not_lived() -> None:
     load_w = np.full((DAY_S, 3), np.nan)
     load_w[40_000:41_000] = 250.0
     day = Recorded("gaps", Trace("gaps", load_w, pv_w), "3ph")
-    drawn = draw_stretches([day] * 40, default_site(), Rules(600))
+    drawn = draw_stretches([day] * 40, default_site(), SamplingRules(600))
     assert drawn
     starts = [stretch.scenario.start_s for stretch in drawn]
     assert min(starts) >= 40_000 + 60
@@ -106,7 +107,7 @@ def test_what_no_slave_can_prevent_is_not_scored(role: Role, metering: Metering,
 
 
 def test_lame_gains_lose() -> None:
-    drawn = draw_stretches([recorded(cloudy_w())], default_site(), Rules(300, 1, 3))
+    drawn = draw_stretches([recorded(cloudy_w())], default_site(), SamplingRules(300, 1, 3))
     good, lame = (tune.judge(gains, drawn) for gains in (PiGains(), PiGains(0.1, 0.02, 10.0)))
     assert good.j_w < 0.8 * lame.j_w
     assert good.j_w == pytest.approx(float((good.export_w + 0.5 * good.avoidable_w).mean()))
@@ -134,7 +135,7 @@ def result(gains: tune.Gains, costs_w: list[float]) -> tune.Result:
 
 def test_a_change_must_be_clear_and_worth_it() -> None:
     drawn = tuple(
-        stretches.Stretch(str(day), Scenario(recorded(cloudy_w()).trace, default_site()), 0.0)
+        segments.Stretch(str(day), Scenario(recorded(cloudy_w()).trace, default_site()), 0.0)
         for day in range(6)
     )
     present = result(PiGains(), [100.0] * 6)
@@ -199,7 +200,7 @@ def test_journals_say_what_the_days_were_without_slaves(role: Role, tmp_path: Pa
     trace = swinging_day(400.0, load_w=300.0 if role is Role.ABSORB else 2000.0, pv_w=3000.0)
     folder = write_journals(tmp_path / "journals", list(lived(text, 3, 400, trace)), text)
     site = parse_settings(text, Path("sunkeep.toml")).core_site()
-    days = stretches.days_of_journals(folder, site, 0)
+    days = segments.days_of_journals(folder, site, 0)
     ((chosen,), (held_out,)) = days["train"], days["val"]
     assert chosen.name != held_out.name
     bare_w = bare_grid_w(chosen.trace, chosen.connection)

@@ -13,31 +13,31 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.commands.options import FiniteRange
-from daemon.journal_reader import journal_files
-from daemon.records import JournalError
-from daemon.refusals import InputError
-from daemon.settings import load_settings
-from daemon.simulate import default_site
-from plant.physics import TTL_S
-from plant.trace import TraceError
-from training.dataset import Builder, DatasetManifest, Splitter
-from training.days import SPLITS, DaysError, find_days
-from training.explored import MANNERS, Lives
-from training.foreign import COLUMNS, foreign_samples, log_files
-from training.lessons import TEACHERS
-from training.samples import DatasetError, Sample, Terms, journal_samples
-from training.split import Shares, split_days
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.config.settings import load_settings
+from daemon.journal.reader import journal_files
+from daemon.journal.records import JournalError
+from daemon.simulation.simulate import default_site
+from plant.site.physics import TTL_S
+from plant.site.trace import TraceError
+from training.data.dataset import Builder, DatasetManifest, Splitter
+from training.data.days import SPLITS, DaysError, find_days
+from training.data.foreign_logs import COLUMNS, foreign_samples, log_files
+from training.data.samples import DatasetError, DatasetTerms, Sample, journal_samples
+from training.data.split import Shares, split_days
+from training.imitation.demonstrations import TEACHERS
+from training.imitation.exploration_dataset import MANNERS, Lives
 
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """Seconds, what they have in common, the files they come from, and how their days are split."""
 
     samples: Iterator[Sample]
-    terms: Terms
+    terms: DatasetTerms
     files: list[Path]
     split: Splitter
 
@@ -100,7 +100,7 @@ def _source(
     config: Path | None,
     metering: str | None,
     **lived: Any,
-) -> Source:
+) -> DatasetSource:
     if sum(folder is not None for folder in (journals, logs, traces)) != 1:
         raise click.UsageError("give one of --journals, --logs and --traces")
     by_day = partial(split_days, shares=Shares(*shares), seed=seed)
@@ -109,14 +109,16 @@ def _source(
     site, ttl_s = _site(config, metering)
     if logs is not None:
         files = [path for kind in COLUMNS for path in log_files(logs, kind)]
-        return Source(foreign_samples(logs, site, ttl_s), Terms.of(site), files, by_day)
+        return DatasetSource(foreign_samples(logs, site, ttl_s), DatasetTerms.of(site), files, by_day)
     assert traces is not None
     days = tuple(day for split in SPLITS for day in find_days(traces, split))
     lives = Lives(days, site, lived["law"], lived["manner"], lived["light"], seed)
-    return Source(lives.samples(), Terms.of(site), [day.path for day in days], lambda _dates: lives.splits())
+    return DatasetSource(
+        lives.samples(), DatasetTerms.of(site), [day.path for day in days], lambda _dates: lives.splits()
+    )
 
 
-def _of_journals(folder: Path, by_day: Splitter) -> Source:
+def _of_journals(folder: Path, by_day: Splitter) -> DatasetSource:
     pairs = journal_samples(folder)
     first = next(pairs, None)
     if first is None:
@@ -131,7 +133,7 @@ def _of_journals(folder: Path, by_day: Splitter) -> Source:
                 )
             yield following
 
-    return Source(chain([sample], rest()), terms, journal_files(folder), by_day)
+    return DatasetSource(chain([sample], rest()), terms, journal_files(folder), by_day)
 
 
 def _site(config: Path | None, metering: str | None) -> tuple[Site, float]:

@@ -9,17 +9,17 @@ from rich.console import Console
 from rich.table import Table
 
 from core.site import Metering
-from daemon.assembly import bundle_directory
-from daemon.commands.options import FiniteRange
-from daemon.refusals import InputError
-from plant.trace import TraceError
-from training.bundle_policy import open_bundle
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.runtime.assembly import bundle_directory
+from plant.site.trace import TraceError
+from training.batched.bundle_policy import open_bundle
 from training.commands.progress import bars
-from training.days import SPLITS, DaysError, find_days
+from training.contest.results import condition
+from training.data.days import SPLITS, DaysError, find_days
 from training.evaluation import words
-from training.evaluation.judgement import Judgement, Terms, as_json, judge
+from training.evaluation.judgement import BundleEvaluation, EvaluationTerms, as_json, judge
 from training.evaluation.page import page
-from training.standings import condition
 
 EX_CRITERION_FAILS = 1
 
@@ -68,7 +68,7 @@ def evaluate(
     does not. Choices belong to the split val; open test once, at the end.
     """
     torch.set_num_threads(1)
-    terms = Terms(radios, bound_windows, 60.0 * bound_minutes)
+    terms = EvaluationTerms(radios, bound_windows, 60.0 * bound_minutes)
     try:
         days = find_days(traces, split)
         policy = open_bundle(bundle_directory(str(bundle)))
@@ -89,7 +89,7 @@ def evaluate(
         click.get_current_context().exit(EX_CRITERION_FAILS)
 
 
-def _show(judgement: Judgement, console: Console) -> None:
+def _show(judgement: BundleEvaluation, console: Console) -> None:
     style = "bold green" if judgement.holds else "bold red"
     console.print(words.verdict(judgement), style=style, soft_wrap=True)
     console.print(words.basis(judgement), style="dim", soft_wrap=True)
@@ -105,7 +105,7 @@ def _show(judgement: Judgement, console: Console) -> None:
         console.print(line, soft_wrap=True)
 
 
-def _conditions(judgement: Judgement) -> Table:
+def _conditions(judgement: BundleEvaluation) -> Table:
     table = Table(title="J against the PI under the same conditions, 95 % over days")
     for head in ("site", *(words.BILLED[metering.value] for metering in Metering)):
         table.add_column(head, justify="left" if head == "site" else "right")

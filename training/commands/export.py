@@ -11,27 +11,27 @@ import torch
 from rich.console import Console
 
 from core.site import Metering
-from daemon.refusals import InputError
-from plant.trace import TraceError
-from training.champion import EXAMPLES, examples
-from training.checkpoint import CheckpointError
-from training.days import SUMMARY_FILE, DaysError, data_sha256, find_days
-from training.destination import ExportError, next_version
-from training.export import PARITY_W, Exported, Floats, Lineage, export_bundle
-from training.learners.files import read_transitions, transitions_sha256
+from daemon.cli.errors import InputError
+from plant.site.trace import TraceError
+from training.artifacts.checkpoint import CheckpointError
+from training.artifacts.destination import ExportError, next_version
+from training.artifacts.export import PARITY_W, Exported, Floats, Lineage, export_bundle
+from training.batched.windows import read_days
+from training.champion.train import EXAMPLES, examples
+from training.data.days import SUMMARY_FILE, DaysError, data_sha256, find_days
+from training.learners.data.files import read_transitions, transitions_sha256
+from training.learners.data.transitions import TransitionsError
 from training.learners.loop import seeded
-from training.learners.on_sites import Grounds
-from training.learners.ppo import PpoSettings
-from training.learners.transitions import TransitionsError
-from training.net import ReplayNet
-from training.trained import RECORD_FILE, RunRecord, TrainedPolicy, find_weights, load_policy, read_record
-from training.windows import read_days
+from training.learners.online.ppo import PpoSettings
+from training.learners.online.training import Grounds
+from training.replay.network import ReplayNet
+from training.run_record import RECORD_FILE, RunRecord, TrainedPolicy, find_weights, load_policy, read_record
 
 REFUSALS = (CheckpointError, DaysError, ExportError, TraceError, TransitionsError)
 
 
 @dataclass(frozen=True)
-class Request:
+class ExportRequest:
     """The command line."""
 
     run: Path
@@ -64,7 +64,7 @@ def export(as_json: bool, **options: Any) -> None:
     Normalisation and scaling go into the graph, which must answer like the network to 0.01 W. Only a bundle
     that verifies takes the place of what is at --out.
     """
-    request = Request(**options)
+    request = ExportRequest(**options)
     torch.set_num_threads(1)
     try:
         facts = _facts(request, *_export(request))
@@ -86,7 +86,7 @@ def export(as_json: bool, **options: Any) -> None:
         click.echo(f"  {digest[:16]}  {name}")
 
 
-def _export(request: Request) -> tuple[Exported, Path, Path]:
+def _export(request: ExportRequest) -> tuple[Exported, Path, Path]:
     """The bundle, the weights it was made of, and where its statistics come from."""
     number = next_version(request.out, request.bundle_version)
     weights = find_weights(request.run, request.checkpoint)
@@ -107,7 +107,7 @@ def _export(request: Request) -> tuple[Exported, Path, Path]:
     return exported, weights, source
 
 
-def _source(request: Request, weights: Path, policy: TrainedPolicy, record: RunRecord | None) -> Path:
+def _source(request: ExportRequest, weights: Path, policy: TrainedPolicy, record: RunRecord | None) -> Path:
     """Where statistics come from: as given, or the training data, if they are what they were."""
     if request.statistics is not None:
         return request.statistics
@@ -152,7 +152,7 @@ def _data_sha256(policy: TrainedPolicy, source: Path) -> str:
     return data_sha256(day for split in splits for day in find_days(source, split))
 
 
-def _facts(request: Request, exported: Exported, weights: Path, source: Path) -> dict[str, Any]:
+def _facts(request: ExportRequest, exported: Exported, weights: Path, source: Path) -> dict[str, Any]:
     manifest = exported.bundle.manifest
     return {
         "directory": str(request.out),

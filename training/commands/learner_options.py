@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 from pydantic import ValidationError
 
-from daemon.commands.options import FiniteRange
+from daemon.cli.options import FiniteRange
 from training.learners.options import TAKEN_BY, Options, flag
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])

@@ -14,36 +14,45 @@ from rich.table import Table
 
 from core.roles import Role
 from core.site import Metering
-from daemon.assembly import bundle_directory, pi_gains
-from daemon.records import JournalError
-from daemon.refusals import InputError
-from daemon.settings import load_settings
-from plant.trace import TraceError
+from daemon.cli.errors import InputError
+from daemon.config.settings import load_settings
+from daemon.journal.records import JournalError
+from daemon.runtime.assembly import bundle_directory, pi_gains
+from plant.site.trace import TraceError
 from safety.pi import PiGains
-from training.bundle_policy import open_bundle
-from training.checkpoint import CheckpointError
-from training.commands.progress import bars
-from training.days import Day, DaysError, find_days
-from training.destination import ExportError
-from training.device_option import device_option
-from training.evaluation import words
-from training.journal_days import read_site_days
-from training.own_days import CHOOSE, JUDGE, TEACH, WORDS, kept_days, require_enough, sources_of, write_days
-from training.retraining import (
+from training.artifacts.checkpoint import CheckpointError
+from training.artifacts.destination import ExportError
+from training.batched.bundle_policy import open_bundle
+from training.champion.own_days import (
+    CHOOSE,
+    JUDGE,
+    TEACH,
+    WORDS,
+    kept_days,
+    require_enough,
+    sources_of,
+    write_days,
+)
+from training.champion.retraining import (
     BUNDLE,
     DAYS,
     UPDATES,
-    Effort,
-    Judged,
-    Lessons,
+    ContestResult,
+    FineTuning,
+    RetrainingDays,
     export_challenger,
     fine_tune,
     judge,
     named,
 )
-from training.samples import DatasetError
-from training.standings import PI, condition
-from training.trained import read_record
+from training.commands.progress import bars
+from training.contest.results import PI, condition
+from training.data.days import Day, DaysError, find_days
+from training.data.journal_days import read_site_days
+from training.data.samples import DatasetError
+from training.device import device_option
+from training.evaluation import words
+from training.run_record import read_record
 
 EX_CHAMPION_STAYS = 1
 REPORT_FILE = "report.json"
@@ -52,7 +61,7 @@ WIDTH = 150
 
 
 @dataclass(frozen=True)
-class Request:
+class RetrainRequest:
     """The command line."""
 
     journals: tuple[Path, ...]
@@ -75,10 +84,10 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RetrainResult:
     """What a retraining came to. `judged` is None when nothing better was found on the days that choose."""
 
-    request: Request
+    request: RetrainRequest
     champion: str
     champion_sha256: str
     metering: Metering
@@ -87,7 +96,7 @@ class Outcome:
     best_j_w: float
     challenger: str | None = None
     challenger_sha256: str | None = None
-    judged: Judged | None = None
+    judged: ContestResult | None = None
 
     @property
     def challenger_wins(self) -> bool:
@@ -133,7 +142,7 @@ def retrain(as_json: bool, **options: Any) -> int:
     lost, not worse with frames 2 s late, no violation. Ends with 1 when the champion stays, with 2 or 78
     when nothing could be judged. What is in --out already is kept: the same command goes on after a break.
     """
-    request = Request(**options)
+    request = RetrainRequest(**options)
     torch.set_num_threads(1)
     try:
         outcome = _retrain(request)
@@ -148,18 +157,18 @@ def retrain(as_json: bool, **options: Any) -> int:
     return 0 if outcome.challenger_wins else EX_CHAMPION_STAYS
 
 
-def _retrain(request: Request) -> Outcome:
+def _retrain(request: RetrainRequest) -> RetrainResult:
     champion = open_bundle(bundle_directory(request.champion))
     gains = _gains(request.config)
     merged = {
         split: () if request.traces is None else find_days(request.traces, split) for split in (TEACH, CHOOSE)
     }
-    effort = Effort(request.updates, request.seed, request.device, request.short)
+    effort = FineTuning(request.updates, request.seed, request.device, request.short)
     roles, metering = _days(request, effort.window_s, merged[CHOOSE])
-    lessons = Lessons(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
+    lessons = RetrainingDays(roles[TEACH] + merged[TEACH], roles[CHOOSE] + merged[CHOOSE], metering)
     progress = fine_tune(champion, lessons, request.out, effort)
     names = {TEACH: lessons.teach, CHOOSE: lessons.choose, JUDGE: roles[JUDGE]}
-    outcome = Outcome(
+    outcome = RetrainResult(
         request,
         named(champion),
         champion.bundle.sha256,
@@ -178,7 +187,7 @@ def _retrain(request: Request) -> Outcome:
         "challenger_sha256": challenger.bundle.sha256,
         "judged": judged,
     }
-    return Outcome(**{**vars(outcome), **found})
+    return RetrainResult(**{**vars(outcome), **found})
 
 
 def _gains(config: Path | None) -> PiGains:
@@ -190,7 +199,7 @@ def _gains(config: Path | None) -> PiGains:
 
 
 def _days(
-    request: Request, window_s: int, also_choose: Sequence[Day]
+    request: RetrainRequest, window_s: int, also_choose: Sequence[Day]
 ) -> tuple[dict[str, tuple[Day, ...]], Metering]:
     """The site's days by role, and how it is billed: out of the journals, or kept from before a break."""
     folder, sources, record = request.out / DAYS, sources_of(request.journals), read_record(request.out)
@@ -205,7 +214,7 @@ def _days(
     return dict(require_enough(days, window_s, also_choose, len(site.bare_w))), site.terms.metering
 
 
-def _facts(outcome: Outcome) -> dict[str, Any]:
+def _facts(outcome: RetrainResult) -> dict[str, Any]:
     request, judged = outcome.request, outcome.judged
     return {
         "challenger_wins": outcome.challenger_wins,
@@ -228,7 +237,7 @@ def _facts(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _show(outcome: Outcome, console: Console) -> None:
+def _show(outcome: RetrainResult, console: Console) -> None:
     counts = ", ".join(f"{len(days)} to {word}" for word, days in outcome.days.items())
     billed = words.BILLED[outcome.metering.value]
     console.print(f"Days: {counts}; billed {billed}. Champion {outcome.champion}.", soft_wrap=True)
@@ -253,7 +262,7 @@ def _show(outcome: Outcome, console: Console) -> None:
         console.print(f"[bold]{outcome.champion} stays.[/] What does not hold: {missed}.", soft_wrap=True)
 
 
-def _conditions(judged: Judged) -> Table:
+def _conditions(judged: ContestResult) -> Table:
     names = (PI, "predictive", judged.champion.name, judged.challenger.name)
     found = {(condition(row), row.controller): row for row in judged.rows}
     table = Table("site", *names, *(f"{name} against the PI" for name in names[2:]), title="J in Wh")
@@ -264,7 +273,7 @@ def _conditions(judged: Judged) -> Table:
     return table
 
 
-def _criteria(judged: Judged) -> Table:
+def _criteria(judged: ContestResult) -> Table:
     champion, challenger = judged.champion, judged.challenger
     table = Table("criterion", "demand", champion.name, challenger.name, title="criteria of sunkeep evaluate")
     for before, after in zip(champion.criteria, challenger.criteria, strict=True):
@@ -276,7 +285,7 @@ def _criteria(judged: Judged) -> Table:
     return table
 
 
-def _clauses(judged: Judged) -> Table:
+def _clauses(judged: ContestResult) -> Table:
     table = Table("the challenger takes over when", "found", "", title="challenger against champion")
     for clause in judged.succession.clauses:
         table.add_row(clause.demand, clause.found, "[green]holds[/]" if clause.holds else "[red]fails[/]")

@@ -11,35 +11,41 @@ from rich.console import Console
 from torch import Tensor
 
 from core.site import Metering
-from daemon.commands.options import FiniteRange
-from training.champion import record_run, write_bundle
-from training.checkpoint import BEST_FILE, CheckpointError, load_weights, read_actor, read_checkpoint
+from daemon.cli.options import FiniteRange
+from training.artifacts.checkpoint import (
+    BEST_FILE,
+    CheckpointError,
+    load_weights,
+    read_actor,
+    read_checkpoint,
+)
+from training.artifacts.destination import ExportError
+from training.artifacts.export import Lineage, export_bundle
+from training.batched.windows import read_days
+from training.champion.train import record_run, write_bundle
 from training.commands.learner_options import learner_options, taken
-from training.commands.train_request import BUNDLE, RUN, Request
-from training.course import Course
-from training.course import train as run_course
-from training.days import DaysError, data_sha256, find_days
-from training.destination import ExportError
-from training.device_option import device_option
-from training.export import Lineage, export_bundle
-from training.learners.clone import Clone
+from training.commands.train_request import BUNDLE, RUN, TrainRequest
+from training.data.days import DaysError, data_sha256, find_days
+from training.device import device_option
+from training.imitation.scaling import phase_scaling
 from training.learners.composed import Composed, from_transitions, on_sites, ppo_settings, scenery_of
-from training.learners.files import ACTIONS, read_transitions, transitions_sha256
-from training.learners.iql_discrete import DiscreteIql
-from training.learners.judging import j_on
+from training.learners.data.files import ACTIONS, read_transitions, transitions_sha256
+from training.learners.data.transitions import Transitions, TransitionsError
+from training.learners.evaluation import j_on
 from training.learners.learner import ActorLearner, Space
-from training.learners.loop import Judge, Plan, TrainingDiverged, seeded
+from training.learners.loop import Judge, TrainingDiverged, TrainingPlan, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Absolute, Residual
-from training.learners.offline import BATCH, GAMMA, SPAN_W, USUAL, offline_learner
-from training.learners.on_sites import Grounds
+from training.learners.offline.clone import Clone
+from training.learners.offline.defaults import BATCH, GAMMA, SPAN_W, USUAL, offline_learner
+from training.learners.offline.iql_discrete import DiscreteIql
+from training.learners.online.ppo import Ppo
+from training.learners.online.training import Grounds
 from training.learners.options import CRITICS, OptionError
-from training.learners.ppo import Ppo
-from training.learners.scaling import phase_scaling
-from training.learners.transitions import Transitions, TransitionsError
-from training.net import ReplayNet
-from training.replay import Plan as ReplayPlan
-from training.windows import read_days
+from training.replay.differentiable_replay import ReplayPlan
+from training.replay.network import ReplayNet
+from training.replay.trainer import RunLength
+from training.replay.trainer import train as run_course
 
 LEARNERS = (*USUAL, "ppo", "replay")
 JUDGEMENTS = 20
@@ -54,7 +60,7 @@ console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedUpdates:
     """Updates that were made, and after how many of them the exported state was reached."""
 
     updates: int
@@ -75,7 +81,7 @@ class Trained:
 @click.option(
     "--choose-on",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of traces: of five states, less those within --critic-first, the one with the smallest J on "
+    help="Folder of traces: of five states, less those within --critic-warmup-steps, the one with the smallest J on "
     "its val days is exported.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
@@ -106,7 +112,7 @@ class Trained:
     help="Of cql.",
 )
 @click.option(
-    "--critic-first",
+    "--critic-warmup-steps",
     type=click.IntRange(0),
     default=0,
     show_default=True,
@@ -115,13 +121,13 @@ class Trained:
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
 @learner_options
-def train(**words: Any) -> Trained:
+def train(**words: Any) -> TrainedUpdates:
     """Learn a policy from transitions (bc, sac, cql, iql, td3bc) or on simulated sites (ppo, replay).
 
     Checkpoints and TensorBoard events go to OUT/run, the policy to OUT/bundle.
     """
     options = taken(words)
-    request = Request(**words, options=options)
+    request = TrainRequest(**words, options=options)
     torch.set_num_threads(1)
     try:
         request.check()
@@ -134,7 +140,7 @@ def train(**words: Any) -> Trained:
         raise click.ClickException(str(error)) from error
 
 
-def _from_transitions(request: Request) -> Trained:
+def _from_transitions(request: TrainRequest) -> TrainedUpdates:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     table, data_hash = read_transitions(request.data, request.action), transitions_sha256(request.data)
@@ -147,7 +153,7 @@ def _from_transitions(request: Request) -> Trained:
     return _finish(request, learner, taught, table.observation, table.action, data_hash)
 
 
-def _on_sites(request: Request) -> Trained:
+def _on_sites(request: TrainRequest) -> TrainedUpdates:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     days = find_days(request.data, "train")
@@ -162,14 +168,16 @@ def _on_sites(request: Request) -> Trained:
     return _finish(request, learner, taught, states, actions_w, data_sha256(days))
 
 
-def _run(request: Request, learner: Deployable, composed: Composed, generator: torch.Generator) -> Trained:
+def _run(
+    request: TrainRequest, learner: Deployable, composed: Composed, generator: torch.Generator
+) -> TrainedUpdates:
     """Teach, and put the learner into the state that is exported: the last one, or the one chosen."""
     if request.start_from is not None and not request.resume:
         read_actor(request.start_from, learner)
     run, device = request.out / RUN, torch.device(request.device)
-    plan, judge = Plan(request.steps), None
+    plan, judge = TrainingPlan(request.steps), None
     if isinstance(learner, Ppo):
-        plan = Plan(request.steps, report_every=10, save_every=50)
+        plan = TrainingPlan(request.steps, report_every=10, save_every=50)
     if isinstance(learner, Clone) and request.val is not None:
         judge = _error_of(learner, read_transitions(request.val, request.action).to(device))
         plan = replace(plan, judge_every=max(1, request.steps // JUDGEMENTS), patience=PATIENCE)
@@ -177,7 +185,7 @@ def _run(request: Request, learner: Deployable, composed: Composed, generator: t
         judge = j_on(find_days(request.choose_on, "val"), learner.deployed, device)
         loop = max(1, request.options.reptile)  # within an inner loop the weights are those of one site
         every = loop * max(1, request.steps // CHOICES // loop)
-        plan = replace(plan, judge_every=every, judge_after=request.critic_first)
+        plan = replace(plan, judge_every=every, judge_after=request.critic_warmup_steps)
     source, companions = composed.source, composed.companions
     outcome = run_loop(learner, source, plan, generator, run, judge, request.resume, companions)
     console.print(f"{outcome.step} steps, {outcome.steps_per_s:.0f} steps/s", soft_wrap=True)
@@ -185,15 +193,15 @@ def _run(request: Request, learner: Deployable, composed: Composed, generator: t
     if judge is not None and outcome.best < inf:
         chosen_at = read_checkpoint(run / BEST_FILE, learner.contents(generator)).step
         console.print(f"best judgement {outcome.best:.4g} after {chosen_at} steps")
-    return Trained(outcome.step, chosen_at)
+    return TrainedUpdates(outcome.step, chosen_at)
 
 
-def _replay(request: Request) -> Trained:
+def _replay(request: TrainRequest) -> TrainedUpdates:
     """The recurrent residual, by its own course; `--steps` are its updates, and it goes on by itself."""
     train_days, val_days = (find_days(request.data, split) for split in ("train", "val"))
     sunshine, run = read_days(train_days), request.out / RUN
     record_run(run, request.data, train_days + val_days, request.seed)
-    course = Course(seed=request.seed, updates=request.steps, device=request.device)
+    course = RunLength(seed=request.seed, updates=request.steps, device=request.device)
     progress = run_course(sunshine, read_days(val_days), run, course, ReplayPlan())
     console.print(f"best J on val {progress.best:.1f} W at update {progress.best_step}")
     net = ReplayNet()
@@ -201,10 +209,10 @@ def _replay(request: Request) -> Trained:
     data_hash = data_sha256(train_days + val_days)
     lineage = Lineage.now(f"replay-{request.seed}", request.number, Metering.NET.value, data_hash)
     write_bundle(net.eval(), sunshine, request.out / BUNDLE, lineage, request.seed)
-    return Trained(progress.step, progress.best_step)
+    return TrainedUpdates(progress.step, progress.best_step)
 
 
-def _space(request: Request, scaling: Any) -> Space:
+def _space(request: TrainRequest, scaling: Any) -> Space:
     scale = Residual(request.span_w) if request.span_w > 0.0 else Absolute()
     options = request.options
     clip = options.clip_observation or inf
@@ -220,13 +228,13 @@ def _error_of(learner: Clone, table: Transitions) -> Judge:
 
 
 def _finish(
-    request: Request,
+    request: TrainRequest,
     learner: Deployable,
-    taught: Trained,
+    taught: TrainedUpdates,
     states: Tensor,
     actions_w: Tensor,
     data_sha256: str,
-) -> Trained:
+) -> TrainedUpdates:
     lineage = Lineage.now(f"{request.learner}-{request.seed}", request.number, request.metering, data_sha256)
     policy, bundle = learner.cpu().deployed(), request.out / BUNDLE
     exported = export_bundle(policy, states.cpu().numpy(), actions_w.cpu().numpy(), lineage, bundle)

@@ -5,20 +5,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from training.checkpoint import CheckpointError
-from training.days import data_sha256, find_days
-from training.destination import next_version
-from training.export import current_commit
-from training.learners.files import transitions_sha256
-from training.learners.offline import GAMMA, USUAL, settings_with
+from training.artifacts.checkpoint import CheckpointError
+from training.artifacts.destination import next_version
+from training.artifacts.export import current_commit
+from training.data.days import data_sha256, find_days
+from training.learners.data.files import transitions_sha256
+from training.learners.offline.defaults import GAMMA, USUAL, settings_with
 from training.learners.options import CRITICS, OptionError, Options, flag, require_taken
-from training.trained import RunRecord, read_record
+from training.run_record import RunRecord, read_record
 
 BUNDLE, RUN = "bundle", "run"
 
 
 @dataclass(frozen=True)
-class Request:
+class TrainRequest:
     """The command line."""
 
     learner: str
@@ -36,7 +36,7 @@ class Request:
     span_w: float
     gamma: float
     cql_weight: float
-    critic_first: int
+    critic_warmup_steps: int
     metering: Literal["net", "per_phase"]
     bundle_version: int | None
     options: Options
@@ -48,7 +48,10 @@ class Request:
 
     def settings(self) -> Any:
         """Of a learner from transitions."""
-        changes: dict[str, float | int] = {"gamma": self.gamma, "critic_first": self.critic_first}
+        changes: dict[str, float | int] = {
+            "gamma": self.gamma,
+            "critic_warmup_steps": self.critic_warmup_steps,
+        }
         if self.learner == "cql":
             changes["cql_weight"] = self.cql_weight
         return settings_with(self.learner, changes)
@@ -57,8 +60,8 @@ class Request:
         """Refuse now what would fail after hours of training. Raises ExportError, OptionError."""
         next_version(self.out / BUNDLE, self.bundle_version)
         is_judged = self.choose_on is not None or self.is_chosen_by_val
-        if self.critic_first:
-            require_taken("critic_first", self.learner, CRITICS)
+        if self.critic_warmup_steps:
+            require_taken("critic_warmup_steps", self.learner, CRITICS)
         if self.val is not None:
             require_taken("val", self.learner, ("bc",))
         if self.val is not None and self.choose_on is not None:
@@ -111,7 +114,7 @@ class Request:
 
     def _made_with(self) -> dict[str, int | float | None]:
         """What is no option of the learner's and changes what it learns."""
-        names = ("gamma", "batch", "critic_first", *(("cql_weight",) if self.learner == "cql" else ()))
+        names = ("gamma", "batch", "critic_warmup_steps", *(("cql_weight",) if self.learner == "cql" else ()))
         return {name: getattr(self, name) for name in names}
 
     def _start_sha256(self) -> str | None:

@@ -12,20 +12,20 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.assembly import pi_gains, predictive_gains
-from daemon.commands.options import FiniteRange
-from daemon.records import JournalError
-from daemon.refusals import InputError
-from daemon.settings import Settings, load_settings
-from daemon.simulate import default_site
-from plant.physics import TTL_S
-from plant.trace import TraceError
-from training.days import DaysError
-from training.samples import DatasetError
-from training.stretches import (
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.config.settings import Settings, load_settings
+from daemon.journal.records import JournalError
+from daemon.runtime.assembly import pi_gains, predictive_gains
+from daemon.simulation.simulate import default_site
+from plant.site.physics import TTL_S
+from plant.site.trace import TraceError
+from training.data.days import DaysError
+from training.data.samples import DatasetError
+from training.data.segments import (
     PLACEABLE_W,
     Recorded,
-    Rules,
+    SamplingRules,
     Stretch,
     TuningError,
     days_of_journals,
@@ -53,7 +53,7 @@ REFUSALS = (TuningError, DaysError, TraceError, JournalError, DatasetError)
 
 
 @dataclass(frozen=True)
-class Request:
+class TuneRequest:
     """The command line."""
 
     traces: Path | None
@@ -113,7 +113,7 @@ def tune(as_json: bool, **options: Any) -> None:
     Days of the split "train" choose the gains, days of the split "val" are only reported. Journals are split
     by day. The site lives each stretch again with every candidate, under its limits and its airtime.
     """
-    request = Request(**options)
+    request = TuneRequest(**options)
     settings = None if request.config is None else load_settings(request.config, key=False)
     try:
         tuned = _tune(request, settings)
@@ -129,7 +129,7 @@ def tune(as_json: bool, **options: Any) -> None:
         click.echo(as_toml(tuned.advised().gains), nl=False)
 
 
-def _tune(request: Request, settings: Settings | None) -> Tuned:
+def _tune(request: TuneRequest, settings: Settings | None) -> Tuned:
     site = default_site() if settings is None else settings.core_site()
     if request.metering is not None:
         site = replace(site, metering=Metering(request.metering))
@@ -170,8 +170,8 @@ def _present(settings: Settings | None) -> Gains:
     return pi_gains(settings) if settings.fallback.law == "pi" else predictive_gains(settings)
 
 
-def _stretches(request: Request, site: Site, ttl_s: float) -> dict[str, tuple[Stretch, ...]]:
-    rules = Rules(60 * request.stretch_minutes, request.per_day, request.seed, ttl_s)
+def _stretches(request: TuneRequest, site: Site, ttl_s: float) -> dict[str, tuple[Stretch, ...]]:
+    rules = SamplingRules(60 * request.stretch_minutes, request.per_day, request.seed, ttl_s)
     days: dict[str, list[Recorded]]
     if (request.traces is None) == (request.journals is None):
         raise click.UsageError("give either --traces or --journals")

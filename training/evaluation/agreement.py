@@ -22,24 +22,24 @@ from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
 from core.site import Metering
-from daemon.assembly import bundle_directory
-from daemon.commands.options import FiniteRange
-from daemon.pilots import pilot
-from daemon.refusals import InputError
-from daemon.simulate import Scenario, default_site
+from daemon.cli.errors import InputError
+from daemon.cli.options import FiniteRange
+from daemon.runtime.assembly import bundle_directory
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site
 from models.bundle import BundleError
-from plant.trace import TraceError
+from plant.site.trace import TraceError
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
-from training.batch import Policy
-from training.batch_laws import pi_law, predictive_law
-from training.bundle_policy import open_bundle
-from training.day_runs import HOUR_S, Heat, Rows, Tally, measured_w, rows_of, run
-from training.days import Day, DaysError, daylight_s, find_days
+from training.batched.bundle_policy import open_bundle
+from training.batched.day_runs import HOUR_S, DayBatch, DayScenario, ScenarioResult, measured_w, rows_of, run
+from training.batched.laws import pi_law, predictive_law
+from training.batched.simulator import Policy
+from training.contest.bootstrap import Change, Floats, change_of, draws_of
+from training.data.days import Day, DaysError, daylight_s, find_days
+from training.data.samples import DatasetError, simulated_samples
 from training.evaluation.fqe_check import savings_w
 from training.evaluation.logs import Logged, Rebuilt, of_dataset, of_samples, rebuild
-from training.resampling import Change, Floats, change_of, draws_of
-from training.samples import DatasetError, simulated_samples
 
 FRESH_SEED = 1000
 """Of the far ends of the replay: none that was logged."""
@@ -106,10 +106,10 @@ def logged_days(days: Sequence[Day], metering: Metering, seed: int, share: float
 
 def replayed(
     rebuilt: Rebuilt, laws: dict[str, Policy], metering: Metering
-) -> tuple[list[Heat], dict[str, Tally]]:
+) -> tuple[list[DayScenario], dict[str, ScenarioResult]]:
     """Every controller over the rebuilt hours, each hour with a far end of its own."""
     heats = [
-        Heat(day, from_s, metering, FRESH_SEED + number, rebuilt.extra_s)
+        DayScenario(day, from_s, metering, FRESH_SEED + number, rebuilt.extra_s)
         for number, (day, from_s) in enumerate(rebuilt.hours())
     ]
     if not heats:
@@ -117,14 +117,16 @@ def replayed(
     return heats, _lived(rows_of(heats, HOUR_S, rebuilt.of), laws, "replaying")
 
 
-def truth(heats: Sequence[Heat], days: Sequence[Day], laws: dict[str, Policy], seed: int) -> dict[str, Tally]:
+def truth(
+    heats: Sequence[DayScenario], days: Sequence[Day], laws: dict[str, Policy], seed: int
+) -> dict[str, ScenarioResult]:
     """The same hours of the measured days on the far end that was logged."""
     by_name = {day.path.stem: day for day in days}
-    real = [Heat(by_name[heat.day.path.name], heat.from_s, heat.metering, seed, 0) for heat in heats]
+    real = [DayScenario(by_name[heat.day.path.name], heat.from_s, heat.metering, seed, 0) for heat in heats]
     return _lived(rows_of(real, HOUR_S, measured_w), laws, "living the truth")
 
 
-def _lived(rows: Rows, laws: dict[str, Policy], what: str) -> dict[str, Tally]:
+def _lived(rows: DayBatch, laws: dict[str, Policy], what: str) -> dict[str, ScenarioResult]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=len(laws))
         tallies = {}
@@ -135,9 +137,9 @@ def _lived(rows: Rows, laws: dict[str, Policy], what: str) -> dict[str, Tally]:
 
 
 def ranks(
-    heats: Sequence[Heat],
-    again: dict[str, Tally],
-    true: dict[str, Tally] | None = None,
+    heats: Sequence[DayScenario],
+    again: dict[str, ScenarioResult],
+    true: dict[str, ScenarioResult] | None = None,
     savings: dict[str, float] | None = None,
 ) -> list[Rank]:
     """All controllers, the best of the replay first."""

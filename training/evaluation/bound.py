@@ -19,8 +19,8 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
 from core.limits import CREDIT_MAX_S, STEP_CAP_W_PER_S
-from daemon.scoring import AVOIDABLE_WEIGHT
-from plant.link import LOST
+from daemon.simulation.score import AVOIDABLE_WEIGHT
+from plant.radio.link import LOST
 
 KILO = 1000.0
 """The program is written in kW, which keeps the solver well scaled."""
@@ -80,7 +80,7 @@ class _Columns:
         self.export, self.avoidable = np.arange(c, d), np.arange(d, self.count)
 
 
-class _Rows:
+class _SparseRows:
     """Rows of a sparse matrix with their right sides."""
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ def followed_ages(delays: NDArray[np.int8]) -> NDArray[np.int64]:
     """Age of the newest frame that has arrived where one is sent every second; `NEVER_S` for none.
 
     Args:
-        delays: as of `plant.link`, [T, slaves]; the ages come in the same shape.
+        delays: as of `plant.radio.link`, [T, slaves]; the ages come in the same shape.
     """
     seconds = len(delays)
     newest = np.full((seconds, delays.shape[1]), -NEVER_S, np.int64)
@@ -132,7 +132,7 @@ def best(plant: Plant, settle_s: int = 0) -> Optimum:
     """
     seconds, phases = plant.surplus_w.shape
     columns = _Columns(seconds, phases, len(plant.phase))
-    equal, upper = _Rows(), _Rows()
+    equal, upper = _SparseRows(), _SparseRows()
     _follow(plant, columns, equal)
     _bill(plant, columns, upper)
     for phase in range(phases):
@@ -162,7 +162,7 @@ def _solved(*program: Any) -> Floats:
     raise BoundError(message)
 
 
-def _follow(plant: Plant, columns: _Columns, equal: _Rows) -> None:
+def _follow(plant: Plant, columns: _Columns, equal: _SparseRows) -> None:
     """power = (1 - share) power before + share gain action then / slaves of the phase; from rest."""
     seconds = np.arange(len(plant.surplus_w))
     for slave, phase in enumerate(plant.phase.tolist()):
@@ -174,14 +174,14 @@ def _follow(plant: Plant, columns: _Columns, equal: _Rows) -> None:
         equal.add(np.zeros(len(seconds)), (power, 1.0), (before, share - 1.0), (heard, -reach))
 
 
-def _bill(plant: Plant, columns: _Columns, upper: _Rows) -> None:
+def _bill(plant: Plant, columns: _Columns, upper: _SparseRows) -> None:
     """export >= surplus - power; avoidable import >= power - positive surplus."""
     surplus = plant.surplus_w.sum(1) / KILO
     upper.add(-surplus, (columns.power, -1.0), (columns.export, -1.0))
     upper.add(np.maximum(surplus, 0.0), (columns.power, 1.0), (columns.avoidable, -1.0))
 
 
-def _limit_steps(action: NDArray[np.int64], step_w: float, upper: _Rows) -> None:
+def _limit_steps(action: NDArray[np.int64], step_w: float, upper: _SparseRows) -> None:
     """Moves of a sum of actions: the credit of the first frame, then the step of every second."""
     seconds = len(action)
     for span_s in STEPS_S:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import inf
 
 from core.site import Metering
-from training.far_ends import Trouble
-from training.resampling import Interval
-from training.standings import PI, Standing, condition
+from training.batched.scenarios import FaultScenario
+from training.contest.bootstrap import Interval
+from training.contest.results import PI, ControllerResult, condition
 
 EXPORT_CHANGE_MAX = -0.10
 PEAK_CHANGE_MAX = -0.05
@@ -60,14 +60,18 @@ class Answers:
 
 
 def find(
-    rows: Sequence[Standing], name: str, metering: Metering, delay_s: int = 0, trouble: Trouble = Trouble.NONE
-) -> Standing:
+    rows: Sequence[ControllerResult],
+    name: str,
+    metering: Metering,
+    delay_s: int = 0,
+    trouble: FaultScenario = FaultScenario.NONE,
+) -> ControllerResult:
     """The standing of a controller under these conditions. Raises StopIteration when it was not lived."""
     wanted = (name, metering.value, delay_s, trouble.value)
     return next(r for r in rows if (r.controller, r.metering, r.extra_delay_s, r.trouble) == wanted)
 
 
-def metrics(rows: Sequence[Standing], name: str, metering: Metering) -> Metrics:
+def metrics(rows: Sequence[ControllerResult], name: str, metering: Metering) -> Metrics:
     """The four figures as the specification writes them."""
     mine, pi = (find(rows, who, metering) for who in (name, PI))
     return Metrics(
@@ -78,13 +82,15 @@ def metrics(rows: Sequence[Standing], name: str, metering: Metering) -> Metrics:
     )
 
 
-def criteria(rows: Sequence[Standing], name: str, metering: Metering, answers: Answers) -> list[Criterion]:
+def criteria(
+    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers
+) -> list[Criterion]:
     """Every demand on a policy in one billing."""
     return [*_of_the_specification(rows, name, metering, answers), *_beyond_it(rows, name, metering)]
 
 
 def _of_the_specification(
-    rows: Sequence[Standing], name: str, metering: Metering, answers: Answers
+    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers
 ) -> list[Criterion]:
     mine, literal = find(rows, name, metering), metrics(rows, name, metering)
     export, peak = mine.export_change, mine.peak_change
@@ -141,7 +147,7 @@ def _of_the_specification(
     ]
 
 
-def _beyond_it(rows: Sequence[Standing], name: str, metering: Metering) -> list[Criterion]:
+def _beyond_it(rows: Sequence[ControllerResult], name: str, metering: Metering) -> list[Criterion]:
     mine = find(rows, name, metering)
     others = [
         row

@@ -15,17 +15,17 @@ from torch import Tensor
 from core.limits import CREDIT_MAX_S, PHASE_CAP_W, Limits
 from core.site import Metering
 from models.features import FEATURE_NAMES, PHASE_FEATURES
-from training.batch import Policy, View
-from training.batch_rules import slew
-from training.days import Day
-from training.learners.files import POLICY_NAMES, REWARD_W
-from training.learners.fqe import Followed, Fqe, FqeSettings
+from training.batched.rules import slew
+from training.batched.simulator import Policy, View
+from training.data.days import Day
+from training.imitation.scaling import phase_scaling
+from training.learners.data.files import POLICY_NAMES, REWARD_W
+from training.learners.data.logs import explore
+from training.learners.data.transitions import Transitions
 from training.learners.learner import Space
-from training.learners.logs import explore
-from training.learners.loop import Plan, seeded, train
+from training.learners.loop import TrainingPlan, seeded, train
 from training.learners.networks import Residual
-from training.learners.scaling import phase_scaling
-from training.learners.transitions import Transitions
+from training.learners.offline.fqe import Followed, Fqe, FqeSettings
 
 STRETCH_S = 600
 WARM_UP_S = 60
@@ -106,5 +106,5 @@ def _saving_w(table: Followed, seed: int) -> float:
     settings = FqeSettings()
     space = Space(phase_scaling(table.logged.observation), 3, Residual(), HIDDEN)
     learner = Fqe(space, settings)
-    train(learner, lambda luck: table.draw(BATCH, luck), Plan(STEPS), generator)
+    train(learner, lambda luck: table.draw(BATCH, luck), TrainingPlan(STEPS), generator)
     return learner.worth(table) * (1.0 - settings.gamma) * REWARD_W

@@ -8,16 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.site import Metering
-from daemon.scoring import AVOIDABLE_WEIGHT
-from daemon.simulate import SETTLE_S
+from daemon.simulation.score import AVOIDABLE_WEIGHT
+from daemon.simulation.simulate import SETTLE_S
 from safety.pi import PiGains
-from training.batch import Policy
-from training.batch_laws import pi_law
-from training.day_runs import Heat, Rows, beyond_ws, lit_hours, rows_of, run
-from training.days import Day
+from training.batched.day_runs import DayBatch, DayScenario, beyond_ws, lit_hours, rows_of, run
+from training.batched.laws import pi_law
+from training.batched.simulator import Policy
+from training.contest.bootstrap import UNKNOWN, Change, change_of, draws_of
+from training.contest.results import PI
+from training.data.days import Day
 from training.evaluation.bound import BoundError, Plant, best, followed_ages
-from training.resampling import UNKNOWN, Change, change_of, draws_of
-from training.standings import PI
 
 WINDOW_S = 600
 """Counted seconds of a window; a minute to settle before it is lived and solved too, and costs nothing."""
@@ -28,7 +28,7 @@ Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Gap:
+class BoundGap:
     """Sums over the windows of one billing in Wh, and the share of the gap that each controller closes.
 
     A share of 1 is the bound itself, 0 the PI, below 0 worse than the PI; intervals as in `Change`.
@@ -50,7 +50,7 @@ def measure_gaps(
     windows: int,
     budget_s: float = float("inf"),
     tell: Tell = lambda done, of: None,
-) -> list[Gap]:
+) -> list[BoundGap]:
     """Solve windows drawn over all days, and live them with every controller.
 
     Args:
@@ -64,13 +64,13 @@ def measure_gaps(
     A window that the solver does not finish is left out.
     """
     drawn = drawn_windows(days, windows)
-    heats: dict[Metering, list[Heat]] = {metering: [] for metering in Metering}
+    heats: dict[Metering, list[DayScenario]] = {metering: [] for metering in Metering}
     bounds_wh: dict[Metering, list[float]] = {metering: [] for metering in Metering}
     began_s = monotonic()
     for done, (day, from_s) in enumerate(drawn):
         if monotonic() - began_s > budget_s:
             break
-        mine = [Heat(day, from_s, metering, SEED, 0) for metering in Metering]
+        mine = [DayScenario(day, from_s, metering, SEED, 0) for metering in Metering]
         tell(done + 1, len(drawn))
         try:
             found_wh = [bound_wh(heat, WINDOW_S) for heat in mine]
@@ -98,7 +98,7 @@ def drawn_windows(days: Sequence[Day], count: int) -> list[tuple[Day, int]]:
     return [window for window, _ in zip(rounds, range(count), strict=False)]
 
 
-def bound_wh(heat: Heat, seconds: int) -> float:
+def bound_wh(heat: DayScenario, seconds: int) -> float:
     """The bound of J in a window, without what exceeds all slaves. Raises BoundError."""
     rows = rows_of([heat], seconds)
     cost_ws = 0.0
@@ -111,7 +111,7 @@ def bound_wh(heat: Heat, seconds: int) -> float:
     return (cost_ws - float(beyond_ws(rows)[0])) / 3600.0
 
 
-def plants_of(rows: Rows, row: int) -> list[Plant]:
+def plants_of(rows: DayBatch, row: int) -> list[Plant]:
     """What the bound's controller faces in a row: one plant, or one for each phase that is billed alone."""
     surplus_w = -rows.bare_w[1:, row].double().numpy()
     counts = rows.rig.slaves[row, :, 0].int().tolist()
@@ -133,7 +133,7 @@ def plants_of(rows: Rows, row: int) -> list[Plant]:
     return plants
 
 
-def _gap(heats: Sequence[Heat], bounds_wh: Floats, laws: Mapping[str, Policy]) -> Gap:
+def _gap(heats: Sequence[DayScenario], bounds_wh: Floats, laws: Mapping[str, Policy]) -> BoundGap:
     rows = rows_of(heats, WINDOW_S)
     j_wh = {name: run(rows, law).j_wh for name, law in laws.items()}
     draws = draws_of(heats)
@@ -144,7 +144,7 @@ def _gap(heats: Sequence[Heat], bounds_wh: Floats, laws: Mapping[str, Policy]) -
             return Change(float("nan"), UNKNOWN, UNKNOWN)
         return change_of(lambda w: np.asarray(w @ (j_wh[PI] - mine_wh) / (w @ room_wh)), draws)
 
-    return Gap(
+    return BoundGap(
         heats[0].metering.value,
         len(heats),
         float(bounds_wh.sum()),

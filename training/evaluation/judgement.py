@@ -9,24 +9,24 @@ from typing import Any
 
 from core.decision import Source
 from core.site import Metering
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, default_site, simulate
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site, simulate
 from safety.pi import PiGains
-from training.bundle_policy import BundlePolicy
-from training.contest import compete
-from training.day_runs import HOUR_S, lit_hours
-from training.days import Day
+from training.batched.bundle_policy import BundlePolicy
+from training.batched.day_runs import HOUR_S, lit_hours
+from training.batched.scenarios import TROUBLES
+from training.contest.contest import compete
+from training.contest.results import PI, ControllerResult, Field, frontier, standings
+from training.data.days import Day
 from training.evaluation.criteria import Answers, Criterion, Metrics, criteria, metrics
-from training.evaluation.gap import Gap, measure_gaps
-from training.far_ends import TROUBLES
-from training.standings import PI, Field, Standing, frontier, standings
+from training.evaluation.gap import BoundGap, measure_gaps
 
 Told = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True)
-class Terms:
+class EvaluationTerms:
     """How a bundle is judged: far ends for each hour, windows of the bound and the most time they take."""
 
     radios: int = 1
@@ -63,7 +63,7 @@ class DayResult:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class BundleEvaluation:
     """A bundle on the days of a split. `holds` is whether every criterion of its own billing does."""
 
     bundle: str
@@ -80,19 +80,21 @@ class Judgement:
     holds: bool
     criteria: dict[str, list[Criterion]]
     metrics: dict[str, Metrics]
-    standings: list[Standing]
+    standings: list[ControllerResult]
     frontier: dict[str, Mapping[float, tuple[float, float]]]
     by_day: list[DayResult]
-    gaps: list[Gap]
+    gaps: list[BoundGap]
     product: list[ProductHour]
     answers: Answers
 
 
-def judge(policy: BundlePolicy, days: Sequence[Day], split: str, terms: Terms, told: Told) -> Judgement:
+def judge(
+    policy: BundlePolicy, days: Sequence[Day], split: str, terms: EvaluationTerms, told: Told
+) -> BundleEvaluation:
     """Live everything.
 
     Raises:
-        plant.trace.TraceError: a trace that cannot be read.
+        plant.site.trace.TraceError: a trace that cannot be read.
     """
     began_s = monotonic()
     manifest = policy.bundle.manifest
@@ -112,7 +114,7 @@ def judge(policy: BundlePolicy, days: Sequence[Day], split: str, terms: Terms, t
     )
     rows = standings(field)
     found = {metering.value: criteria(rows, name, metering, answers) for metering in Metering}
-    return Judgement(
+    return BundleEvaluation(
         bundle=name,
         version=manifest.bundle_version,
         sha256=policy.bundle.sha256,
@@ -186,7 +188,7 @@ def in_the_product(
     return hours
 
 
-def as_json(judgement: Judgement) -> dict[str, Any]:
+def as_json(judgement: BundleEvaluation) -> dict[str, Any]:
     """For programs; what is not known is null."""
     plain: dict[str, Any] = known(asdict(judgement))
     return plain

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from scipy.signal import lfilter
 
-from core.sight import HISTORY_S, follow, heard
 from core.site import PHASE_NAMES
-from plant.trace import DAY_S
-from training.day_runs import is_sunny, known_hours
-from training.days import Day
-from training.samples import DatasetError, Sample
-from training.table import ACTION_NAMES
+from core.state_estimate import HISTORY_S, delayed_command, first_order_lag
+from plant.site.trace import DAY_S
+from training.batched.day_runs import is_sunny, known_hours
+from training.data.days import Day
+from training.data.samples import DatasetError, Sample
+from training.data.table import ACTION_NAMES
 
 EXTRA_DELAYS_S = (0, 1, 2, 3)
 """Delays beyond the usual one that a log is searched for."""
@@ -60,8 +60,8 @@ class Logged:
         seconds = len(on_air_w)
         # what was on air 1, 2, ... s before each tick
         sent_w = tuple(padded_w[WARM_UP_S - k : WARM_UP_S - k + seconds] for k in range(WARM_UP_S))
-        target_w = heard(sent_w, extra_s, 1.0)
-        share = follow(0.0, 1.0, 1.0)
+        target_w = delayed_command(sent_w, extra_s, 1.0)
+        share = first_order_lag(0.0, 1.0, 1.0)
         kept = (1.0 - share) * on_air_w[:1]
         model_w, _ = lfilter([share], [1.0, share - 1.0], target_w, axis=0, zi=kept)
         return np.asarray(model_w)
@@ -96,7 +96,7 @@ class Rebuilt:
     extra_s: int
 
     def of(self, day: Day) -> Floats:
-        """Grid power of a day without slaves, as `training.day_runs.rows_of` wants it."""
+        """Grid power of a day without slaves, as `training.batched.day_runs.rows_of` wants it."""
         return self.bare_w[day]
 
     def hours(self) -> list[tuple[Day, int]]:
@@ -117,7 +117,7 @@ def rebuild(days: Iterable[Logged]) -> Rebuilt:
 
 
 def of_samples(name: str, samples: Iterable[Sample]) -> Logged:
-    """One day, from samples of journals or of a simulation (`training.samples`)."""
+    """One day, from samples of journals or of a simulation (`training.data.samples`)."""
     grid_w, on_air_w = (np.full((DAY_S, 3), np.nan) for _ in range(2))
     for sample in samples:
         second = sample.second % DAY_S

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from training.contest.results import PI, ControllerResult, condition
 from training.evaluation import words
 from training.evaluation.criteria import Criterion
-from training.evaluation.judgement import Judgement
+from training.evaluation.judgement import BundleEvaluation
 from training.evaluation.plots import bound_plot, day_plot, delay_plot, frontier_plot
-from training.standings import PI, Standing, condition
 
 STYLE = """
 :root { color-scheme: light dark;
@@ -50,7 +50,7 @@ li { margin: .25rem 0; max-width: 46rem; }
 """
 
 
-def page(judgement: Judgement) -> str:
+def page(judgement: BundleEvaluation) -> str:
     """The whole page, UTF-8 text."""
     own = judgement.metering
     billings = [own, *(metering for metering in judgement.criteria if metering != own)]
@@ -73,7 +73,7 @@ def page(judgement: Judgement) -> str:
     )
 
 
-def _verdict(judgement: Judgement) -> str:
+def _verdict(judgement: BundleEvaluation) -> str:
     kind = "verdict holds" if judgement.holds else "verdict"
     facts = (
         f"Bundle {judgement.sha256[:12]}, trained at {judgement.commit[:12]}. "
@@ -85,7 +85,7 @@ def _verdict(judgement: Judgement) -> str:
     return f'<section class="card {kind}">{lines}</section>'
 
 
-def _criteria(judgement: Judgement, billings: Sequence[str]) -> str:
+def _criteria(judgement: BundleEvaluation, billings: Sequence[str]) -> str:
     """One row for each demand, one column for each billing; the first one decides."""
     rows = [
         (
@@ -108,7 +108,7 @@ def _found(criterion: Criterion, metering: str) -> str:
     return f'{billed}<span class="{kind}">{word}</span> {escape(words.figure(criterion))}{literal}'
 
 
-def _plots(judgement: Judgement, billings: Sequence[str]) -> str:
+def _plots(judgement: BundleEvaluation, billings: Sequence[str]) -> str:
     kinds = (
         ("Export against avoidable import, {}: below the line is better", frontier_plot),
         ("J when every frame is late and nobody is told, {}", delay_plot),
@@ -128,7 +128,7 @@ def _plots(judgement: Judgement, billings: Sequence[str]) -> str:
     return f'<h2>Plots</h2><div class="plots">{drawn}</div>'
 
 
-def _bound(judgement: Judgement) -> str:
+def _bound(judgement: BundleEvaluation) -> str:
     if not judgement.gaps:
         return "<h2>Clairvoyant bound</h2><p>Not computed.</p>"
     lines = "".join(f"<p>{escape(line)}</p>" for line in words.bound_lines(judgement))
@@ -139,7 +139,7 @@ def _bound(judgement: Judgement) -> str:
     return f"<h2>Clairvoyant bound</h2>{lines}<p class='muted'>{what}</p>"
 
 
-def _standings(judgement: Judgement, metering: str) -> str:
+def _standings(judgement: BundleEvaluation, metering: str) -> str:
     heads = (
         *("controller", "site", "J against the PI", "over hours", "export at equal import", "J Wh"),
         *("export Wh", "import Wh", "10 s peak W", "changes /min", "reversals /min", "imbalance W"),
@@ -155,7 +155,7 @@ def _standings(judgement: Judgement, metering: str) -> str:
     return f"<h2>All conditions, billed {words.BILLED[metering]}</h2>{note}" + _table(heads, rows, kinds, 2)
 
 
-def _cells(row: Standing) -> tuple[str, ...]:
+def _cells(row: ControllerResult) -> tuple[str, ...]:
     energies = (row.j_wh, row.own_wh, row.avoidable_wh, row.peak10s_export_w)
     rates = (row.changes_per_min, row.reversals_per_min)
     is_pi = row.controller == PI
@@ -172,7 +172,7 @@ def _cells(row: Standing) -> tuple[str, ...]:
     )
 
 
-def _days(judgement: Judgement) -> str:
+def _days(judgement: BundleEvaluation) -> str:
     rows = [
         (
             escape(day.day),
@@ -195,7 +195,7 @@ def _days(judgement: Judgement) -> str:
     return "<h2>Days</h2>" + _table(heads, rows, numbers_from=2)
 
 
-def _product(judgement: Judgement) -> str:
+def _product(judgement: BundleEvaluation) -> str:
     note = (
         "<p class='muted'>The middle lit hour of each day through the product's own loop: decide(), "
         "supervisor, gate, frames. J of that hour beside the batch's (both with what exceeds all slaves).</p>"
@@ -224,7 +224,7 @@ def _product(judgement: Judgement) -> str:
     return f"<h2>In the product's own loop</h2>{note}" + _table(heads, rows, numbers_from=2)
 
 
-def _terms(judgement: Judgement) -> str:
+def _terms(judgement: BundleEvaluation) -> str:
     said = list(words.NOT_MEASURED)
     if len(judgement.days) < 10:
         said.append(

@@ -1,8 +1,8 @@
 """How far a change would move with other days, from the change on every day: Student's t.
 
-A bootstrap over days (`training.resampling`) is too narrow for a handful of them: three days can be drawn in
-ten ways. Here the fewer the days, the wider the interval, as it should be (W. S. Gosset, "The probable error
-of a mean", Biometrika 6, 1908).
+A bootstrap over days (`training.contest.bootstrap`) is too narrow for a handful of them: three days can be
+drawn in ten ways. Here the fewer the days, the wider the interval, as it should be (W. S. Gosset, "The
+probable error of a mean", Biometrika 6, 1908).
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import t
 
-from training.days import Day
-from training.resampling import LEVEL, UNKNOWN, Floats, Interval
+from training.contest.bootstrap import LEVEL, UNKNOWN, Floats, Interval
+from training.data.days import Day
 
 
 def interval_over_days(after: Floats, before: Floats, days: Sequence[Day]) -> Interval:

@@ -8,9 +8,9 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.evaluation.judgement import Judgement
+from training.contest.results import PI, condition
+from training.evaluation.judgement import BundleEvaluation
 from training.evaluation.words import BILLED
-from training.standings import PI, condition
 
 SIZE_IN = (5.0, 3.3)
 INK = "#010203"
@@ -51,7 +51,7 @@ def drawn(name: str, paint: Callable[[Axes], None]) -> str:
     )
 
 
-def frontier_plot(judgement: Judgement, metering: str) -> str:
+def frontier_plot(judgement: BundleEvaluation, metering: str) -> str:
     """Export against avoidable import: the PI's margins, the law, the policy."""
 
     def paint(axes: Axes) -> None:
@@ -71,7 +71,7 @@ def frontier_plot(judgement: Judgement, metering: str) -> str:
     return drawn(f"Export against import, billed {BILLED[metering]}", paint)
 
 
-def delay_plot(judgement: Judgement, metering: str) -> str:
+def delay_plot(judgement: BundleEvaluation, metering: str) -> str:
     """J of every controller when all frames are late and nobody is told."""
 
     def paint(axes: Axes) -> None:
@@ -87,7 +87,7 @@ def delay_plot(judgement: Judgement, metering: str) -> str:
     return drawn(f"J by delay, billed {BILLED[metering]}", paint)
 
 
-def day_plot(judgement: Judgement, metering: str) -> str:
+def day_plot(judgement: BundleEvaluation, metering: str) -> str:
     """J against the PI, day by day."""
 
     def paint(axes: Axes) -> None:
@@ -101,7 +101,7 @@ def day_plot(judgement: Judgement, metering: str) -> str:
     return drawn(f"J by day, billed {BILLED[metering]}", paint)
 
 
-def bound_plot(judgement: Judgement) -> str:
+def bound_plot(judgement: BundleEvaluation) -> str:
     """J of PI, law or policy and bound on the bound's windows."""
 
     def paint(axes: Axes) -> None:

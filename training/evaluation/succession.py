@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.site import Metering
-from training.beside_pi import of_j
+from training.batched.scenarios import FaultScenario
+from training.contest.bootstrap import Change, change_of, draws_of
+from training.contest.relative_to_pi import of_j
+from training.contest.results import LATE_S, ControllerResult, Field
 from training.evaluation.criteria import Answers, Criterion, criteria
 from training.evaluation.paired_days import interval_over_days
 from training.evaluation.words import between, percent
-from training.far_ends import Trouble
-from training.resampling import Change, change_of, draws_of
-from training.standings import LATE_S, Field, Standing
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Rival:
     criteria: tuple[Criterion, ...]
 
     @classmethod
-    def of(cls, rows: Sequence[Standing], name: str, metering: Metering, answers: Answers) -> "Rival":
+    def of(cls, rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers) -> "Rival":
         """Judged by the criteria of `sunkeep evaluate`."""
         return cls(name, answers, tuple(criteria(rows, name, metering, answers)))
 
@@ -64,7 +64,7 @@ class Succession:
 
 
 def succession(
-    field: Field, rows: Sequence[Standing], metering: Metering, champion: Rival, challenger: Rival
+    field: Field, rows: Sequence[ControllerResult], metering: Metering, champion: Rival, challenger: Rival
 ) -> Succession:
     """Ask the rule. `field` and `rows` hold both, under every condition of `sunkeep evaluate`."""
     usual = j_change(field, metering, champion.name, challenger.name, 0)
@@ -100,7 +100,7 @@ def succession(
 
 def j_change(field: Field, metering: Metering, before: str, after: str, delay_s: int) -> Change:
     """How J changes from one controller to another, with nothing in trouble."""
-    at = field.rows(after, metering, delay_s, Trouble.NONE)
+    at = field.rows(after, metering, delay_s, FaultScenario.NONE)
     heats = [field.heats[after][row] for row in at]
     if heats != [field.heats[before][row] for row in at]:
         raise ValueError("the two did not live the same hours")

@@ -2,9 +2,9 @@
 
 from math import isfinite
 
+from training.contest.bootstrap import Change, Interval
 from training.evaluation.criteria import Criterion
-from training.evaluation.judgement import Judgement
-from training.resampling import Change, Interval
+from training.evaluation.judgement import BundleEvaluation
 
 BILLED = {"net": "net", "per_phase": "by phase"}
 NOT_MEASURED = (
@@ -45,7 +45,7 @@ def figure(criterion: Criterion) -> str:
     return f"{criterion.value:,.{digits}f} {criterion.unit}"
 
 
-def verdict(judgement: Judgement) -> str:
+def verdict(judgement: BundleEvaluation) -> str:
     """One sentence."""
     own = judgement.criteria[judgement.metering]
     failed = [criterion.name for criterion in own if not criterion.holds]
@@ -56,7 +56,7 @@ def verdict(judgement: Judgement) -> str:
     return f"{judgement.bundle} misses {missed}, billed {billed}: {'; '.join(failed)}."
 
 
-def basis(judgement: Judgement) -> str:
+def basis(judgement: BundleEvaluation) -> str:
     """What the figures rest on."""
     hours = next(row.hours for row in judgement.standings) // judgement.radios
     return (
@@ -66,7 +66,7 @@ def basis(judgement: Judgement) -> str:
     )
 
 
-def bound_lines(judgement: Judgement) -> list[str]:
+def bound_lines(judgement: BundleEvaluation) -> list[str]:
     """What is said of the clairvoyant bound, a line for each billing."""
     return [
         f"Clairvoyant bound, billed {BILLED[gap.metering]}, {gap.windows} windows of 10 min: J "

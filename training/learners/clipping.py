@@ -5,9 +5,9 @@ from typing import TypeVar
 
 import torch
 
+from training.learners.data.transitions import Transitions
 from training.learners.loop import Source
-from training.learners.ppo import Rollout
-from training.learners.transitions import Transitions
+from training.learners.online.ppo import Rollout
 
 BatchT = TypeVar("BatchT", Transitions, Rollout)
 

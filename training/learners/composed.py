@@ -4,23 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from training.batched.windows import DomainRandomization, SolarDay
+from training.learners.callback import Callback
 from training.learners.clipping import with_clipped_rewards
-from training.learners.companion import Companion
-from training.learners.curriculum import Curriculum
+from training.learners.data.prioritized import PrioritizedSampler, PrioritySettings
+from training.learners.data.transitions import Sampler, Transitions, TransitionsError
 from training.learners.dyna import Dyna, DynaSettings
-from training.learners.exploration import FadingBonus
-from training.learners.iql_discrete import DiscreteIql
 from training.learners.learner import CriticLearner, Learner
-from training.learners.levels import as_choices
 from training.learners.loop import Source
-from training.learners.on_sites import Grounds
+from training.learners.offline.discrete_actions import as_choices
+from training.learners.offline.iql_discrete import DiscreteIql
+from training.learners.online.curriculum import Curriculum
+from training.learners.online.exploration import FadingBonus
+from training.learners.online.ppo import Ppo, PpoSettings
+from training.learners.online.reptile import Reptile, SiteTasks
+from training.learners.online.training import Grounds
 from training.learners.options import Options
-from training.learners.ppo import Ppo, PpoSettings
-from training.learners.prioritized import PrioritizedSampler, PrioritySettings
-from training.learners.reptile import Reptile, SiteTasks
 from training.learners.schedule import RateSchedule, RateSettings
-from training.learners.transitions import Sampler, Transitions, TransitionsError
-from training.windows import Chances, Sunshine
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Composed:
     """What the loop needs besides the learner."""
 
     source: Source[Any]
-    companions: tuple[Companion, ...]
+    companions: tuple[Callback, ...]
 
 
 def ppo_settings(gamma: float, options: Options) -> PpoSettings:
@@ -43,7 +43,7 @@ def from_transitions(learner: Learner[Any], table: Transitions, batch: int, opti
         TransitionsError: there are episodes that end, which nobody can imagine on.
     """
     source: Source[Transitions]
-    companions: list[Companion] = _rates(learner, options)
+    companions: list[Callback] = _rates(learner, options)
     if options.prioritized > 0.0:
         settings = PrioritySettings(alpha=options.prioritized)
         source = sampler = PrioritizedSampler(table, batch, settings, exchange=True)
@@ -64,12 +64,12 @@ def from_transitions(learner: Learner[Any], table: Transitions, batch: int, opti
     return Composed(source, tuple(companions))
 
 
-def scenery_of(days: Sequence[Sunshine], options: Options, seed: int) -> Curriculum | SiteTasks | None:
+def scenery_of(days: Sequence[SolarDay], options: Options, seed: int) -> Curriculum | SiteTasks | None:
     """The sites that an on-policy learner practises on; None for all of them, in any order."""
     if options.curriculum > 0.0:
-        return Curriculum(days, Chances(), options.curriculum)
+        return Curriculum(days, DomainRandomization(), options.curriculum)
     if options.reptile > 0:
-        return SiteTasks(days, Chances(), options.reptile, seed)
+        return SiteTasks(days, DomainRandomization(), options.reptile, seed)
     return None
 
 
@@ -80,7 +80,7 @@ def on_sites(
     source = grounds.rollouts(learner)
     if options.clip_reward > 0.0:
         source = with_clipped_rewards(source, options.clip_reward)
-    companions: list[Companion] = _rates(learner, options)
+    companions: list[Callback] = _rates(learner, options)
     if scenery is not None:
         companions.append(scenery)
     if options.entropy_weight > 0.0:
@@ -90,6 +90,6 @@ def on_sites(
     return Composed(source, tuple(companions))
 
 
-def _rates(learner: Learner[Any], options: Options) -> list[Companion]:
+def _rates(learner: Learner[Any], options: Options) -> list[Callback]:
     settings = RateSettings(options.warm_up, options.decay, plateau=options.plateau)
     return [] if settings == RateSettings() else [RateSchedule(learner, settings)]

@@ -1,7 +1,7 @@
 """Dyna (Sutton 1991) with an ensemble: part of every batch is imagined by models of the site.
 
-Several forward dynamics models (`training.dynamics`, 1 s ahead, each with a model of the reward) learn from
-the same batches as the critics. From recorded states they imagine a few seconds of the present policy
+Several forward dynamics models (`training.dynamics.model`, 1 s ahead, each with a model of the reward) learn
+from the same batches as the critics. From recorded states they imagine a few seconds of the present policy
 (short branched rollouts, MBPO, Janner et al. 2019, arXiv:1906.08253). Where the models disagree more than
 they usually do on the data, nobody knows what would follow: there the rollout ends, and the recorded
 transition it began with stands in its place.
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.dynamics import ForwardDynamicsModel, Shape
-from training.learners.companion import Companion
-from training.learners.learner import CriticLearner, Seen, Space, adam
+from training.dynamics.model import ForwardDynamicsModel, Shape
+from training.learners.callback import Callback
+from training.learners.data.transitions import Transitions, joined, where
+from training.learners.learner import CriticLearner, NormalizedBatch, Space, adam
 from training.learners.loop import Source
 from training.learners.networks import Critic
-from training.learners.transitions import Transitions, joined, where
 
 FEATURE_MAX = 8.0
 """Imagined features stay within what sinh turns into 1500 standard deviations."""
@@ -76,7 +76,7 @@ class Model(nn.Module):
         return torch.cat([self.dynamics(features, action), self.reward(features, action)[:, None]], 1)
 
 
-class Dyna(Companion):
+class Dyna(Callback):
     """The ensemble, and what it imagines. Nothing terminates in imagination, as nothing does on a site.
 
     Args:
@@ -112,7 +112,7 @@ class Dyna(Companion):
 
         return draw
 
-    def learn(self, seen: Seen, generator: torch.Generator) -> None:
+    def learn(self, seen: NormalizedBatch, generator: torch.Generator) -> None:
         """One step of every model, each on a draw of its own from the batch."""
         truth = torch.cat([seen.following, seen.reward[:, None]], 1)
         count, losses = len(truth), []

@@ -9,19 +9,19 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from training.checkpoint import LEARNER, Contents
+from training.artifacts.checkpoint import LEARNER, Contents
+from training.imitation.policy_net import FeatureScaling
 from training.learners.attention import PhaseActor
+from training.learners.data.transitions import Transitions
 from training.learners.networks import (
     HIDDEN,
     Actor,
     DeployedPolicy,
     GaussianActor,
-    Identity,
     Normalize,
     Scale,
+    UnscaledAction,
 )
-from training.learners.transitions import Transitions
-from training.policy_net import Scaling
 
 BatchT = TypeVar("BatchT")
 Report = dict[str, Tensor]
@@ -42,9 +42,9 @@ class Space:
         clip: observations further from their mean count as this many standard deviations; inf: as they are.
     """
 
-    scaling: Scaling
+    scaling: FeatureScaling
     actions: int
-    scale: Scale = field(default_factory=Identity)
+    scale: Scale = field(default_factory=UnscaledAction)
     hidden: int = HIDDEN
     attends: bool = False
     clip: float = inf
@@ -75,7 +75,7 @@ class Learner(nn.Module, Generic[BatchT]):
         """What its checkpoints hold, with the luck of its training."""
         return Contents(type(self).__name__, {LEARNER: self}, self.optimizers, generator)
 
-    def descend(self, name: str, loss: Tensor, norm_max: float = 10.0) -> None:
+    def optimizer_step(self, name: str, loss: Tensor, norm_max: float = 10.0) -> None:
         """One step of the named optimiser, with the norm of the gradient bounded."""
         optimizer = self.optimizers[name]
         optimizer.zero_grad(set_to_none=True)
@@ -85,14 +85,14 @@ class Learner(nn.Module, Generic[BatchT]):
 
 
 @dataclass(frozen=True)
-class Seen:
+class NormalizedBatch:
     """A batch as the networks see it."""
 
     features: Tensor  # [n, d] normalised
     action: Tensor  # [n, a] in (-1, 1)
     reward: Tensor  # [n]
     following: Tensor  # [n, d] normalised
-    goes_on: Tensor  # [n], 0 where the transition is terminal
+    not_terminal: Tensor  # [n], 0 where the transition is terminal
     weight: Tensor | None = None  # [n], how much the row counts for the critics
 
 
@@ -115,9 +115,9 @@ class ActorLearner(Learner[BatchT]):
         """The deterministic policy, raw observations to what is sent; it shares the weights."""
         return DeployedPolicy(self.normalize, self.actor, self.space.scale)
 
-    def seen(self, batch: Transitions) -> Seen:
+    def seen(self, batch: Transitions) -> NormalizedBatch:
         """Normalise observations and scale actions. Truncation does not end anything; termination does."""
-        return Seen(
+        return NormalizedBatch(
             self.normalize(batch.observation),
             self.space.scale.inward(batch.observation, batch.action),
             batch.reward,

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from torch.utils.tensorboard import SummaryWriter
 
-from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_checkpoint, write_checkpoint
-from training.learners.companion import Companion, contents_of
+from training.artifacts.checkpoint import BEST_FILE, LAST_FILE, Progress, read_checkpoint, write_checkpoint
+from training.learners.callback import Callback, contents_of
 from training.learners.learner import Learner, Report
 
 BatchT = TypeVar("BatchT")
@@ -31,7 +31,7 @@ class TrainingDiverged(Exception):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How long, and what is done in between, in steps; 0 means never.
 
     Args:
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """What a training came to. `figures` are those of the last report."""
 
     step: int
@@ -73,13 +73,13 @@ def seeded(seed: int, device: torch.device) -> torch.Generator:
 def train(
     learner: Learner[BatchT],
     source: Source[BatchT],
-    plan: Plan,
+    plan: TrainingPlan,
     generator: torch.Generator,
     out: Path | None = None,
     judge: Judge | None = None,
     resume: bool = False,
-    companions: tuple[Companion, ...] = (),
-) -> Outcome:
+    companions: tuple[Callback, ...] = (),
+) -> TrainingResult:
     """Train until the plan is fulfilled or patience is at its end.
 
     Args:
@@ -110,11 +110,11 @@ def train(
 class _Training:
     learner: Learner[Any]
     source: Source[Any]
-    plan: Plan
+    plan: TrainingPlan
     generator: torch.Generator
     out: Path | None
     judge: Judge | None
-    companions: tuple[Companion, ...]
+    companions: tuple[Callback, ...]
     progress: Progress
     writer: SummaryWriter | None
 
@@ -131,7 +131,7 @@ class _Training:
                 self.writer.add_scalar(name, value, self.progress.step)
 
 
-def _run(training: _Training) -> Outcome:
+def _run(training: _Training) -> TrainingResult:
     plan, first = training.plan, training.progress.step
     began_s, figures = perf_counter(), dict[str, float]()
     with _bar() as bar:
@@ -151,7 +151,7 @@ def _run(training: _Training) -> Outcome:
     training.save(LAST_FILE)
     elapsed_s = max(perf_counter() - began_s, 1e-9)
     step = training.progress.step
-    return Outcome(step, training.progress.best, figures, (step - first) / elapsed_s)
+    return TrainingResult(step, training.progress.best, figures, (step - first) / elapsed_s)
 
 
 def _update(training: _Training) -> Report:
@@ -180,11 +180,11 @@ def _judge(training: _Training, judge: Judge) -> None:
         companion.judged(training.progress)
 
 
-def _is_due(every: int, plan: Plan, progress: Progress) -> bool:
+def _is_due(every: int, plan: TrainingPlan, progress: Progress) -> bool:
     return progress.step == plan.steps or (every > 0 and progress.step % every == 0)
 
 
-def is_judged(plan: Plan, progress: Progress) -> bool:
+def is_judged(plan: TrainingPlan, progress: Progress) -> bool:
     """Whether a plan wants a judgement now."""
     return (
         plan.judge_every > 0
@@ -193,7 +193,7 @@ def is_judged(plan: Plan, progress: Progress) -> bool:
     )
 
 
-def _is_over(plan: Plan, progress: Progress) -> bool:
+def _is_over(plan: TrainingPlan, progress: Progress) -> bool:
     return 0 < plan.patience <= progress.waited
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from core.limits import PHASE_CAP_W
 from models.features import PHASE_FEATURES
-from training.policy_net import Scaling
+from training.imitation.policy_net import FeatureScaling
 
 HIDDEN = 256
 LOG_STD_RANGE = (-20.0, 2.0)
@@ -42,7 +42,7 @@ class Normalize(nn.Module):
     std: Tensor
     clip: Tensor
 
-    def __init__(self, scaling: Scaling, clip: float = inf) -> None:
+    def __init__(self, scaling: FeatureScaling, clip: float = inf) -> None:
         super().__init__()
         self._clip = clip
         self.register_buffer("mean", scaling.mean.clone())
@@ -77,7 +77,7 @@ class Scale(Protocol):
     def inward(self, observation: Tensor, sent: Tensor) -> Tensor: ...
 
 
-class Identity:
+class UnscaledAction:
     """Actions are sent as they are."""
 
     def outward(self, observation: Tensor, action: Tensor) -> Tensor:
@@ -234,7 +234,7 @@ class TwinCritic(nn.Module):
         """Both values."""
         return self.first(features, action), self.second(features, action)
 
-    def lesser(self, features: Tensor, action: Tensor) -> Tensor:
+    def min_q(self, features: Tensor, action: Tensor) -> Tensor:
         """The smaller value."""
         return torch.minimum(*self(features, action))
 
@@ -253,7 +253,7 @@ class Value(nn.Module):
 
 
 @torch.no_grad()
-def follow(target: nn.Module, source: nn.Module, tau: float) -> None:
+def soft_update(target: nn.Module, source: nn.Module, tau: float) -> None:
     """Move the target's weights by the share `tau` towards the source's."""
     torch._foreach_lerp_(list(target.parameters()), list(source.parameters()), tau)
 

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from training.checkpoint import Progress
-from training.learners.companion import Companion
+from training.artifacts.checkpoint import Progress
+from training.learners.callback import Callback
 from training.learners.learner import Learner
 
 Decay = Literal["none", "linear", "cosine"]
@@ -43,7 +43,7 @@ def share_at(step: int, steps: int, settings: RateSettings) -> float:
     return 1.0 - (1.0 - settings.end_share) * fallen
 
 
-class RateSchedule(Companion):
+class RateSchedule(Callback):
     """Sets the rates of all optimisers before every update."""
 
     name = "rates"

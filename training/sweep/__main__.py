@@ -20,13 +20,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from daemon.refusals import InputError
-from plant.trace import TraceError
-from training.days import DaysError, data_sha256, find_days
-from training.learners.files import transitions_sha256
-from training.learners.transitions import TransitionsError
-from training.replay import Plan as ReplayPlan
-from training.sweep.outcome import Trial
+from daemon.cli.errors import InputError
+from plant.site.trace import TraceError
+from training.data.days import DaysError, data_sha256, find_days
+from training.learners.data.files import transitions_sha256
+from training.learners.data.transitions import TransitionsError
+from training.replay.differentiable_replay import ReplayPlan
+from training.sweep.outcome import TrialResult
 from training.sweep.space import Settings, SpaceError, as_given, draws, shown
 from training.sweep.study import LEARNERS, REPLAY, Study, settings_of
 from training.sweep.surroundings import AddressError, prepare, require_cluster
@@ -40,7 +40,7 @@ SHORT_PLAN = ReplayPlan(rows=2, groups=2, stretch_s=20, lead_s=5)
 
 
 @dataclass(frozen=True)
-class Request:
+class SweepRequest:
     """The command line."""
 
     learner: str
@@ -127,7 +127,7 @@ def main(as_json: bool, **options: Any) -> None:
 
     The same command goes on with what an interruption left unfinished. Writes OUT/sweep.json.
     """
-    request = Request(**options | {"processors": options["processors"] or os.cpu_count() or 1})
+    request = SweepRequest(**options | {"processors": options["processors"] or os.cpu_count() or 1})
     try:
         request.check()
         if request.address is not None:
@@ -149,7 +149,7 @@ def main(as_json: bool, **options: Any) -> None:
         raise click.ClickException("no trial reached a judgement")
 
 
-def _require_same(request: Request, settings: Sequence[Settings]) -> None:
+def _require_same(request: SweepRequest, settings: Sequence[Settings]) -> None:
     """A folder holds one sweep. Raises SpaceError when it holds another."""
     path, asked = request.out / ASKED_FILE, request.asked(settings)
     if path.exists():
@@ -160,10 +160,10 @@ def _require_same(request: Request, settings: Sequence[Settings]) -> None:
     path.write_text(json.dumps(asked, indent=1) + "\n", encoding="utf-8")
 
 
-def _swept(request: Request, study: Study, settings: Sequence[Settings]) -> list[Trial]:
+def _swept(request: SweepRequest, study: Study, settings: Sequence[Settings]) -> list[TrialResult]:
     prepare(request.address)
     try:
-        from training.sweep.cluster import Terms, sweep  # noqa: PLC0415 - an extra of its own
+        from training.sweep.cluster import SweepTerms, sweep  # noqa: PLC0415 - an extra of its own
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"a sweep needs {error.name}, which is not installed here. In a checkout of the sources: "
@@ -180,18 +180,18 @@ def _swept(request: Request, study: Study, settings: Sequence[Settings]) -> list
             bar.update(task, advance=1, description=f"trial {number}, J {j_w:.1f} W, best {best_w:.1f} W")
 
         try:
-            terms = Terms(request.processors, request.address, request.grace)
+            terms = SweepTerms(request.processors, request.address, request.grace)
             return sweep(study, settings, request.out, terms, told)
         except ConnectionError as error:
             raise click.ClickException(f"no Ray cluster at {request.address}: {error}") from None
 
 
-def _facts(trial: Trial) -> dict[str, Any]:
+def _facts(trial: TrialResult) -> dict[str, Any]:
     known = {"j_w": trial.j_w if isfinite(trial.j_w) else None}
     return asdict(trial) | known | {"weights": None if trial.weights is None else str(trial.weights)}
 
 
-def _show(request: Request, trials: Sequence[Trial], console: Console) -> None:
+def _show(request: SweepRequest, trials: Sequence[TrialResult], console: Console) -> None:
     table = Table(
         "trial", "settings", "judgements", "best J in W", "", title=f"{request.learner} on the val days"
     )

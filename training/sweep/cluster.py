@@ -19,7 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 import training
-from training.sweep.outcome import Trial, least_w, ranked, trial_of
+from training.sweep.outcome import TrialResult, least_w, ranked, trial_of
 from training.sweep.space import Settings
 from training.sweep.study import Study, live
 from training.sweep.surroundings import in_a_sentence
@@ -32,7 +32,7 @@ METRIC, TIME, TRIAL, LEAST = "j_w", "check", "trial", "best_w"
 
 
 @dataclass(frozen=True)
-class Terms:
+class SweepTerms:
     """How a sweep runs.
 
     Args:
@@ -85,7 +85,7 @@ def _folder_of(trial: Any) -> str:
 
 
 @contextmanager
-def connected(terms: Terms) -> Iterator[None]:
+def connected(terms: SweepTerms) -> Iterator[None]:
     """Ray, here or there; what was started here ends with it."""
     quiet: dict[str, Any] = {"include_dashboard": None, "log_to_driver": False, "logging_level": "error"}
     if terms.address is None:  # no dashboard is served
@@ -102,7 +102,9 @@ def connected(terms: Terms) -> Iterator[None]:
         ray.shutdown()
 
 
-def sweep(study: Study, settings: Sequence[Settings], out: Path, terms: Terms, told: Told) -> list[Trial]:
+def sweep(
+    study: Study, settings: Sequence[Settings], out: Path, terms: SweepTerms, told: Told
+) -> list[TrialResult]:
     """Run all trials, or go on with those that an interruption left unfinished; best first.
 
     The worse ones are ended by successive halving without waiting (ASHA, Li et al. 2020, arXiv:1810.05934).
@@ -138,7 +140,7 @@ def sweep(study: Study, settings: Sequence[Settings], out: Path, terms: Terms, t
         return ranked(_trial(result, study) for result in tuner.fit())
 
 
-def _trial(result: Any, study: Study) -> Trial:
+def _trial(result: Any, study: Study) -> TrialResult:
     metrics = result.metrics or {}
     return trial_of(
         result.config[TRIAL]["number"],

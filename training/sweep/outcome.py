@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan
 from pathlib import Path
 
-from training.checkpoint import BEST_FILE
+from training.artifacts.checkpoint import BEST_FILE
 from training.sweep.space import Settings
 
 LEAST_FILE = "j_w"
@@ -17,7 +17,7 @@ DIVERGED = "a figure was no number"
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialResult:
     """What became of one.
 
     `j_w` is the least of its judgements, and `weights` the file of the state that was judged so; NaN and None
@@ -45,16 +45,16 @@ def least_w(folder: Path, j_w: float) -> float:
 
 def trial_of(
     number: int, settings: Settings, checks: int, of: int, j_w: float, error: str, kept: Path | None
-) -> Trial:
+) -> TrialResult:
     """One trial after `checks` judgements `of` so many; `kept` is the folder of its checkpoints."""
     weights = None if kept is None else kept / BEST_FILE
     is_known = weights is not None and weights.is_file() and isfinite(j_w)
     said = error or ("" if isfinite(j_w) or isnan(j_w) else DIVERGED)
-    return Trial(
+    return TrialResult(
         number, settings, checks, j_w, checks == of and isfinite(j_w), said, weights if is_known else None
     )
 
 
-def ranked(trials: Iterable[Trial]) -> list[Trial]:
+def ranked(trials: Iterable[TrialResult]) -> list[TrialResult]:
     """Best first; those that came to no judgement, or diverged, are last."""
     return sorted(trials, key=lambda trial: trial.j_w if isfinite(trial.j_w) else inf)

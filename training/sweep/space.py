@@ -15,7 +15,7 @@ class SpaceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Span:
+class Interval:
     """Anything from `low` to `high`; evenly in the logarithm where `is_log`."""
 
     low: float
@@ -30,7 +30,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Categorical:
     """One of these."""
 
     values: tuple[float, ...]
@@ -40,14 +40,14 @@ class Choice:
         return self.values[int(luck.integers(len(self.values)))]
 
 
-Range: TypeAlias = Span | Choice
+Range: TypeAlias = Interval | Categorical
 
 SPACES: Mapping[str, Mapping[str, Range]] = {
-    "replay": {"learning_rate": Span(3e-4, 5e-3, is_log=True), "stretch_s": Choice((30, 60, 120))},
-    "td3bc": {"value_weight": Span(0.05, 2.5, is_log=True), "lr": Span(1e-4, 1e-3, is_log=True)},
-    "iql": {"sharpness": Span(0.3, 3.0, is_log=True), "expectile": Span(0.6, 0.9)},
-    "cql": {"cql_weight": Span(0.1, 5.0, is_log=True), "lr": Span(1e-4, 1e-3, is_log=True)},
-    "bc": {"lr": Span(2e-4, 5e-3, is_log=True)},
+    "replay": {"learning_rate": Interval(3e-4, 5e-3, is_log=True), "stretch_s": Categorical((30, 60, 120))},
+    "td3bc": {"value_weight": Interval(0.05, 2.5, is_log=True), "lr": Interval(1e-4, 1e-3, is_log=True)},
+    "iql": {"inverse_temperature": Interval(0.3, 3.0, is_log=True), "expectile": Interval(0.6, 0.9)},
+    "cql": {"cql_weight": Interval(0.1, 5.0, is_log=True), "lr": Interval(1e-4, 1e-3, is_log=True)},
+    "bc": {"lr": Interval(2e-4, 5e-3, is_log=True)},
 }
 """What is searched of each learner when nothing else is said; around the values that it has by default."""
 
@@ -76,7 +76,7 @@ def parsed(words: str, settings: type[Any]) -> tuple[str, Range]:
     if not (is_there and all(map(isfinite, values))):
         raise SpaceError(f"{words}: not LOW:HIGH, LOW:HIGH:log or A,B,C")
     if ":" not in text:
-        return name, Choice(values)
+        return name, Categorical(values)
     low, high = (*values, values[0])[:2]
     if not (len(values) == 2 and low < high and (low > 0.0 or not is_log)):
         raise SpaceError(
@@ -84,7 +84,7 @@ def parsed(words: str, settings: type[Any]) -> tuple[str, Range]:
         )
     if numbers[name] is int:
         raise SpaceError(f"{words}: {name} takes whole numbers; name them: {name}={low},{high}")
-    return name, Span(low, high, is_log)
+    return name, Interval(low, high, is_log)
 
 
 def draws(space: Mapping[str, Range], count: int, seed: int) -> list[Settings]:

@@ -12,22 +12,22 @@ from typing import Any
 
 import torch
 
-from training.checkpoint import LAST_FILE, Progress, steps_done
-from training.course import Course
-from training.course import train as run_course
-from training.days import find_days
-from training.learners.files import read_transitions
-from training.learners.judging import judge_on
+from training.artifacts.checkpoint import LAST_FILE, Progress, steps_done
+from training.batched.windows import SolarDay, read_days
+from training.data.days import find_days
+from training.imitation.scaling import phase_scaling
+from training.learners.data.files import read_transitions
+from training.learners.data.transitions import Sampler, Transitions
+from training.learners.evaluation import judge_on
 from training.learners.learner import Space
-from training.learners.loop import Plan, TrainingDiverged, seeded
+from training.learners.loop import TrainingDiverged, TrainingPlan, seeded
 from training.learners.loop import train as run_loop
 from training.learners.networks import Residual
-from training.learners.offline import BATCH, SPAN_W, USUAL, offline_learner
-from training.learners.scaling import phase_scaling
-from training.learners.transitions import Sampler, Transitions
-from training.replay import Plan as ReplayPlan
+from training.learners.offline.defaults import BATCH, SPAN_W, USUAL, offline_learner
+from training.replay.differentiable_replay import ReplayPlan
+from training.replay.trainer import RunLength
+from training.replay.trainer import train as run_course
 from training.sweep.space import SPACES, Settings
-from training.windows import Sunshine, read_days
 
 REPLAY = "replay"
 LEARNERS = tuple(SPACES)
@@ -57,8 +57,8 @@ class Study:
     checks: int
     every: int
     seed: int
-    choosing: tuple[Sunshine, ...]
-    teaching: tuple[Sunshine, ...] = ()
+    choosing: tuple[SolarDay, ...]
+    teaching: tuple[SolarDay, ...] = ()
     table: Transitions | None = None
     windows: int | None = 96
     window_s: int = 630
@@ -99,7 +99,7 @@ def _live_replay(study: Study, settings: Settings, out: Path, tell: Tell) -> Non
     tuned: Any = settings
     plan = replace(study.plan, **tuned)
     every = max(1, round(study.every * study.plan.stretch_s / plan.stretch_s))
-    course = Course(
+    course = RunLength(
         seed=study.seed,
         updates=every * study.checks,
         check_every=every,
@@ -134,6 +134,9 @@ def _live_offline(study: Study, settings: Settings, out: Path, tell: Tell) -> No
 
     first = steps_done(out / LAST_FILE)
     for check in range(first // study.every, study.checks):
-        is_begun, plan = (out / LAST_FILE).exists(), Plan((check + 1) * study.every, judge_every=study.every)
+        is_begun, plan = (
+            (out / LAST_FILE).exists(),
+            TrainingPlan((check + 1) * study.every, judge_every=study.every),
+        )
         run_loop(learner, source, plan, generator, out, judge, is_begun)
         tell(check + 1, found_w[-1])

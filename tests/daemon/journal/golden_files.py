@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from daemon.artifact_archive import FOLDER
-from daemon.segments import lines_of, segments
+from daemon.bundles.archive import FOLDER
+from daemon.journal.segments import lines_of, segments
 
 GOLDEN = Path(__file__).parent / "golden"
 RUNS = sorted(folder for version in GOLDEN.iterdir() for folder in version.iterdir() if folder.name != FOLDER)

@@ -17,21 +17,21 @@ from typing import Any
 
 import pytest
 
-import daemon.journal
+import daemon.journal.writer
 from core.decision import State
 from core.roles import Role
 from core.site import Metering, Site
-from daemon.artifact_archive import ArtifactArchive
-from daemon.calibration_file import load_calibration, save_calibration
-from daemon.model_store import ModelStore
-from daemon.segments import COMPRESSED, lines_of, name_of, segments
-from daemon.settings import load_settings
+from daemon.bundles.archive import ArtifactArchive
+from daemon.bundles.store import ModelStore
+from daemon.calibration.file import load_calibration, save_calibration
+from daemon.config.settings import load_settings
+from daemon.journal.segments import COMPRESSED, lines_of, name_of, segments
 from drivers.errors import Transient, Unconfirmed
-from drivers.zigbee import ZigbeeRadio
-from tests.daemon.calibrations import record, site_fit
-from tests.daemon.configuration import write_configuration
-from tests.daemon.whole import Whole, until, whole
-from tests.models.toy import plain_model, recurrent_model, write_bundle
+from drivers.zigbee.radio import ZigbeeRadio
+from tests.support.calibrations import record, site_fit
+from tests.support.configuration import write_configuration
+from tests.support.full_daemon import Whole, until, whole
+from tests.support.toy_bundles import plain_model, recurrent_model, write_bundle
 
 SITE = Path("/site")
 """Where every site lies while it is recorded: the journals name it."""
@@ -189,7 +189,7 @@ def status_of(pair: Whole) -> bytes:
 
 
 async def main(target: Path) -> None:
-    daemon.journal.SEGMENT_BYTES = SEGMENT_BYTES
+    daemon.journal.writer.SEGMENT_BYTES = SEGMENT_BYTES
     for name, run in RUNS.items():
         prepare(run)
         async with whole(SITE, period_s=PERIOD_S, adapt=run.adapt) as pair:

@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Send, Source, State, Verdict
+from core.decision import Anomaly, Authority, Send, Source, State, SupervisorDecision
 from core.modes import Mode
-from core.snapshot import Air, SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 from daemon.compact_ticks import TickReader, TickWriter
+from daemon.journal.records import Outcome, TickInputs
 from daemon.journal_keys import FORMATS
-from daemon.records import Outcome, TickInputs
 
 FORMAT = FORMATS[2]
 watts = st.one_of(
@@ -27,7 +27,7 @@ ages = st.one_of(
 )
 phases = st.tuples(watts, watts, watts)
 setpoints = st.lists(st.integers(0, 1700), max_size=3).map(tuple)
-airs = st.builds(Air, phases, setpoints, ages)
+airs = st.builds(OnAirState, phases, setpoints, ages)
 slaves = st.builds(SlaveState, st.booleans(), st.none() | watts, ages)
 names = st.lists(st.sampled_from(["radio_down", "late_tick", "step"]), max_size=2).map(tuple)
 snapshots = st.builds(
@@ -37,14 +37,14 @@ snapshots = st.builds(
     grid_power_w=phases,
     meter_age_s=ages,
     slaves=st.lists(slaves, min_size=2, max_size=2).map(tuple),
-    on_air=st.builds(Air, phases, setpoints, ages, st.lists(airs, max_size=2).map(tuple)),
+    on_air=st.builds(OnAirState, phases, setpoints, ages, st.lists(airs, max_size=2).map(tuple)),
     alarms=names,
     link_loss_rate=st.sampled_from([0.0, 0.1]),
     hour=st.none() | st.integers(0, 23),
 )
 outcomes = st.builds(
     Outcome,
-    verdict=st.builds(Verdict, st.sampled_from(State), st.sampled_from(Source), names),
+    verdict=st.builds(SupervisorDecision, st.sampled_from(State), st.sampled_from(Source), names),
     policy_action_w=st.none() | phases,
     setpoints_w=setpoints,
     send=st.sampled_from(Send),
@@ -92,14 +92,14 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
     tick = TickInputs(
         unix_s=1000.25,
         snapshot=Snapshot(
-            7, 50.25, (1.0, 2.0, 3.0), 0.000875, (SlaveState(True, 700.0, 1.5),), Air(age_s=2.5)
+            7, 50.25, (1.0, 2.0, 3.0), 0.000875, (SlaveState(True, 700.0, 1.5),), OnAirState(age_s=2.5)
         ),
         authority=Authority.POLICY,
         propensity=1.0,
         block=1,
         confounded=False,
         outcome=Outcome(
-            verdict=Verdict(State.RL_ACTIVE, Source.POLICY, ()),
+            verdict=SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()),
             policy_action_w=(1.0, 2.0, 3.0),
             setpoints_w=(),
             send=Send.NOTHING,
@@ -117,7 +117,7 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
         at_s=51.25,
         meter_age_s=51.25 - 51.249,
         slaves=(SlaveState(True, 700.0, 2.5),),
-        on_air=Air(age_s=3.5),
+        on_air=OnAirState(age_s=3.5),
     )
     told = writer.difference(FORMAT.encode(replace(tick, unix_s=1001.25, snapshot=later)))
     assert told == {"at": 1_000_000, "snapshot": {"meter_age_s": 1000}}

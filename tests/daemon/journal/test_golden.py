@@ -10,10 +10,10 @@ from click.testing import CliRunner
 from core.decision import State
 from core.modes import Mode
 from daemon.commands.replay import replay
-from daemon.journal_format import from_line, to_line
-from daemon.journal_reader import read_journal
-from daemon.records import Continuation, Event, PolicyChange, Start, Tick, unchecked
-from daemon.segments import segments
+from daemon.journal.format import from_line, to_line
+from daemon.journal.reader import read_journal
+from daemon.journal.records import Continuation, Event, PolicyChange, Start, Tick, unchecked
+from daemon.journal.segments import segments
 from tests.daemon.journal.golden_files import RUNS, journal_of, name_of, texts
 
 TICKS = {"ab": 91, "calibrated": 91, "fallback": 91, "modes": 241, "production": 349}

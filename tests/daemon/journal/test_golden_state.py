@@ -8,12 +8,12 @@ from click.testing import CliRunner
 
 import daemon.commands.status as status_command
 from core.site import Site
-from daemon.evidence_record import from_record, to_record
-from daemon.figures import Figures
-from daemon.statefile import decode
-from daemon.telemetry import About
-from daemon.totals import TotalsFile
-from safety.timers import Standing, restore
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.telemetry import SiteInfo
+from daemon.monitoring.totals_file import TotalsFile
+from daemon.service.evidence_record import from_record, to_record
+from daemon.system.state_file import decode
+from safety.timers import PersistentFaults, restore
 from tests.daemon.journal.golden_files import RUNS, name_of, unpacked
 
 EVERY_RUN = pytest.mark.parametrize("run", RUNS, ids=name_of)
@@ -27,7 +27,7 @@ def test_the_saved_supervisor_comes_back(run: Path) -> None:
         assert record is not None
         boot_id = str(record["boot_id"])
         stands = restore(record, boot_id=boot_id, boottime_s=1e9, unix_s=2e9, synced=True)
-        assert stands == Standing(at_s=1e9)
+        assert stands == PersistentFaults(at_s=1e9)
 
 
 @EVERY_RUN
@@ -35,7 +35,7 @@ def test_the_totals_go_on(run: Path) -> None:
     written = json.loads((run / "totals.json").read_text())
     carried = TotalsFile(run / "totals.json").load()
     assert carried is not None
-    figures = Figures(Site(()), About(), 0.0, carried)
+    figures = Figures(Site(()), SiteInfo(), 0.0, carried)
     assert figures.carry() == {"counts": written["counts"], "ledger": written["ledger"]}
     assert figures.ledger.total.exported_j > 0.0
     for half in ("live", "shadow"):

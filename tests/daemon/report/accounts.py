@@ -6,16 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.decision import Authority, Source, State, Verdict
+from core.decision import Authority, Source, State, SupervisorDecision
 from core.roles import Role
 from core.snapshot import SlaveState
-from daemon.figures import Counts
-from daemon.ledger import Energy
-from daemon.records import AnyRecord, Tick
+from daemon.journal.records import AnyRecord, Tick
+from daemon.monitoring.energy_ledger import EnergyTotals
+from daemon.monitoring.figures import Counts
 from daemon.report.account import Account
-from daemon.report.books import Books
-from daemon.report.reading import Span
-from tests.daemon.feeder import BLIND, decision, snapshot
+from daemon.report.books import JournalAccounting
+from daemon.report.reading import DateRange
+from tests.support.telemetry_feed import BLIND, decision, snapshot
 
 UTC_ZONE = ZoneInfo("UTC")
 MIDNIGHT_S = datetime(2026, 6, 2, tzinfo=UTC).timestamp()
@@ -35,12 +35,14 @@ def tick(unix_s: float, at_s: float, number: int = 0, **changes: Any) -> Tick:
 
 
 def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
-    told = replace(base.decision, verdict=Verdict(state, Source.REST, causes))
+    told = replace(base.decision, verdict=SupervisorDecision(state, Source.REST, causes))
     return replace(base, decision=told)
 
 
-def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInfo = UTC_ZONE) -> Books:
-    books = Books(zone, Role.ABSORB, span or Span())
+def booked(
+    records: Iterable[AnyRecord], span: DateRange | None = None, zone: ZoneInfo = UTC_ZONE
+) -> JournalAccounting:
+    books = JournalAccounting(zone, Role.ABSORB, span or DateRange())
     for record in records:
         books.take(record)
     return books
@@ -48,7 +50,7 @@ def booked(records: Iterable[AnyRecord], span: Span | None = None, zone: ZoneInf
 
 def values(account: Account) -> dict[str, float]:
     """Every number of an account, by name."""
-    flat = {f"energy {name}": getattr(account.energy, name) for name in Energy.__slots__}
+    flat = {f"energy {name}": getattr(account.energy, name) for name in EnergyTotals.__slots__}
     flat |= {f"count {name}": getattr(account.counts, name) for name in Counts.__slots__}
     flat |= {f"state {state.value}": lasted_s for state, lasted_s in account.state_s.items()}
     for (state, cause), spell in account.causes.items():

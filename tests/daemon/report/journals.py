@@ -9,19 +9,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from core.modes import Mode, Moment, Plan, assign
-from core.parts import cold_start
+from core.modes import Mode, ModePlan, WallClock, assign
+from core.parts import initial_memory
 from core.tick import decide
-from daemon.assembly import assemble_from
-from daemon.embedded import write_site
-from daemon.journal_format import VERSION, to_line
-from daemon.records import AnyRecord, Continuation, Segment, Start, Tick
-from daemon.scoring import Score
-from daemon.segments import compress
-from daemon.settings import load_settings
-from daemon.simulate import Scenario, Wires, default_site
-from plant.trace import DAY_S, load_trace
-from safety.timers import Standing, to_record
+from daemon.commissioning.embedded_site import write_site
+from daemon.config.settings import load_settings
+from daemon.journal.format import VERSION, to_line
+from daemon.journal.records import AnyRecord, Continuation, Segment, Start, Tick
+from daemon.journal.segments import compress
+from daemon.runtime.assembly import assemble_from
+from daemon.simulation.score import Score
+from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
+from plant.site.trace import DAY_S, load_trace
+from safety.timers import PersistentFaults, to_record
 
 SEED = b"blocks of a test"
 FIRST_DAY_UNIX_S = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
@@ -37,7 +37,7 @@ def start_of(config: Path, unix_s: float, run: str = "1") -> Start:
         settings_path=str(config),
         settings_toml=config.read_text(),
         bundle_sha256="",
-        standing=to_record(Standing()),
+        standing=to_record(PersistentFaults()),
     )
 
 
@@ -50,23 +50,28 @@ def configure(folder: Path, mode: Mode = Mode.PRODUCTION) -> Path:
 
 
 def lived(
-    config: Path, plan: Plan, days: int = 1, start_s: int = 0, end_s: int = DAY_S, score: Score | None = None
+    config: Path,
+    plan: ModePlan,
+    days: int = 1,
+    start_s: int = 0,
+    end_s: int = DAY_S,
+    score: Score | None = None,
 ) -> Iterator[AnyRecord]:
     """A start and the ticks of days of the embedded trace, one after the other, each with luck of its own."""
     settings = load_settings(config, key=False)
     parts = assemble_from(settings).parts
-    memory = cold_start(parts)
+    memory = initial_memory(parts)
     yield start_of(config, FIRST_DAY_UNIX_S + start_s)
     number = 0
     for day in range(days):
         scenario = Scenario(load_trace(), parts.site, start_s=start_s, end_s=end_s, seed=day, settle_s=0)
         far_end = scenario.far_end()
-        wires = Wires(scenario, far_end)
+        wires = SimulatedIO(scenario, far_end)
         for second in range(start_s, end_s):
             unix_s = FIRST_DAY_UNIX_S + day * DAY_S + second
             seen = wires.snapshot()
             seen = replace(seen, tick=number, at_s=seen.at_s + day * DAY_S, hour=second // 3600)
-            given = assign(plan, Moment(unix_s, day % 7, second // 60))
+            given = assign(plan, WallClock(unix_s, day % 7, second // 60))
             decision, memory = decide(seen, given.authority, memory, parts)
             sent = wires.transmit(decision)
             far_end.step()
@@ -90,7 +95,7 @@ def lived(
 def write(
     directory: Path, records: Iterator[AnyRecord], run: str = "20260601T000000Z-1", ticks: int = SEGMENT_TICKS
 ) -> list[Path]:
-    """Segments as `daemon.journal` leaves them: full ones compressed. Returns them in order."""
+    """Segments as `daemon.journal.writer` leaves them: full ones compressed. Returns them in order."""
     directory.mkdir(parents=True, exist_ok=True)
     first = to_line(Segment(version=VERSION))
     heading, waiting, number, count = b"", bytearray(first), 0, 0
@@ -117,7 +122,7 @@ def main() -> None:
     parser.add_argument("--mode", type=Mode, default=Mode.PRODUCTION)
     parser.add_argument("--percent", type=float, default=25.0)
     arguments = parser.parse_args()
-    plan = Plan(arguments.mode, arguments.percent, site_seed=SEED)
+    plan = ModePlan(arguments.mode, arguments.percent, site_seed=SEED)
     config = configure(arguments.folder, arguments.mode)
     write(arguments.folder / "journal", lived(config, plan, arguments.days))
 

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.decision import Anomaly, State
-from daemon.records import AnyRecord, Start, Tick
+from daemon.journal.records import AnyRecord, Start, Tick
 from daemon.report.account import Account
-from daemon.report.reading import Span
+from daemon.report.reading import DateRange
 from tests.daemon.report.accounts import MIDNIGHT_S, booked, tick, values, with_verdict
 from tests.daemon.report.journals import configure, start_of
 
@@ -60,7 +60,7 @@ def test_the_days_of_a_journal_add_up_to_the_whole(
     for at, one in enumerate(made_up(rows)):
         records += [one_start, one] if at in starts else [one]
     whole_span = booked(records)
-    alone = [booked(records, Span(day, day)).total() for day in whole_span.days]
+    alone = [booked(records, DateRange(day, day)).total() for day in whole_span.days]
     assert values(sum_of(alone)) == pytest.approx(values(whole_span.total()))
 
 

@@ -9,21 +9,21 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from core.decision import Source, State
-from core.modes import Mode, Plan
+from core.modes import Mode, ModePlan
 from core.snapshot import SlaveState
-from daemon.figures import Figures
+from daemon.journal.records import Continuation, Event, PolicyChange, Start
 from daemon.journal_completion import read_whole
-from daemon.ledger import Energy
-from daemon.records import Continuation, Event, PolicyChange, Start
+from daemon.monitoring.energy_ledger import EnergyTotals
+from daemon.monitoring.figures import Figures
 from daemon.report.account import Account
-from daemon.report.books import GAPS_KEPT, Gap
-from daemon.report.reading import Span, needed, newest, read
-from daemon.scoring import Score
-from daemon.simulate import default_site
-from tests.campaigns import virtual_time
+from daemon.report.books import GAPS_KEPT, JournalGap
+from daemon.report.reading import DateRange, needed, newest, read
+from daemon.simulation.score import Score
+from daemon.simulation.simulate import default_site
 from tests.daemon.report.accounts import MIDNIGHT_S, UTC_ZONE, booked, tick, values, with_verdict
 from tests.daemon.report.journals import FIRST_DAY_UNIX_S, configure, lived, start_of, write
-from tests.daemon.whole import until, whole
+from tests.support import virtual_time
+from tests.support.full_daemon import until, whole
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -40,7 +40,7 @@ def test_the_report_of_a_lived_run_is_what_the_daemon_counted(tmp_path: Path) ->
     total = books.total()
     assert total.energy.measured_s > 20.0
     assert total.energy.placed_j > 0.0
-    for name in Energy.__slots__:
+    for name in EnergyTotals.__slots__:
         assert getattr(total.energy, name) == pytest.approx(getattr(figures.ledger.total, name), rel=1e-9), (
             name
         )
@@ -73,7 +73,7 @@ def test_the_report_of_a_simulated_noon_is_near_what_the_site_lived(tmp_path: Pa
     """The score knows the true powers; the journal knows a meter with noise and a belief of the slaves."""
     config = configure(tmp_path)
     score = Score(default_site())
-    records = lived(config, Plan(Mode.PRODUCTION), start_s=39600, end_s=41400, score=score)
+    records = lived(config, ModePlan(Mode.PRODUCTION), start_s=39600, end_s=41400, score=score)
     total = booked(records).total()
     lived_wh = score.summary()
     assert lived_wh["export_wh"] > 20.0
@@ -104,7 +104,7 @@ def test_nothing_is_counted_across_a_gap(start: Start, numbers: tuple[int, int],
     total = books.total()
     assert (total.energy.exported_j, total.energy.measured_s, total.recorded_s) == (800.0, 2.0, 2.0)
     assert total.unrecorded_s == 3600.0
-    assert books.gaps == [Gap(3600.0, MIDNIGHT_S + 1, reason)]
+    assert books.gaps == [JournalGap(3600.0, MIDNIGHT_S + 1, reason)]
 
 
 def test_a_gap_over_midnight_belongs_to_both_days_and_what_lies_wholly_in_it_is_no_day(start: Start) -> None:
@@ -117,7 +117,7 @@ def test_a_gap_over_midnight_belongs_to_both_days_and_what_lies_wholly_in_it_is_
         ]
     )
     assert {day.day: account.unrecorded_s for day, account in books.days.items()} == {1: 3600.0, 4: 60.0}
-    assert books.gaps == [Gap(2 * 86400 + 3660.0, MIDNIGHT_S - 3600, "between two runs")]
+    assert books.gaps == [JournalGap(2 * 86400 + 3660.0, MIDNIGHT_S - 3600, "between two runs")]
     assert books.runs == 2
 
 
@@ -225,7 +225,7 @@ def test_segments_that_are_not_needed_are_not_read_and_change_nothing(tmp_path: 
     ]
     files = write(tmp_path / "journal", iter([start, *ticks]), ticks=60 * 6)
     assert len(files) == 12
-    span = Span(date(2026, 6, 2), date(2026, 6, 2))
+    span = DateRange(date(2026, 6, 2), date(2026, 6, 2))
     chosen = needed(files, span, UTC_ZONE)
     assert chosen == files[3:]
     told: list[float] = []
@@ -235,7 +235,7 @@ def test_segments_that_are_not_needed_are_not_read_and_change_nothing(tmp_path: 
     assert fewer.total().ticks == 24 * 60
     assert told == sorted(told)
     assert told[-1] == pytest.approx(1.0)
-    assert needed(files, Span(), UTC_ZONE) == files
+    assert needed(files, DateRange(), UTC_ZONE) == files
     found = newest(files)
     assert found == (start, FIRST_DAY_UNIX_S + 3600.0 * 71 + 59)
 

@@ -12,7 +12,7 @@ import pytest
 from core.decision import Authority, State
 from core.modes import BLOCK_S, Mode
 from daemon import __main__ as command_line
-from daemon.records import AnyRecord
+from daemon.journal.records import AnyRecord
 from tests.daemon.report.accounts import tick, with_verdict
 from tests.daemon.report.journals import configure, start_of, write
 

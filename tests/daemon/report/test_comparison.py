@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.decision import Authority, Source, State, Verdict
+from core.decision import Authority, Source, State, SupervisorDecision
 from core.modes import BLOCK_S, Mode
-from daemon.ledger import Energy
-from daemon.records import Tick
+from daemon.journal.records import Tick
+from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.report.comparison import (
     BLOCKS_LEAST,
     PAIRS_LEAST,
     Comparison,
     compare,
 )
-from daemon.report.trial import CARRY_OVER_S, MEASURED_LEAST_S, Block, Design, Trial
+from daemon.report.trial import CARRY_OVER_S, MEASURED_LEAST_S, BlockTrial, Design, TrialBlock
 from tests.daemon.report.accounts import tick
 
 POLICY, FALLBACK = Authority.POLICY, Authority.FALLBACK
@@ -34,17 +34,19 @@ def block(
     avoidable_w: float = 0.0,
     surplus_w: float = 2000.0,
     measured_s: float = WHOLE_S,
-) -> Block:
-    energy = Energy(
+) -> TrialBlock:
+    energy = EnergyTotals(
         exported_j=export_w * measured_s,
         avoidable_import_j=avoidable_w * measured_s,
         exported_without_j=surplus_w * measured_s,
         measured_s=measured_s,
     )
-    return Block(index, design, assigned, propensity, "", energy, WHOLE_S, WHOLE_S * (assigned is POLICY))
+    return TrialBlock(
+        index, design, assigned, propensity, "", energy, WHOLE_S, WHOLE_S * (assigned is POLICY)
+    )
 
 
-def pairs(policy_w: Sequence[float], fallback_w: Sequence[float]) -> list[Block]:
+def pairs(policy_w: Sequence[float], fallback_w: Sequence[float]) -> list[TrialBlock]:
     """The policy first in every second pair."""
     blocks = []
     for pair, (one_w, other_w) in enumerate(zip(policy_w, fallback_w, strict=True)):
@@ -55,15 +57,15 @@ def pairs(policy_w: Sequence[float], fallback_w: Sequence[float]) -> list[Block]
     return blocks
 
 
-def single(blocks: list[Block]) -> Comparison:
+def single(blocks: list[TrialBlock]) -> Comparison:
     (found,) = compare(blocks)
     return found
 
 
-def booked(ticks: Sequence[Tick], mode: Mode = Mode.AB) -> Trial:
-    trial = Trial()
+def booked(ticks: Sequence[Tick], mode: Mode = Mode.AB) -> BlockTrial:
+    trial = BlockTrial()
     for one in ticks:
-        trial.book(one, mode, "", Energy(exported_j=100.0, measured_s=1.0), 1.0)
+        trial.book(one, mode, "", EnergyTotals(exported_j=100.0, measured_s=1.0), 1.0)
     return trial
 
 
@@ -77,7 +79,7 @@ def test_a_block_belongs_to_whom_it_was_assigned_to_whoever_acted() -> None:
     """The policy's block in which the PI had to act stays the policy's."""
     acting = by_lot(100)
     fallen_back = replace(
-        acting.decision, verdict=Verdict(State.PI_FALLBACK, Source.FALLBACK, ("violation",))
+        acting.decision, verdict=SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ("violation",))
     )
     trial = booked([acting, by_lot(101, decision=fallen_back), by_lot(1000, authority=FALLBACK)])
     one, other = trial.blocks[0], trial.blocks[1]
@@ -183,7 +185,7 @@ def test_what_a_policy_places_in_the_dark_is_not_left_out() -> None:
     assert single(dark).pairs == 12
 
 
-def replace_placed(base: Block, placed_w: float) -> Block:
+def replace_placed(base: TrialBlock, placed_w: float) -> TrialBlock:
     """No surplus, but the policy takes power all the same."""
     energy = replace(base.energy, exported_without_j=0.0)
     energy.placed_j = placed_w * WHOLE_S if base.assigned is POLICY else 0.0

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from core.roles import Role
 from core.site import Metering, Phases, Site, Slave
-from daemon.ledger import Energy, account
-from daemon.placement import reachable_w, without_slaves_w
+from daemon.monitoring.energy_ledger import EnergyTotals, account
+from daemon.monitoring.slave_power import reachable_w, without_slaves_w
 from daemon.report.tariff import JOULES_PER_KWH, Tariff
 
 TARIFF = Tariff(0.30, 0.08, "EUR")
@@ -16,7 +16,7 @@ KWH = JOULES_PER_KWH
 
 def test_surplus_used_is_worth_the_price_less_the_pay_and_bought_energy_nothing() -> None:
     """10 kWh would have left and 1 kWh did; 9 kWh used, 0.5 kWh bought: 9 x 0.22 - 0.5 x 0.30."""
-    energy = Energy(
+    energy = EnergyTotals(
         exported_j=1 * KWH,
         exported_without_j=10 * KWH,
         imported_j=3.5 * KWH,
@@ -29,7 +29,9 @@ def test_surplus_used_is_worth_the_price_less_the_pay_and_bought_energy_nothing(
 
 def test_what_generating_slaves_feed_saves_what_is_not_bought() -> None:
     """4 kWh less bought, 1 kWh more exported: 4 x 0.30 + 1 x 0.08."""
-    energy = Energy(exported_j=1 * KWH, imported_j=2 * KWH, imported_without_j=6 * KWH, placed_j=5 * KWH)
+    energy = EnergyTotals(
+        exported_j=1 * KWH, imported_j=2 * KWH, imported_without_j=6 * KWH, placed_j=5 * KWH
+    )
     assert TARIFF.saved(energy, Role.GENERATE) == pytest.approx(1.28)
 
 

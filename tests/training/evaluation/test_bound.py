@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from core.site import Metering
-from plant.link import LOST, draw_delays, draw_link
-from plant.link import followed_ages as followed_ages_of_plant
+from plant.radio.link import LOST, draw_delays, draw_link
+from plant.radio.link import followed_ages as followed_ages_of_plant
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from tests.training.site_days import ShippedDay
-from training.batch_laws import pi_law, predictive_law
-from training.day_runs import Heat, rows_of, run
+from training.batched.day_runs import DayScenario, rows_of, run
+from training.batched.laws import pi_law, predictive_law
 from training.evaluation import gap
 from training.evaluation.bound import NEVER_S, Plant, best, followed_ages
 from training.evaluation.gap import bound_wh, drawn_windows, measure_gaps
@@ -78,7 +78,7 @@ def test_ages_are_those_of_the_plant_and_of_delays_beyond_it() -> None:
 
 @pytest.mark.parametrize("metering", list(Metering))
 def test_no_controller_is_below_the_bound(metering: Metering) -> None:
-    heats = [Heat(SHIPPED, from_s, metering, 4, 0) for from_s in (39_600, 46_800)]
+    heats = [DayScenario(SHIPPED, from_s, metering, 4, 0) for from_s in (39_600, 46_800)]
     bounds_wh = np.array([bound_wh(heat, 150) for heat in heats])
     rows = rows_of(heats, 150)
     for law in (pi_law(PiGains()), predictive_law(PredictiveGains())):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from core.site import Metering
+from training.batched.scenarios import FaultScenario
+from training.contest.bootstrap import Change
+from training.contest.results import ControllerResult
 from training.evaluation.criteria import Answers, Criterion, criteria, metrics
-from training.far_ends import Trouble
-from training.resampling import Change
-from training.standings import Standing
 
 GOOD = Answers(0, 0, 0)
 NAN = float("nan")
@@ -19,9 +19,11 @@ def change(value: float, width: float = 0.02) -> Change:
     return Change(value, bounds, bounds)
 
 
-def standing(name: str, delay_s: int = 0, trouble: Trouble = Trouble.NONE, j: float = -0.2) -> Standing:
+def standing(
+    name: str, delay_s: int = 0, trouble: FaultScenario = FaultScenario.NONE, j: float = -0.2
+) -> ControllerResult:
     is_pi = name == "pi"
-    return Standing(
+    return ControllerResult(
         controller=name,
         metering="net",
         extra_delay_s=delay_s,
@@ -45,16 +47,16 @@ def standing(name: str, delay_s: int = 0, trouble: Trouble = Trouble.NONE, j: fl
     )
 
 
-def field() -> list[Standing]:
+def field() -> list[ControllerResult]:
     return [
         standing("pi"),
         standing("mine"),
         standing("mine", delay_s=2, j=-0.05),
-        standing("mine", trouble=Trouble.LOSSY, j=-0.15),
+        standing("mine", trouble=FaultScenario.LOSSY, j=-0.15),
     ]
 
 
-def judged(rows: list[Standing], answers: Answers = GOOD) -> dict[str, Criterion]:
+def judged(rows: list[ControllerResult], answers: Answers = GOOD) -> dict[str, Criterion]:
     return {found.name: found for found in criteria(rows, "mine", Metering.NET, answers)}
 
 
@@ -94,10 +96,10 @@ def test_one_figure_out_of_bounds_fails_one_criterion(change_: dict[str, object]
 
 @pytest.mark.parametrize("worse", [0.001, NAN])
 def test_worse_than_the_pi_under_one_condition_fails(worse: float) -> None:
-    rows = [*field(), standing("mine", trouble=Trouble.MISLED, j=worse)]
+    rows = [*field(), standing("mine", trouble=FaultScenario.MISLED, j=worse)]
     found = judged(rows)["Never worse than the PI"]
     assert not found.holds
-    assert Trouble.MISLED.value in found.literal
+    assert FaultScenario.MISLED.value in found.literal
 
 
 def test_conditions_that_were_not_lived_satisfy_nothing() -> None:

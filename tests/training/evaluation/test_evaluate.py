@@ -13,13 +13,13 @@ import pytest
 from pyarrow import parquet
 
 from daemon.__main__ import main
-from training import contest
-from training.beside_pi import MARGINS_W
+from training.batched.day_runs import rows_of
+from training.batched.scenarios import FaultScenario, far_end
 from training.commands import evaluate as command
-from training.day_runs import rows_of
+from training.contest import contest
+from training.contest.relative_to_pi import MARGINS_W
 from training.evaluation import gap, judgement, words
 from training.evaluation.page import page
-from training.far_ends import Trouble, far_end
 
 FROM_S = 40_000
 
@@ -42,18 +42,18 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[judgement.Judgement]]:
+def brief(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[judgement.BundleEvaluation]]:
     """Minutes in the place of hours, and few conditions; gives what was judged."""
     for module in (contest, judgement, gap):
         monkeypatch.setattr(module, "lit_hours", lambda day: (FROM_S, FROM_S + 3600))
     monkeypatch.setattr(contest, "rows_of", lambda heats, _seconds: rows_of(heats, 60))
     monkeypatch.setattr(judgement, "HOUR_S", 60)
-    monkeypatch.setattr(judgement, "TROUBLES", (Trouble.NONE, Trouble.MISSING_SLAVE))
+    monkeypatch.setattr(judgement, "TROUBLES", (FaultScenario.NONE, FaultScenario.MISSING_SLAVE))
     monkeypatch.setattr(gap, "WINDOW_S", 30)
-    seen: list[judgement.Judgement] = []
+    seen: list[judgement.BundleEvaluation] = []
     whole = judgement.judge
 
-    def watched(*arguments: object) -> judgement.Judgement:
+    def watched(*arguments: object) -> judgement.BundleEvaluation:
         seen.append(whole(*arguments))  # type: ignore[arg-type]
         return seen[-1]
 
@@ -78,7 +78,7 @@ class _Links(HTMLParser):
 
 
 def test_the_whole_command(
-    traces: Path, tmp_path: Path, brief: list[judgement.Judgement], capsys: pytest.CaptureFixture[str]
+    traces: Path, tmp_path: Path, brief: list[judgement.BundleEvaluation], capsys: pytest.CaptureFixture[str]
 ) -> None:
     files = tmp_path / "x.json", tmp_path / "x.html"
     outputs = ("--json", str(files[0]), "--html", str(files[1]))
@@ -104,7 +104,7 @@ def test_the_whole_command(
     _check_page(files[1].read_text(encoding="utf-8"), judged)
 
 
-def _check_page(text: str, judged: judgement.Judgement) -> None:
+def _check_page(text: str, judged: judgement.BundleEvaluation) -> None:
     links = _Links()
     links.feed(text)
     assert links.fetched == []
@@ -118,7 +118,7 @@ def _check_page(text: str, judged: judgement.Judgement) -> None:
 
 def test_a_failed_criterion_is_the_exit_code(
     traces: Path,
-    brief: list[judgement.Judgement],
+    brief: list[judgement.BundleEvaluation],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

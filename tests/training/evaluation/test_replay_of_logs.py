@@ -7,22 +7,22 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from core.sight import Belief, look
 from core.site import ZERO, Metering, per_phase
-from core.snapshot import Air, SlaveState, Snapshot
-from daemon.pilots import pilot
-from daemon.simulate import Scenario, default_site
-from plant.trace import DAY_S, load_trace
+from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.state_estimate import EstimatorState, estimate_state
+from daemon.simulation.controllers import pilot
+from daemon.simulation.simulate import Scenario, default_site
+from plant.site.trace import DAY_S, load_trace
 from safety.pi import PiGains
 from tests.training.site_days import ShippedDay
-from training.batch_laws import pi_law
-from training.day_runs import measured_w
-from training.days import Day
+from training.batched.day_runs import measured_w
+from training.batched.laws import pi_law
+from training.data.days import Day
+from training.data.samples import DatasetError, simulated_samples
+from training.data.table import ACTION_NAMES
 from training.evaluation import agreement as agreement_module
 from training.evaluation.agreement import Rank, agreement, agreements, ranks, replayed
 from training.evaluation.logs import GRID_NAMES, Logged, Rebuilt, of_dataset, of_samples, rebuild
-from training.samples import DatasetError, simulated_samples
-from training.table import ACTION_NAMES
 
 FROM_S, TO_S = 40_000, 40_400
 SHIPPED = ShippedDay(Path("shipped"), "val", "3ph")
@@ -55,12 +55,12 @@ def test_the_belief_is_that_of_the_product(extra_s: int) -> None:
     day = np.full((DAY_S, 3), np.nan)
     day[100:160] = on_air_w
     believed_w = Logged("x", day, day).believed_w(slice(100, 160), extra_s)
-    belief = Belief()
+    belief = EstimatorState()
     site, slaves = default_site(), (SlaveState(),) * 9
     for tick in range(60):
-        air = Air(per_phase(on_air_w[max(0, tick - 1)].tolist()), (), 1.0)
+        air = OnAirState(per_phase(on_air_w[max(0, tick - 1)].tolist()), (), 1.0)
         snapshot = Snapshot(tick, float(tick), ZERO, 0.0, slaves, air, extra_delay_s=float(extra_s))
-        sight, belief = look(site, snapshot, belief)
+        sight, belief = estimate_state(site, snapshot, belief)
         assert believed_w[tick].tolist() == pytest.approx(sight.model_w)
 
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from core.site import Metering
-from training.day_runs import HOUR_S, Heat, Tally
-from training.days import Day
+from training.batched.day_runs import HOUR_S, DayScenario, ScenarioResult
+from training.champion.own_days import FEWEST, JUDGE
+from training.contest.results import Field, standings
+from training.data.days import Day
 from training.evaluation.criteria import Answers, Criterion
 from training.evaluation.paired_days import interval_over_days
 from training.evaluation.succession import Rival, Succession, succession
-from training.own_days import FEWEST, JUDGE
-from training.standings import Field, standings
 
 HOURS, DAYS = 4, 5
 KEPT = (Criterion("peak", "", 0.0, "", True), Criterion("imbalance", "", 0.0, "", False))
@@ -34,7 +34,7 @@ def settle(
     days: int = DAYS,
 ) -> Succession:
     heats = tuple(
-        Heat(Day(Path(f"{day}"), JUDGE, "3ph"), HOUR_S * hour, Metering.NET, 0, delay_s)
+        DayScenario(Day(Path(f"{day}"), JUDGE, "3ph"), HOUR_S * hour, Metering.NET, 0, delay_s)
         for delay_s in (0, 2)
         for day in range(days)
         for hour in range(HOURS)
@@ -44,9 +44,12 @@ def settle(
     scale = np.concatenate([np.broadcast_to(np.asarray(ratio, float), half), np.full(half, late)])
     zero = np.zeros(2 * half)
 
-    def tally(own_wh: Any, broken: int = 0) -> Tally:
-        columns = dict.fromkeys(Tally._fields, zero) | {"export_wh": own_wh, "peak10s_export_w": own_wh}
-        return Tally(**(columns | {"violations": zero + broken / 2.0 / half}))
+    def tally(own_wh: Any, broken: int = 0) -> ScenarioResult:
+        columns = dict.fromkeys(ScenarioResult._fields, zero) | {
+            "export_wh": own_wh,
+            "peak10s_export_w": own_wh,
+        }
+        return ScenarioResult(**(columns | {"violations": zero + broken / 2.0 / half}))
 
     tallies = {"pi": tally(base * 2.0), "old 1": tally(base), "new 2": tally(base * scale)}
     field = Field(dict.fromkeys(tallies, heats), tallies)

@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 
-from training.learners.companion import Companion
+from training.learners.callback import Callback
 from training.learners.learner import Learner
-from training.learners.loop import Judge, Plan, Source, seeded, train
+from training.learners.loop import Judge, Source, TrainingPlan, seeded, train
 
 CPU = torch.device("cpu")
 STEPS, BROKEN_AFTER = 12, 7
-PLAN = Plan(STEPS, judge_every=2, save_every=3)
+PLAN = TrainingPlan(STEPS, judge_every=2, save_every=3)
 
-Made = Callable[[], tuple[Learner[Any], Source[Any], tuple[Companion, ...]]]
+Made = Callable[[], tuple[Learner[Any], Source[Any], tuple[Callback, ...]]]
 """A learner, the source of its batches and its companions, made anew."""
 
 

@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from models.bundle import load_bundle
-from training.checkpoint import LAST_FILE, CheckpointError, read_actor
-from training.export import Lineage, export_bundle
+from training.artifacts.checkpoint import LAST_FILE, CheckpointError, read_actor
+from training.artifacts.export import Lineage, export_bundle
+from training.imitation.demonstrations import orders
+from training.imitation.policy_net import FeatureScaling
 from training.learners.attention import PhaseActor
-from training.learners.clone import Clone
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.learner import Space
-from training.learners.loop import Plan, seeded, train
+from training.learners.loop import TrainingPlan, seeded, train
 from training.learners.networks import Actor, GaussianActor, Residual
-from training.learners.sac import Sac
-from training.learners.transitions import Sampler, Transitions
-from training.lessons import orders
-from training.policy_net import Scaling
+from training.learners.offline.clone import Clone
+from training.learners.offline.sac import Sac
 
-SCALING = Scaling(torch.zeros(30), torch.ones(30))
+SCALING = FeatureScaling(torch.zeros(30), torch.ones(30))
 
 
 def drawn(actor: GaussianActor) -> GaussianActor:
@@ -95,7 +95,7 @@ def test_with_few_lessons_of_one_order_it_knows_the_others() -> None:
         generator = seeded(0, torch.device("cpu"))
         learner = Clone(Space(SCALING, 3, hidden=32, attends=attends))
         lessons = Transitions(only_a, answer(only_a), data.reward, only_a, data.terminal, data.truncated)
-        train(learner, Sampler(lessons, 64), Plan(400), generator)
+        train(learner, Sampler(lessons, 64), TrainingPlan(400), generator)
         with torch.no_grad():
             return float((learner.deployed()(only_c) - answer(only_c)).square().mean().sqrt())
 
@@ -128,7 +128,7 @@ def test_observations_beyond_the_bound_count_as_the_bound() -> None:
 
 def test_one_network_does_not_begin_with_the_weights_of_the_other(tmp_path: Path) -> None:
     attending, plain = (Clone(Space(SCALING, 3, hidden=16, attends=attends)) for attends in (True, False))
-    train(attending, Sampler(coupled(40), 8), Plan(1), seeded(0, torch.device("cpu")), tmp_path)
+    train(attending, Sampler(coupled(40), 8), TrainingPlan(1), seeded(0, torch.device("cpu")), tmp_path)
     with pytest.raises(CheckpointError, match="no actor like"):
         read_actor(tmp_path / LAST_FILE, plain)
     read_actor(tmp_path / LAST_FILE, attending)

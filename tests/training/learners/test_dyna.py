@@ -8,12 +8,12 @@ from torch import Tensor
 
 from tests.training.learners.interrupted import CPU, is_the_same_after_an_interruption
 from tests.training.learners.toys import GAMMA, plain_space, uniform
-from training.learners.companion import Companion
+from training.learners.callback import Callback
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.dyna import Dyna, DynaSettings
 from training.learners.learner import CriticLearner
-from training.learners.loop import Plan, Source, seeded, train
-from training.learners.sac import Sac, SacSettings
-from training.learners.transitions import Sampler, Transitions
+from training.learners.loop import Source, TrainingPlan, seeded, train
+from training.learners.offline.sac import Sac, SacSettings
 
 SMALL = DynaSettings(horizon=3, share=0.5, hidden=32, members=4, lr=3e-3, model_first=0)
 
@@ -76,8 +76,8 @@ def test_rollouts_follow_the_present_policy_through_a_model(known: tuple[Dyna, S
     assert torch.allclose(first.following, moved(first.observation, first.action), atol=0.12)
     assert torch.allclose(first.reward, -first.following.square().squeeze(1), atol=0.1)
     second = imagined.take(torch.arange(40, 80)[new])
-    goes_on = (second.observation == first.following).squeeze(1)
-    assert bool(goes_on.float().mean() > 0.7)  # elsewhere the models disagreed by then
+    not_terminal = (second.observation == first.following).squeeze(1)
+    assert bool(not_terminal.float().mean() > 0.7)  # elsewhere the models disagreed by then
 
 
 def test_a_rollout_ends_where_they_disagree_and_the_record_stands_instead(known: tuple[Dyna, Sac]) -> None:
@@ -119,11 +119,11 @@ def regulated(settings: DynaSettings | None) -> float:
     generator = seeded(0, CPU)
     learner = Sac(plain_space(1, 32), SacSettings(GAMMA, 0.02, 3e-3, entropy_start=0.02, entropy_target=-2.0))
     source: Source[Transitions] = Sampler(shifted(24, seed=3, reach=1.0), 64)
-    companions: tuple[Companion, ...] = ()
+    companions: tuple[Callback, ...] = ()
     if settings is not None:
         dyna = Dyna(learner.space, settings)
         source, companions = dyna.beside(learner, source), (dyna,)
-    train(learner, source, Plan(350), generator, companions=companions)
+    train(learner, source, TrainingPlan(350), generator, companions=companions)
     policy, state, cost = learner.deployed(), torch.linspace(-1.0, 1.0, 41)[:, None], 0.0
     with torch.no_grad():
         for _ in range(10):

@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from tests.training.learners.toys import TwoSteps, bandit, plain_space
-from training.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, read_actor, read_checkpoint
-from training.learners.clone import Clone
-from training.learners.iql import Iql
+from training.artifacts.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, read_actor, read_checkpoint
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.learner import ActorLearner, Report
-from training.learners.loop import Plan, TrainingDiverged, seeded, train
-from training.learners.ppo import Ppo, PpoSettings
-from training.learners.sac import Sac, SacSettings
-from training.learners.td3bc import Td3Bc
-from training.learners.transitions import Sampler, Transitions
+from training.learners.loop import TrainingDiverged, TrainingPlan, seeded, train
+from training.learners.offline.clone import Clone
+from training.learners.offline.iql import Iql
+from training.learners.offline.sac import Sac, SacSettings
+from training.learners.offline.td3bc import Td3Bc
+from training.learners.online.ppo import Ppo, PpoSettings
 
 CPU = torch.device("cpu")
 DATA = bandit(400)
@@ -40,7 +40,7 @@ def run(
 ) -> ActorLearner[Transitions]:
     generator = seeded(seed, CPU)
     learner = made(name)
-    train(learner, Sampler(DATA, 32), Plan(steps, save_every=3), generator, out, resume=resume)
+    train(learner, Sampler(DATA, 32), TrainingPlan(steps, save_every=3), generator, out, resume=resume)
     return learner
 
 
@@ -65,7 +65,7 @@ def test_a_resumed_on_policy_run_ends_with_the_weights_of_an_uninterrupted_one(t
         train(
             learner,
             lambda luck: learner.collect(environment, luck),
-            Plan(steps),
+            TrainingPlan(steps),
             generator,
             out,
             resume=resume,
@@ -89,7 +89,7 @@ def test_it_stops_when_nothing_gets_better_and_keeps_the_best(tmp_path: Path) ->
             best.append(learner.actor.mean.bias.detach().clone())
         return verdict
 
-    plan = Plan(100, judge_every=2, patience=3)
+    plan = TrainingPlan(100, judge_every=2, patience=3)
     outcome = train(learner, Sampler(DATA, 32), plan, generator, tmp_path, judge)
     assert (outcome.step, outcome.best) == (10, 2.0)
     kept = made("bc")
@@ -104,14 +104,14 @@ def test_figures_are_written_for_tensorboard(tmp_path: Path) -> None:
     assert b"critic_loss" in events.read_bytes()
 
 
-class Broken(Clone):
+class BrokenLearner(Clone):
     def update(self, batch: Transitions, generator: torch.Generator) -> Report:
         return {"actor_loss": torch.tensor(float("nan"))}
 
 
 def test_a_figure_that_is_not_finite_ends_the_run() -> None:
     with pytest.raises(TrainingDiverged, match="actor_loss"):
-        train(Broken(plain_space(1, 8)), Sampler(DATA, 32), Plan(5), seeded(0, CPU))
+        train(BrokenLearner(plain_space(1, 8)), Sampler(DATA, 32), TrainingPlan(5), seeded(0, CPU))
 
 
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_conservatism_is_repeatable_too() -> None:
     def penalised() -> Sac:
         generator = seeded(2, CPU)
         learner = Sac(plain_space(1, 8), SacSettings(cql_weight=1.0, cql_samples=3))
-        train(learner, Sampler(DATA, 32), Plan(4), generator)
+        train(learner, Sampler(DATA, 32), TrainingPlan(4), generator)
         return learner
 
     assert same(penalised(), penalised())

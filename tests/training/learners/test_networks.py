@@ -9,22 +9,22 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.imitation.policy_net import FeatureScaling
 from training.learners.learner import Space
 from training.learners.networks import (
     Absolute,
     Actor,
-    Identity,
     Normalize,
     Residual,
     Scale,
     TwinCritic,
-    follow,
+    UnscaledAction,
     log_density,
+    soft_update,
 )
-from training.learners.sac import Sac
-from training.policy_net import Scaling
+from training.learners.offline.sac import Sac
 
-PLAIN = Scaling(torch.zeros(30), torch.ones(30))
+PLAIN = FeatureScaling(torch.zeros(30), torch.ones(30))
 
 
 def luck(seed: int = 0) -> torch.Generator:
@@ -120,13 +120,13 @@ def test_targets_move_by_tau() -> None:
     torch.manual_seed(0)
     source, target = TwinCritic(3, 1, 8), TwinCritic(3, 1, 8)
     before = deepcopy(target)
-    follow(target, source, 0.25)
+    soft_update(target, source, 0.25)
     for was, new, towards in zip(before.parameters(), target.parameters(), source.parameters(), strict=True):
         assert torch.allclose(new, was + 0.25 * (towards - was), atol=1e-6)
 
 
 def test_small_deviations_stay_linear_and_large_ones_apart() -> None:
-    normalize = Normalize(Scaling(torch.tensor([100.0]), torch.tensor([50.0])))
+    normalize = Normalize(FeatureScaling(torch.tensor([100.0]), torch.tensor([50.0])))
     values = normalize(torch.tensor([[100.0], [105.0], [5100.0], [10100.0]])).squeeze(1).tolist()
     assert values[0] == 0.0
     assert values[1] == pytest.approx(0.1, abs=1e-3)
@@ -135,5 +135,5 @@ def test_small_deviations_stay_linear_and_large_ones_apart() -> None:
 
 def test_without_a_scale_actions_are_what_they_are() -> None:
     action = torch.tensor([[0.3], [-1.0], [1.0]])
-    assert Identity().outward(action, action) is action
-    assert Identity().inward(action, action).abs().max() < 1.0
+    assert UnscaledAction().outward(action, action) is action
+    assert UnscaledAction().inward(action, action).abs().max() < 1.0

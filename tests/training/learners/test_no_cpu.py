@@ -13,38 +13,38 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.no_cpu import AWAY, Luck, learner_away, sent_away, watched
-from training.dynamics import Scaling as StateScaling
-from training.dynamics import Shape
-from training.fit_dynamics import Plan as FitPlan
-from training.fit_dynamics import fit
-from training.learners import clone, dyna, iql, iql_discrete, ppo, sac, td3bc
+from training.batched.windows import JUDGED, DomainRandomization, SolarDay, measured, reel_of
+from training.data.lookahead import LookAheads
+from training.dynamics.fit import FitPlan, fit
+from training.dynamics.model import Shape, StateScaling
+from training.imitation.policy_net import FeatureScaling
+from training.learners import dyna
+from training.learners.callback import Callback
 from training.learners.clipping import with_clipped_rewards
-from training.learners.clone import Clone
-from training.learners.companion import Companion
+from training.learners.data.hindsight import Hindsight
+from training.learners.data.prioritized import PrioritizedSampler, PrioritySettings
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.dyna import Dyna, DynaSettings
-from training.learners.exploration import FadingBonus
-from training.learners.hindsight import Hindsight
-from training.learners.iql import Iql
-from training.learners.iql_discrete import Choices, DiscreteIql
 from training.learners.learner import Learner, Space
 from training.learners.loop import Source
 from training.learners.networks import Residual
-from training.learners.on_sites import Grounds
-from training.learners.ppo import Ppo, PpoSettings, Rollout
-from training.learners.prioritized import PrioritizedSampler, PrioritySettings
-from training.learners.reptile import Reptile, SiteTasks
-from training.learners.sac import Sac, SacSettings
+from training.learners.offline import clone, iql, iql_discrete, sac, td3bc
+from training.learners.offline.clone import Clone
+from training.learners.offline.iql import Iql
+from training.learners.offline.iql_discrete import Choices, DiscreteIql
+from training.learners.offline.sac import Sac, SacSettings
+from training.learners.offline.td3bc import Td3Bc
+from training.learners.online import ppo
+from training.learners.online.exploration import FadingBonus
+from training.learners.online.ppo import Ppo, PpoSettings, Rollout
+from training.learners.online.reptile import Reptile, SiteTasks
+from training.learners.online.training import Grounds
 from training.learners.schedule import RateSchedule, RateSettings
-from training.learners.td3bc import Td3Bc
-from training.learners.transitions import Sampler, Transitions
-from training.look_aheads import LookAheads
-from training.net import ReplayNet
-from training.policy_net import Scaling
-from training.replay import Batch, Plan, judge, to_device, update
-from training.windows import JUDGED, Chances, Sunshine, measured, reel_of
+from training.replay.differentiable_replay import Batch, ReplayPlan, judge, to_device, update
+from training.replay.network import ReplayNet
 
 HIDDEN = 8
-SPACE = Space(Scaling(torch.zeros(30), torch.ones(30)), 3, Residual(700.0), HIDDEN)
+SPACE = Space(FeatureScaling(torch.zeros(30), torch.ones(30)), 3, Residual(700.0), HIDDEN)
 CHOICES = Choices(SPACE.scaling, 5, HIDDEN)
 OFFLINE: dict[str, Callable[[], Learner[Transitions]]] = {
     "bc": lambda: Clone(SPACE),
@@ -94,7 +94,7 @@ def test_an_update_over_discrete_choices() -> None:
     updated(DiscreteIql(CHOICES), rows(torch.zeros(40, 1, dtype=torch.int64), mask), exchange=False)
 
 
-def go_along(learner: Learner[Any], source: Source[Any], companions: tuple[Companion, ...]) -> None:
+def go_along(learner: Learner[Any], source: Source[Any], companions: tuple[Callback, ...]) -> None:
     """Two updates as the loop makes them; everything is away."""
     luck = Luck()
     for step in range(2):
@@ -148,7 +148,7 @@ def test_goals_of_hindsight() -> None:
 def test_sites_one_after_the_other() -> None:
     learner = Ppo(replace(SPACE, attends=True), PpoSettings(horizon=3, epochs=1, minibatch=6, noise_kept=0.5))
     learner_away(learner)
-    tasks = SiteTasks(days(), Chances(), 2, 0)
+    tasks = SiteTasks(days(), DomainRandomization(), 2, 0)
     rollouts = Grounds(days(), 3, AWAY, count=4, scenery=tasks).rollouts(learner)
 
     def draw(luck: torch.Generator) -> Rollout:
@@ -158,9 +158,9 @@ def test_sites_one_after_the_other() -> None:
     go_along(learner, draw, (tasks, FadingBonus(0.1), Reptile(learner, 2)))
 
 
-def days() -> tuple[Sunshine, ...]:
+def days() -> tuple[SolarDay, ...]:
     pv_w = np.full(3000, 6000.0, np.float32)
-    return (Sunshine(np.full((3000, 3), 300.0, np.float32), pv_w, "3ph", (0, 3000)),)
+    return (SolarDay(np.full((3000, 3), 300.0, np.float32), pv_w, "3ph", (0, 3000)),)
 
 
 def test_an_update_on_simulated_sites() -> None:
@@ -177,8 +177,8 @@ def test_an_update_of_the_replay() -> None:
     net = ReplayNet()
     optimizer = torch.optim.Adam(net.parameters())
     sent_away(net, {"adam": optimizer})
-    plan = Plan(rows=2, groups=2, stretch_s=6, lead_s=1)
-    batch = Batch(days(), plan, Chances(), AWAY, net)
+    plan = ReplayPlan(rows=2, groups=2, stretch_s=6, lead_s=1)
+    batch = Batch(days(), plan, DomainRandomization(), AWAY, net)
     for step in range(2):
         with watched(is_strict=False):
             batch.enter(np.random.default_rng(step))

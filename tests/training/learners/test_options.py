@@ -9,23 +9,23 @@ import torch
 from click.testing import CliRunner, Result
 
 from models.bundle import load_bundle
-from tests.training.learners.test_on_sites import find
+from tests.training.learners.online.test_on_sites import find
 from tests.training.learners.toys import bandit, plain_space
 from tests.training.test_export_command import facts, write_rows
-from training.checkpoint import BEST_FILE, LAST_FILE, Progress, read_tensors, write_tensors
+from training.artifacts.checkpoint import BEST_FILE, LAST_FILE, Progress, read_tensors, write_tensors
+from training.benchmark.experiments import ENTRANTS
 from training.commands.train import CHOICES, LEARNERS, train
-from training.days import data_sha256, find_days
-from training.entrants import ENTRANTS
+from training.data.days import data_sha256, find_days
 from training.learners.clipping import with_clipped_rewards
 from training.learners.composed import from_transitions
+from training.learners.data.files import transitions_sha256
+from training.learners.data.transitions import Sampler, TransitionsError
 from training.learners.dyna import DynaSettings
-from training.learners.files import transitions_sha256
-from training.learners.loop import Plan, is_judged
+from training.learners.loop import TrainingPlan, is_judged
+from training.learners.offline.sac import Sac
+from training.learners.online.ppo import Rollout
 from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
-from training.learners.ppo import Rollout
-from training.learners.sac import Sac
-from training.learners.transitions import Sampler, TransitionsError
-from training.trained import RECORD_FILE, read_record
+from training.run_record import RECORD_FILE, read_record
 
 CHANGED = Options(
     actor="attention",
@@ -101,9 +101,9 @@ def test_the_command_refuses_before_it_reads_anything(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("learner", sorted({*LEARNERS} - {*CRITICS}))
 def test_who_has_no_actor_that_waits_says_so(learner: str, tmp_path: Path) -> None:
-    told = taught(tmp_path, "--critic-first", "2", learner=learner)
+    told = taught(tmp_path, "--critic-warmup-steps", "2", learner=learner)
     assert told.exit_code == 1
-    assert f"--critic-first is of sac, cql, td3bc; {learner} does not take it" in told.output
+    assert f"--critic-warmup-steps is of sac, cql, td3bc; {learner} does not take it" in told.output
     assert not (tmp_path / "out").exists()
 
 
@@ -136,7 +136,7 @@ def test_numbers_that_a_learner_has_no_use_for_are_refused(
     assert f"{words[0]} is of" in told.output
 
 
-@pytest.mark.parametrize("words", [["--gamma", "0.5"], ["--critic-first", "2"], ["--batch", "8"]])
+@pytest.mark.parametrize("words", [["--gamma", "0.5"], ["--critic-warmup-steps", "2"], ["--batch", "8"]])
 def test_a_run_goes_on_with_the_numbers_that_it_began_with(words: list[str], tmp_path: Path) -> None:
     assert taught(tmp_path).exit_code == 0
     told = taught(tmp_path, "--resume", *words, steps=8)
@@ -163,9 +163,9 @@ def test_replay_begins_with_nobody(tmp_path: Path) -> None:
 def test_the_comparison_chooses_among_as_many_states_as_its_page_says(name: str, states: int) -> None:
     (entrant,) = (entrant for entrant in ENTRANTS if entrant.name == name)
     words = entrant.options
-    first = int(words[words.index("--critic-first") + 1]) if "--critic-first" in words else 0
+    first = int(words[words.index("--critic-warmup-steps") + 1]) if "--critic-warmup-steps" in words else 0
     every = entrant.updates // CHOICES
-    plan = Plan(entrant.updates, judge_every=every, judge_after=first)
+    plan = TrainingPlan(entrant.updates, judge_every=every, judge_after=first)
     assert sum(is_judged(plan, Progress(step=step)) for step in range(1, plan.steps + 1)) == states
 
 

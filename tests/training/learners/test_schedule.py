@@ -8,11 +8,11 @@ import torch
 
 from tests.training.learners.interrupted import CPU, is_the_same_after_an_interruption
 from tests.training.learners.toys import bandit, plain_space
-from training.checkpoint import Progress
-from training.learners.loop import Plan, seeded, train
-from training.learners.sac import Sac
+from training.artifacts.checkpoint import Progress
+from training.learners.data.transitions import Sampler
+from training.learners.loop import TrainingPlan, seeded, train
+from training.learners.offline.sac import Sac
 from training.learners.schedule import Decay, RateSchedule, RateSettings, share_at
-from training.learners.transitions import Sampler
 
 
 def test_the_rate_rises_in_equal_parts_and_the_first_update_learns() -> None:
@@ -56,7 +56,7 @@ def test_the_loop_tells_the_schedule_of_every_judgement_and_step() -> None:
         seen.append(next(iter(rates(learner))) / 3e-4)
         return sampler(generator)
 
-    plan = Plan(8, judge_every=2)
+    plan = TrainingPlan(8, judge_every=2)
     train(learner, draw, plan, seeded(0, CPU), judge=lambda: next(verdicts), companions=(schedule,))  # type: ignore[arg-type]
     assert seen == pytest.approx([0.5, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5])
     assert int(schedule.cuts) == 2

@@ -16,14 +16,14 @@ from tests.training.learners.toys import (
     two_step_states,
     two_steps,
 )
-from training.learners.clone import Clone, CloneSettings
-from training.learners.iql import Iql, IqlSettings
+from training.learners.data.transitions import Sampler, Transitions
 from training.learners.learner import ActorLearner, Space
-from training.learners.loop import Plan, seeded, train
-from training.learners.ppo import Ppo, PpoSettings
-from training.learners.sac import Sac, SacSettings
-from training.learners.td3bc import Td3Bc, Td3BcSettings
-from training.learners.transitions import Sampler, Transitions
+from training.learners.loop import TrainingPlan, seeded, train
+from training.learners.offline.clone import Clone, CloneSettings
+from training.learners.offline.iql import Iql, IqlSettings
+from training.learners.offline.sac import Sac, SacSettings
+from training.learners.offline.td3bc import Td3Bc, Td3BcSettings
+from training.learners.online.ppo import Ppo, PpoSettings
 
 LR = 5e-3
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def cql(space: Space) -> Sac:
 
 
 def iql(space: Space) -> Iql:
-    return Iql(space, IqlSettings(GAMMA, 0.02, LR, expectile=0.95, sharpness=10.0))
+    return Iql(space, IqlSettings(GAMMA, 0.02, LR, expectile=0.95, inverse_temperature=10.0))
 
 
 def td3bc(space: Space) -> Td3Bc:
@@ -54,7 +54,7 @@ def taught(made: Made, data: Transitions, steps: int) -> ActorLearner[Transition
     torch.set_num_threads(1)
     generator = seeded(1, CPU)
     learner = made(plain_space(data.observation.shape[1]))
-    train(learner, Sampler(data, batch=128), Plan(steps), generator)
+    train(learner, Sampler(data, batch=128), TrainingPlan(steps), generator)
     return learner
 
 
@@ -83,7 +83,7 @@ def test_ppo_gives_up_now_for_what_follows() -> None:
     generator = seeded(1, CPU)
     settings = PpoSettings(GAMMA, 0.9, LR, horizon=8, epochs=4, minibatch=256, log_std_start=-0.5)
     learner, environment = Ppo(plain_space(2), settings), TwoSteps(128)
-    train(learner, lambda luck: learner.collect(environment, luck), Plan(50), generator)
+    train(learner, lambda luck: learner.collect(environment, luck), TrainingPlan(50), generator)
     states = two_step_states()
     with torch.no_grad():
         wrong = (learner.deployed()(states) - two_step_answer(states)).square().mean().sqrt()

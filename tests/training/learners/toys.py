@@ -3,17 +3,17 @@
 import torch
 from torch import Tensor
 
-from training.learners.environment import Step
+from training.imitation.policy_net import FeatureScaling
+from training.learners.data.transitions import Transitions
 from training.learners.learner import Space
-from training.learners.transitions import Transitions
-from training.policy_net import Scaling
+from training.learners.online.environment import BatchStep
 
 GAMMA = 0.9
 
 
 def plain_space(inputs: int, hidden: int = 32) -> Space:
     """Observations as they are, one action."""
-    return Space(Scaling(torch.zeros(inputs), torch.ones(inputs)), 1, hidden=hidden)
+    return Space(FeatureScaling(torch.zeros(inputs), torch.ones(inputs)), 1, hidden=hidden)
 
 
 def uniform(*shape: int, seed: int) -> Tensor:
@@ -81,15 +81,15 @@ class TwoSteps:
         self._at = 0
         return self._begin()
 
-    def step(self, sent: Tensor) -> Step:
+    def step(self, sent: Tensor) -> BatchStep:
         zero, one = torch.zeros(self._count), torch.ones(self._count)
         x = self._x + sent
         if self._is_last:
             reward = -(x.square() + sent.square()).squeeze(1)
-            return Step(torch.full((self._count, 2), 1e3), self._begin(), reward, one, zero)
+            return BatchStep(torch.full((self._count, 2), 1e3), self._begin(), reward, one, zero)
         self._x, self._is_last = x, True
         seen = torch.cat([x, torch.ones_like(x)], 1)
-        return Step(seen, seen, -0.5 * sent.square().squeeze(1), zero, zero)
+        return BatchStep(seen, seen, -0.5 * sent.square().squeeze(1), zero, zero)
 
     def _begin(self) -> Tensor:
         self._x, self._is_last = self._luck[self._at % len(self._luck)], False
@@ -112,11 +112,11 @@ class NoisyBandit:
         self._at = 0
         return torch.zeros(self._count, 1)
 
-    def step(self, sent: Tensor) -> Step:
+    def step(self, sent: Tensor) -> BatchStep:
         reward = self._luck[self._at % 64] - (sent.squeeze(1) - 0.3).square()
         self._at += 1
         nothing, one = torch.zeros(self._count, 1), torch.ones(self._count)
-        return Step(nothing, nothing, reward, one, torch.zeros(self._count))
+        return BatchStep(nothing, nothing, reward, one, torch.zeros(self._count))
 
 
 class DoingNothing:

@@ -10,9 +10,9 @@ import pytest
 from pyarrow import parquet
 
 from models.features import FEATURE_NAMES
-from plant.trace import COLUMNS, DAY_S
-from training.learners.files import write_log
-from training.table import ACTION_NAMES
+from plant.site.trace import COLUMNS, DAY_S
+from training.data.table import ACTION_NAMES
+from training.learners.data.files import write_log
 
 LIT_S = (40_000, 41_500)
 

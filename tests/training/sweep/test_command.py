@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from training.checkpoint import BEST_FILE
+from training.artifacts.checkpoint import BEST_FILE
 from training.sweep.__main__ import main
 from training.sweep.surroundings import AddressError, in_a_sentence, require_cluster
 

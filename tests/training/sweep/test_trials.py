@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from training.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, steps_done
-from training.learners.clone import Clone
+from training.artifacts.checkpoint import BEST_FILE, LAST_FILE, CheckpointError, steps_done
 from training.learners.loop import TrainingDiverged
-from training.learners.offline import USUAL
-from training.learners.td3bc import Td3BcSettings
-from training.replay import Plan
+from training.learners.offline.clone import Clone
+from training.learners.offline.defaults import USUAL
+from training.learners.offline.td3bc import Td3BcSettings
+from training.replay.differentiable_replay import ReplayPlan
 from training.sweep.__main__ import SHORT, SHORT_PLAN
 from training.sweep.outcome import DIVERGED, least_w, ranked, trial_of
-from training.sweep.space import SPACES, Choice, Range, SpaceError, Span, as_given, draws, parsed
+from training.sweep.space import SPACES, Categorical, Interval, Range, SpaceError, as_given, draws, parsed
 from training.sweep.study import LEARNERS, Study, live, settings_of
 
 # what is drawn
@@ -25,9 +25,9 @@ from training.sweep.study import LEARNERS, Study, live, settings_of
 
 def test_draws_lie_in_their_ranges_and_more_of_them_begin_with_the_same() -> None:
     space: dict[str, Range] = {
-        "a": Span(0.001, 1.0, is_log=True),
-        "b": Span(-2.0, 5.0),
-        "c": Choice((30, 60)),
+        "a": Interval(0.001, 1.0, is_log=True),
+        "b": Interval(-2.0, 5.0),
+        "c": Categorical((30, 60)),
     }
     many, few = draws(space, 400, 3), draws(space, 5, 3)
     assert many[:5] == few
@@ -42,10 +42,10 @@ def test_draws_lie_in_their_ranges_and_more_of_them_begin_with_the_same() -> Non
 def test_every_learner_has_a_space_that_its_settings_know() -> None:
     assert set(SPACES) == set(LEARNERS)
     for learner, space in SPACES.items():
-        usual = Plan() if learner == "replay" else USUAL[learner]
+        usual = ReplayPlan() if learner == "replay" else USUAL[learner]
         for name, span in space.items():
             value = getattr(usual, name)
-            if isinstance(span, Choice):
+            if isinstance(span, Categorical):
                 assert value in span.values
                 assert all(isinstance(found, int) for found in span.values)
             else:
@@ -55,10 +55,10 @@ def test_every_learner_has_a_space_that_its_settings_know() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("lr=1e-4:1e-2:log", ("lr", Span(1e-4, 1e-2, is_log=True))),
-        ("gamma=0.9:0.99", ("gamma", Span(0.9, 0.99))),
-        ("critic_first=0,500", ("critic_first", Choice((0, 500)))),
-        ("lr=0.001", ("lr", Choice((0.001,)))),
+        ("lr=1e-4:1e-2:log", ("lr", Interval(1e-4, 1e-2, is_log=True))),
+        ("gamma=0.9:0.99", ("gamma", Interval(0.9, 0.99))),
+        ("critic_warmup_steps=0,500", ("critic_warmup_steps", Categorical((0, 500)))),
+        ("lr=0.001", ("lr", Categorical((0.001,)))),
     ],
 )
 def test_a_range_is_read_as_it_is_written(words: str, expected: object) -> None:
@@ -69,7 +69,7 @@ def test_a_range_is_read_as_it_is_written(words: str, expected: object) -> None:
     ("words", "reason"),
     [
         ("speed=1:2", "no setting 'speed'; there are gamma, tau, lr"),
-        ("is_relative=0,1", "no setting 'is_relative'"),
+        ("normalize_advantage=0,1", "no setting 'normalize_advantage'"),
         ("lr", "takes numbers"),
         ("lr=", "takes numbers"),
         ("lr=fast", "takes numbers"),
@@ -78,8 +78,8 @@ def test_a_range_is_read_as_it_is_written(words: str, expected: object) -> None:
         ("lr=2:1", "LOW below HIGH"),
         ("lr=1:2:3", "LOW below HIGH"),
         ("lr=0:1:log", "above 0"),
-        ("critic_first=1:9", "name them: critic_first=1,9"),
-        ("critic_first=1.5,2", "takes whole numbers"),
+        ("critic_warmup_steps=1:9", "name them: critic_warmup_steps=1,9"),
+        ("critic_warmup_steps=1.5,2", "takes whole numbers"),
     ],
 )
 def test_a_range_that_cannot_be_searched_is_refused(words: str, reason: str) -> None:
@@ -89,7 +89,7 @@ def test_a_range_that_cannot_be_searched_is_refused(words: str, reason: str) -> 
 
 def test_what_the_command_line_says_takes_the_place_of_the_learners_own() -> None:
     assert as_given((), "bc", settings_of("bc")) == SPACES["bc"]
-    assert list(as_given(("rows=4,8",), "replay", Plan)) == ["rows"]
+    assert list(as_given(("rows=4,8",), "replay", ReplayPlan)) == ["rows"]
 
 
 # a trial
@@ -144,7 +144,7 @@ def test_the_state_of_the_least_judgement_is_kept_also_over_an_interruption(
     def judge(*_: object) -> object:
         return type("J", (), {"j_w": torch.tensor([next(answers)])})
 
-    monkeypatch.setattr("training.learners.judging.judge", judge)
+    monkeypatch.setattr("training.learners.evaluation.judge", judge)
     out, least = tmp_path / "out", list[float]()
     for told in (judged(study, {}, out, ends_after=2), judged(study, {}, out)):
         least += [least_w(out, j_w) for _, j_w in told]
@@ -159,7 +159,11 @@ def test_a_trial_that_diverges_after_a_good_judgement_is_the_worst_of_all(
     learner: str, traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study, made = study_of(learner, traces, transitions, checks=5), list[int]()
-    where = "training.learners.clone.Clone.update" if learner == "bc" else "training.course.update"
+    where = (
+        "training.learners.offline.clone.Clone.update"
+        if learner == "bc"
+        else "training.replay.trainer.update"
+    )
     kind, _, name = where.rpartition(".")
     owner = Clone if learner == "bc" else importlib.import_module(kind)
     usual = getattr(owner, name)
@@ -212,7 +216,7 @@ def test_a_figure_that_is_no_number_is_the_worst(
     traces: Path, transitions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nowhere = torch.full((3,), torch.nan)
-    monkeypatch.setattr("training.learners.judging.judge", lambda *_: type("J", (), {"j_w": nowhere}))
+    monkeypatch.setattr("training.learners.evaluation.judge", lambda *_: type("J", (), {"j_w": nowhere}))
     assert judged(study_of("bc", traces, transitions, checks=1), {}, tmp_path) == [(1, float("inf"))]
 
 

@@ -1,0 +1,1 @@
+"""Policy bundles on this machine: the active one, the store, signatures."""

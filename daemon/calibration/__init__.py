@@ -1,0 +1,1 @@
+"""The anomaly detector learns the site's own days."""

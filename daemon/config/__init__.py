@@ -1,0 +1,1 @@
+"""The configuration file: sections, contradictions, diagnostics with line numbers."""

@@ -1,0 +1,1 @@
+"""One record per tick: written, compressed, read again."""

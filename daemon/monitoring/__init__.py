@@ -1,0 +1,1 @@
+"""What people and Prometheus see: figures, page, terminal, metrics, messages."""

@@ -1,0 +1,161 @@
+"""The figures in the words of an owner. The status page and the terminal view say the same."""
+
+from dataclasses import dataclass
+
+from core.decision import Authority, Decision, Source, State
+from core.metering import exported_w, imported_w
+from core.modes import Mode
+from core.roles import Role
+from core.snapshot import Snapshot
+from daemon.monitoring.energy_check import Finding
+from daemon.monitoring.figures import Figures
+
+NOTICEABLE_W = 100.0
+"""Below this a power is noise of meter and estimate, nothing to tell an owner about."""
+PARTLY = 0.2
+"""Share of the surplus that may be exported before it counts as only partly used."""
+
+CAUSES = {
+    "starting": "it has just started and checks the meter first",
+    "meter_late": "the newest meter reading is missing",
+    "late_tick": "the computer was too busy to be on time",
+    "meter_lost": "the meter does not answer",
+    "radio_lost": "the radio coordinator has not answered for too long",
+    "rest_ordered": "it was told to rest",
+    "tick_error": "an unforeseen error occurred",
+    "loop_diverges": "the slaves do not do what they are told",
+    "meter_identity": "the meter is not the one that was set up",
+    "meter_sign": "the meter seems to count in the wrong direction",
+    "meter_phases": "the meter's phases seem to be swapped",
+    "frame_round_trip": "a frame did not decode to what was decided",
+    "no_frame_counter": "no frame can be numbered: the counters are used up or cannot be stored",
+    "radio_down": "the radio coordinator does not answer",
+    "slaves_silent": "no slave answers",
+    "airtime_lost": "the radio channel has no room for setpoints",
+    "fallback_ordered": "the configured mode says so",
+    "policy_late": "the learned policy took too long",
+    "state_unwritable": "the state cannot be saved",
+    "restart_storm": "it was restarted too often",
+    "policy_fault": "the learned policy gave no usable answer",
+    "reentry": "the learned policy has to propose well for a minute first",
+    "violation": "the learned policy broke a safety rule in the last hour",
+    "anomaly": "the site looks unlike anything the policy was trained on",
+    "state_lost": "the saved state was lost",
+    "dwell": "the learned policy was told to give way less than 15 minutes ago",
+    "repeated_late_ticks": "the computer was too busy again and again",
+    "repeated_violations": "the learned policy broke safety rules again and again",
+    "rollback": "the judge has taken the learned policy out of charge",
+}
+"""What a cause of the supervisor means. An unknown one is shown by its name."""
+LAWS = {"pi": "PI controller", "predictive": "predictive controller"}
+
+
+@dataclass(frozen=True, slots=True)
+class StatusMessage:
+    """One sentence and how it is meant: ``good``, ``quiet``, ``watch`` or ``bad``."""
+
+    text: str
+    tone: str
+
+
+def power(watts: float) -> str:
+    """A magnitude as people write it: 340 W, 4.2 kW."""
+    watts = abs(watts)
+    return f"{watts:.0f} W" if watts < 999.5 else f"{watts / 1000.0:.1f} kW"
+
+
+def energy_check(found: Finding | None) -> str:
+    """What a comparison of the meter's power with its energy counters came to."""
+    if found is None:
+        return "the meter's power could not be compared with its energy counters for a day"
+    if found.agrees:
+        return "the meter's power agrees with its energy counters again"
+    return (
+        f"the meter's power and its energy counters disagree: {found.integrated_wh:.0f} Wh by power, "
+        f"{found.counted_wh:.0f} Wh counted"
+    )
+
+
+def cause(name: str) -> str:
+    """A cause of the supervisor in words."""
+    return CAUSES.get(name, name.replace("_", " "))
+
+
+def headline(figures: Figures) -> StatusMessage:
+    """The state of the site in one sentence."""
+    decision, snapshot = figures.decision, figures.snapshot
+    if decision is None or snapshot is None or decision.verdict.state is State.INIT:
+        return StatusMessage("Starting: waiting for the first good meter readings", "quiet")
+    if decision.verdict.state is State.SAFE_STOP:
+        return _resting(decision)
+    if "radio_down" in decision.verdict.causes:
+        return StatusMessage("The radio does not answer: the slaves return to 0 W by themselves", "watch")
+    if not figures.meter_known():
+        return StatusMessage("The meter has not been read yet", "watch")
+    return _flows(figures, decision, snapshot)
+
+
+def _resting(decision: Decision) -> StatusMessage:
+    if "rest_ordered" in decision.verdict.causes:
+        return StatusMessage("Stopping: every slave goes to 0 W", "quiet")
+    return StatusMessage("Every slave rests at 0 W for safety", "bad")
+
+
+def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
+    """Where the sun's power goes."""
+    grid_w, metering = snapshot.grid_power_w, figures.site.metering
+    out_w, in_w = exported_w(grid_w, metering), imported_w(grid_w, metering)
+    surplus_w = 0.0 if figures.without_w is None else exported_w(figures.without_w, metering)
+    if surplus_w < NOTICEABLE_W and out_w < NOTICEABLE_W:
+        return StatusMessage(f"No solar surplus right now: {power(in_w)} drawn from the grid", "quiet")
+    out = f"{power(out_w)} exported" if out_w >= 0.5 else "nothing exported"
+    placed = power(sum(figures.placed_w))
+    partly = out_w > max(NOTICEABLE_W, PARTLY * surplus_w)
+    if figures.site.role is Role.GENERATE:
+        return StatusMessage(
+            f"{out[0].upper()}{out[1:]}, {placed} fed in by the slaves", "watch" if partly else "good"
+        )
+    if not partly:
+        return StatusMessage(f"Solar surplus is being used: {out}, {placed} placed", "good")
+    full = all(
+        a >= 0.98 * c for a, c in zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)
+    )
+    said = "All slaves are at their limit" if full else "Part of the solar surplus is being used"
+    return StatusMessage(f"{said}: {out}, {placed} placed", "watch")
+
+
+def who(figures: Figures) -> str:
+    """Who the setpoints come from."""
+    if figures.decision is None:
+        return "Nobody yet"
+    law = LAWS.get(figures.about.fallback_law, figures.about.fallback_law)
+    return {
+        Source.POLICY: "The learned policy",
+        Source.FALLBACK: f"The {law}",
+        Source.HOLD: "Holding the last setpoints",
+        Source.REST: "All slaves rest",
+    }[figures.decision.verdict.source]
+
+
+def why(figures: Figures) -> str:
+    """Why that one acts."""
+    decision = figures.decision
+    if decision is None:
+        return "waiting for the first tick"
+    ordered = ("fallback_ordered", "dwell") if "fallback_ordered" in decision.verdict.causes else ()
+    causes = [cause(name) for name in decision.verdict.causes if name not in ordered]
+    if causes:
+        return "because " + ", and ".join(causes)
+    return _by_mode(figures.about.mode, decision)
+
+
+def _by_mode(mode: Mode, decision: Decision) -> str:
+    if decision.authority is Authority.REST:
+        return "because the daemon is being stopped"
+    chosen = "the policy" if decision.authority is Authority.POLICY else "the fallback"
+    return {
+        Mode.SHADOW: "in shadow mode: the policy is computed and recorded, not obeyed",
+        Mode.AB: f"in a comparison: this quarter of an hour belongs to {chosen}",
+        Mode.ROLLOUT: f"in rollout: this quarter of an hour belongs to {chosen}",
+        Mode.PRODUCTION: "in production: every decision passes the safety gate",
+    }[mode]

@@ -1,0 +1,1 @@
+"""One tick on real devices: snapshot, decision, transmission."""

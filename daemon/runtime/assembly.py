@@ -1,0 +1,232 @@
+"""The only place where parts are chosen: the same for live control, shadow, replay and simulation."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.parts import Detector, Fallback, Memory, Parts
+from core.site import Site
+from daemon.bundles.store import ModelStore
+from daemon.calibration.file import (
+    CalibrationError,
+    CalibrationRecord,
+    load_calibration,
+    require_site,
+)
+from daemon.config.sections import INSTALLED, PolicySection
+from daemon.config.settings import Settings
+from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bundle, require_fit
+from models.features import FEATURE_NAMES, FeatureObserver
+from models.policy import NoPolicy, OnnxPolicy
+from safety.anomaly import CalibratedDetector, ZScoreDetector
+from safety.gate import SafetyGate
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.supervisor import ModeSupervisor
+from safety.timers import PersistentFaults
+
+AnyParts = Parts[Any, Any, Any, Any, Any]
+AnyMemory = Memory[Any, Any, Any, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """Parts of one controller, and what is known of its policy.
+
+    `problem` is why there is no policy; the fallback acts then. `calibration` is that of the detector's
+    tripping tier; without one the detector only flags, and `calibration_problem` says why a configured one
+    is not used. `z_threshold` and `clock` are for another policy in the place of this one.
+    """
+
+    parts: AnyParts
+    policy: OnnxPolicy | NoPolicy
+    bundle: Bundle | None
+    problem: str = ""
+    calibration: CalibrationRecord | None = None
+    calibration_problem: str = ""
+    z_threshold: float = 3.0
+    clock: Callable[[], float] | None = None
+
+
+def assemble(
+    site: Site,
+    fallback: Fallback[Any],
+    bundle: Path | Callable[[], Bundle | None] | None,
+    *,
+    z_threshold: float = 3.0,
+    calibration: Path | None = None,
+    clock: Callable[[], float] | None = None,
+    standing: PersistentFaults | None = None,
+) -> Assembled:
+    """Put a controller together.
+
+    Args:
+        site: the site as commissioned.
+        fallback: the controller that always has an answer.
+        bundle: the policy's bundle: its directory, or what loads it (raises BundleError); None for a site
+            without a policy.
+        z_threshold: standard deviations beyond which the detector flags.
+        calibration: file of `sunkeep calibrate`; None for a detector that only flags.
+        clock: fine clock that measures the policy's latency; None where time is simulated.
+        standing: fallbacks and latches that outlived a restart.
+    """
+    loaded, problem = _bundle(bundle, site)
+    calibrated, calibration_problem = _calibration(calibration, site)
+    policy = NoPolicy() if loaded is None else OnnxPolicy(loaded, clock)
+    parts = Parts(
+        site=site,
+        observer=FeatureObserver(),
+        policy=policy,
+        fallback=fallback,
+        detector=_detector(loaded, z_threshold, calibrated),
+        supervisor=ModeSupervisor(standing),
+        gate=SafetyGate(site),
+    )
+    return Assembled(parts, policy, loaded, problem, calibrated, calibration_problem, z_threshold, clock)
+
+
+def with_policy(
+    assembled: Assembled, memory: AnyMemory, bundle: Bundle | None
+) -> tuple[Assembled, AnyMemory]:
+    """The same controller with another policy, or with none; between two ticks, live and in a replay.
+
+    The flag tier follows the bundle's statistics, and the policy's own memory begins cold; everything else
+    goes on.
+    """
+    policy = NoPolicy() if bundle is None else OnnxPolicy(bundle, assembled.clock)
+    detector = _detector(bundle, assembled.z_threshold, assembled.calibration)
+    parts = replace(assembled.parts, policy=policy, detector=detector)
+    changed = replace(assembled, parts=parts, policy=policy, bundle=bundle, problem="")
+    return changed, replace(memory, policy=policy.cold)
+
+
+def assemble_from(
+    settings: Settings,
+    clock: Callable[[], float] | None = None,
+    standing: PersistentFaults | None = None,
+    bundle: Callable[[], Bundle | None] | None = None,
+    calibration: Path | None = None,
+) -> Assembled:
+    """The controller that a configuration describes.
+
+    `bundle` loads another policy than it names, `calibration` is another file than it names.
+    """
+    site = settings.core_site()
+    return assemble(
+        site,
+        fallback_law(settings, site),
+        bundle or partial(configured_bundle, settings),
+        z_threshold=settings.anomaly.z_threshold,
+        calibration=calibration or settings.anomaly.calibration,
+        clock=clock,
+        standing=standing,
+    )
+
+
+def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
+    """The configured fallback."""
+    if settings.fallback.law == "predictive":
+        return PredictiveFallback(site, predictive_gains(settings))
+    return PiFallback(site, pi_gains(settings))
+
+
+def describe_fallback(settings: Settings) -> str:
+    """Law and gains in force: two that read alike act alike."""
+    return repr(predictive_gains(settings) if settings.fallback.law == "predictive" else pi_gains(settings))
+
+
+def pi_gains(settings: Settings) -> PiGains:
+    """Gains of the PI controller as configured; its own where none are given."""
+    return replace(PiGains(), **_given(settings, PiGains))
+
+
+def predictive_gains(settings: Settings) -> PredictiveGains:
+    """Gains of the predictive law as configured; its own where none are given."""
+    return replace(PredictiveGains(), **_given(settings, PredictiveGains))
+
+
+def _given(settings: Settings, gains: type[PiGains | PredictiveGains]) -> dict[str, float]:
+    """The gains of a law that the configuration names."""
+    named = ((field.name, getattr(settings.fallback, field.name)) for field in fields(gains))
+    return {name: value for name, value in named if value is not None}
+
+
+def bundle_directory(name: str) -> Path:
+    """Where a bundle lies: the name of one that ships, or a directory."""
+    return builtin_bundle(name) if name in SHIPPED else Path(name)
+
+
+def configured_bundle(settings: Settings) -> Bundle:
+    """The bundle that a configuration names, verified, and signed where it trusts certain keys only.
+
+    Raises:
+        BundleError: it must not be used, or nothing is active where the active one is asked for.
+    """
+    if settings.policy.bundle != INSTALLED:
+        return named_bundle(settings.policy)
+    store = ModelStore(settings.state.directory, settings.policy.trusted_keys)
+    return store.load(store.active.load().active)
+
+
+def named_bundle(policy: PolicySection) -> Bundle:
+    """The bundle that is configured by its name or its folder, verified as `configured_bundle` does.
+
+    Raises:
+        BundleError: it must not be used.
+    """
+    return load_bundle(bundle_directory(policy.bundle), trusted_keys=policy.trusted_keys)
+
+
+def known_directories(settings: Settings, first: str) -> Iterator[Path]:
+    """Where a bundle of the past may lie: there first of all, as configured, in the store, as shipped."""
+    if first:
+        yield Path(first)
+    if settings.policy.bundle != INSTALLED:
+        yield bundle_directory(settings.policy.bundle)
+    with suppress(BundleError):
+        yield from (item.directory for item in ModelStore(settings.state.directory).installed())
+    yield from map(builtin_bundle, SHIPPED)
+
+
+def _bundle(bundle: Path | Callable[[], Bundle | None] | None, site: Site) -> tuple[Bundle | None, str]:
+    if bundle is None:
+        return None, ""
+    try:
+        loaded = load_bundle(bundle) if isinstance(bundle, Path) else bundle()
+        if loaded is not None:
+            require_fit(loaded.manifest, site)
+    except BundleError as error:
+        return None, str(error)
+    return loaded, ""
+
+
+def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | None, str]:
+    if file is None:
+        return None, ""
+    try:
+        record = load_calibration(file)
+        require_site(record, site)
+    except CalibrationError as error:
+        return None, str(error)
+    return record, ""
+
+
+def _detector(
+    bundle: Bundle | None, z_threshold: float, calibrated: CalibrationRecord | None
+) -> Detector[Any]:
+    """The flag tier, with the tripping tier above it once the site is calibrated."""
+    flags = _flags(bundle, z_threshold)
+    return flags if calibrated is None else CalibratedDetector(flags, calibrated.calibration())
+
+
+def _flags(bundle: Bundle | None, z_threshold: float) -> ZScoreDetector:
+    """Flags against the data the policy was trained on; silent without a policy."""
+    if bundle is None:
+        return ZScoreDetector((), (), (), z_threshold)
+    statistics = bundle.normalization
+    names = (*FEATURE_NAMES, "action_w_a", "action_w_b", "action_w_c")
+    columns = [*(statistics.features[name] for name in FEATURE_NAMES), *statistics.action_w]
+    return ZScoreDetector(names, tuple(c.mean for c in columns), tuple(c.std for c in columns), z_threshold)

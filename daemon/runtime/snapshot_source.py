@@ -1,0 +1,162 @@
+"""From the wires to a snapshot: the newest good sample, who answers, what is on air."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+
+from core.site import ZERO, Phases, Site
+from core.snapshot import SlaveState, Snapshot
+from daemon.runtime.transmitter import Transmitter
+from drivers.errors import ConfigError, DeviceFault, Transient
+from drivers.meters.plausibility import Plausibility, PlausibilityMemory
+from drivers.ports import Meter, Reading
+from drivers.zigbee.radio import ZigbeeRadio
+from safety.supervisor import METER_LOST_S
+
+OFFLINE_AFTER_S = 15.0
+"""A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
+FIRST_CHANCE_S = 20.0
+"""After the radio came up, slaves that never reported yet are taken to be there for this long."""
+LATE_TICK_SHARE = 0.5
+"""A tick that begins later than half a period decides on a plan that no longer fits its frames."""
+METER_SHARE = 0.8
+"""Of the period; the rest is for the decision and the radio."""
+BEYOND_S = 0.005
+"""So much later than the last instant to hold, so that the age is beyond doubt."""
+
+
+@dataclass(slots=True)
+class SnapshotSource:
+    """Reads the meter within the tick and assembles the snapshot."""
+
+    site: Site
+    meter: Meter
+    radio: ZigbeeRadio
+    emitter: Transmitter
+    plausibility: Plausibility
+    clock: Callable[[], float]
+    hour: Callable[[], int | None] = lambda: None
+    reading: Reading | None = None
+    reads_total: int = 0
+    read_s: float | None = None
+    errors_total: dict[str, int] = field(default_factory=dict)
+    _memory: PlausibilityMemory = field(default_factory=PlausibilityMemory)
+    _grid_power_w: Phases = ZERO
+    _sample_at_s: float = -inf
+    _looked_at_s: float = -inf
+    _missed: bool = False
+    _radio_up_at_s: float = inf
+
+    @property
+    def rest_due_at_s(self) -> float:
+        """After a missed sample: when what is on air may be held no longer; inf once that was seen.
+
+        Between two ticks this instant would pass unseen for up to a period, and the slaves' own ramp needs
+        what is left of the 5 s from the last good sample to rest.
+        """
+        return self._hold_ends_at_s + BEYOND_S if self._unseen_end else inf
+
+    @property
+    def _hold_ends_at_s(self) -> float:
+        return self._sample_at_s + METER_LOST_S
+
+    @property
+    def _unseen_end(self) -> bool:
+        return self._missed and self._looked_at_s <= self._hold_ends_at_s
+
+    async def snapshot(
+        self,
+        tick: int,
+        late_s: float,
+        alarms: tuple[str, ...],
+        acknowledged: tuple[str, ...],
+        policy_latency_s: float,
+    ) -> Snapshot:
+        """The process image of this tick. A failing meter makes the sample old, never the tick late."""
+        causes = list(alarms)
+        if not late_s <= LATE_TICK_SHARE * self.site.period_s:
+            causes.append("late_tick")
+        causes += await self._read_meter()
+        now_s = self.clock()
+        if not self.radio.up:
+            causes.append("radio_down")
+            self._radio_up_at_s = inf
+        elif self._radio_up_at_s == inf:
+            self._radio_up_at_s = now_s
+        causes += self.radio.causes()
+        self._looked_at_s = now_s
+        return Snapshot(
+            tick=tick,
+            at_s=now_s,
+            grid_power_w=self._grid_power_w,
+            meter_age_s=self._age_s(now_s),
+            slaves=self._slaves(now_s),
+            on_air=self.emitter.on_air(now_s),
+            alarms=tuple(causes),
+            acknowledged=acknowledged,
+            extra_delay_s=self.radio.quality.extra_delay_s(now_s),
+            link_loss_rate=self.radio.quality.link_loss_rate(now_s),
+            policy_latency_s=policy_latency_s,
+            hour=self.hour(),
+        )
+
+    async def _read_meter(self) -> list[str]:
+        began_s = self.clock()
+        if (
+            self._unseen_end and began_s > self._hold_ends_at_s
+        ):  # this tick is there to rest, not to wait once more
+            return []
+        limit_s = METER_SHARE * self.site.period_s
+        hold_s = self._hold_ends_at_s + BEYOND_S - began_s
+        if hold_s > 0.0:
+            limit_s = min(limit_s, hold_s)
+        self._missed = True
+        self.reads_total += 1
+        try:
+            async with asyncio.timeout(limit_s):
+                reading = await self.meter.read()
+        except TimeoutError:
+            self._count("timeout")
+            return []
+        except Transient as error:
+            self._count(error.kind)
+            return []
+        except DeviceFault as error:
+            self._count(error.cause)
+            return [error.cause]
+        except ConfigError:
+            self._count("meter_config")
+            return ["meter_identity"]
+        now_s = self.clock()
+        self.read_s = now_s - began_s
+        implausible, self._memory = self.plausibility.check(reading, now_s, self._memory)
+        for cause in implausible:
+            self._count(cause)
+        if not implausible:
+            self.reading = reading
+            self._grid_power_w = reading.grid_power_w
+            self._missed = False
+            self._sample_at_s = began_s  # as old as its request: the answer may have waited on its way
+        return []
+
+    def _age_s(self, now_s: float) -> float:
+        """A sample of an earlier tick is at least one period old, however close the two ticks were."""
+        age_s = now_s - self._sample_at_s
+        return max(age_s, self.site.period_s) if self._missed else age_s
+
+    def _count(self, kind: str) -> None:
+        self.errors_total[kind] = self.errors_total.get(kind, 0) + 1
+
+    def _slaves(self, now_s: float) -> tuple[SlaveState, ...]:
+        reports = self.radio.reports()
+        first_chance = now_s - self._radio_up_at_s < FIRST_CHANCE_S
+        states = []
+        for slave in self.site.slaves:
+            report = reports.get(slave.slot)
+            if report is None:
+                states.append(SlaveState(available=first_chance))
+                continue
+            age_s = now_s - report.heard_at_s
+            states.append(SlaveState(age_s <= OFFLINE_AFTER_S or first_chance, report.power_w, age_s))
+        return tuple(states)

@@ -1,0 +1,1 @@
+"""The daemon's life around the loop: reload, policy swap, operator's socket, judge."""

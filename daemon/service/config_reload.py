@@ -1,0 +1,79 @@
+"""Follows the configuration file: mode and policy change between two ticks, a bad file changes nothing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from core.modes import ModePlan
+from daemon.config.settings import Settings, SettingsError, load_settings
+from daemon.monitoring.figures import Figures
+
+LOOK_EVERY_S = 1.0
+SETTLE_S = 1.0
+"""An editor may write in several steps: a change counts once the file has been still for this long."""
+
+
+@dataclass(slots=True)
+class Reloader:
+    """Holds the plan in force. `now` asks for a look at once (SIGHUP); `policy` is told of new settings."""
+
+    path: Path
+    settings: Settings
+    site_seed: bytes
+    policy: Callable[[Settings], None] = lambda _: None
+    now: asyncio.Event = field(default_factory=asyncio.Event)
+    plan: ModePlan = field(init=False)
+    _seen: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = self.settings.plan(self.site_seed)
+        self._seen = self._stamp()
+
+    async def watch(self, tell: Callable[..., None], figures: Figures) -> None:
+        """Look once a second, for ever."""
+        while True:
+            asked = await self._wait(LOOK_EVERY_S)
+            stamp = self._stamp()
+            if not asked and stamp == self._seen:
+                continue
+            if not asked:
+                await asyncio.sleep(SETTLE_S)
+                if self._stamp() != stamp:
+                    continue
+            self._seen = stamp
+            self._take_over(tell, figures)
+
+    async def _wait(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self.now.wait(), seconds)
+        except TimeoutError:
+            return False
+        self.now.clear()
+        return True
+
+    def _take_over(self, tell: Callable[..., None], figures: Figures) -> None:
+        try:
+            settings = load_settings(self.path)
+        except SettingsError as error:
+            tell("configuration_refused", reason=str(error.problems[0]), kept="the one in force")
+            return
+        self.plan = settings.plan(self.site_seed)
+        self.policy(settings)
+        figures.adopt(figures.site, replace(figures.about, mode=self.plan.mode))
+        waiting = _after_restart(self.settings, settings)
+        tell("configuration_reloaded", mode=self.plan.mode.value, after_restart=", ".join(waiting))
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            status = self.path.stat()
+        except OSError:
+            return (0, 0)
+        return (status.st_mtime_ns, status.st_ino)
+
+
+def _after_restart(old: Settings, new: Settings) -> list[str]:
+    """Sections that take effect only with a restart."""
+    names: list[Any] = [name for name in type(old).model_fields if name not in ("mode", "policy")]
+    return [name for name in names if getattr(old, name) != getattr(new, name)]

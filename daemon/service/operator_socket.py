@@ -1,0 +1,204 @@
+"""The operator's door: a socket in the state directory that only its owner can open.
+
+Nobody on the network can reach it, and there is no password: whoever may write the state files may also
+speak here. One request per connection, one line of JSON each way:
+
+- ``{"command": "list"}`` gives the state, the active causes, the latched ones and running times;
+- ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised.
+
+The supervisor decides: a cause that is raised in the tick that hears the acknowledgement stays latched.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
+    from daemon.runtime.loop import Loop, TickResult
+
+SOCKET_FILE = "control.sock"
+REQUEST_MAX_BYTES = 1024
+ANSWER_MAX_BYTES = 65536
+REQUEST_S = 2.0
+"""Whoever connects and says nothing is sent away."""
+TICKS_TO_WAIT = 4
+"""Periods until an acknowledgement must have been heard; a tick that fails costs one."""
+LEAST_WAIT_S = 2.0
+CONNECTIONS_MAX = 4
+_PEER = struct.Struct("3i")
+"""Process, user and group of the other end (``struct ucred`` of unix(7))."""
+
+
+class RefusedError(Exception):
+    """A request that is not done. The message says why and what to do."""
+
+
+@dataclass(slots=True)
+class OperatorSocket:
+    """Answers operators of one loop. `tell` must be called with every tick that was lived.
+
+    `event` records what operators did, in the journal and the log; `policy` says which one is in force.
+    """
+
+    loop: "Loop"
+    event: Callable[..., None]
+    policy: Callable[[], dict[str, Any]] = dict
+    _last: "TickResult | None" = None
+    _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
+    _connections: int = 0
+
+    def tell(self, lived: "TickResult") -> None:
+        """Take in one tick: acknowledgements it heard are settled."""
+        self._last = lived
+        latched = self.loop.memory.watch.standing.latched
+        for name in lived.snapshot.acknowledged:
+            for waiting in self._waiting.pop(name, []):
+                if not waiting.done():
+                    waiting.set_result(name not in latched)
+
+    async def answer(self, request: dict[str, Any], user_id: int) -> dict[str, Any]:
+        """Do what is asked for.
+
+        Raises:
+            RefusedError: it is not done.
+        """
+        match request:
+            case {"command": "list"} if len(request) == 1:
+                return self._list()
+            case {"command": "policy"} if len(request) == 1:
+                return self.policy()
+            case {"command": "acknowledge", "cause": str(cause)} if len(request) == 2:
+                return await self._acknowledge(cause, user_id)
+        raise RefusedError("not a request of this version")
+
+    def _list(self) -> dict[str, Any]:
+        standing = self.loop.memory.watch.standing
+        verdict = None if self._last is None else self._last.decision.verdict
+        return {
+            "state": "init" if verdict is None else verdict.state.value,
+            "active": [] if verdict is None else list(verdict.causes),
+            "latched": list(standing.latched),
+            "left_s": dict(standing.left_s),
+        }
+
+    async def _acknowledge(self, cause: str, user_id: int) -> dict[str, Any]:
+        latched = self.loop.memory.watch.standing.latched
+        if cause not in latched:
+            now = f"Latched now: {', '.join(latched)}." if latched else "Nothing is latched."
+            raise RefusedError(f"{cause} is not latched. {now}")
+        heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(cause, []).append(heard)
+        self.loop.acknowledged.append(cause)
+        try:
+            async with asyncio.timeout(max(LEAST_WAIT_S, TICKS_TO_WAIT * self.loop.pace.period_s)):
+                cleared = await heard
+        except TimeoutError:
+            raise RefusedError("the daemon did not decide in time. Look at its log and try again.") from None
+        if not cleared:
+            self.event("acknowledge_refused", cause=cause, user_id=user_id, reason="still raised")
+            raise RefusedError(f"{cause} is still raised. Remove what raises it, then acknowledge again.")
+        self.event("acknowledged", cause=cause, user_id=user_id)
+        return self._list()
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection: one request, one answer."""
+        is_busy = self._connections >= CONNECTIONS_MAX
+        self._connections += 1
+        try:
+            reply = (
+                {"refused": "others are asking"} if is_busy else await self._reply(reader, _user_id(writer))
+            )
+            writer.write(json.dumps(reply).encode() + b"\n")
+            async with asyncio.timeout(REQUEST_S):
+                await writer.drain()
+        except (TimeoutError, OSError):
+            pass  # whoever asked has left
+        finally:
+            self._connections -= 1
+            writer.close()
+
+    async def _reply(self, reader: asyncio.StreamReader, user_id: int) -> dict[str, Any]:
+        if user_id not in (0, os.geteuid()):
+            return {"refused": "this socket belongs to another user"}
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                line = await reader.readuntil(b"\n")
+            request = json.loads(line)
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, RecursionError):
+            return {"refused": "not one line of JSON"}
+        try:
+            return await self.answer(request, user_id)
+        except RefusedError as error:
+            return {"refused": str(error)}
+
+
+@asynccontextmanager
+async def serve_control(directory: Path, control: OperatorSocket) -> AsyncIterator[None]:
+    """Listen in the state directory, which the caller holds: an old socket there has no owner any more.
+
+    Raises:
+        OSError: the socket cannot be made.
+    """
+    file = directory / SOCKET_FILE
+    file.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        os.fchmod(listening.fileno(), 0o600)  # before bind: the file is never open to others
+        with _near(directory) as name:
+            listening.bind(name)
+        server = await asyncio.start_unix_server(control.converse, sock=listening, limit=REQUEST_MAX_BYTES)
+    except OSError:
+        listening.close()
+        raise
+    try:
+        yield
+    finally:
+        server.close()
+        with suppress(OSError):
+            file.unlink()
+
+
+def ask(directory: Path, request: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+    """Put one request to the daemon that holds this state directory.
+
+    Raises:
+        OSError: nobody listens there, or this user may not.
+        ValueError: what answers is not a daemon of this version.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as wire:
+        wire.settimeout(timeout_s)
+        with _near(directory) as name:
+            wire.connect(name)
+        try:
+            wire.sendall(json.dumps(request).encode() + b"\n")
+            with wire.makefile("rb") as stream:
+                reply = json.loads(stream.readline(ANSWER_MAX_BYTES))
+        except ConnectionError:
+            raise ValueError("it hung up") from None
+    if not isinstance(reply, dict):
+        raise ValueError("not an answer")
+    return reply
+
+
+@contextmanager
+def _near(directory: Path) -> Iterator[str]:
+    """A short name for the socket: addresses of unix sockets hold 107 bytes, paths of folders more."""
+    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}/{SOCKET_FILE}"
+    finally:
+        os.close(descriptor)
+
+
+def _user_id(writer: asyncio.StreamWriter) -> int:
+    """User of the process at the other end, as the kernel knows it."""
+    wire: socket.socket = writer.get_extra_info("socket")
+    peer = wire.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    return int(_PEER.unpack(peer)[1])

@@ -1,0 +1,312 @@
+"""The daemon as a whole: opens the doors, lives tick after tick, closes the doors."""
+
+import asyncio
+import gc
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from core.modes import Assignment, assign
+from core.parts import initial_memory
+from daemon.config.settings import Settings, read_site_key
+from daemon.journal.records import Start
+from daemon.journal.writer import Journal
+from daemon.monitoring.energy_check import EnergyCheck
+from daemon.monitoring.energy_ledger import gap_s
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
+from daemon.monitoring.totals_file import TotalsFile
+from daemon.monitoring.web import StatusError, StatusServer, serve
+from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
+from daemon.runtime.devices import StartError, open_meter, open_radio
+from daemon.runtime.loop import Loop
+from daemon.runtime.snapshot_source import SnapshotSource
+from daemon.runtime.state_directory import hold_state, open_counter
+from daemon.runtime.supervisor_state import SupervisorStateFile
+from daemon.runtime.transmitter import Transmitter
+from daemon.service.config_reload import Reloader
+from daemon.service.operator_socket import OperatorSocket, serve_control
+from daemon.service.policy_monitor import PolicyMonitor
+from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
+from daemon.service.tick_observer import JUDGE, TickRecorder
+from daemon.system import sd_notify
+from daemon.system.clock import Pace, boottime_s, local_hour, wall_moment
+from daemon.system.log import log
+from drivers.meters.plausibility import Plausibility
+from drivers.zigbee.radio import ZigbeeRadio
+from safety.gate import SafetyGate
+from safety.timers import PersistentFaults, to_record
+
+DISK_THREADS = 2
+"""Writers of journal, state and totals; every thread more costs memory that is never given back."""
+
+
+@dataclass(slots=True)
+class Service:
+    """One running daemon.
+
+    `show` is called with the figures and the address of the status page once they exist, and gives what
+    draws them after every tick. `figures` stays readable when the daemon has ended.
+    """
+
+    settings: Settings
+    path: Path
+    dropped_log_lines: Callable[[], int] = int
+    show: Callable[[Figures, str], Callable[[], None]] | None = None
+    remark: str = ""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    figures: Figures | None = None
+
+    async def run(self) -> None:
+        """Live until `stopping` is set or a signal says so.
+
+        Raises:
+            StartError: something at the site does not let the daemon begin; says what to do.
+            TooManyFailures: from the loop.
+        """
+        settings, state = self.settings, self.settings.state.directory
+        with hold_state(state):
+            key = read_site_key(settings, self.path)
+            counter = open_counter(state)
+            standing_file = SupervisorStateFile(state)
+            standing = standing_file.restore()
+            wanted = desired_policy(settings)
+            assembled = assemble_from(settings, time.perf_counter, standing)
+            if assembled.problem:
+                log.warning("policy_refused", reason=assembled.problem, acting="fallback")
+            _tell_calibration(assembled)
+            async with (
+                open_meter(settings, boottime_s) as meter,
+                open_radio(settings, key, boottime_s, SystemRandom()) as radio,
+            ):
+                site = settings.core_site()
+                gate = SafetyGate(site)
+                emitter = Transmitter(site, gate, radio, counter, key, settings.radio.ttl_s)
+                hour = partial(local_hour, settings.zone())
+                senses = SnapshotSource(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
+                energy_check = EnergyCheck(gap_s(site.period_s))
+                totals = TotalsFile(state / "totals.json")
+                carried = totals.load()
+                figures = Figures(site, self._about(assembled), boottime_s(), carried)
+                reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
+                chronicle = TickRecorder(
+                    journal=self._journal(),
+                    figures=figures,
+                    senses=senses,
+                    counter=counter,
+                    zone=settings.zone(),
+                    save=lambda watch: standing_file.save(watch.standing),
+                    meter_statistics=lambda: MeterStatistics(
+                        senses.reads_total,
+                        sum(senses.errors_total.values()),
+                        meter.connects,
+                        senses.read_s,
+                        energy_check.ratio,
+                    ),
+                    radio_statistics=partial(_radio_statistics, radio, emitter),
+                    energy_check=energy_check,
+                    keep_totals=partial(_keep, totals),
+                    dropped_log_lines=self.dropped_log_lines,
+                )
+                chronicle.journal.put(self._start_record(assembled, standing))
+                swap = PolicySwap(
+                    settings, assembled, figures, chronicle.event, chronicle.journal.put, tried=wanted
+                )
+                del assembled  # from here on the swap alone holds the policy, and lets go of it
+                reloader.policy = swap.configure
+                chronicle.lived = swap.tick_lived
+                loop = self._loop(swap, senses, emitter, chronicle, reloader)
+                loop.lasting = standing_file.causes
+                chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
+                async with (
+                    _status(settings, figures, loop) as server,
+                    _operators(state, loop, chronicle, swap),
+                ):
+                    await self._live(loop, chronicle, figures, server, reloader, swap)
+
+    def _loop(
+        self,
+        swap: PolicySwap,
+        senses: SnapshotSource,
+        emitter: Transmitter,
+        chronicle: TickRecorder,
+        reloader: Reloader,
+    ) -> Loop:
+        zone = self.settings.zone()
+
+        def assignment() -> Assignment:
+            return assign(reloader.plan, wall_moment(zone))
+
+        loop = Loop(
+            parts=swap.assembled.parts,
+            memory=initial_memory(swap.assembled.parts),
+            senses=senses,
+            emitter=emitter,
+            pace=Pace(self.settings.site.period_s, boottime_s()),
+            clock=boottime_s,
+            assignment=assignment,
+            policy_latency=swap.policy_latency_s,
+            tell=chronicle.tell,
+            pat=_feed_watchdog,
+            stopping=self.stopping,
+            between_ticks=swap.between_ticks,
+        )
+        chronicle.loop = loop
+        return loop
+
+    def _judging(
+        self, swap: PolicySwap, chronicle: TickRecorder, carried: dict[str, Any] | None
+    ) -> PolicyMonitor:
+        """The judge, with the evidence that it had gathered about this policy and this fallback."""
+        settings = self.settings
+        fallback, site = describe_fallback(settings), settings.core_site()
+        judging = PolicyMonitor(site, fallback, settings.radio.ttl_s, chronicle.event)
+        judging.adopt(swap.assembled)
+        judging.restore((carried or {}).get(JUDGE))
+        swap.adopted = judging.adopt
+        return judging
+
+    async def _live(
+        self,
+        loop: Loop,
+        chronicle: TickRecorder,
+        figures: Figures,
+        server: StatusServer | None,
+        reloader: Reloader,
+        swap: PolicySwap,
+    ) -> None:
+        self.figures = figures
+        url = "" if server is None else server.url
+        if self.show is not None:
+            chronicle.view = self.show(figures, url)
+        chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
+        running = asyncio.get_running_loop()
+        running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            running.add_signal_handler(number, self.stopping.set)
+        watchers = [
+            asyncio.create_task(reloader.watch(chronicle.event, figures), name="reload"),
+            asyncio.create_task(swap.watch(), name="policy"),
+        ]
+        running.add_signal_handler(signal.SIGHUP, reloader.now.set)
+        gc.collect()
+        gc.freeze()  # a full collection over zigpy's objects takes 50 ms and more
+        sd_notify.ready("running")
+        try:
+            await loop.run()
+        finally:
+            sd_notify.stopping()
+            for watcher in watchers:
+                watcher.cancel()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                running.remove_signal_handler(number)
+            chronicle.event("stopped", ticks=figures.ticks)
+            await chronicle.close()
+
+    def _about(self, assembled: Assembled) -> SiteInfo:
+        return SiteInfo(
+            site_name=self.settings.site.name,
+            mode=self.settings.mode.mode,
+            fallback_law=self.settings.fallback.law,
+            policy_name=policy_name(assembled.bundle),
+            policy_problem=assembled.problem,
+            version=version("sunkeep"),
+            remark=self.remark,
+            anomaly_calibrated=assembled.calibration is not None,
+        )
+
+    def _journal(self) -> Journal:
+        run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{os.getpid()}"
+        section = self.settings.journal
+        return Journal(section.directory, run, section.max_mb * 10**6, self.settings.anomaly.calibration)
+
+    def _start_record(self, assembled: Assembled, standing: PersistentFaults) -> Start:
+        bundle = assembled.bundle
+        return Start(
+            version=version("sunkeep"),
+            unix_s=time.time(),
+            run=str(os.getpid()),
+            settings_path=str(self.path.absolute()),
+            settings_toml=self.path.read_text(),
+            bundle_sha256="" if bundle is None else bundle.sha256,
+            bundle_directory="" if bundle is None else str(bundle.directory.absolute()),
+            calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
+            standing=to_record(standing),
+        )
+
+
+def _radio_statistics(radio: ZigbeeRadio, emitter: Transmitter) -> RadioStatistics:
+    counted = radio.statistics
+    return RadioStatistics(
+        radio.up,
+        emitter.refused_total,
+        counted.losses,
+        emitter.reports_asked_total,
+        radio.quality.ack_rate(boottime_s()),
+        counted.foreign_frames,
+        counted.reports_rejected,
+        emitter.counter.left,
+        len(emitter.refused_leaps),
+    )
+
+
+def _keep(file: TotalsFile, totals: dict[str, Any]) -> None:
+    try:
+        file.save(totals)
+    except OSError as error:
+        log.warning("totals_unwritable", reason=error.strerror, file=str(file.path))
+
+
+def _tell_calibration(assembled: Assembled) -> None:
+    """Whether anomalies can trip: a detector that only flags says so at every start."""
+    if assembled.calibration is not None:
+        record = assembled.calibration
+        log.info("anomaly_calibrated", days=round(record.days, 1), sha256=record.sha256[:16])
+    else:
+        reason = assembled.calibration_problem or "no [anomaly] calibration; make one with sunkeep calibrate"
+        log.warning("anomaly_uncalibrated", detector="flags only", reason=reason)
+
+
+def _feed_watchdog() -> None:
+    sd_notify.alive()
+
+
+@asynccontextmanager
+async def _status(settings: Settings, figures: Figures, loop: Loop) -> AsyncIterator[StatusServer | None]:
+    """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
+    host, port = settings.status.host, settings.status.port
+    try:
+        server = await serve(
+            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+        )
+    except StatusError as error:
+        raise StartError(str(error)) from None
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def _operators(
+    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap
+) -> AsyncIterator[None]:
+    """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
+    control = OperatorSocket(loop, chronicle.event, swap.describe)
+    chronicle.control = control.tell
+    async with AsyncExitStack() as door:
+        try:
+            await door.enter_async_context(serve_control(state, control))
+        except OSError as error:
+            log.warning("control_socket_unusable", reason=error.strerror, directory=str(state))
+        yield

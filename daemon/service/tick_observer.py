@@ -1,0 +1,235 @@
+"""Tells what was lived: to the journal, the figures, the log and the state file. Reads, never decides."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.decision import Decision, Source
+from daemon.journal.records import Event, Tick
+from daemon.journal.writer import Journal
+from daemon.monitoring import messages
+from daemon.monitoring.energy_check import EnergyCheck
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
+from daemon.runtime.loop import Loop, TickResult
+from daemon.runtime.snapshot_source import SnapshotSource
+from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.system.clock import unix_offset_s
+from daemon.system.log import log
+from drivers.errors import ConfigError
+from drivers.zigbee.frame_counter import FrameCounter
+
+JUDGE = "judge"
+"""Its place among the totals."""
+ALARMING = frozenset(
+    (
+        "acknowledge_refused",
+        "configuration_refused",
+        "counter_leap_refused",
+        "frame_counters_near_end",
+        "meter_energy_mismatch",
+        "policy_swap_refused",
+        "rollback",
+    )
+)
+"""Events that somebody has to do something about."""
+SAVE_EVERY_S = 10.0
+TOTALS_EVERY_S = 300.0
+"""Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
+
+
+@dataclass(slots=True)
+class TickRecorder:
+    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block.
+
+    `lived` is called last of all, when the tick has nothing left to do.
+    """
+
+    journal: Journal
+    figures: Figures
+    senses: SnapshotSource
+    counter: FrameCounter
+    zone: ZoneInfo
+    save: Callable[[Any], None]
+    meter_statistics: Callable[[], MeterStatistics]
+    radio_statistics: Callable[[], RadioStatistics]
+    energy_check: EnergyCheck
+    keep_totals: Callable[[dict[str, Any]], None]
+    dropped_log_lines: Callable[[], int] = int
+    view: Callable[[], None] | None = None
+    control: Callable[[TickResult], None] | None = None
+    lived: Callable[[], None] | None = None
+    loop: Loop | None = None
+    judging: PolicyMonitor | None = None
+    _last: Decision | None = None
+    _saved_at_s: float = float("-inf")
+    _saving: asyncio.Task[None] | None = None
+    _owed: bool = False
+    _reserving: asyncio.Task[None] | None = None
+    _keeping: asyncio.Task[None] | None = None
+    _owes_totals: bool = False
+    _totals_at_s: float = float("-inf")
+    _leaps_told: set[int] = field(default_factory=set)
+    _is_end_told: bool = False
+
+    def tell(self, lived: TickResult) -> None:
+        """One tick: recorded, counted, shown."""
+        changed = self._changed(lived.decision)
+        self._record(lived)
+        self._check_energy(lived)
+        self._count(lived)
+        if changed:
+            self._log(lived)
+        self._save(lived, now=changed)
+        self._reserve_counters()
+        self._watch_counters(lived.snapshot.at_s)
+        self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
+        self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
+        self._last = lived.decision
+        if self.control is not None:
+            self.control(lived)
+        if self.view is not None:
+            self.view()
+        if self.lived is not None:
+            self.lived()
+
+    def event(self, name: str, **detail: Any) -> None:
+        """Something between ticks."""
+        self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
+        tell = log.warning if name in ALARMING else log.info
+        tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
+
+    async def close(self) -> None:
+        """Write what is left."""
+        for task in (self._saving, self._reserving, self._keeping):
+            if task is not None:
+                await asyncio.wait([task])
+        self.keep_totals(self._carry())
+        await self.journal.close()
+
+    def _changed(self, decision: Decision) -> bool:
+        last = self._last
+        return last is None or decision.verdict != last.verdict
+
+    def _record(self, lived: TickResult) -> None:
+        reading = self.senses.reading
+        self.journal.put(
+            Tick(
+                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
+                mode=self.figures.about.mode,
+                snapshot=lived.snapshot,
+                authority=lived.assignment.authority,
+                propensity=lived.assignment.propensity,
+                block=lived.assignment.block,
+                confounded=lived.assignment.confounded,
+                decision=lived.decision,
+                frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
+                accepted=lived.sent.accepted,
+                meter_raw=() if reading is None else reading.raw,
+            ),
+            lived.before,
+        )
+
+    def _check_energy(self, lived: TickResult) -> None:
+        """Power against the meter's counters: told when they begin to disagree, and when that ends."""
+        if not lived.decision.sight.fresh:
+            return
+        check, snapshot = self.energy_check, lived.snapshot
+        disagreed = check.disagrees
+        check.update(snapshot.at_s, snapshot.grid_power_w, self.senses.meter.energy)
+        if check.disagrees is disagreed:
+            return
+        found = check.finding
+        detail = {} if found is None else found.told()
+        self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
+        self.figures.note(snapshot.at_s, messages.energy_check(found))
+
+    def _count(self, lived: TickResult) -> None:
+        inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
+        self.figures.update(
+            lived.snapshot,
+            lived.decision,
+            cost=Cost(lived.compute_s, max(0.0, lived.late_s), inference_s),
+            frames_sent=len(lived.sent.frames) if lived.sent.accepted else 0,
+            meter=self.meter_statistics(),
+            radio=self.radio_statistics(),
+            house=ProcessStatistics(
+                self.dropped_log_lines(),
+                self.journal.kept_bytes,
+                self.journal.dropped_lines,
+                0 if self.loop is None else self.loop.failed_total,
+            ),
+            judgements=None if self.judging is None else self.judging.judgements(),
+            local=datetime.now(self.zone),
+        )
+
+    def _log(self, lived: TickResult) -> None:
+        verdict = lived.decision.verdict
+        tell = log.warning if verdict.source in (Source.REST, Source.HOLD) else log.info
+        tell(
+            "state",
+            limit_key=f"state {verdict.state} {verdict.causes}",  # the newest is always told
+            state=verdict.state.value,
+            acting=verdict.source.value,
+            causes=",".join(verdict.causes),
+            grid_w=round(sum(lived.snapshot.grid_power_w)),
+        )
+
+    def _reserve_counters(self) -> None:
+        """Ahead of need, beside the tick: taking a counter then never waits for the disk."""
+        if self.counter.low and (self._reserving is None or self._reserving.done()):
+            self._reserving = asyncio.create_task(asyncio.to_thread(self._reserve), name="counter")
+
+    def _reserve(self) -> None:
+        try:
+            self.counter.reserve()
+        except ConfigError as error:
+            log.warning("frame_counters_not_reserved", reason=str(error))
+
+    def _watch_counters(self, at_s: float) -> None:
+        """A slave that lies about counters, and their end: each is told once in a life."""
+        for slot, seen in self.senses.emitter.refused_leaps.items():
+            if slot not in self._leaps_told:
+                self._leaps_told.add(slot)
+                self.event("counter_leap_refused", slot=slot, counter=seen, last=self.counter.last)
+                self.figures.note(at_s, f"slave {slot} told an impossible frame counter: {seen}")
+        if self.counter.warning and not self._is_end_told:
+            self._is_end_told = True
+            self.event("frame_counters_near_end", reason=self.counter.warning)
+            self.figures.note(at_s, "the frame counters are nearly used up: a new site key is needed")
+
+    def _rollback_changed(self, decision: Decision) -> bool:
+        """Else a power cut could bring back the evidence that an operator has dismissed."""
+        before = () if self._last is None else self._last.verdict.causes
+        return (ROLLBACK in before) is not (ROLLBACK in decision.verdict.causes)
+
+    def _keep_totals(self, at_s: float, *, now: bool) -> None:
+        self._owes_totals |= now
+        due = self._owes_totals or at_s - self._totals_at_s >= TOTALS_EVERY_S
+        if not due or (self._keeping is not None and not self._keeping.done()):
+            return
+        self._owes_totals = False
+        self._totals_at_s = at_s
+        totals = self._carry()
+        self._keeping = asyncio.create_task(asyncio.to_thread(self.keep_totals, totals), name="totals")
+
+    def _carry(self) -> dict[str, Any]:
+        """What a later run goes on with."""
+        judged = {} if self.judging is None else {JUDGE: self.judging.carry()}
+        return self.figures.carry() | judged
+
+    def _save(self, lived: TickResult, *, now: bool) -> None:
+        at_s = lived.snapshot.at_s
+        due = now or self._owed or at_s - self._saved_at_s >= SAVE_EVERY_S
+        if self.loop is None or not due:
+            return
+        self._owed = self._saving is not None and not self._saving.done()
+        if self._owed:  # the disk is slow: the next tick tries again
+            return
+        self._saved_at_s = at_s
+        watch = self.loop.memory.watch
+        self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")

@@ -1,0 +1,1 @@
+"""The same decisions without wires: simulate, replay, score."""

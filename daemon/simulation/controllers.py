@@ -1,0 +1,76 @@
+"""Controllers ready to act in a simulation, chosen by name."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from core.decision import Authority
+from core.parts import initial_memory
+from core.site import Site
+from daemon.config.sections import BUILTIN
+from daemon.config.settings import Settings
+from daemon.runtime.assembly import (
+    Assembled,
+    assemble,
+    bundle_directory,
+    configured_bundle,
+    fallback_law,
+    pi_gains,
+    predictive_gains,
+)
+from daemon.simulation.simulate import SimulatedController
+from models.bundle import BundleError
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.supervisor import ModeSupervisor
+
+
+def pilot(
+    controller: str,
+    site: Site,
+    settings: Settings | None = None,
+    bundle: Path | None = None,
+    margin_shift_w: float = 0.0,
+) -> SimulatedController | None:
+    """A controller that acts from the first second.
+
+    Args:
+        controller: one of `daemon.simulation.simulate.CONTROLLERS`; None is returned for "none".
+        site: the site that is simulated.
+        settings: gains and bundle as configured; the defaults without.
+        bundle: the policy's directory, before the configured one.
+        margin_shift_w: added to the import margin of "pi" and "predictive".
+
+    Raises:
+        BundleError: the policy's bundle must not be used.
+    """
+    if controller == "none":
+        return None
+    if controller == "policy":
+        law = PiFallback(site, PiGains()) if settings is None else fallback_law(settings, site)
+        if settings is not None and bundle is None:
+            assembled = assemble(site, law, partial(configured_bundle, settings))
+        else:
+            assembled = assemble(site, law, bundle_directory(str(bundle or BUILTIN)))
+        if assembled.problem:
+            raise BundleError(assembled.problem, "Give another bundle with --bundle.")
+        return _warm(assembled, Authority.POLICY)
+    return _warm(assemble(site, _law(controller, site, settings, margin_shift_w), None), Authority.FALLBACK)
+
+
+def _law(
+    controller: str, site: Site, settings: Settings | None, margin_shift_w: float
+) -> PiFallback | PredictiveFallback:
+    """The named law with its configured gains; a configuration holds the gains of the law it chose."""
+    other = settings is not None and settings.fallback.law != controller
+    if controller == "pi":
+        pi = PiGains() if settings is None or other else pi_gains(settings)
+        return PiFallback(site, replace(pi, margin_w=pi.margin_w + margin_shift_w))
+    predictive = PredictiveGains() if settings is None or other else predictive_gains(settings)
+    return PredictiveFallback(site, replace(predictive, margin_w=predictive.margin_w + margin_shift_w))
+
+
+def _warm(assembled: Assembled, authority: Authority) -> SimulatedController:
+    parts = assembled.parts
+    memory = replace(initial_memory(parts), watch=ModeSupervisor().warm)
+    return SimulatedController(parts, memory, authority)

@@ -1,0 +1,1 @@
+"""Meters: Modbus (TCP, serial) and pushed telegrams (P1, SML)."""

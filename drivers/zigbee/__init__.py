@@ -1,0 +1,1 @@
+"""The Zigbee coordinator, the setpoint frame and the slaves' reports."""

@@ -1,0 +1,1 @@
+"""Virtual meters at the far end of the wire."""

@@ -1,0 +1,182 @@
+"""Everything a daemon talks to, on loopback: a virtual meter and radio around one site."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from core.roles import Role, sign
+from core.site import Metering, Phases, Slave, per_phase
+from plant.description import Description
+from plant.drawing import draw_actuators_of, scaled
+from plant.meters.layouts import MeterState
+from plant.meters.virtual_meter import REFRESH_S, VirtualMeter
+from plant.radio.channel import BurstLoss, Delay, IndependentLoss, Loss
+from plant.radio.coordinator.nvram import Nvram
+from plant.radio.link import LOSS_RANGE, NOISE_W
+from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_slave
+from plant.site.actuators import sample_actuators
+from plant.site.dead_time import DeadTime
+from plant.site.live import LiveSite
+from plant.site.trace import Trace
+
+AIR_S = (0.03, 0.20)
+"""A broadcast reaches every slave of a house within two or three hops."""
+COUNTED_BEFORE_WH = 1_000_000.0
+"""A meter that has hung there for some time."""
+SLAVE_MAX_W = 1700
+SLAVE_NAMES = ("boiler", "heating rod", "charger", "buffer", "floor heating", "dryer", "pool pump", "heater")
+
+
+def slaves_of(count: int, max_w: int = SLAVE_MAX_W) -> tuple[Slave, ...]:
+    """So many slaves, spread over the phases in turn."""
+    return tuple(
+        Slave(slot, f"{SLAVE_NAMES[slot % len(SLAVE_NAMES)]} {slot + 1}", slot % 3, max_w)
+        for slot in range(count)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedSite:
+    """A running far end. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
+
+    site: LiveSite
+    meter: VirtualMeter
+    radio: RadioSite
+    meter_port: int
+
+    @property
+    def radio_path(self) -> str:
+        """What a host opens."""
+        return self.radio.path
+
+    async def stop(self) -> None:
+        """Take both wires down."""
+        await self.meter.stop()
+        await self.radio.stop()
+
+
+async def start_far_end(
+    trace: Trace,
+    slaves: Sequence[Slave],
+    key: bytes,
+    *,
+    clock: Callable[[], float],
+    seed: int = 0,
+    start_s: float = 11 * 3600.0,
+    meter_port: int = 0,
+    radio_port: int | None = 0,
+    connection: str = "3ph",
+    metering: Metering = Metering.NET,
+    role: Role = Role.ABSORB,
+    commissioned: bool = True,
+    layout: str = "sdm630",
+    described: Description | None = None,
+    make_slave: MakeSlave = sound_slave,
+) -> SimulatedSite:
+    """Start site, meter and radio.
+
+    Args:
+        key: the site key of the slaves, 32 bytes.
+        clock: monotonic seconds.
+        start_s: second of the measured day at which the site begins.
+        meter_port, radio_port: TCP ports on loopback, 0 for any; a radio port of None opens a
+            pseudo-terminal.
+        commissioned: with a network that the slaves have joined; else with a blank coordinator, and slaves
+            that keep trying to join with their install codes.
+        layout: the kind of meter, a key of `plant.meters.layouts.LAYOUTS`.
+        described: the true site, of which `slaves` are the labels; the usual one by default.
+        make_slave: makes each slave's radio and firmware.
+
+    Raises:
+        OSError: a port is taken.
+    """
+    luck = Random(seed)
+    appliances: dict[int, DeadTime] = {}
+    if described is None:
+        actuators = sample_actuators(np.random.default_rng(seed), slaves)
+    else:
+        actuators = draw_actuators_of(described, *map(np.random.default_rng, (seed, seed + 2)))
+        trace = scaled(trace, described)
+    site = LiveSite(
+        trace,
+        actuators,
+        lambda slot, at_s: appliances[slot].acting_w(at_s),
+        sign=sign(role),
+        started_at_s=clock(),
+        start_s=start_s,
+        connection=connection,
+        metering=metering,
+    )
+
+    def measured_w(slot: int) -> float:
+        site.advance(clock())
+        return site.slave_power_w(slot)
+
+    radio = await serve_radio_site(
+        [(slave.slot, slave.max_w) for slave in slaves],
+        key,
+        measured_w=measured_w,
+        rng=luck,
+        port=radio_port,
+        clock=clock,
+        broadcast_delay=_delay(luck, described),
+        loss=_loss(luck, described),
+        nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
+        joined=commissioned,
+        make_slave=make_slave,
+    )
+    for actuator, (slot, firmware) in zip(actuators, radio.firmwares.items(), strict=True):
+        is_known = described is not None and described.radio.delay_s != "zigbee"
+        appliances[slot] = DeadTime(firmware, luck, actuator.dead_time_s if is_known else None)
+
+    def state() -> MeterState:
+        now_s = clock()
+        return MeterState(
+            power_w=_shown_w(site, now_s, described),
+            voltage_v=site.voltage_v(now_s),
+            import_wh=COUNTED_BEFORE_WH + site.imported_wh,
+            export_wh=COUNTED_BEFORE_WH + site.exported_wh,
+        )
+
+    meter = VirtualMeter(
+        state,
+        clock=clock,
+        rng=np.random.default_rng(seed + 1),
+        layout=layout,
+        noise_w=NOISE_W if described is None else described.meter.noise_w,
+        refresh_s=REFRESH_S if described is None else described.meter.period_s,
+    )
+    try:
+        port = await meter.start(meter_port)
+    except OSError:
+        await radio.stop()
+        raise
+    return SimulatedSite(site, meter, radio, port)
+
+
+def _delay(luck: Random, described: Description | None) -> Delay:
+    """Of broadcasts. What a Zigbee network takes longer than the air lies in the appliances' dead times."""
+    radio = None if described is None else described.radio
+    span_s = AIR_S if radio is None or radio.delay_s == "zigbee" else radio.delay_s
+    extra_s = 0.0 if radio is None else radio.extra_delay_s
+    return lambda receivers: [extra_s + luck.uniform(*span_s) for _ in range(receivers)]
+
+
+def _loss(luck: Random, described: Description | None) -> Loss:
+    if described is None or (described.radio.loss is None and described.radio.has_bursts):
+        return BurstLoss(luck)
+    share = luck.uniform(*(described.radio.loss or LOSS_RANGE))
+    return BurstLoss(luck, good_loss=share) if described.radio.has_bursts else IndependentLoss(luck, share)
+
+
+def _shown_w(site: LiveSite, now_s: float, described: Description | None) -> Phases:
+    """What the meter makes a reading of."""
+    if described is None:
+        return site.grid_power_w(now_s)
+    meter = described.meter
+    over_s = meter.period_s if meter.reading == "averaged" else 0.0
+    power_w = site.mean_power_w(now_s, over_s, meter.delay_s)
+    step_w = meter.resolution_w
+    return per_phase([round(w / step_w) * step_w for w in power_w]) if step_w > 0.0 else power_w

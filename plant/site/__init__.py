@@ -1,0 +1,1 @@
+"""The physics of a site: pure functions and measured days."""

@@ -1,0 +1,109 @@
+"""Everything that lowers authority, as data: what it leads to and when it clears.
+
+A cause is a flag: absent means nothing is wrong. The worst active cause decides the state. Causes reach the
+supervisor as names in ``Snapshot.alarms`` (from the edges), as `Authority`, or from what the tick itself
+showed. A name that is not in the table is treated like the worst kind that clears by itself, so that a
+misspelt alarm stops the site rather than passing unseen; warnings without a reaction belong into the log.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from core.decision import Source, State
+
+VIOLATION_S = 3600.0
+"""Least time with the fallback after a safety violation (specification: 1 h)."""
+ANOMALY_S = 86400.0
+"""Least time with the fallback after an anomaly trip (specification: 24 h)."""
+DWELL_S = 890.0
+"""Least time without the policy once it was ordered to give way: 15 minutes, as long as a block of
+`core.modes`, less 10 s, because blocks follow the wall clock and its corrections must not hold them back."""
+LATE_S = 60.0
+"""Least time with the fallback after the last of many late ticks: as long as they are counted."""
+AIRTIME_S = 60.0
+"""Least time with the fallback after setpoints had no airtime: twice as long as refusals are counted."""
+
+
+class Clears(Enum):
+    """When a cause stops counting, once it is no longer raised."""
+
+    AT_ONCE = "at once"
+    GOOD_SAMPLES = "after 30 good samples"
+    CLEAN_PROPOSALS = "after 60 clean proposals of the policy"
+    TIME = "when its time has run out"
+    ACKNOWLEDGED = "when an operator acknowledges it"
+
+
+SEVERITY = (State.RL_ACTIVE, State.PI_FALLBACK, State.HOLD, State.SAFE_STOP, State.INIT)
+"""States by rising severity: the later one wins."""
+
+SOURCE = {
+    State.INIT: Source.REST,
+    State.HOLD: Source.HOLD,
+    State.PI_FALLBACK: Source.FALLBACK,
+    State.RL_ACTIVE: Source.POLICY,
+    State.SAFE_STOP: Source.REST,
+}
+"""Who acts in each state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row: the state it leads to at least, and when it clears. `least_s` belongs to `Clears.TIME`."""
+
+    state: State
+    clears: Clears
+    least_s: float = 0.0
+
+
+_HOLD = Fault(State.HOLD, Clears.AT_ONCE)
+_STOP = Fault(State.SAFE_STOP, Clears.GOOD_SAMPLES)
+_STOP_LATCHED = Fault(State.SAFE_STOP, Clears.ACKNOWLEDGED)
+_FALLBACK = Fault(State.PI_FALLBACK, Clears.AT_ONCE)
+_FALLBACK_LATCHED = Fault(State.PI_FALLBACK, Clears.ACKNOWLEDGED)
+_FALLBACK_UNTIL_CLEAN = Fault(State.PI_FALLBACK, Clears.CLEAN_PROPOSALS)
+
+FAULTS: dict[str, Fault] = {
+    "starting": Fault(State.INIT, Clears.AT_ONCE),
+    # sensor and shell: hold what is on air, then rest
+    "meter_late": _HOLD,
+    "late_tick": _HOLD,
+    "meter_lost": _STOP,
+    "radio_lost": _STOP,
+    "rest_ordered": _STOP,
+    "tick_error": _STOP,
+    "loop_diverges": _STOP,
+    "meter_identity": _STOP_LATCHED,
+    "meter_sign": _STOP_LATCHED,
+    "meter_phases": _STOP_LATCHED,
+    "frame_round_trip": _STOP_LATCHED,
+    "no_frame_counter": _STOP,
+    # model: the fallback reads the same good meter
+    "radio_down": _FALLBACK,
+    "slaves_silent": _FALLBACK,
+    "airtime_lost": Fault(State.PI_FALLBACK, Clears.TIME, AIRTIME_S),
+    "fallback_ordered": _FALLBACK,
+    "policy_late": _FALLBACK,
+    "state_unwritable": _FALLBACK,
+    "restart_storm": _FALLBACK,
+    "policy_fault": _FALLBACK_UNTIL_CLEAN,
+    "reentry": _FALLBACK_UNTIL_CLEAN,
+    "violation": Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
+    "anomaly": Fault(State.PI_FALLBACK, Clears.TIME, ANOMALY_S),
+    "state_lost": Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
+    "dwell": Fault(State.PI_FALLBACK, Clears.TIME, DWELL_S),
+    "repeated_late_ticks": Fault(State.PI_FALLBACK, Clears.TIME, LATE_S),
+    "repeated_violations": _FALLBACK_LATCHED,
+    "rollback": _FALLBACK_LATCHED,
+}
+UNKNOWN = _STOP
+
+
+def cause(name: str) -> Fault:
+    """The row of a cause."""
+    return FAULTS.get(name, UNKNOWN)
+
+
+def worst(names: tuple[str, ...]) -> State:
+    """The state that these causes allow."""
+    return max((cause(name).state for name in names), key=SEVERITY.index, default=State.RL_ACTIVE)

@@ -1,0 +1,128 @@
+"""Figures in the words of an owner, and as one document."""
+
+import json
+from dataclasses import replace
+from math import inf, nan
+
+import pytest
+
+from core.decision import Authority, Source, State, SupervisorDecision
+from core.modes import Mode
+from core.site import Metering, Phases, Site, Slave
+from core.snapshot import SlaveState
+from daemon.monitoring import messages
+from daemon.monitoring.energy_check import Finding
+from daemon.monitoring.figures import Figures
+from daemon.monitoring.status import status
+from daemon.monitoring.telemetry import Cost, SiteInfo
+from safety.faults import FAULTS
+from tests.support.telemetry_feed import ABOUT, BLIND, SITE, FedHouse, decision, feed, snapshot
+
+NET = Site(slaves=(Slave(0, "tank", 0, 3000),))
+PER_PHASE = Site(slaves=NET.slaves, metering=Metering.PER_PHASE)
+COST = Cost(0.0005, 0.001, 0.00004)
+
+
+def test_every_cause_of_the_supervisor_has_words() -> None:
+    assert set(FAULTS) <= set(messages.CAUSES)
+    assert messages.cause("brand_new") == "brand new"
+
+
+HEADLINES = [
+    # grid, without, verdict, causes -> beginning of the sentence, tone
+    (
+        (-40.0, 0.0, 0.0),
+        (-4200.0, 0.0, 0.0),
+        State.RL_ACTIVE,
+        (),
+        "Solar surplus is being used: 40 W exp",
+        "good",
+    ),
+    (
+        (50.0, 0.0, 0.0),
+        (-900.0, 0.0, 0.0),
+        State.RL_ACTIVE,
+        (),
+        "Solar surplus is being used: nothing",
+        "good",
+    ),
+    ((-2000.0, 0.0, 0.0), (-4200.0, 0.0, 0.0), State.RL_ACTIVE, (), "Part of the solar surplus", "watch"),
+    ((700.0, 0.0, 0.0), (700.0, 0.0, 0.0), State.RL_ACTIVE, (), "No solar surplus right now: 700 W", "quiet"),
+    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("meter_lost",), "Every slave rests at 0 W", "bad"),
+    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("rest_ordered",), "Stopping", "quiet"),
+    (
+        (0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0),
+        State.PI_FALLBACK,
+        ("radio_down",),
+        "The radio does not answer",
+        "watch",
+    ),
+    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.INIT, (), "Starting", "quiet"),
+]
+
+
+@pytest.mark.parametrize(("grid_w", "without_w", "state", "causes", "text", "tone"), HEADLINES)
+def test_the_headline_says_what_is_going_on(
+    grid_w: Phases, without_w: Phases, state: State, causes: tuple[str, ...], text: str, tone: str
+) -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    decided = decision(
+        verdict=SupervisorDecision(state, Source.POLICY, causes), sight=sight, setpoints_w=(0,)
+    )
+    seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
+    figures.update(seen, decided, cost=COST, baseline_grid_power_w=without_w)
+    said = messages.headline(figures)
+    assert said.text.startswith(text)
+    assert said.tone == tone
+
+
+@pytest.mark.parametrize(
+    ("mode", "causes", "why"),
+    [
+        (
+            Mode.SHADOW,
+            ("fallback_ordered",),
+            "in shadow mode: the policy is computed and recorded, not obeyed",
+        ),
+        (
+            Mode.AB,
+            ("dwell", "fallback_ordered"),
+            "in a comparison: this quarter of an hour belongs to the fallback",
+        ),
+        (
+            Mode.PRODUCTION,
+            ("dwell",),
+            "because the learned policy was told to give way less than 15 minutes ago",
+        ),
+    ],
+)
+def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
+    figures = Figures(NET, SiteInfo(mode=mode), 0.0)
+    assert messages.who(figures) == "Nobody yet"
+    ordered = SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, causes)
+    decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
+    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
+    assert (messages.who(figures), messages.why(figures)) == ("The PI controller", why)
+
+
+def test_the_document_is_json_whatever_the_policy_wished() -> None:
+    figures = Figures(SITE, ABOUT, 1000.0)
+    json.dumps(status(figures, 1000.0), allow_nan=False)
+    feed(figures, FedHouse(), "sunny", 20)
+    strange = decision(policy_action_w=(nan, inf, -inf))
+    figures.update(snapshot(1021.0, (0.0, 0.0, 0.0)), strange, cost=COST)
+    document = json.loads(json.dumps(status(figures, 1021.5, since_s=1015.0), allow_nan=False))
+    assert document["phases"][0]["policy_action_w"] is None
+    assert [point[0] for point in document["points"]] == [1016.0, 1017.0, 1018.0, 1019.0, 1020.0, 1021.0]
+    assert document["tick_age_s"] == 0.5
+
+
+def test_what_the_counters_said_of_the_power() -> None:
+    wrong = Finding(1000.0, 100.4, 110.0, 30.0, 3700.0)
+    assert messages.energy_check(wrong) == (
+        "the meter's power and its energy counters disagree: 100 Wh by power, 1000 Wh counted"
+    )
+    assert messages.energy_check(Finding(1000.0, 1001.0, 1001.0, 30.0, 3700.0)).endswith("counters again")
+    assert "could not be compared" in messages.energy_check(None)

@@ -1,0 +1,87 @@
+"""What may be on air, by what the coordinator said."""
+
+from core.site import Site, Slave
+from core.snapshot import OnAirState
+from daemon.runtime.on_air import LONGEST_WAY_S, OnAir
+from drivers.zigbee.setpoint_frame import SetpointFrame
+
+SITE = Site(slaves=(Slave(4, "a", 0, 3000), Slave(5, "b", 1, 3000)))
+
+
+def frame(*setpoints_w: int, base: int = 4) -> SetpointFrame:
+    return SetpointFrame(1, 15, base, setpoints_w, safe_release=False, report=False)
+
+
+def air(a: int, b: int, age_s: float, *doubts: OnAirState) -> OnAirState:
+    return OnAirState((float(a), float(b), 0.0), (a, b), age_s, doubts)
+
+
+def told(*frames: tuple[SetpointFrame, float, bool]) -> OnAir:
+    on_air = OnAir(SITE, 15.0)
+    for one, at_s, is_accepted in frames:
+        (on_air.accepted if is_accepted else on_air.unconfirmed)(one, at_s)
+    return on_air
+
+
+def test_nothing_at_first() -> None:
+    assert OnAir(SITE, 15.0).at(100.0) == air(0, 0, float("inf"))
+
+
+def test_what_was_accepted_is_there_until_its_time_has_run_out() -> None:
+    on_air = told((frame(700, 300), 100.0, True))
+    assert on_air.at(100.5) == air(700, 300, 0.5)
+    assert on_air.at(110.0) == air(700, 300, 10.0)
+    assert on_air.at(115.1) == air(0, 0, 115.1 - 100.0)
+
+
+def test_whose_time_is_nearly_over_may_be_at_rest_when_the_next_frame_comes() -> None:
+    on_air = told((frame(700, 300), 100.0, True))
+    assert on_air.at(115.0) == air(700, 300, 15.0, air(0, 0, 15.0))
+    assert on_air.at(110.1).doubts == (air(0, 0, 110.1 - 100.0),)
+
+
+def test_a_frame_for_some_slaves_leaves_the_others() -> None:
+    on_air = told((frame(700, 300), 100.0, True), (frame(900, base=5), 101.0, True))
+    assert on_air.at(101.0) == air(700, 900, 0.0)
+
+
+def test_a_frame_of_which_nobody_spoke_may_be_there_since_now() -> None:
+    on_air = told((frame(700, 300), 100.0, True), (frame(800, 400), 101.0, False))
+    assert on_air.at(103.0) == air(800, 400, 0.0, air(700, 300, 3.0))
+
+
+def test_said_again_it_stays_one_doubt_and_accepted_it_is_none() -> None:
+    on_air = told(
+        (frame(700, 300), 100.0, True), (frame(800, 400), 101.0, False), (frame(800, 400), 102.0, False)
+    )
+    assert on_air.at(103.0) == air(800, 400, 0.0, air(700, 300, 3.0))
+    on_air.accepted(frame(800, 400), 103.0)
+    assert on_air.at(104.0) == air(800, 400, 1.0)
+
+
+def test_the_same_setpoints_again_are_a_doubt_about_their_instant() -> None:
+    on_air = told((frame(700, 300), 100.0, True), (frame(700, 300), 103.0, False))
+    assert on_air.at(104.0) == air(700, 300, 0.0, air(700, 300, 4.0))
+
+
+def test_rest_without_an_answer_leaves_everything_possible() -> None:
+    on_air = told(
+        (frame(700, 300), 100.0, True), (frame(800, 400), 101.0, False), (frame(0, 0), 102.0, False)
+    )
+    assert on_air.at(103.0) == air(0, 0, 0.0, air(800, 400, 0.0), air(700, 300, 3.0))
+
+
+def test_a_doubt_ends_with_the_time_of_the_slaves_and_of_the_longest_way() -> None:
+    on_air = told((frame(700, 300), 100.0, True), (frame(800, 400), 101.0, False))
+    assert on_air.at(110.0).doubts == (air(700, 300, 10.0),)
+    assert on_air.at(115.0).doubts == (air(0, 0, 14.0), air(700, 300, 15.0))
+    assert on_air.at(115.5).doubts == (air(0, 0, 14.5),)
+    last_s = 101.0 + 15.0 + LONGEST_WAY_S
+    assert on_air.at(last_s) == air(800, 400, 0.0, air(0, 0, last_s - 101.0))
+    assert on_air.at(last_s + 0.5) == air(0, 0, last_s + 0.5 - 101.0)
+
+
+def test_a_partly_accepted_decision_stays_doubtful_where_it_was() -> None:
+    on_air = told((frame(700, 300), 100.0, True), (frame(400, base=5), 101.0, False))
+    on_air.accepted(frame(500, base=4), 102.0)
+    assert on_air.at(102.0) == air(500, 400, 0.0, air(500, 300, 0.0))

@@ -1,0 +1,1 @@
+"""Many simulated sites at once, as tensors."""

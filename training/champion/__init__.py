@@ -1,0 +1,1 @@
+"""The policy that ships, and its retraining on a site's own days."""

@@ -1,0 +1,1 @@
+"""Controllers on the same days: results relative to the PI, with intervals."""

@@ -1,0 +1,1 @@
+"""Days, journals and logs as training data."""

@@ -1,0 +1,1 @@
+"""The forward dynamics model."""

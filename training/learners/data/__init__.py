@@ -1,0 +1,1 @@
+"""Transitions: files, replay buffers, hindsight."""

@@ -1,0 +1,1 @@
+"""Differentiable replay: the gradient goes through the simulated site."""
