@@ -2,9 +2,13 @@
 #
 #   make run      the whole system on this machine, without hardware (no torch)
 #   make test     all tests (installs torch)
+#   make test-fast    the pure tests, under 90 s on a quiet machine with two cores
 #   make check    formatting, linter, types, import contracts
 #   make bench    timings
+#   make docs     the documentation site, into build/site
 #   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
+#   make faults   every row of the fault table, injected into the whole daemon (docs/results/safety-campaigns.md)
+#   make soak     72 simulated hours under a storm of faults (ARGS="--real-time 60": an hour in real time)
 #   make safety-long    the campaigns at full length, the mutation run and the fuzz (3 h; ARGS="--minutes 60 --jobs 1")
 #   make setup-sweep    Ray, for sweeps over settings (python -m training.sweep)
 #   make lock     resolve the locked dependencies again
@@ -25,7 +29,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev setup-sweep run test check bench safety safety-long lock train-champion clean
+.PHONY: setup setup-dev setup-sweep run test test-fast check bench docs safety safety-long faults soak lock \
+	train-champion clean
 
 setup: $(VENV)/.run-stamp
 
@@ -37,9 +42,16 @@ setup-sweep: $(VENV)/.sweep-stamp
 run: setup
 	exec $(BIN)/sunkeep run $(ARGS)
 
+# what waits for nothing: no wire, no daemon, no training
+FAST := $(addprefix tests/,core docs models safety test_house.py) \
+	$(addprefix tests/daemon/,config journal report system)
+
 # most tests wait for time to pass: one process per core, a file to each
 test: setup-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-fast: setup-dev
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(FAST) $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .
@@ -50,9 +62,18 @@ check: setup-dev
 bench: setup-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict $(ARGS)
+
 safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)
-	$(BIN)/python -m pytest tests/referee tests/campaigns
+	$(BIN)/python -m pytest tests/referee tests/campaigns tests/faults tests/soak
+
+faults: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults $(ARGS)
+
+soak: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.soak $(ARGS)
 
 safety-long: setup-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.campaigns.long $(ARGS)
@@ -98,7 +119,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 lock:
 	$(COMPILE) pyproject.toml --output-file requirements.lock
 	python3 .ci/extras.py build-system | $(COMPILE) - --constraints requirements.lock --output-file requirements-build.lock
-	python3 .ci/extras.py dev train | $(COMPILE) - --constraints requirements.lock \
+	python3 .ci/extras.py dev docs train | $(COMPILE) - --constraints requirements.lock \
 	  --constraints requirements-build.lock --output-file requirements-dev.lock
 	python3 .ci/extras.py sweep | $(COMPILE) - --constraints requirements.lock --constraints requirements-build.lock \
 	  --constraints requirements-dev.lock --output-file requirements-sweep.lock

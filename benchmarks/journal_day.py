@@ -31,10 +31,10 @@ from daemon.config.settings import load_settings
 from daemon.journal.records import AnyRecord, Start, Tick
 from daemon.journal.segments import segments, size_bytes
 from daemon.journal.writer import SYNC_EVERY_S, Journal
-from daemon.journal_completion import read_whole
 from daemon.report.books import JournalAccounting
 from daemon.report.reading import DateRange, read
 from daemon.runtime.assembly import AnyMemory, assemble_from
+from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
 from models.bundle import builtin_bundle, read_manifest
 from plant.meters.layouts import LAYOUTS, MeterState

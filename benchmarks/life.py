@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from daemon.journal.records import Tick
-from daemon.journal_completion import read_whole
+from daemon.runtime.journal_completion import read_whole
 
 
 @dataclass(frozen=True)

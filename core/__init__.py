@@ -1,4 +1,4 @@
-"""Ground floor: the vocabulary of the house and the one decision function.
+"""The lowest layer: the vocabulary and the one decision function.
 
 Sign conventions, defined here and nowhere else:
 
@@ -14,5 +14,5 @@ Sign conventions, defined here and nowhere else:
 The stages of an action have four different names: `policy_action_w` and `fallback_action_w` are proposed,
 `requested_action_w` is chosen from them and slew-mapped, `safe_action_w` is what safety lets through.
 
-Standard library values only: no clock, no chance, no wire, no numpy. Time and luck are arguments.
+Standard library values only: no clock, no chance, no wire, no numpy. Time and chance are arguments.
 """

@@ -1,4 +1,7 @@
-"""When a frame goes on air. Zigbee sustains well under one broadcast per second; this is the allowance."""
+"""Whether a frame is sent in this tick: deadband, keep-alive, and a token bucket for the radio's airtime.
+
+Zigbee sustains well under one broadcast per second.
+"""
 
 from dataclasses import dataclass
 
@@ -29,6 +32,7 @@ def choose_send(
     bucket: Bucket,
     airtime: Airtime,
     period_s: float = 1.0,
+    withheld: tuple[int, ...] = (),
 ) -> tuple[Send, Bucket]:
     """Decide whether this tick's setpoints are transmitted.
 
@@ -42,10 +46,11 @@ def choose_send(
         on_air: what was last transmitted.
         at_s: monotonic instant of the tick.
         period_s: of the ticks; a keep-alive goes out on the tick nearest to its due time.
+        withheld: delivery groups that would not be told.
     """
     elapsed_s = max(0.0, at_s - bucket.at_s)
     tokens = min(airtime.burst_frames, bucket.tokens + airtime.frames_per_s * elapsed_s)
-    send = _wanted(action_w, source, on_air, airtime, period_s)
+    send = _wanted(action_w, source, on_air, airtime, period_s, withheld)
     safe_frames = bucket.safe_frames if source is Source.REST else 0
     is_urgent = send is Send.SAFE and safe_frames < URGENT_FRAMES and tokens > _debt(airtime)
     if send is Send.NOTHING or not (is_urgent or tokens >= 1.0):
@@ -59,17 +64,25 @@ def _debt(airtime: Airtime) -> float:
 
 
 def _wanted(
-    action_w: Phases | None, source: Source, on_air: OnAirState, airtime: Airtime, period_s: float
+    action_w: Phases | None,
+    source: Source,
+    on_air: OnAirState,
+    airtime: Airtime,
+    period_s: float,
+    withheld: tuple[int, ...],
 ) -> Send:
     if action_w is None:
         return Send.NOTHING
     if source is Source.REST:
         return Send.SAFE
-    if on_air.doubts:  # the same again, until it is known to be on air; that may move the slaves
+    told = [group for number, group in enumerate(on_air.groups) if number not in withheld]
+    # the same again, until it is known to be on air; that may move the slaves
+    if on_air.doubts or any(group.unconfirmed for group in told):
         return Send.NOTHING if source is Source.HOLD else Send.KEEP_ALIVE
     moved = any(
         abs(new - old) > airtime.deadband_w for new, old in zip(action_w, on_air.action_w, strict=True)
     )
     if moved and source is not Source.HOLD:
         return Send.CHANGE
-    return Send.KEEP_ALIVE if on_air.age_s >= airtime.keep_alive_s - 0.5 * period_s else Send.NOTHING
+    silent_s = max((group.age_s for group in told), default=on_air.age_s)
+    return Send.KEEP_ALIVE if silent_s >= airtime.keep_alive_s - 0.5 * period_s else Send.NOTHING

@@ -1,4 +1,4 @@
-"""One source for numbers, batches and gradients.
+"""Array namespaces: one formula for floats, numpy arrays and torch tensors.
 
 Laws and physics are written for one *cell* (a phase, a slave) with the operators of Python and the
 five functions of a `Namespace`. `SCALAR` serves plain floats in the daemon; the modules `numpy` and

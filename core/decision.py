@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from core.following import NotFollowing
 from core.site import Phases
 from core.state_estimate import StateEstimate
 
@@ -71,7 +72,10 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The full account of one tick: enough to replay it, plot it and learn from it."""
+    """The full account of one tick: enough to replay it, plot it and learn from it.
+
+    `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
+    """
 
     tick: int
     authority: Authority
@@ -86,3 +90,5 @@ class Decision:
     anomaly: Anomaly
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
+    withheld: tuple[int, ...] = ()
+    not_following: tuple[NotFollowing, ...] = ()

@@ -26,7 +26,7 @@ class ImbalanceOf(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits in force."""
+    """Limits of an action in force on one site."""
 
     phase_max_w: float = PHASE_CAP_W
     step_max_w_per_s: float = STEP_CAP_W_PER_S

@@ -1,7 +1,10 @@
-"""How the site's meter bills the phases, and what that means for where power is placed."""
+"""Net and per-phase billing: what is exported, and how the surplus is shared between the phases."""
 
 from core.roles import Role
 from core.site import Metering, Phases, per_phase
+
+AVOIDABLE_WEIGHT = 0.5
+"""What a watt-hour bought in vain costs, against one given away."""
 
 
 def balance_phases(surplus_w: Phases, capacity_w: Phases, metering: Metering) -> Phases:

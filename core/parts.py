@@ -1,11 +1,12 @@
-"""The parts a decision is made of. Plain values in, plain values out: no part touches the world."""
+"""Protocols of the parts of a decision. Plain values in, plain values out: no part does any I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
+from core.following import FollowingState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
 from core.state_estimate import EstimatorState, StateEstimate
@@ -23,7 +24,7 @@ WatchT = TypeVar("WatchT")
 
 
 class Observer(Protocol[ObservedT]):
-    """Turns sight into the features a policy was trained on."""
+    """Turns the state estimate into the features that a policy was trained on."""
 
     @property
     def cold(self) -> ObservedT: ...
@@ -33,7 +34,7 @@ class Observer(Protocol[ObservedT]):
 
 
 class Policy(Protocol[PolicyT]):
-    """Wishes an action; None when it has nothing trustworthy to say."""
+    """Proposes an action, or None when it has no trustworthy one."""
 
     @property
     def cold(self) -> PolicyT: ...
@@ -41,7 +42,7 @@ class Policy(Protocol[PolicyT]):
 
 
 class Fallback(Protocol[FallbackT]):
-    """A controller that always has an answer, and is told what was done instead."""
+    """A controller that always proposes an action, and is told what was applied instead."""
 
     @property
     def cold(self) -> FallbackT: ...
@@ -97,11 +98,13 @@ class Gate(Protocol):
     def check(
         self, requested_action_w: Phases, source: Source, snapshot: Snapshot
     ) -> tuple[Phases, tuple[Intervention, ...]]:
-        """The allowed action nearest to the asked one on the way from what is on air."""
+        """The allowed action nearest to the requested one, on the straight way from what is on air."""
         ...
 
-    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
-        """Whether whole-watt totals may go on air."""
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
+    ) -> bool:
+        """Whether setpoints may go on air, to every delivery group but those withheld."""
         ...
 
 
@@ -129,6 +132,7 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     seen: SeenT
     watch: WatchT
     bucket: Bucket
+    following: FollowingState = field(default_factory=FollowingState)
 
 
 def initial_memory(

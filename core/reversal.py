@@ -1,4 +1,4 @@
-"""Turns of a setpoint: when it changes its direction by more than a chosen amplitude."""
+"""Reversals of a setpoint: changes of its direction by more than a chosen amplitude."""
 
 from dataclasses import dataclass
 

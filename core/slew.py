@@ -1,4 +1,4 @@
-"""The mapping every proposal passes before safety sees it: from what is proposed to what can be requested.
+"""Limits a proposed action to what can be reached in this tick, before the gate sees it.
 
 Safety checks the result with code of its own (`safety.gate`); a proposal that still breaks a rule after
 this mapping is a fault of the policy.
@@ -34,7 +34,7 @@ def between_w(start_w: Phases, end_w: Phases, share: float) -> Phases:
 
 
 def slew(policy_action_w: Phases, sight: StateEstimate, grid_power_w: Phases, limits: Limits) -> Phases:
-    """Bring a wish into reach: box, then balance (keeping the sum), then the step.
+    """Bring a proposed action into reach: box, then balance (keeping the sum), then the step.
 
     Args:
         policy_action_w: what a controller wants; returned unchanged when not finite, for safety to refuse.

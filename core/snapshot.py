@@ -1,9 +1,9 @@
-"""What the site looked like at one instant. Everything uncertain enters a decision through here."""
+"""The process image of one tick. Everything that is uncertain enters a decision through it."""
 
 from dataclasses import dataclass
 from math import inf
 
-from core.site import ZERO, Phases
+from core.site import ZERO, Phases, Slave
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +11,35 @@ class SlaveState:
     """What is known of one slave, in the order of `Site.slaves`.
 
     `available` is False once nothing was heard of it for longer than the offline limit.
-    `power_w` is its own measurement, None when it never reported.
+    `power_w` is its own measurement, None when it never reported. `applied_w` is the setpoint that its newest
+    report echoes and `told_w` what the frame that it answers told it, None where nobody knows. `limit_w` is
+    the most that it may be told now, None for what the site says.
     """
 
     available: bool = True
     power_w: float | None = None
     report_age_s: float = inf
+    applied_w: int | None = None
+    told_w: int | None = None
+    limit_w: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOnAir:
+    """What one delivery group follows: slaves that are told in one message, all of them or none.
+
+    `slaves` are places in `Site.slaves`. What they may follow lies between `low_w` and `high_w` per phase:
+    one value, or more while it is unknown what became of a message (`unconfirmed`). `age_s` counts from
+    the newest message that was accepted or may have been. `may_rest` is whether their time-to-live may be
+    over before a message that is sent now arrives.
+    """
+
+    slaves: tuple[int, ...]
+    age_s: float
+    low_w: Phases
+    high_w: Phases
+    unconfirmed: bool = False
+    may_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +47,16 @@ class OnAirState:
     """What the radio last accepted for transmission; zeros once the slaves' time-to-live has run out.
 
     While it is unknown what became of a frame, that frame is taken to be on air, with an age of 0 because it
-    may have left only now, and `doubts` are what else may be on air.
+    may have left only now, and `doubts` are what else may be on air. Where one vector of setpoints takes
+    several messages, `groups` are what each of them told; then there are no `doubts`, and `age_s` is that of
+    the newest message. Without `groups` all slaves are told in one.
     """
 
     action_w: Phases = ZERO
     setpoints_w: tuple[int, ...] = ()
     age_s: float = inf
     doubts: tuple["OnAirState", ...] = ()
+    groups: tuple[GroupOnAir, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +82,13 @@ class Snapshot:
     link_loss_rate: float = 0.0
     policy_latency_s: float = 0.0
     hour: int | None = None
+
+
+def slave_capacity_w(slave: Slave, state: SlaveState) -> int:
+    """The most that a slave can be told now; 0 when it is silent, or works only from more on."""
+    if not state.available:
+        return 0
+    capacity_w = slave.max_w if state.limit_w is None else min(state.limit_w, slave.max_w)
+    if slave.levels_w:
+        return max((level_w for level_w in slave.levels_w if level_w <= capacity_w), default=0)
+    return capacity_w if capacity_w >= slave.min_w else 0

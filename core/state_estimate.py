@@ -1,4 +1,4 @@
-"""What the controller believes: slave power rebuilt from what is on air, and the surplus left to place.
+"""State estimator: the slaves' power from the commands on air, and the surplus that is left to place.
 
 The surplus (solar power minus load) is exogenous: no action changes it. It is estimated as what the
 slaves are believed to draw minus what the meter reads. Seconds pass between a command and its effect,
@@ -12,7 +12,7 @@ from core.arrays import SCALAR, Number
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
-from core.snapshot import Snapshot
+from core.snapshot import Snapshot, slave_capacity_w
 
 AGE_SHARES = (0.0, 0.26, 0.45, 0.25, 0.04)
 """Share of a phase's power that follows the command of 0, 1, 2, 3, 4 s ago (64 h of a simulated radio)."""
@@ -69,9 +69,8 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     """What the available slaves of each phase can take, at most the phase limit."""
     total = [0.0, 0.0, 0.0]
     for slave, state in zip(site.slaves, snapshot.slaves, strict=True):
-        if state.available:
-            for phase in slave.phases:
-                total[phase] += slave.max_w / len(slave.phases)
+        for phase in slave.phases:
+            total[phase] += slave_capacity_w(slave, state) / len(slave.phases)
     return per_phase([min(x, site.limits.phase_max_w) for x in total])
 
 
@@ -95,7 +94,7 @@ def estimate_state(
     """Estimate the surplus from one snapshot.
 
     Returns:
-        The sight of this tick and the memory for the next.
+        The estimate of this tick and the memory for the next.
     """
     step_s = snapshot.at_s - belief.at_s
     extra_delay_s = SCALAR.clip(snapshot.extra_delay_s, 0.0, EXTRA_DELAY_MAX_S)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from core.airtime import choose_send
-from core.allocation import allocate, interpolate_setpoints, totals_w
+from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
+from core.following import check_following, limit_capacities, not_following
 from core.parts import (
     FallbackT,
     Memory,
@@ -19,9 +20,6 @@ from core.site import ZERO, Phases, Site
 from core.slew import slew
 from core.snapshot import Snapshot
 from core.state_estimate import StateEstimate, estimate_state
-
-_SHARES = (1.0, 0.75, 0.5, 0.25, 0.125, 0.0)
-"""Parts of the way to new setpoints that are tried, the last being what is on air."""
 
 
 def decide(
@@ -38,6 +36,8 @@ def decide(
     have done. Raises nothing.
     """
     site = parts.site
+    following = check_following(site, snapshot, memory.following)
+    snapshot = limit_capacities(site, snapshot, following)
     sight, belief = estimate_state(site, snapshot, memory.belief)
     fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
     observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
@@ -54,7 +54,7 @@ def decide(
 
     requested_action_w = _asked(verdict.source, reach_w, fallback_action_w, sight, snapshot, site)
     safe_action_w, interventions = parts.gate.check(requested_action_w, verdict.source, snapshot)
-    setpoints_w = _setpoints(safe_action_w, verdict.source, snapshot, site, parts)
+    setpoints_w, withheld = _setpoints(safe_action_w, verdict.source, snapshot, site, parts)
     send, bucket = choose_send(
         None if setpoints_w is None else totals_w(setpoints_w, site),
         verdict.source,
@@ -63,6 +63,7 @@ def decide(
         memory.bucket,
         site.airtime,
         site.period_s,
+        withheld,
     )
     fallback = parts.fallback.track(fallback, sight, safe_action_w)  # bumpless hand-over
 
@@ -80,6 +81,8 @@ def decide(
         anomaly=anomaly,
         violations=violations,
         interventions=interventions,
+        withheld=withheld,
+        not_following=not_following(site, following),
     )
     return decision, replace(
         memory,
@@ -90,6 +93,7 @@ def decide(
         seen=seen,
         watch=watch,
         bucket=bucket,
+        following=following,
     )
 
 
@@ -115,19 +119,19 @@ def _setpoints(
     snapshot: Snapshot,
     site: Site,
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-) -> tuple[int, ...] | None:
-    """Per-slave setpoints that the gate accepts: the new ones, else part of the way to them, else safe.
+) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
+    """Per-slave setpoints that the gate accepts, and the groups that are not told: the new ones, else part
+    of the way to them, else safe.
 
     Where slaves fall silent or have a minimum, the new vector can be further away than the action is.
     None while it is unknown what is on air and nothing fits all that may be.
     """
     on_air = _on_air(snapshot, site)
     wanted = on_air if source is Source.HOLD else allocate(safe_action_w, site, snapshot)
-    ways = (interpolate_setpoints(on_air, wanted, share, site, snapshot) for share in _SHARES)
-    for candidate in (*ways, (0,) * len(site.slaves)):
-        if parts.gate.accepts(totals_w(candidate, site), source, snapshot):
-            return candidate
-    return None
+    for candidate, withheld in ways(on_air, wanted, site, snapshot):
+        if parts.gate.accepts_setpoints(candidate, withheld, source, snapshot):
+            return candidate, withheld
+    return None, ()
 
 
 def _on_air(snapshot: Snapshot, site: Site) -> tuple[int, ...]:

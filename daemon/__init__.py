@@ -1,1 +1,1 @@
-"""The imperative shell: assembly, loop, settings, journal, metrics. No arithmetic on watts."""
+"""The imperative shell: loop, configuration, journal, metrics, commands. It computes no setpoints."""

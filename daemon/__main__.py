@@ -1,11 +1,30 @@
 """The command line. Commands are imported when they are used, so that help stays quick."""
 
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 
-import click
+
+@contextmanager
+def _plain_interrupts() -> Iterator[None]:
+    """Ctrl-C ends the process without a word: raised inside an import, it would leave a traceback."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+with _plain_interrupts():
+    if sys.argv[1:2] == ["run"]:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # to a daemon it means its configuration, never its end
+    import click
 
 COMMANDS = {
     "run": "Control the site; without --config the embedded one.",
@@ -44,12 +63,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command."""
-        if cmd_name in TRAINING_COMMANDS:
-            module = _training_side(cmd_name)
-        elif cmd_name in COMMANDS:
-            module = import_module(f"daemon.commands.{cmd_name}")
-        else:
+        if cmd_name not in (*COMMANDS, *TRAINING_COMMANDS):
             return None
+        with _plain_interrupts():
+            if cmd_name in TRAINING_COMMANDS:
+                module = _training_side(cmd_name)
+            else:
+                module = import_module(f"daemon.commands.{cmd_name}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command

@@ -1,1 +1,1 @@
-"""Wires: one file per kind of wire, all behind the two doors of `drivers.ports`."""
+"""Meters and radio: one package per kind of wire, behind the ports of `drivers.ports`."""

@@ -1,4 +1,4 @@
-"""The two doors of the house: `Meter` in, `Radio` out. Shapes only; a driver satisfies them by itself."""
+"""The two ports: `Meter` in, `Radio` out. Protocols only; a driver satisfies them by its shape."""
 
 from dataclasses import dataclass
 from math import inf

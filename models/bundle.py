@@ -23,6 +23,7 @@ from core.site import Site
 from models.features import FEATURE_NAMES
 from models.inference import GraphError, Session
 from models.manifest import (
+    DIGEST_FILE,
     GOLDEN_FILE,
     MANIFEST_FILE,
     NORMALIZATION_FILE,
@@ -37,7 +38,7 @@ from models.signature import SIGNATURE_FILE, SignatureError, signer
 FILE_MAX_BYTES = 32 * 1024 * 1024
 """A policy of the specification's shape has 0.35 MB."""
 FILES_MAX = 16
-"""A bundle has four files, and a fifth when it is signed; more than this is another directory."""
+"""A bundle has five files, and a sixth when it is signed; more than this is another directory."""
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -119,6 +120,7 @@ def bundle_of(
     manifest = _parse(Manifest, contents[MANIFEST_FILE], MANIFEST_FILE)
     _check_files(manifest, contents)
     _check_fit(manifest, daemon_version or _installed_version())
+    _check_digest(contents)
     normalization = _parse(Normalization, contents[NORMALIZATION_FILE], NORMALIZATION_FILE)
     if set(normalization.features) != set(FEATURE_NAMES):
         raise BundleError(f"{NORMALIZATION_FILE} does not name the 30 features.", _OTHER_BUNDLE)
@@ -267,7 +269,8 @@ def _signer(manifest: bytes, signature_file: bytes | None) -> str:
 
 def _check_files(manifest: Manifest, contents: dict[str, bytes]) -> None:
     """Exactly the named files, each with the named bytes."""
-    strangers = sorted(set(contents) - {MANIFEST_FILE, SIGNATURE_FILE} - set(manifest.files))
+    own = {MANIFEST_FILE, DIGEST_FILE, SIGNATURE_FILE}
+    strangers = sorted(set(contents) - own - set(manifest.files))
     if strangers:
         raise BundleError(
             f"{strangers[0]} is in the bundle but not in its manifest.", "Remove it from there."
@@ -279,6 +282,19 @@ def _check_files(manifest: Manifest, contents: dict[str, bytes]) -> None:
             raise BundleError(
                 f"{name} is not the file that the manifest names (SHA-256 differs).", _COPY_AGAIN
             )
+
+
+def digest_line(manifest: bytes) -> bytes:
+    """What `DIGEST_FILE` holds for a manifest."""
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST_FILE}\n".encode()
+
+
+def _check_digest(contents: dict[str, bytes]) -> None:
+    """The manifest names the hashes of the others; its own damage would show in nothing but a signature."""
+    if DIGEST_FILE in contents and contents[DIGEST_FILE] != digest_line(contents[MANIFEST_FILE]):
+        raise BundleError(
+            f"{MANIFEST_FILE} is not the file that {DIGEST_FILE} names (SHA-256 differs).", _COPY_AGAIN
+        )
 
 
 def _check_fit(manifest: Manifest, daemon_version: str) -> None:

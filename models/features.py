@@ -135,7 +135,7 @@ _UNKNOWN = (nan,) * len(FEATURE_NAMES)
 
 
 class FeatureObserver:
-    """Turns sight into the 30 features. Satisfies `core.parts.Observer`."""
+    """Turns the state estimate into the 30 features. Satisfies `core.parts.Observer`."""
 
     @property
     def cold(self) -> Observed:

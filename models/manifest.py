@@ -16,6 +16,8 @@ MANIFEST_FILE = "manifest.json"
 POLICY_FILE = "policy.onnx"
 NORMALIZATION_FILE = "normalization_params.json"
 GOLDEN_FILE = "golden.json"
+DIGEST_FILE = "manifest.sha256"
+"""SHA-256 of the manifest, as `sha256sum manifest.json` writes it. Bundles of before 2026-12 have none."""
 TOLERANCE_W = 0.05
 """Largest deviation from a golden vector between machines (measured x86-64 to aarch64: 0.0015 W)."""
 

@@ -8,7 +8,7 @@ from models.inference import GraphError, Recurrent
 
 
 class OnnxPolicy:
-    """Wishes what the bundle's graph says. Satisfies `core.parts.Policy`."""
+    """Proposes what the bundle's graph computes. Satisfies `core.parts.Policy`."""
 
     def __init__(self, bundle: Bundle, clock: Callable[[], float] | None = None) -> None:
         """Use a verified bundle.

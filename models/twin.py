@@ -1,9 +1,9 @@
-"""Twins: what one of the two controllers would have made of the seconds in which the other was in charge.
+"""Counterfactual controllers ("twins"): re-simulates the inactive controller on the measured residual.
 
-A twin lives through the same readings with slaves of its own, which are the believed ones
-(`core.state_estimate`): the meter it sees is the real one, less what the real slaves are believed to draw,
-plus what its own are. So what the sun gave and the house took is the same for both, and all that differs is
-who acted. A twin that commands what was really commanded sees exactly what was really measured.
+A twin gets the same readings, with simulated slaves of its own (`core.state_estimate`): the meter it sees is
+the real one, less what the real slaves are estimated to draw, plus what its own draw. So sun and load are the
+same for both, and all that differs is who acted. A twin that commands what was really commanded sees exactly
+what was really measured.
 
 While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
 goes its own way for as long as the other is meant to act.
@@ -16,9 +16,10 @@ from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.following import FollowingState
 from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.site import Phases, per_phase
-from core.snapshot import OnAirState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 
@@ -107,7 +108,7 @@ class TwinTick:
 
 
 class CounterfactualController:
-    """One controller in a world of its own.
+    """One controller with simulated slaves of its own, fed with the real meter.
 
     Args:
         parts: of the real controllers; `fallback_twin` and `policy_twin` choose from them.
@@ -152,7 +153,8 @@ class CounterfactualController:
         self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
     ) -> TwinMemory:
         """The twin where the real controllers are now."""
-        air, own = snapshot.on_air, replace(before, seen=None, watch=None)
+        air = snapshot.on_air
+        own = replace(before, seen=None, watch=None, following=FollowingState())
         return replace(memory, memory=own, setpoints_w=air.setpoints_w, sent_at_s=snapshot.at_s - air.age_s)
 
     def _seen(self, snapshot: Snapshot, decision: Decision, memory: TwinMemory) -> Snapshot:
@@ -162,7 +164,8 @@ class CounterfactualController:
         air = OnAirState()
         if age_s <= self._ttl_s and memory.setpoints_w:
             air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
-        seen = replace(snapshot, on_air=air, alarms=(), acknowledged=())
+        slaves = _limited(snapshot.slaves, decision)
+        seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
         own, _ = estimate_state(site, seen, memory.memory.belief)
         real = decision.sight
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
@@ -204,6 +207,15 @@ def policy_twin(
         policy: an instance of its own, so that its latency is not taken for the real one's.
     """
     return CounterfactualController(replace(parts, policy=policy), Authority.POLICY, ttl_s)
+
+
+def _limited(slaves: tuple[SlaveState, ...], decision: Decision) -> tuple[SlaveState, ...]:
+    """The slaves as the real controller took them: what they answer is no answer to the twin."""
+    limits_w = {one.slave: one.limit_w for one in decision.not_following}
+    return tuple(
+        replace(slave, applied_w=None, told_w=None, limit_w=limits_w.get(place, slave.limit_w))
+        for place, slave in enumerate(slaves)
+    )
 
 
 def _when(snapshot: Snapshot, accepted: bool | None) -> float:

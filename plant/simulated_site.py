@@ -8,8 +8,6 @@ import numpy as np
 
 from core.roles import Role, sign
 from core.site import Metering, Phases, Slave, per_phase
-from plant.description import Description
-from plant.drawing import draw_actuators_of, scaled
 from plant.meters.layouts import MeterState
 from plant.meters.virtual_meter import REFRESH_S, VirtualMeter
 from plant.radio.channel import BurstLoss, Delay, IndependentLoss, Loss
@@ -18,6 +16,8 @@ from plant.radio.link import LOSS_RANGE, NOISE_W
 from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_slave
 from plant.site.actuators import sample_actuators
 from plant.site.dead_time import DeadTime
+from plant.site.description import Description
+from plant.site.drawing import draw_actuators_of, scaled
 from plant.site.live import LiveSite
 from plant.site.trace import Trace
 
@@ -39,7 +39,7 @@ def slaves_of(count: int, max_w: int = SLAVE_MAX_W) -> tuple[Slave, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedSite:
-    """A running far end. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
+    """A running simulated site. A daemon reaches it at `meter_port` (Modbus TCP) and `radio_path`."""
 
     site: LiveSite
     meter: VirtualMeter

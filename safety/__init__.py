@@ -1,1 +1,1 @@
-"""The last word before the radio. Imports nothing but `core`."""
+"""Gate, supervisor, detectors and fallbacks. Imports nothing but `core`."""

@@ -1,13 +1,12 @@
-"""How much what was seen speaks for "more than that": bounds on a ratio that hold at any time they are read.
+"""Anytime-valid confidence sequence for a cost ratio: its bounds hold whenever they are read.
 
-Pairs (x, y) arrive one by one: what a controller cost in a span of time, and what its twin
-did. For any excess e
-take the differences d = x - (1 + e) y, their sum S and the sum V of their squares. Where they fall
-symmetrically about zero, exp(t S - t² V / 2) is a supermartingale (de la Peña 1999), and so is its mean
-over half-normal t > 0. By Ville's inequality that mean reaches 1 / alpha with a chance of alpha at most,
-however often one looks. The excesses that it does not rule out are a confidence sequence (Howard et al.
-2021, the normal mixture). Differences that lean to one side are not quite covered: docs/operate/rollback.md
-measures how often that matters.
+Pairs (x, y) arrive one by one: the cost of a controller in a span of time, and that of its twin. For any
+excess e take the differences d = x - (1 + e) y, their sum S and the sum V of their squares. Where they fall
+symmetrically about zero, exp(t S - t² V / 2) is a supermartingale (de la Peña 1999), and so is its mean over
+half-normal t > 0. By Ville's inequality that mean reaches 1 / alpha with a chance of alpha at most, however
+often one looks. The excesses that it does not rule out are a confidence sequence (Howard et al. 2021, the
+normal mixture). Differences that lean to one side are not quite covered: docs/operate/rollback.md measures
+how often that matters.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,7 @@ class PairedSums:
     yy: float = 0.0
 
     def add(self, x_wh: float, y_wh: float) -> "PairedSums":
-        """One span more."""
+        """The sums with one more span."""
         return PairedSums(
             self.spans + 1,
             self.x + x_wh,
@@ -58,7 +57,7 @@ class Bounds:
 
 
 def log_e_value(pairs: PairedSums, excess: float, *, above: bool = True) -> float:
-    """Logarithm of the stake's worth against "x / y - 1 is at most (at least) this excess"."""
+    """Log e-value against "x / y - 1 is at most (at least) this excess"."""
     share = 1.0 + excess
     total = pairs.x - share * pairs.y
     square = max(0.0, pairs.xx - 2.0 * share * pairs.xy + share * share * pairs.yy)
@@ -79,7 +78,7 @@ def _log_mixture_wealth(total: float, square: float, spread: float) -> float:
 
 
 def bounds(pairs: PairedSums, alpha: float) -> Bounds:
-    """The excesses that the pairs do not rule out, `alpha` for each side."""
+    """Confidence bounds of x / y - 1: the excesses that the pairs do not rule out, `alpha` for each side."""
     middle, wanted = pairs.excess, log(1.0 / alpha)
     if middle is None:
         return Bounds()

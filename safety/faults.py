@@ -18,6 +18,8 @@ ANOMALY_S = 86400.0
 DWELL_S = 890.0
 """Least time without the policy once it was ordered to give way: 15 minutes, as long as a block of
 `core.modes`, less 10 s, because blocks follow the wall clock and its corrections must not hold them back."""
+RESTART_STORM_S = 3600.0
+"""Time with the fallback after several ends that nobody ordered: as long as for a lost record."""
 LATE_S = 60.0
 """Least time with the fallback after the last of many late ticks: as long as they are counted."""
 AIRTIME_S = 60.0
@@ -49,7 +51,10 @@ SOURCE = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row: the state it leads to at least, and when it clears. `least_s` belongs to `Clears.TIME`."""
+    """One cause of lower authority: the state it leads to at least, and when it clears.
+
+    `least_s` belongs to `Clears.TIME`.
+    """
 
     state: State
     clears: Clears
@@ -85,7 +90,7 @@ FAULTS: dict[str, Fault] = {
     "fallback_ordered": _FALLBACK,
     "policy_late": _FALLBACK,
     "state_unwritable": _FALLBACK,
-    "restart_storm": _FALLBACK,
+    "restart_storm": Fault(State.PI_FALLBACK, Clears.TIME, RESTART_STORM_S),
     "policy_fault": _FALLBACK_UNTIL_CLEAN,
     "reentry": _FALLBACK_UNTIL_CLEAN,
     "violation": Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),

@@ -1,4 +1,4 @@
-"""The last word before the radio: from what is asked to what is allowed, and from frames to cleared frames.
+"""The last word before the radio: from what is asked to what is allowed, from messages to cleared messages.
 
 Every rule says what is accepted, never what is refused, so that a NaN is not accepted by any of them.
 Each rule holds on a convex set that contains what is on air, so scaling the step from there always ends
@@ -9,10 +9,9 @@ further.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import hypot, isfinite, sqrt
-from typing import Protocol
 
 from core.allocation import totals_w
-from core.authorization import AuthorizedFrame
+from core.authorization import AuthorizedFrame, Decoded
 from core.decision import Decision, Intervention, Source
 from core.limits import (
     CREDIT_MAX_S,
@@ -25,22 +24,12 @@ from core.limits import (
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot
+from safety.partial import Reachable, corners, reachable
 
 FLOAT_NOISE_W = 1e-6
 """A proposal is not at fault for the last bits of its arithmetic (5000 W in double precision: 1e-12 W)."""
 _HALVINGS = 40
 """Bisection of the step: 5000 W / 2^40 is 5e-9 W."""
-
-
-class Decoded(Protocol):
-    """What a frame says once it is decoded again. `setpoints_w[i]` belongs to slot `base + i`."""
-
-    @property
-    def base(self) -> int: ...
-    @property
-    def setpoints_w(self) -> tuple[int, ...]: ...
-    @property
-    def safe_release(self) -> bool: ...
 
 
 class SafetyGate:
@@ -94,6 +83,27 @@ class SafetyGate:
             self._broken(action_w, replace(snapshot, on_air=one), 0.0) for one in (air, *air.doubts)
         )
 
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
+    ) -> bool:
+        """Whether setpoints may go on air to every delivery group but those withheld.
+
+        Told in several messages: whichever of them get through, in whatever order, now or later.
+        """
+        if source is Source.REST or not snapshot.on_air.groups:
+            return not withheld and self.accepts(totals_w(setpoints_w, self._site), source, snapshot)
+        reach = reachable(setpoints_w, withheld, snapshot, self._site)
+        if not (_sound(reach.low_w) and _sound(reach.high_w)):
+            return not withheld and not any(setpoints_w)
+        return not reach.moves or (
+            hypot(*reach.width_w) <= self._reach_w(snapshot)
+            and all(
+                up_w == 0.0 or high_w <= self._phase_max_w
+                for up_w, high_w in zip(reach.up_w, reach.high_w, strict=True)
+            )
+            and self._corners_balanced(reach, snapshot)
+        )
+
     def clear_all(
         self,
         payloads: Sequence[bytes],
@@ -101,33 +111,45 @@ class SafetyGate:
         decision: Decision,
         snapshot: Snapshot,
     ) -> tuple[AuthorizedFrame, ...] | None:
-        """Decode the frames of one decision and compare them, slot by slot, with what was decided.
+        """Decode the messages of one decision and compare them, slot by slot, with what was decided.
 
         Args:
-            payloads: every frame of this decision; together they name each slave once.
+            payloads: one message for each delivery group that is not withheld, in any order.
             decode: the inverse of the encoder; may raise anything.
 
         Returns:
-            The frames, cleared for the radio; None when any of them says something else than what was
+            The messages, cleared for the radio; None when any of them says something else than what was
             decided and allowed. Then none of them may be sent.
         """
         resting = decision.verdict.source is Source.REST
-        said: dict[int, int] = {}
+        slots = [slave.slot for slave in self._site.slaves]
+        meant = dict(zip(slots, decision.setpoints_w, strict=True))
+        waiting = self._addressed(decision, snapshot)
+        cleared = []
         for payload in payloads:
             try:
-                frame = decode(payload)
-            except Exception:  # noqa: BLE001 - whatever keeps a frame from being read keeps it off the air
+                said = decode(payload)
+            except Exception:  # noqa: BLE001 - whatever keeps a message from being read keeps it off the air
                 return None
-            told = dict(enumerate(frame.setpoints_w, frame.base))
-            if frame.safe_release != resting or said.keys() & told.keys():
+            told = dict(enumerate(said.setpoints_w, said.base))
+            group = frozenset(told.keys() & meant.keys())
+            ours = {slot: meant[slot] for slot in group}  # a slot in a gap between two slaves is told 0 W
+            if said.safe_release != resting or group not in waiting or told != dict.fromkeys(told, 0) | ours:
                 return None
-            said |= told
-        slots = [slave.slot for slave in self._site.slaves]
-        meant = dict.fromkeys(said, 0) | dict(zip(slots, decision.setpoints_w, strict=True))
-        action_w = totals_w(decision.setpoints_w, self._site)
-        if said != meant or not self.accepts(action_w, decision.verdict.source, snapshot):
-            return None
-        return tuple(AuthorizedFrame(payload, resting) for payload in payloads)
+            waiting.remove(group)
+            cleared.append(AuthorizedFrame(payload, resting, said))
+        accepted = self.accepts_setpoints(
+            decision.setpoints_w, decision.withheld, decision.verdict.source, snapshot
+        )
+        return tuple(cleared) if accepted and not waiting else None
+
+    def _addressed(self, decision: Decision, snapshot: Snapshot) -> set[frozenset[int]]:
+        """The slots of each delivery group that is told."""
+        slaves, groups = self._site.slaves, snapshot.on_air.groups
+        if not groups:
+            return {frozenset(slave.slot for slave in slaves)}
+        told = (group for number, group in enumerate(groups) if number not in decision.withheld)
+        return {frozenset(slaves[place].slot for place in group.slaves) for group in told}
 
     def _broken(self, action_w: Phases, snapshot: Snapshot, noise_w: float) -> tuple[str, ...]:
         """Rules that an action does not keep within `noise_w`; the later ones need finite numbers."""
@@ -142,6 +164,24 @@ class SafetyGate:
             "imbalance": self._balanced(action_w, snapshot, -noise_w, FLOAT_NOISE_W),
         }
         return tuple(rule for rule, is_kept in kept.items() if not is_kept)
+
+    def _corners_balanced(self, reach: Reachable, snapshot: Snapshot) -> bool:
+        """Whether every partial delivery keeps the phases together, or as far apart as they surely are."""
+        limit_w, air_w = self._imbalance_max_w, snapshot.on_air.action_w
+        if self._of_grid and all(map(isfinite, snapshot.grid_power_w)):
+            ups = zip(reach.up_w, reach.pending_w, strict=True)
+            downs = zip(reach.down_w, reach.pending_w, strict=True)
+            grid_w = snapshot.grid_power_w
+            high_w = per_phase([sum(moves) for moves in ups])
+            low_w = per_phase([-sum(moves) for moves in downs])
+            most_w = max(limit_w, _spread_w(grid_w) + FLOAT_NOISE_W)
+            return all(
+                _spread_w(per_phase([g + self._sign * m for g, m in zip(grid_w, moved_w, strict=True)]))
+                <= most_w
+                for moved_w in corners(low_w, high_w)
+            )
+        most_w = max(limit_w, _spread_w(air_w) + FLOAT_NOISE_W) if reach.is_known else limit_w
+        return all(_spread_w(corner_w) <= most_w for corner_w in corners(reach.low_w, reach.high_w))
 
     def _into_box(self, action_w: Phases, _snapshot: Snapshot) -> Phases:
         return per_phase([min(max(0.0, a), self._phase_max_w) for a in action_w])

@@ -1,4 +1,4 @@
-"""The PI controller that is always ready to take over."""
+"""The PI fallback."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class PiMemory:
 
 
 class PiFallback:
-    """Velocity form on what was allowed: no integrator of its own, so nothing winds up and nothing bumps.
+    """PI controller in velocity form on the applied action: no integrator of its own that could wind up.
 
     u = base + kp * (e - e_prev) + ki * period * e, with e the power that should still be placed.
     """

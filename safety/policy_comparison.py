@@ -94,7 +94,7 @@ class JudgedEnergy:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonState:
-    """What the judge remembers. Everything but `turns` is kept from run to run.
+    """Memory of the comparison. Everything but `turns` is kept from run to run.
 
     `export` and `j` are the whole spans, `span` and `minute` what is under way, `minutes` the export of the
     last hour's minutes (own, twin) in Wh, `trips_ago_s` how long ago the last anomalies tripped.

@@ -80,7 +80,10 @@ class PredictiveMemory:
 
 
 class PredictiveFallback:
-    """The law on each phase. It has no integrator: its memory follows the surplus, whoever acts."""
+    """The predictive law, phase by phase.
+
+    It has no integrator: its memory follows the surplus, whoever acts.
+    """
 
     def __init__(self, site: Site, gains: PredictiveGains | None = None) -> None:
         self._gains = gains or PredictiveGains()

@@ -58,7 +58,7 @@ class SupervisorState:
 
 
 class ModeSupervisor:
-    """Walks the states of `safety.faults`.
+    """The state machine that says who may act; its causes are in `safety.faults`.
 
     Args:
         standing: what `safety.timers.restore` found to stand after the restart.

@@ -1,11 +1,10 @@
 """What outlives the process: running fallbacks, latched causes, and how they are restored after a restart.
 
-Times are seconds left on CLOCK_BOOTTIME. They are only ever extended or lived through, never shortened.
+Times are seconds left on CLOCK_BOOTTIME. They are extended or run down, never shortened.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any
 
 from safety.faults import FAULTS, Clears, cause
@@ -14,14 +13,17 @@ VERSION = 1
 REPEATED_WITHIN_S = 86400.0
 """Three fallbacks within this time stay until acknowledged (pattern: EREC G100 issue 2, state 3)."""
 REPEATED = 3
+NUMBER_MAX = 1e18
+"""Of a record, in s; a larger whole number would not even become a float."""
 
 
 @dataclass(frozen=True, slots=True)
 class PersistentFaults:
-    """Seconds left, as of `at_s` on CLOCK_BOOTTIME (None before the first tick).
+    """Running fallbacks and latched causes, which outlive a restart.
 
-    `left_s` names each running fallback; `recent_s` has one entry per violation not yet forgotten;
-    `latched` are the causes that wait for an operator.
+    Seconds are those left as of `at_s` on CLOCK_BOOTTIME (None before the first tick). `left_s` names each
+    running fallback; `recent_s` has one entry per violation not yet forgotten; `latched` are the causes that
+    wait for an operator.
     """
 
     left_s: tuple[tuple[str, float], ...] = ()
@@ -101,7 +103,7 @@ def restore(
             raise ValueError("not what `save` makes")
         standing = from_record(record["standing"])
         saved_unix_s = number(record["unix_s"])
-    except ValueError:
+    except (TypeError, ValueError):
         return start(PersistentFaults(at_s=boottime_s), "state_lost")
     if record["boot_id"] == boot_id != "" and standing.at_s is not None and standing.at_s <= boottime_s:
         return advance(standing, boottime_s)
@@ -149,7 +151,7 @@ def number(value: Any) -> float:
     Raises:
         ValueError: anything else, booleans included.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value >= 0):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= NUMBER_MAX:
         raise ValueError(f"{value!r} is not a number >= 0")
     return float(value)
 

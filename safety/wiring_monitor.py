@@ -1,10 +1,11 @@
-"""Is the loop wired as commissioned? Watches what the meter does when the slaves are believed to move.
+"""Wiring monitor: whether sign and phases are wired as commissioned, from the meter's response to moves.
 
-Every wiring foretells what the meter shows of a move of the slaves: the right one the move itself, a turned
-sign its opposite, exchanged phases the moves of others. Sample by sample a wrong wiring and the right one are
-held against what the meter did: (right - wrong) / (right + wrong) of their squared errors, which no cloud can
-make larger than 1, weighed with how far the two are apart. Moves are seen through a high pass of `MOVE_S`:
-slaves follow with 1 to 5 s of delay, so what is believed and what is read do not move in the same second.
+Each wiring hypothesis predicts the meter's response to a setpoint change: the right one the move itself, a
+turned sign its opposite, exchanged phases the moves of others. For every sample the squared prediction errors
+of a wrong hypothesis and of the right one are compared: (right - wrong) / (right + wrong), which no cloud can
+make larger than 1, weighted with how far the two predictions are apart. Moves are seen through a high pass of
+`MOVE_S`: slaves follow with 1 to 5 s of delay, so what is believed and what is read do not move in the same
+second.
 
 A cloud's edge can look like a turned sign for as long as it lasts: the surplus rises twice as fast as the
 slaves that follow it. So evidence from one direction only suspects, and the stop that follows ends by itself.
@@ -45,7 +46,7 @@ _NOTHING = (0.0,) * (_WAYS + len(_CROSSED) + 1)
 
 @dataclass(frozen=True, slots=True)
 class WiringMonitorState:
-    """Evidence for each wrong wiring, W, and the movement it was gathered from.
+    """Memory of the monitor: evidence for each wrong hypothesis, in W, and the movement behind it.
 
     In this order: each phase turned and all turned, seen in moves up; the same, in moves down; each exchange;
     tenfold power. `slow_...` is what the high pass takes away.
@@ -105,7 +106,7 @@ def _hypothesis_evidence(moved_w: list[float], seen_w: list[float]) -> list[tupl
 
 
 def _weighed(right_w: list[float], wrong_w: list[float], seen_w: list[float]) -> tuple[float, float]:
-    """Between -x and x, how much better the wrong foretelling was; and x, how far the two are apart."""
+    """Between -x and x, how much better the wrong prediction was; and x, how far the two are apart."""
     right_w2, wrong_w2 = _squares(right_w, seen_w), _squares(wrong_w, seen_w)
     apart_w, errors_w2 = _squares(right_w, wrong_w) ** 0.5, right_w2 + wrong_w2
     return apart_w * (right_w2 - wrong_w2) / errors_w2 if errors_w2 > 0.0 else 0.0, apart_w

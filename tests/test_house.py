@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter, defaultdict
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -79,7 +80,15 @@ PLANTED = [
     ("models/features.py", "import torch", "torch stays off the Pi"),
     ("drivers/zigbee/setpoint_frame.py", "import plant", "floors"),
     ("daemon/config/settings.py", "import training", "floors"),
+    ("daemon/journal/writer.py", "import daemon.service.service", "the daemon's packages"),
+    ("daemon/monitoring/status.py", "import daemon.runtime.loop", "the daemon's packages"),
+    ("daemon/service/policy_swap.py", "import daemon.report.books", "the daemon's packages"),
+    ("training/data/days.py", "import training.learners.loop", "training's packages"),
+    ("training/dynamics/model.py", "import training.replay.network", "training's packages"),
+    ("drivers/meters/modbus.py", "import drivers.zigbee.radio", "drivers"),
+    ("plant/radio/medium.py", "import plant.site.live", "the simulated site"),
 ]
+FILES_IN_A_FOLDER = range(2, 18)  # with `__init__.py`; tests may be alone in theirs
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +114,26 @@ def test_planted_violations_are_caught(copy: Path) -> None:
     for file, line, contract in PLANTED:
         importer, imported = file.removesuffix(".py").replace("/", "."), line.split()[1]
         assert f"{importer} -> {imported}" in done.stdout, done.stdout
-        assert re.search(rf"^{contract}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(rf"^{re.escape(contract)}.* BROKEN$", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_a_folder_holds_what_one_can_look_over() -> None:
+    folders = Counter(path.parent for path in SOURCES if path.is_relative_to(ROOT))
+    for folder, number in folders.items():
+        name = folder.relative_to(ROOT).as_posix()
+        if name.startswith(PACKAGES):
+            assert number in FILES_IN_A_FOLDER, f"{name}: {number} Python files"
+        elif name.startswith("tests"):
+            assert number < FILES_IN_A_FOLDER.stop + 6, f"{name}: {number} Python files"
+
+
+def test_no_class_is_named_twice() -> None:
+    places: dict[str, list[str]] = defaultdict(list)
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 def test_no_stranger_owns_our_names() -> None:

@@ -14,8 +14,8 @@ from core.parts import initial_memory
 from core.tick import decide
 from daemon.config.settings import parse_settings
 from daemon.journal.records import Start, Tick
-from daemon.journal_completion import read_whole
 from daemon.runtime.assembly import assemble_from
+from daemon.runtime.journal_completion import read_whole
 from safety.timers import from_record
 from tests.support.full_daemon import until, whole
 

@@ -19,10 +19,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from core.decision import Authority
+from core.metering import AVOIDABLE_WEIGHT
 from core.parts import initial_memory
 from core.site import Site
 from daemon.runtime.assembly import assemble
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 from daemon.simulation.simulate import SimulatedController, simulate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from daemon.cli.errors import InputError
+from daemon.errors import InputError
 from daemon.system.state_file import sync_directory
 from models.bundle import Bundle, bundle_of, read_files
 from models.manifest import MANIFEST_FILE

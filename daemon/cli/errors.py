@@ -11,14 +11,14 @@ from pathlib import Path
 
 import click
 
+from daemon.errors import EX_INPUT
 from daemon.system.redaction import redact
 
-EX_INPUT = 2
 EX_SOFTWARE = 70
 EX_CONFIG = 78
 _CONFIGURATION = (
     ("daemon.config.settings", "SettingsError"),
-    ("daemon.runtime.devices", "StartError"),
+    ("daemon.errors", "StartError"),
     ("drivers.errors", "ConfigError"),
     ("models.bundle", "BundleError"),
 )
@@ -30,12 +30,6 @@ _PATH = (
     errno.ENAMETOOLONG, errno.ELOOP,
 )  # fmt: skip
 """What is wrong with a path, which nearly always the user has named."""
-
-
-class InputError(click.ClickException):
-    """What the user gave or asked for cannot be used. The message says what to do."""
-
-    exit_code = EX_INPUT
 
 
 def explain(error: Exception) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from daemon.cli.errors import InputError
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from daemon.service.operator_socket import SOCKET_FILE, ask
 
 DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")

@@ -13,9 +13,9 @@ from rich.progress import Progress
 from daemon.calibration.file import CalibrationRecord, TailRecord, save_calibration
 from daemon.calibration.fit import FALSE_TRIP_DAYS, Fit, fit
 from daemon.calibration.journal_features import JournalFeatures, gather
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 
 DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 DAYS_LEAST = 14.0

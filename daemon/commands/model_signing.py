@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from daemon.bundles.signing import make_signing_key, read_signing_key, sign_bundle
-from daemon.cli.errors import InputError
+from daemon.errors import InputError
 from models.public_key import fingerprint
 
 

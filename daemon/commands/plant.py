@@ -10,17 +10,17 @@ from typing import Any
 import click
 
 from core.site import Site
-from daemon.cli.errors import InputError
 from daemon.cli.options import TimeOfDay
 from daemon.commissioning.embedded_site import site_key, write_site
-from daemon.plant_description import load_plant, plant_trace
+from daemon.errors import InputError
+from daemon.simulation.plant_description import load_plant, plant_trace
 from daemon.system.clock import boottime_s
 from plant.radio.slave_node import ieee_of, install_code_of
 from plant.simulated_site import SimulatedSite, slaves_of, start_far_end
 
 
 @dataclass(frozen=True)
-class Request:
+class PlantRequest:
     """The command line."""
 
     trace: Path | None
@@ -77,10 +77,10 @@ def plant(**options: Any) -> None:
     With --uncommissioned, every step of docs/operate/hardware.md with `sunkeep zigbee` can be rehearsed on
     it. Runs until interrupted.
     """
-    asyncio.run(_serve(Request(**options)))
+    asyncio.run(_serve(PlantRequest(**options)))
 
 
-async def _serve(request: Request) -> None:
+async def _serve(request: PlantRequest) -> None:
     described = None if request.plant is None else load_plant(request.plant)
     if described is not None and request.slaves is not None:
         raise click.UsageError("--slaves belongs to the usual site; --plant describes its own")
@@ -119,7 +119,7 @@ async def _serve(request: Request) -> None:
         await far_end.stop()
 
 
-def _say(request: Request, site: Site, far_end: SimulatedSite) -> None:
+def _say(request: PlantRequest, site: Site, far_end: SimulatedSite) -> None:
     """Where everything listens; writes the configuration that was asked for."""
     folder = request.folder
     if folder is not None:

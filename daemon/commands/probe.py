@@ -12,18 +12,19 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.errors import EX_CONFIG, InputError
+from daemon.cli.errors import EX_CONFIG
 from daemon.config.sections import P1Transport, SmlTransport
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from drivers.errors import ConfigError, Transient
 from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
+from drivers.meters.modbus_transport import Rtu, Tcp, Transport
 from drivers.meters.probe import ProbeResult, Silence, best, where
 from drivers.meters.probe import probe as tried
 from drivers.meters.profile import Profile, load_profile, profile_names
 from drivers.meters.sml import Sml
 from drivers.meters.telegram_meter import PushMeter
 from drivers.meters.telegram_parser import TelegramParser
-from drivers.modbus_wire import Rtu, Tcp, Transport
 
 BAUDRATES = (9600, 19200, 38400, 115200)
 """Those that meters leave their makers with, the most common first."""

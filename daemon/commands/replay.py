@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from core.parts import initial_memory
-from daemon.bundles.archive import ArtifactArchive
-from daemon.cli.errors import InputError
 from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.errors import InputError
+from daemon.journal.artifact_archive import ArtifactArchive
 from daemon.journal.reader import read_journal
 from daemon.journal.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
 from daemon.runtime.assembly import (

@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
 from daemon.config.sections import JournalSection
 from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.errors import InputError
 from daemon.journal.reader import journal_files
 from daemon.report.books import JournalAccounting
 from daemon.report.comparison import compare

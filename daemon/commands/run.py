@@ -18,6 +18,8 @@ from daemon.runtime.state_directory import hold_state
 from daemon.service.service import Service
 from daemon.system.log import start_log
 
+PRIVATE = 0o077
+"""Whatever the daemon writes is its own user's, also where no unit says so."""
 FAR_END_S = 0.3
 """The simulated site has nothing to save: it may end quickly."""
 
@@ -42,6 +44,7 @@ def run(config: Path | None, trace: Path | None, at: str, status_port: int, plai
 
 
 def _control(config: Path, plain: bool, remark: str) -> None:
+    os.umask(PRIVATE)
     settings = load_settings(config)
     live = sys.stdout.isatty() and not plain
     log_file = settings.state.directory / "sunkeep.log"
@@ -78,7 +81,7 @@ def _say_goodbye(figures: Figures | None, journal: Path) -> None:
 
 def _log_descriptor(file: Path) -> int:
     """The live view has the terminal; the log goes beside it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
 

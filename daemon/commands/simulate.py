@@ -13,11 +13,11 @@ from rich.table import Table
 from core.site import Metering, Site
 from daemon.cli.options import FiniteRange, TimeOfDay
 from daemon.config.settings import Settings, load_settings
-from daemon.plant_description import load_plant, plant_trace
 from daemon.simulation.controllers import pilot
+from daemon.simulation.plant_description import load_plant, plant_trace
 from daemon.simulation.simulate import CONTROLLERS, Scenario, SimulationRun, begin, default_site, live
-from plant.description import Description
-from plant.drawing import told
+from plant.site.description import Description
+from plant.site.drawing import told
 from plant.site.physics import PHASE_SHARES, TTL_S
 from plant.site.trace import DAY_S
 

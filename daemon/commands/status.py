@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from daemon.cli.errors import InputError
+from daemon.errors import InputError
 
 TIMEOUT_S = 3.0
 _PHASE_KEYS_1 = {"wished_w": "policy_action_w"}

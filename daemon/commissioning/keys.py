@@ -5,11 +5,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from daemon.config.sections import STORE_FOLDER
+from daemon.runtime.state_directory import COUNTER_FILE
 from daemon.runtime.supervisor_state import SupervisorStateFile
 from drivers.zigbee.frame_counter import FrameCounter
 from drivers.zigbee.setpoint_frame import KEY_BYTES
-
-COUNTER_FILE = "frame-counter"
 
 
 def make_key(file: Path) -> None:

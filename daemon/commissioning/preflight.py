@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daemon.calibration.file import CalibrationError, load_calibration, require_site
-from daemon.commissioning.keys import COUNTER_FILE
 from daemon.config.sections import TcpTransport
 from daemon.config.settings import Settings, SettingsError, load_settings, read_site_key
 from daemon.runtime.assembly import configured_bundle
+from daemon.runtime.state_directory import COUNTER_FILE
 from drivers.errors import ConfigError
 from drivers.meters.profile import load_profile
 from drivers.zigbee.frame_counter import FrameCounter

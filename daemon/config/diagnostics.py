@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S
-from daemon.config.toml_lines import Location, line_of
+from daemon.config.toml_lines import LineIndex, Location
 
 SHOWN_CHARS = 60
 TRANSPORTS = ("tcp", "rtu", "p1", "sml")
@@ -63,11 +63,11 @@ def dotted(location: Location) -> str:
     return ".".join(str(part) if str(part).isprintable() else ascii(part) for part in location)
 
 
-def problem_of(error: ErrorDetails, model: type[BaseModel], text: str, path: Path) -> Problem:
+def problem_of(error: ErrorDetails, model: type[BaseModel], index: LineIndex, path: Path) -> Problem:
     """The problem behind one error of pydantic."""
     location = _without_tag(tuple(error["loc"]))
     reason, advice = _words(error, location, model)
-    return Problem(path, line_of(text, location), dotted(location), reason, advice)
+    return Problem(path, index.line_of(location), dotted(location), reason, advice)
 
 
 def _without_tag(location: Location) -> Location:
@@ -129,6 +129,9 @@ def _other(error: ErrorDetails, got: str) -> tuple[str, str]:
     if kind in ("time_of_day", "time_zone", "printable", "loopback", "path", "public_key", *_DESCRIBED):
         reason, _, advice = message.partition(". ")
         return f"{got} {reason}", advice
+    if kind == "too_long":
+        context = error["ctx"]
+        return f"are more than {context['max_length']}", f"Write at most {context['max_length']}"
     if kind == "string_too_short":
         return "is empty", "Write at least one character"
     return f"{got}: {message[:1].lower()}{message[1:]}", "Correct it"

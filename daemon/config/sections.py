@@ -22,6 +22,8 @@ INSTALLED = "installed"
 """The bundle that is active in the store (`daemon.bundles.store`)."""
 STORE_FOLDER = "models"
 """The store, in the state directory."""
+SLAVES_MAX, WINDOWS_MAX, KEYS_MAX = 255, 200, 50
+"""All slots that a frame can name, a window for every hour of a week and some, and keys enough to rotate."""
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -260,7 +262,7 @@ class ModeSection(Section):
 
     mode: Annotated[Mode, Field(strict=False)] = Mode.SHADOW
     rollout_percent: float = Field(default=0.0, ge=0.0, le=100.0)
-    schedule: Annotated[tuple[WindowSection, ...], Field(strict=False)] = ()
+    schedule: Annotated[tuple[WindowSection, ...], Field(strict=False, max_length=WINDOWS_MAX)] = ()
 
 
 class PolicySection(Section):
@@ -271,7 +273,9 @@ class PolicySection(Section):
     """
 
     bundle: Annotated[Text, AfterValidator(_bundle)] = BUILTIN
-    trusted_keys: Annotated[tuple[Annotated[str, AfterValidator(_public_key)], ...], Field(strict=False)] = ()
+    trusted_keys: Annotated[
+        tuple[Annotated[str, AfterValidator(_public_key)], ...], Field(strict=False, max_length=KEYS_MAX)
+    ] = ()
 
 
 class FallbackSection(Section):

@@ -4,8 +4,8 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,15 +16,16 @@ from pydantic_core import PydanticCustomError
 from core.limits import Limits
 from core.modes import ModePlan, Window
 from core.site import PHASE_NAMES, Airtime, Site, Slave
-from daemon import slave_checks
 from daemon.config import consistency as against
-from daemon.config import sections
+from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
-from daemon.config.toml_lines import line_of
+from daemon.config.toml_limits import BYTES_MAX, excess
+from daemon.config.toml_lines import LineIndex, line_of
 
 METER_TIMEOUT_S = 0.3
 """Per try, unless the period is too short for two of them."""
-MAX_BYTES = 1_000_000
+PROBLEMS_MAX = 50
+"""So many problems are told; a file with more is another kind of file."""
 KEY_BYTES = 32
 _SYNTAX_PLACE = re.compile(r"^(.*?)\s*\(at (?:line (\d+), column (\d+)|end of document)\)$", re.DOTALL)
 
@@ -44,7 +45,7 @@ class Settings(sections.Section):
     limits: sections.LimitsSection = sections.LimitsSection()
     meter: sections.MeterSection
     radio: sections.RadioSection
-    slaves: Annotated[tuple[sections.SlaveSection, ...], Field(strict=False)]
+    slaves: Annotated[tuple[sections.SlaveSection, ...], Field(strict=False, max_length=sections.SLAVES_MAX)]
     mode: sections.ModeSection = sections.ModeSection()
     policy: sections.PolicySection = sections.PolicySection()
     fallback: sections.FallbackSection = sections.FallbackSection()
@@ -158,8 +159,9 @@ def parse_settings(text: str, path: Path) -> Settings:
     try:
         return Settings.model_validate(data, context={"base": path.parent})
     except ValidationError as error:
-        problems = chain.from_iterable(_problems(item, text, path) for item in error.errors())
-        raise SettingsError(sorted(problems, key=lambda problem: problem.line)) from None
+        index = LineIndex(text)
+        told = chain.from_iterable(_problems(item, index, path) for item in error.errors())
+        raise SettingsError(sorted(islice(told, PROBLEMS_MAX), key=lambda problem: problem.line)) from None
 
 
 def read_site_key(settings: Settings, path: Path) -> bytes:
@@ -197,13 +199,12 @@ def _key_error(path: Path, reason: str, advice: str) -> SettingsError:
     return SettingsError([Problem(path, line, dotted(location), reason, advice)])
 
 
-def _problems(item: Any, text: str, path: Path) -> Iterable[Problem]:
+def _problems(item: Any, index: LineIndex, path: Path) -> Iterator[Problem]:
     if item["type"] != "contradiction":
-        return [problem_of(item, Settings, text, path)]
-    return [
-        Problem(path, line_of(text, where), dotted(where), why, advice)
-        for where, why, advice in item["ctx"]["found"]
-    ]
+        yield problem_of(item, Settings, index, path)
+        return
+    for where, why, advice in item["ctx"]["found"]:
+        yield Problem(path, index.line_of(where), dotted(where), why, advice)
 
 
 def read_toml(path: Path) -> str:
@@ -227,7 +228,7 @@ def read_toml(path: Path) -> str:
                 raise refuse("is not a file", "Name a TOML file")
             if mode & stat.S_IWOTH:
                 raise refuse("can be written by everybody", f"Run: chmod o-w {path}")
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(BYTES_MAX + 1)
     except FileNotFoundError:
         raise refuse(
             "does not exist", "Name a file that does, or start from docs/sunkeep.example.toml"
@@ -235,8 +236,8 @@ def read_toml(path: Path) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise refuse(f"cannot be read ({reason})", "Check the path and its permissions") from None
-    if len(content) > MAX_BYTES:
-        raise refuse("is larger than 1 MB", "Name a configuration file")
+    if len(content) > BYTES_MAX:
+        raise refuse(f"is larger than {BYTES_MAX // 1000} kB", "Name a configuration file")
     try:
         return content.decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -246,6 +247,9 @@ def read_toml(path: Path) -> str:
 
 def parse_toml(text: str, path: Path) -> dict[str, Any]:
     """The tables of a TOML text. `path` is named in messages. Raises SettingsError."""
+    if (found := excess(text)) is not None:
+        line, reason, advice = found
+        raise SettingsError([Problem(path, line, "", reason, advice)])
     try:
         return tomllib.loads(text)
     except RecursionError:

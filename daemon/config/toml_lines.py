@@ -15,31 +15,47 @@ _PART = re.compile(r""""[^"]*"|'[^']*'|[^.\s]+""")
 _MULTILINE = ('"""', "'''")
 
 
-def line_of(text: str, location: Location) -> int:
-    """The line (from 1) of the deepest table or key that leads to `location`; 1 when nothing does.
+class LineIndex:
+    """Where every table and key of a text stands. Made once for all questions about it."""
 
-    Keys inside an inline table and elements of a list resolve to the line on which it starts.
-    """
-    wanted = tuple(map(str, location))
+    def __init__(self, text: str) -> None:
+        self._places = tuple(_places(text))
+
+    def line_of(self, location: Location) -> int:
+        """The line (from 1) of the deepest table or key that leads to `location`; 1 when nothing does.
+
+        Keys inside an inline table and elements of a list resolve to the line on which it starts.
+        """
+        wanted = tuple(map(str, location))
+        depth, best = 0, 1
+        for number, here in self._places:
+            shared = _shared(here, wanted)
+            # a table's own line also serves for a key that is missing inside it
+            if shared > depth and (shared == len(here) or shared == len(wanted)):
+                depth, best = shared, number
+        return best
+
+
+def line_of(text: str, location: Location) -> int:
+    """The line of one location; see `LineIndex`."""
+    return LineIndex(text).line_of(location)
+
+
+def _places(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Line and full path of every table and key."""
     table: tuple[str, ...] = ()
     seen: dict[tuple[str, ...], int] = {}
-    depth, best = 0, 1
     for number, line in _logical_lines(text):
         if match := _TABLE_ARRAY.match(line):
             name = _parts(match[1], seen)
             seen[name] = seen.get(name, -1) + 1
-            here = table = (*name, str(seen[name]))
+            table = (*name, str(seen[name]))
+            yield number, table
         elif match := _TABLE.match(line):
-            here = table = _parts(match[1], seen)
+            table = _parts(match[1], seen)
+            yield number, table
         elif match := _KEY.match(line):
-            here = (*table, *_split(match[1]))
-        else:
-            continue
-        shared = _shared(here, wanted)
-        # a table's own line also serves for a key that is missing inside it
-        if shared > depth and (shared == len(here) or shared == len(wanted)):
-            depth, best = shared, number
-    return best
+            yield number, (*table, *_split(match[1]))
 
 
 def _logical_lines(text: str) -> Iterator[tuple[int, str]]:

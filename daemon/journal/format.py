@@ -1,7 +1,8 @@
 """Lines of the journal and the records they hold, in every version of the format (docs/develop/journal.md).
 
 Version 1 is what Sunkeep 0.1 wrote; its files name no version. Version 2 begins every file with a line that
-does.
+does. Version 3 tells what slaves echo and which of them do not follow. Version 4 tells most ticks by what
+changed (`daemon.journal.compact_ticks`).
 """
 
 import json
@@ -9,12 +10,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from daemon.compact_ticks import TickReader
+from daemon.journal.compact_ticks import TickReader
+from daemon.journal.keys import FORMATS, KIND, KINDS
 from daemon.journal.records import AnyRecord, Segment, Tick, TickInputs, checked, unchecked
-from daemon.journal_keys import FORMATS, KIND, KINDS
 from daemon.system.file_format import FormatError
 
-VERSION = 2
+VERSION = 4
 """What is written."""
 _SEGMENT, _INPUTS = "segment", "inputs"
 WHOLE = b'"kind":"tick"'

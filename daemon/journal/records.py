@@ -86,6 +86,11 @@ class Tick:
     accepted: bool | None = None
     meter_raw: tuple[int, ...] = ()
 
+    @property
+    def verdict(self) -> SupervisorDecision:
+        """Who may act, and why."""
+        return self.decision.verdict
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -98,6 +103,7 @@ class Outcome:
     verdict: SupervisorDecision
     policy_action_w: Phases | None
     setpoints_w: tuple[int, ...]
+    withheld: tuple[int, ...]
     send: Send
     anomaly: Anomaly
     violations: tuple[str, ...]
@@ -110,6 +116,7 @@ class Outcome:
             verdict=decision.verdict,
             policy_action_w=decision.policy_action_w,
             setpoints_w=() if decision.send is Send.NOTHING else decision.setpoints_w,
+            withheld=decision.withheld,
             send=decision.send,
             anomaly=decision.anomaly,
             violations=decision.violations,
@@ -119,9 +126,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickInputs:
-    """One tick whose decision is computed again from what went in (`daemon.journal_completion`).
+    """One tick whose decision is computed again from what went in (`daemon.runtime.journal_completion`).
 
-    `digest` is that of the decision (`daemon.decision_digest`). The raw registers of the meter are told with
+    `digest` is that of the decision (`daemon.journal.digest`). The raw registers of the meter are told with
     whole ticks only: `snapshot` holds what came of them.
     """
 
@@ -146,6 +153,11 @@ class TickInputs:
         """The whole tick."""
         return Tick(decision=decision, **_shared(self))
 
+    @property
+    def verdict(self) -> SupervisorDecision:
+        """Who may act, and why."""
+        return self.outcome.verdict
+
 
 def _shared(tick: "Tick | TickInputs") -> dict[str, Any]:
     return {
@@ -163,7 +175,7 @@ def _shared(tick: "Tick | TickInputs") -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The memory with which the next tick was decided (`daemon.memory_record`)."""
+    """The memory with which the next tick was decided (`daemon.journal.memory_record`)."""
 
     shapes: tuple[str, ...]
     values: Any

@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.bundles.archive import ArtifactArchive
+from daemon.journal.artifact_archive import ArtifactArchive
+from daemon.journal.memory_record import AnyMemory
 from daemon.journal.records import AnyRecord, Continuation, PolicyChange, Start
+from daemon.journal.segment_writer import SegmentWriter
 from daemon.journal.segments import PLAIN, tidy
-from daemon.runtime.assembly import AnyMemory
-from daemon.segment_writer import SegmentWriter
 from daemon.system.log import log
 from models.bundle import BundleError
 
@@ -29,7 +29,7 @@ class Journal:
     `put` only queues a record; `flush_if_due` makes lines of them, writes and syncs in a worker thread, so
     that a slow disk never holds the tick. Every later segment of a run begins with what its first began
     with: the first may be removed. The artifacts that the records name are kept beside them
-    (`daemon.bundles.archive`); `calibration` is where that of the detector lies.
+    (`daemon.journal.artifact_archive`); `calibration` is where that of the detector lies.
     """
 
     directory: Path
@@ -111,7 +111,7 @@ class Journal:
             return True
 
     def _append(self, records: list[tuple[AnyRecord, AnyMemory | None]]) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_gone = self._segment_bytes and not self._file.exists()  # somebody has tidied up
         if is_gone or self._segment_bytes > SEGMENT_BYTES:
             self._next_segment()

@@ -71,7 +71,9 @@ class Counts:
 
 
 class Figures:
-    """The accumulator. Every attribute may be read by anybody at any time between two ticks.
+    """All figures of the running daemon, updated once per tick.
+
+    Every attribute may be read by anybody at any time between two ticks.
 
     `newest` is the energy of the newest tick, which the accounts of `ledger` already hold.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.decision import Authority, Decision, Source, State
+from core.following import Deviation
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
@@ -47,6 +48,12 @@ CAUSES = {
     "rollback": "the judge has taken the learned policy out of charge",
 }
 """What a cause of the supervisor means. An unknown one is shown by its name."""
+DEVIATIONS = {
+    Deviation.DRAWS_LESS: "draws less than it is told",
+    Deviation.DRAWS_MORE: "draws more than it is told",
+    Deviation.APPLIES_OTHER: "does something else than it is told",
+}
+SILENT = "does not answer"
 LAWS = {"pi": "PI controller", "predictive": "predictive controller"}
 
 
@@ -90,6 +97,10 @@ def headline(figures: Figures) -> StatusMessage:
         return _resting(decision)
     if "radio_down" in decision.verdict.causes:
         return StatusMessage("The radio does not answer: the slaves return to 0 W by themselves", "watch")
+    if "slaves_silent" in decision.verdict.causes:
+        return StatusMessage(
+            "No slave answers: look whether they have power, then after the coordinator", "bad"
+        )
     if not figures.meter_known():
         return StatusMessage("The meter has not been read yet", "watch")
     return _flows(figures, decision, snapshot)
@@ -120,8 +131,37 @@ def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMe
     full = all(
         a >= 0.98 * c for a, c in zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)
     )
-    said = "All slaves are at their limit" if full else "Part of the solar surplus is being used"
-    return StatusMessage(f"{said}: {out}, {placed} placed", "watch")
+    idle = missing_slaves(decision, snapshot)
+    if not any(decision.sight.capacity_w):
+        said = "No slave can take anything"
+    elif full:
+        said = "The others are at their limit" if idle else "All slaves are at their limit"
+    else:
+        said = "Part of the solar surplus is being used"
+    return StatusMessage(f"{said}: {out}, {placed} placed{f'; {idle}' if idle else ''}", "watch")
+
+
+def slaves_astray(decision: Decision, snapshot: Snapshot) -> dict[int, str]:
+    """By place in the site: why a slave does not take its full part."""
+    deviating = {one.slave: DEVIATIONS[one.deviation] for one in decision.not_following}
+    silent = {place: SILENT for place, state in enumerate(snapshot.slaves) if not state.available}
+    return deviating | silent
+
+
+def missing_slaves(decision: Decision, snapshot: Snapshot) -> str:
+    """How many slaves do not answer or do not do what they are told; empty when all do."""
+    silent = sum(not state.available for state in snapshot.slaves)
+    deviating = sum(snapshot.slaves[one.slave].available for one in decision.not_following)
+    total = len(snapshot.slaves)
+    said = []
+    if silent:
+        said.append(f"{silent} of {total} slaves {'do' if silent > 1 else 'does'} not answer")
+    if deviating:
+        of = "" if said else f" of {total} slaves"
+        said.append(
+            f"{deviating}{of} {'do not do what they are' if deviating > 1 else 'does not do what it is'} told"
+        )
+    return ", ".join(said)
 
 
 def who(figures: Figures) -> str:

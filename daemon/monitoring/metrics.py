@@ -156,15 +156,19 @@ def _slaves(f: Figures) -> Families:
     power = GaugeMetricFamily("sunkeep_slave_power_watts", "Power a slave last reported.", labels=names)
     there = GaugeMetricFamily("sunkeep_slave_available", "1 while a slave takes part, else 0.", labels=names)
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
+    text = "1 while a slave does what it is told as far as it says, 0 while it does not."
+    follows = GaugeMetricFamily("sunkeep_slave_following", text, labels=names)
+    apart = {one.slave for one in decision.not_following}
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
-    for slave, state, setpoint_w in rows:
+    for place, (slave, state, setpoint_w) in enumerate(rows):
         key = [slave.name, slave.phase_name]
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(state.available))
+        follows.add_metric(key, float(place not in apart))
         if state.power_w is not None:
             power.add_metric(key, state.power_w)
             age.add_metric(key, state.report_age_s)
-    yield from (setpoint, power, there, age)
+    yield from (setpoint, power, there, follows, age)
 
 
 def _energy(f: Figures) -> Families:

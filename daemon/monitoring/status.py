@@ -138,7 +138,9 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
     snapshot, decision = figures.snapshot, figures.decision
     if snapshot is None or decision is None:
         return []
-    rows = zip(figures.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
+    apart = {one.slave: one for one in decision.not_following}
+    deviating = map(apart.get, range(len(snapshot.slaves)))
+    rows = zip(figures.site.slaves, snapshot.slaves, decision.setpoints_w, deviating, strict=False)
     return [
         {
             "name": slave.name,
@@ -148,9 +150,11 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
             "setpoint_w": setpoint_w,
             "power_w": None if state.power_w is None else _watts(state.power_w),
             "available": state.available,
+            "deviation": None if one is None else one.deviation.value,
+            "limit_w": None if one is None else one.limit_w,
             "report_age_s": round(state.report_age_s, 1) if state.power_w is not None else None,
         }
-        for slave, state, setpoint_w in rows
+        for slave, state, setpoint_w, one in rows
     ]
 
 

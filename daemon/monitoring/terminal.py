@@ -187,6 +187,8 @@ def _slaves(seen: dict[str, Any], rows: _TerminalRows) -> None:
         filled = Text.assemble(f"{slave['phase'].upper()}  ", (_fill(share, MIDDLE_CELLS - 3), "cyan"))
         told = Text(_w(slave["setpoint_w"])) if slave["available"] else Text("offline", "yellow")
         heard = "never" if slave["report_age_s"] is None else f"{slave['report_age_s']:.0f} s ago"
+        if slave["available"] and slave["deviation"]:
+            heard = slave["deviation"].replace("_", " ")
         rows.add(slave["name"], filled, told, _w(slave["power_w"]), heard)
 
 

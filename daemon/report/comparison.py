@@ -12,10 +12,10 @@ from typing import TypeAlias
 import numpy as np
 
 from core.decision import Authority
+from core.metering import AVOIDABLE_WEIGHT
 from core.modes import BLOCK_S
 from daemon.monitoring.energy_ledger import FLOOR_J
 from daemon.report.trial import MEASURED_LEAST_S, Design, TrialBlock
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 
 PAIRS_LEAST = 12
 """Below, and from 6 on, the interval would be exact only if the effect were the same in every pair."""

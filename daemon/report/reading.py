@@ -11,7 +11,7 @@ from daemon.journal.format import WHOLE, LineReader
 from daemon.journal.reader import records_of
 from daemon.journal.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick, TickInputs
 from daemon.journal.segments import lines_of, size_bytes
-from daemon.journal_completion import Completion
+from daemon.runtime.journal_completion import Completion
 
 WARM_UP_S = 900.0
 """Read before the first day, so that what is followed from tick to tick (the slaves' power, active causes)

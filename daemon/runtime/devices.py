@@ -1,4 +1,4 @@
-"""Opens the two doors of the house as configured, and says plainly when one does not open."""
+"""Opens meter and radio as configured, and says what to do when one does not open."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,6 +7,7 @@ from random import Random
 
 from daemon.config.sections import P1Transport, SmlTransport
 from daemon.config.settings import Settings
+from daemon.errors import StartError
 from daemon.runtime.meter_identity import IdentityFile
 from daemon.system.log import log
 from drivers.errors import ConfigError, DeviceFault, Transient
@@ -29,10 +30,6 @@ CHECK_HEAD = (
     "Check the path, that the optical head sits over the meter's diode the right way up, that no other "
     "program reads it, and the power of the meter."
 )
-
-
-class StartError(Exception):
-    """The daemon cannot begin. One sentence why, one what to do."""
 
 
 def meter_of(settings: Settings, clock: Callable[[], float]) -> Meter:

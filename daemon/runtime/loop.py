@@ -1,4 +1,4 @@
-"""The life of the daemon: one tick per period, from the meter to the watchdog."""
+"""The tick loop: one tick per period, from the meter to the watchdog."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from core.tick import decide
 from daemon.runtime.assembly import AnyMemory, AnyParts
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.transmitter import Sent, Transmitter
-from daemon.system.clock import Pace
+from daemon.system.clock import TickPace
 from daemon.system.log import log
 
 FAILED_TICKS_MAX = 3
@@ -51,7 +51,7 @@ class TickResult:
 
 @dataclass(slots=True)
 class Loop:
-    """Reads, decides, sends, tells.
+    """The tick loop: reads, decides, sends, tells.
 
     `assignment` says who should act now; `policy_latency` is how long the policy took in the last
     decision; `lasting` gives causes that stand until something outside is mended; `between_ticks` is asked
@@ -64,7 +64,7 @@ class Loop:
     memory: AnyMemory
     senses: SnapshotSource
     emitter: Transmitter
-    pace: Pace
+    pace: TickPace
     clock: Callable[[], float]
     assignment: Callable[[], Assignment]
     policy_latency: Callable[[], float]

@@ -1,12 +1,12 @@
 """What the slaves follow, as far as the coordinator has said what became of the frames."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
 
-from core.allocation import totals_w
-from core.site import Site
-from core.snapshot import OnAirState
-from drivers.zigbee.setpoint_frame import SetpointFrame
+from core.authorization import Decoded
+from core.site import ZERO, Phases, Site, Slave, per_phase
+from core.snapshot import GroupOnAir, OnAirState
 
 LONGEST_WAY_S = 5.0
 """A frame that nobody confirmed goes on air within this time or not at all: the second one without an
@@ -15,7 +15,7 @@ answer makes the radio be built anew, and what waited in the coordinator is gone
 
 @dataclass(frozen=True, slots=True)
 class OnAirCandidate:
-    """One vector of setpoints that may be on air: since `at_s`, or perhaps only now."""
+    """Setpoints of one group that may be on air: since `at_s`, or perhaps only now."""
 
     setpoints_w: tuple[int, ...]
     at_s: float = -inf
@@ -23,54 +23,119 @@ class OnAirCandidate:
 
 
 class OnAir:
-    """Every vector that may be on air. Once every slave was addressed by accepted frames there is one."""
+    """What every delivery group (places of slaves) may follow; without `groups` there is one."""
 
-    def __init__(self, site: Site, ttl_s: float) -> None:
-        self._site, self._ttl_s = site, ttl_s
-        self._resting = (0,) * len(site.slaves)
-        self._possible = [OnAirCandidate(self._resting)]
+    def __init__(self, site: Site, ttl_s: float, groups: Sequence[Sequence[int]] = ()) -> None:
+        self._size = len(site.slaves)
+        self._groups = [
+            DeliveryGroup(tuple(group), tuple(site.slaves[place] for place in group), ttl_s)
+            for group in groups or (range(self._size),)
+        ]
 
-    def accepted(self, frame: SetpointFrame, at_s: float) -> None:
-        """The coordinator took this frame, and every one before it: what it says is on air now."""
-        self._possible = self._with(frame, at_s, since_now=False)
+    def accepted(self, said: Decoded, at_s: float) -> None:
+        """The radio took this message, and every one to this group before it: what it says is on air now."""
+        for group, told in self._told(said):
+            group.accepted(told, at_s)
 
-    def unconfirmed(self, frame: SetpointFrame, at_s: float) -> None:
-        """Nobody said what became of this frame: it is on air, or will be, or everything is as it was."""
-        self._possible = [*self._with(frame, at_s, since_now=True), *self._living(at_s)]
+    def unconfirmed(self, said: Decoded, at_s: float) -> None:
+        """Nobody said what became of this message: it is on air, or will be, or everything is as it was."""
+        for group, told in self._told(said):
+            group.unconfirmed(told, at_s)
 
     def at(self, at_s: float) -> OnAirState:
         """What the slaves follow: nothing once their time-to-live has run out."""
+        if len(self._groups) == 1:
+            return self._groups[0].alone(at_s)
+        setpoints_w = [0] * self._size
+        for group in self._groups:
+            for place, watts in zip(group.places, group.likely_w(at_s), strict=True):
+                setpoints_w[place] = watts
+        groups = tuple(group.at(at_s) for group in self._groups)
+        totals_w = [group.total_w(group.likely_w(at_s)) for group in self._groups]
+        action_w = per_phase([sum(column) for column in zip(*totals_w, strict=True)])
+        return OnAirState(action_w, tuple(setpoints_w), min(group.age_s for group in groups), groups=groups)
+
+    def _told(self, said: Decoded) -> list[tuple["DeliveryGroup", dict[int, int]]]:
+        told = dict(enumerate(said.setpoints_w, said.base))
+        return [(group, told) for group in self._groups if any(slave.slot in told for slave in group.slaves)]
+
+
+class DeliveryGroup:
+    """Every vector that one delivery group may follow: one, once an accepted message told all its slaves."""
+
+    def __init__(self, places: tuple[int, ...], slaves: tuple[Slave, ...], ttl_s: float) -> None:
+        self.places, self.slaves, self._ttl_s = places, slaves, ttl_s
+        self._resting = (0,) * len(slaves)
+        self._possible = [OnAirCandidate(self._resting)]
+
+    def accepted(self, told: dict[int, int], at_s: float) -> None:
+        """These setpoints by slot are on air now."""
+        self._possible = self._with(told, at_s, since_now=False)
+
+    def unconfirmed(self, told: dict[int, int], at_s: float) -> None:
+        """These setpoints by slot are on air, or will be, or everything is as it was."""
+        self._possible = [*self._with(told, at_s, since_now=True), *self._living(at_s)]
+
+    def likely_w(self, at_s: float) -> tuple[int, ...]:
+        """What was told last, accepted or not; rest once its time is over."""
+        return self._living(at_s)[0].setpoints_w
+
+    def alone(self, at_s: float) -> OnAirState:
+        """As the only group of a site: each different one of what may be on air by itself."""
         first, *others = (
             OnAirState(
-                totals_w(one.setpoints_w, self._site),
-                one.setpoints_w,
-                0.0 if one.since_now else at_s - one.at_s,
+                self.total_w(one.setpoints_w), one.setpoints_w, 0.0 if one.since_now else at_s - one.at_s
             )
             for one in self._living(at_s)
         )
         return replace(first, doubts=tuple(others))
 
-    def _with(self, frame: SetpointFrame, at_s: float, *, since_now: bool) -> list[OnAirCandidate]:
-        """Everything that may be on air, after this frame."""
-        told = dict(enumerate(frame.setpoints_w, frame.base))
+    def at(self, at_s: float) -> GroupOnAir:
+        """As one of several: the range of what may be on air."""
+        living = [one for one in self._possible if self._lives(one, at_s)]
+        totals_w = [self.total_w(one.setpoints_w) for one in living]
+        if len(living) < len(self._possible):
+            totals_w.append(ZERO)
+        return GroupOnAir(
+            self.places,
+            at_s - max(one.at_s for one in self._possible),
+            per_phase([min(column) for column in zip(*totals_w, strict=True)]),
+            per_phase([max(column) for column in zip(*totals_w, strict=True)]),
+            unconfirmed=any(one.since_now for one in living),
+            may_rest=any(self._is_nearly_over(one, at_s) for one in living),
+        )
+
+    def total_w(self, setpoints_w: tuple[int, ...]) -> Phases:
+        """Per phase."""
+        totals_w = [0.0, 0.0, 0.0]
+        for slave, watts in zip(self.slaves, setpoints_w, strict=True):
+            totals_w[slave.phase] += watts
+        return per_phase(totals_w)
+
+    def _with(self, told: dict[int, int], at_s: float, *, since_now: bool) -> list[OnAirCandidate]:
+        """Everything that may be on air, after this message."""
         vectors = [
-            tuple(
-                told.get(slave.slot, w) for slave, w in zip(self._site.slaves, one.setpoints_w, strict=True)
-            )
+            tuple(told.get(slave.slot, w) for slave, w in zip(self.slaves, one.setpoints_w, strict=True))
             for one in self._living(at_s)
         ]
         return [OnAirCandidate(setpoints_w, at_s, since_now) for setpoints_w in dict.fromkeys(vectors)]
 
+    def _lives(self, one: OnAirCandidate, at_s: float) -> bool:
+        return at_s - one.at_s <= self._ttl_s + (LONGEST_WAY_S if one.since_now else 0.0)
+
+    def _is_nearly_over(self, one: OnAirCandidate, at_s: float) -> bool:
+        return not at_s - one.at_s <= self._ttl_s - min(LONGEST_WAY_S, self._ttl_s / 3.0)
+
     def _living(self, at_s: float) -> list[OnAirCandidate]:
         """Each different one of the vectors; those whose time-to-live is over are all the same: rest.
 
-        One whose time is nearly over may be over when a frame that is sent now goes on air.
+        One whose time is nearly over may be over when a message that is sent now goes on air.
         """
         living: dict[tuple[tuple[int, ...], bool], OnAirCandidate] = {}
         for one in self._possible:
-            age_s, rest = at_s - one.at_s, OnAirCandidate(self._resting, one.at_s)
-            if age_s <= self._ttl_s + (LONGEST_WAY_S if one.since_now else 0.0):
+            rest = OnAirCandidate(self._resting, one.at_s)
+            if self._lives(one, at_s):
                 living.setdefault((one.setpoints_w, one.since_now), one)
-            if not age_s <= self._ttl_s - min(LONGEST_WAY_S, self._ttl_s / 3.0):
+            if self._is_nearly_over(one, at_s):
                 living.setdefault((rest.setpoints_w, rest.since_now), rest)
         return list(living.values())

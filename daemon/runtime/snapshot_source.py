@@ -17,7 +17,8 @@ from safety.supervisor import METER_LOST_S
 OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
 FIRST_CHANCE_S = 20.0
-"""After the radio came up, slaves that never reported yet are taken to be there for this long."""
+"""After the radio came up, slaves are taken to be there for this long: all at the start, later those that
+were there when it was lost."""
 LATE_TICK_SHARE = 0.5
 """A tick that begins later than half a period decides on a plan that no longer fits its frames."""
 METER_SHARE = 0.8
@@ -47,6 +48,8 @@ class SnapshotSource:
     _looked_at_s: float = -inf
     _missed: bool = False
     _radio_up_at_s: float = inf
+    _there: frozenset[int] | None = None
+    """Slots of the slaves that answered when the radio was last up; None before it ever was."""
 
     @property
     def rest_due_at_s(self) -> float:
@@ -150,13 +153,21 @@ class SnapshotSource:
 
     def _slaves(self, now_s: float) -> tuple[SlaveState, ...]:
         reports = self.radio.reports()
-        first_chance = now_s - self._radio_up_at_s < FIRST_CHANCE_S
+        is_new = now_s - self._radio_up_at_s < FIRST_CHANCE_S
         states = []
         for slave in self.site.slaves:
+            first_chance = is_new and (self._there is None or slave.slot in self._there)
             report = reports.get(slave.slot)
             if report is None:
                 states.append(SlaveState(available=first_chance))
                 continue
             age_s = now_s - report.heard_at_s
-            states.append(SlaveState(age_s <= OFFLINE_AFTER_S or first_chance, report.power_w, age_s))
+            is_there = age_s <= OFFLINE_AFTER_S or first_chance
+            # who rests on his own has missed frames: that is no answer to what it was told
+            is_deaf = report.resting and report.told_w != 0
+            told_w = None if is_deaf else report.told_w
+            states.append(SlaveState(is_there, report.power_w, age_s, report.applied_w, told_w))
+        if self._radio_up_at_s < inf and not is_new:
+            cells = zip(self.site.slaves, states, strict=True)
+            self._there = frozenset(slave.slot for slave, state in cells if state.available)
         return tuple(states)

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from daemon.commissioning.keys import COUNTER_FILE
-from daemon.runtime.devices import StartError
+from daemon.errors import StartError
 from drivers.errors import ConfigError
 from drivers.zigbee.frame_counter import FrameCounter
+
+COUNTER_FILE = "frame-counter"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""From a decision to frames on air: encode, decode and re-check, broadcast. The only user of `Radio.send`."""
+"""From a decision to messages on air: encode, decode and re-check, send. The only user of `Radio.send`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.authorization import AuthorizedFrame
@@ -11,7 +11,7 @@ from daemon.runtime.on_air import OnAir
 from drivers.errors import ConfigError, Transient, Unconfirmed
 from drivers.ports import Radio
 from drivers.zigbee.frame_counter import FrameCounter
-from drivers.zigbee.setpoint_frame import decode, encode, frames_needed
+from drivers.zigbee.setpoint_frame import decode, encode, stretches
 from safety.gate import SafetyGate
 
 REPORT_EVERY_S = 5.0
@@ -29,7 +29,10 @@ class Sent:
 
 @dataclass(slots=True)
 class Transmitter:
-    """Sends what was decided and remembers what is on air."""
+    """Sends what was decided and remembers what is on air.
+
+    `last_counter` is that of the first message of the newest decision of which any was accepted.
+    """
 
     site: Site
     gate: SafetyGate
@@ -44,10 +47,13 @@ class Transmitter:
     refused_leaps: dict[int, int] = field(default_factory=dict)
     """By slot: a counter that it told and that was not believed."""
     _asked_at_s: float = float("-inf")
+    _first_counter: int = -1
+    _groups: tuple[tuple[int, ...], ...] = field(init=False)
     _on_air: OnAir = field(init=False)
 
     def __post_init__(self) -> None:
-        self._on_air = OnAir(self.site, self.ttl_s)
+        self._groups = delivery_groups(self.site)
+        self._on_air = OnAir(self.site, self.ttl_s, self._groups)
 
     def on_air(self, at_s: float) -> OnAirState:
         """What the slaves follow now, and what else they may follow while that is unknown."""
@@ -68,7 +74,7 @@ class Transmitter:
             return Sent()
         report = clock() - self._asked_at_s >= REPORT_EVERY_S
         try:
-            payloads = self._encode(decision, report, network_id)
+            payloads = self._encode(decision, snapshot, report, network_id)
         except ConfigError:  # the counters are used up, or the disk refuses to reserve more
             return Sent(alarm="no_frame_counter")
         cleared = self.gate.clear_all(
@@ -76,7 +82,7 @@ class Transmitter:
         )
         if cleared is None:
             return Sent(tuple(payloads), False, "frame_round_trip")
-        accepted = await self._transmit(cleared, network_id, clock)
+        accepted = await self._transmit(cleared, clock)
         if accepted:
             self.frames_total[decision.send] += len(payloads)
             if report:
@@ -84,36 +90,56 @@ class Transmitter:
                 self.reports_asked_total += len(self.site.slaves)
         return Sent(tuple(payloads), accepted)
 
-    def _encode(self, decision: Decision, report: bool, network_id: bytes) -> list[bytes]:
-        by_slot: Mapping[int, int] = {
-            slave.slot: watts for slave, watts in zip(self.site.slaves, decision.setpoints_w, strict=True)
-        }
+    def _encode(self, decision: Decision, snapshot: Snapshot, report: bool, network_id: bytes) -> list[bytes]:
+        """One frame for each group that is told; who has waited longest comes first."""
         for slot, seen in self.radio.unknown_counters().items():
             if not self.counter.skip_past(seen):  # after an old backup of the file the slaves know better
                 self.refused_leaps[slot] = seen
-        return encode(
-            by_slot,
-            counter=self.counter.take(frames_needed(by_slot)),
-            ttl_s=self.ttl_s,
-            safe_release=decision.verdict.source is Source.REST,
-            report=report,
-            key=self.key,
-            network_id=network_id,
-        )
+        told = [number for number in range(len(self._groups)) if number not in decision.withheld]
+        if groups := snapshot.on_air.groups:
+            told.sort(key=lambda number: -groups[number].age_s)
+        self._first_counter = self.counter.take(len(told))
+        return [
+            payload
+            for counter, number in enumerate(told, self._first_counter)
+            for payload in encode(
+                {self.site.slaves[place].slot: decision.setpoints_w[place] for place in self._groups[number]},
+                counter=counter,
+                ttl_s=self.ttl_s,
+                safe_release=decision.verdict.source is Source.REST,
+                report=report,
+                key=self.key,
+                network_id=network_id,
+            )
+        ]
 
-    async def _transmit(
-        self, frames: tuple[AuthorizedFrame, ...], network_id: bytes, clock: Callable[[], float]
-    ) -> bool:
-        """Send frame after frame; what was accepted is on air, also when a later one is refused."""
-        for cleared in frames:
-            frame = decode(cleared.payload, self.key, network_id)
+    async def _transmit(self, messages: tuple[AuthorizedFrame, ...], clock: Callable[[], float]) -> bool:
+        """Send one after the other; each is on air or not by itself. Whether all were accepted.
+
+        Rest is told to every group, whatever became of the others. Setpoints wait for the next tick once a
+        message was not answered: the coordinator has used up this one.
+        """
+        accepted = True
+        for cleared in messages:
             try:
                 await self.radio.send(cleared)
             except Transient as error:
+                accepted = False
                 self.refused_total += 1
                 if isinstance(error, Unconfirmed):
-                    self._on_air.unconfirmed(frame, clock())
-                return False
-            self._on_air.accepted(frame, clock())
-            self.last_counter = frame.counter
-        return True
+                    self._on_air.unconfirmed(cleared.said, clock())
+                    if not cleared.safe_release:
+                        break
+                continue
+            self._on_air.accepted(cleared.said, clock())
+            self.last_counter = self._first_counter
+        return accepted
+
+
+def delivery_groups(site: Site) -> tuple[tuple[int, ...], ...]:
+    """Places of the slaves that are told in one message: those of one frame."""
+    covered = stretches(sorted(slave.slot for slave in site.slaves))
+    return tuple(
+        tuple(place for place, slave in enumerate(site.slaves) if base <= slave.slot < base + n)
+        for base, n in covered
+    )

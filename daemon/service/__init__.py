@@ -1,1 +1,1 @@
-"""The daemon's life around the loop: reload, policy swap, operator's socket, judge."""
+"""Around the loop: start and end, reload, policy swap, operator's socket, policy monitor."""

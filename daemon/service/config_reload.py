@@ -43,7 +43,7 @@ class Reloader:
                 if self._stamp() != stamp:
                     continue
             self._seen = stamp
-            self._take_over(tell, figures)
+            await self._take_over(tell, figures)
 
     async def _wait(self, seconds: float) -> bool:
         try:
@@ -53,9 +53,9 @@ class Reloader:
         self.now.clear()
         return True
 
-    def _take_over(self, tell: Callable[..., None], figures: Figures) -> None:
+    async def _take_over(self, tell: Callable[..., None], figures: Figures) -> None:
         try:
-            settings = load_settings(self.path)
+            settings = await asyncio.to_thread(load_settings, self.path)  # a large file takes its time
         except SettingsError as error:
             tell("configuration_refused", reason=str(error.problems[0]), kept="the one in force")
             return

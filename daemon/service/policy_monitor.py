@@ -1,4 +1,4 @@
-"""The judge at work: twins live beside the loop, and a policy that does worse than its twin is told of.
+"""The policy monitor: runs the twins beside the loop, and raises `rollback` for a policy that does worse.
 
 It comes after the frames of a tick have left and holds nothing up. What it finds is the cause `rollback` of
 the next tick, so a replay of the journal knows it. A fault in here costs the judgement, never the control.
@@ -9,14 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core.decision import Authority, State
-from core.metering import avoidable_import_w, curtailable_w, exported_w, unavoidable_export_w
+from core.metering import (
+    AVOIDABLE_WEIGHT,
+    avoidable_import_w,
+    curtailable_w,
+    exported_w,
+    unavoidable_export_w,
+)
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.service.evidence_record import from_record, to_record
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 from daemon.system.log import log
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import CounterfactualController, TwinMemory, TwinTick, fallback_twin, policy_twin
@@ -47,7 +52,7 @@ class MonitoredTwin:
 
 @dataclass(slots=True)
 class PolicyMonitor:
-    """Judges every tick.
+    """Compares policy and fallback in every tick, and raises `rollback`.
 
     `live` is the policy where it was meant to act, beside the fallback's twin; `shadow` is the policy's twin
     where the fallback was, which can roll back nothing. `fallback` names its law and gains, `subject` who is

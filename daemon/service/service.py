@@ -1,13 +1,11 @@
-"""The daemon as a whole: opens the doors, lives tick after tick, closes the doors."""
+"""The daemon as a whole: opens meter and radio, runs the loop, closes them."""
 
 import asyncio
 import gc
 import os
-import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -26,26 +24,29 @@ from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
-from daemon.monitoring.web import StatusError, StatusServer, serve
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
-from daemon.runtime.devices import StartError, open_meter, open_radio
+from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.runtime.supervisor_state import SupervisorStateFile
 from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
-from daemon.service.operator_socket import OperatorSocket, serve_control
+from daemon.service.interfaces import served_operators, served_status
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
+from daemon.service.radio_watch import ended_without_radio
+from daemon.service.restarts import STORM, WITHIN_S, marked_run
+from daemon.service.stop_signals import Startup, heeded_signals
 from daemon.service.tick_observer import JUDGE, TickRecorder
 from daemon.system import sd_notify
-from daemon.system.clock import Pace, boottime_s, local_hour, wall_moment
+from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log
+from daemon.web.server import StatusServer
 from drivers.meters.plausibility import Plausibility
 from drivers.zigbee.radio import ZigbeeRadio
 from safety.gate import SafetyGate
-from safety.timers import PersistentFaults, to_record
+from safety.timers import PersistentFaults, start, to_record
 
 DISK_THREADS = 2
 """Writers of journal, state and totals; every thread more costs memory that is never given back."""
@@ -65,74 +66,89 @@ class Service:
     show: Callable[[Figures, str], Callable[[], None]] | None = None
     remark: str = ""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
     figures: Figures | None = None
 
     async def run(self) -> None:
         """Live until `stopping` is set or a signal says so.
 
         Raises:
-            StartError: something at the site does not let the daemon begin; says what to do.
+            StartError: something at the site does not let the daemon begin, or go on; says what to do.
             TooManyFailures: from the loop.
         """
+        state = self.settings.state.directory
+        with (
+            heeded_signals(self.stopping, self.reload) as startup,
+            hold_state(state),
+            marked_run(state) as unordered_ends,
+        ):
+            await self._run(startup, unordered_ends)
+
+    async def _run(self, startup: Startup, unordered_ends: int) -> None:
         settings, state = self.settings, self.settings.state.directory
-        with hold_state(state):
-            key = read_site_key(settings, self.path)
-            counter = open_counter(state)
-            standing_file = SupervisorStateFile(state)
-            standing = standing_file.restore()
-            wanted = desired_policy(settings)
-            assembled = assemble_from(settings, time.perf_counter, standing)
-            if assembled.problem:
-                log.warning("policy_refused", reason=assembled.problem, acting="fallback")
-            _tell_calibration(assembled)
+        key = read_site_key(settings, self.path)
+        counter = open_counter(state)
+        standing_file = SupervisorStateFile(state)
+        standing = standing_file.restore()
+        if unordered_ends >= STORM:
+            standing = start(standing, "restart_storm")
+        wanted = desired_policy(settings)
+        assembled = assemble_from(settings, time.perf_counter, standing)
+        if assembled.problem:
+            log.warning("policy_refused", reason=assembled.problem, acting="fallback")
+        _tell_calibration(assembled)
+        async with (
+            open_meter(settings, boottime_s) as meter,
+            open_radio(settings, key, boottime_s, SystemRandom()) as radio,
+        ):
+            site = settings.core_site()
+            gate = SafetyGate(site)
+            emitter = Transmitter(site, gate, radio, counter, key, settings.radio.ttl_s)
+            hour = partial(local_hour, settings.zone())
+            senses = SnapshotSource(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
+            energy_check = EnergyCheck(gap_s(site.period_s))
+            totals = TotalsFile(state / "totals.json")
+            carried = totals.load()
+            figures = Figures(site, self._about(assembled), boottime_s(), carried)
+            reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest(), now=self.reload)
+            chronicle = TickRecorder(
+                journal=self._journal(),
+                figures=figures,
+                senses=senses,
+                counter=counter,
+                zone=settings.zone(),
+                save=lambda watch: standing_file.save(watch.standing),
+                meter_statistics=lambda: MeterStatistics(
+                    senses.reads_total,
+                    sum(senses.errors_total.values()),
+                    meter.connects,
+                    senses.read_s,
+                    energy_check.ratio,
+                ),
+                radio_statistics=partial(_radio_statistics, radio, emitter),
+                energy_check=energy_check,
+                keep_totals=partial(_keep, totals),
+                dropped_log_lines=self.dropped_log_lines,
+            )
+            chronicle.journal.put(self._start_record(assembled, standing))
+            if unordered_ends >= STORM:
+                chronicle.event("restart_storm", unordered_ends=unordered_ends, within_s=WITHIN_S)
+            swap = PolicySwap(
+                settings, assembled, figures, chronicle.event, chronicle.journal.put, tried=wanted
+            )
+            del assembled  # from here on the swap alone holds the policy, and lets go of it
+            reloader.policy = swap.configure
+            chronicle.lived = swap.tick_lived
+            loop = self._loop(swap, senses, emitter, chronicle, reloader)
+            loop.lasting = standing_file.causes
+            chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
             async with (
-                open_meter(settings, boottime_s) as meter,
-                open_radio(settings, key, boottime_s, SystemRandom()) as radio,
+                served_status(settings, figures, loop) as server,
+                served_operators(state, loop, chronicle, swap),
+                ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
-                site = settings.core_site()
-                gate = SafetyGate(site)
-                emitter = Transmitter(site, gate, radio, counter, key, settings.radio.ttl_s)
-                hour = partial(local_hour, settings.zone())
-                senses = SnapshotSource(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
-                energy_check = EnergyCheck(gap_s(site.period_s))
-                totals = TotalsFile(state / "totals.json")
-                carried = totals.load()
-                figures = Figures(site, self._about(assembled), boottime_s(), carried)
-                reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest())
-                chronicle = TickRecorder(
-                    journal=self._journal(),
-                    figures=figures,
-                    senses=senses,
-                    counter=counter,
-                    zone=settings.zone(),
-                    save=lambda watch: standing_file.save(watch.standing),
-                    meter_statistics=lambda: MeterStatistics(
-                        senses.reads_total,
-                        sum(senses.errors_total.values()),
-                        meter.connects,
-                        senses.read_s,
-                        energy_check.ratio,
-                    ),
-                    radio_statistics=partial(_radio_statistics, radio, emitter),
-                    energy_check=energy_check,
-                    keep_totals=partial(_keep, totals),
-                    dropped_log_lines=self.dropped_log_lines,
-                )
-                chronicle.journal.put(self._start_record(assembled, standing))
-                swap = PolicySwap(
-                    settings, assembled, figures, chronicle.event, chronicle.journal.put, tried=wanted
-                )
-                del assembled  # from here on the swap alone holds the policy, and lets go of it
-                reloader.policy = swap.configure
-                chronicle.lived = swap.tick_lived
-                loop = self._loop(swap, senses, emitter, chronicle, reloader)
-                loop.lasting = standing_file.causes
-                chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
-                async with (
-                    _status(settings, figures, loop) as server,
-                    _operators(state, loop, chronicle, swap),
-                ):
-                    await self._live(loop, chronicle, figures, server, reloader, swap)
+                startup.over = True
+                await self._live(loop, chronicle, figures, server, reloader, swap)
 
     def _loop(
         self,
@@ -152,7 +168,7 @@ class Service:
             memory=initial_memory(swap.assembled.parts),
             senses=senses,
             emitter=emitter,
-            pace=Pace(self.settings.site.period_s, boottime_s()),
+            pace=TickPace(self.settings.site.period_s, boottime_s()),
             clock=boottime_s,
             assignment=assignment,
             policy_latency=swap.policy_latency_s,
@@ -192,13 +208,10 @@ class Service:
         chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
         running = asyncio.get_running_loop()
         running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            running.add_signal_handler(number, self.stopping.set)
         watchers = [
             asyncio.create_task(reloader.watch(chronicle.event, figures), name="reload"),
             asyncio.create_task(swap.watch(), name="policy"),
         ]
-        running.add_signal_handler(signal.SIGHUP, reloader.now.set)
         gc.collect()
         gc.freeze()  # a full collection over zigpy's objects takes 50 ms and more
         sd_notify.ready("running")
@@ -208,8 +221,6 @@ class Service:
             sd_notify.stopping()
             for watcher in watchers:
                 watcher.cancel()
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-                running.remove_signal_handler(number)
             chronicle.event("stopped", ticks=figures.ticks)
             await chronicle.close()
 
@@ -279,34 +290,3 @@ def _tell_calibration(assembled: Assembled) -> None:
 
 def _feed_watchdog() -> None:
     sd_notify.alive()
-
-
-@asynccontextmanager
-async def _status(settings: Settings, figures: Figures, loop: Loop) -> AsyncIterator[StatusServer | None]:
-    """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
-    host, port = settings.status.host, settings.status.port
-    try:
-        server = await serve(
-            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
-        )
-    except StatusError as error:
-        raise StartError(str(error)) from None
-    try:
-        yield server
-    finally:
-        await server.stop()
-
-
-@asynccontextmanager
-async def _operators(
-    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap
-) -> AsyncIterator[None]:
-    """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = OperatorSocket(loop, chronicle.event, swap.describe)
-    chronicle.control = control.tell
-    async with AsyncExitStack() as door:
-        try:
-            await door.enter_async_context(serve_control(state, control))
-        except OSError as error:
-            log.warning("control_socket_unusable", reason=error.strerror, directory=str(state))
-        yield

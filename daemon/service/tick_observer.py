@@ -1,4 +1,4 @@
-"""Tells what was lived: to the journal, the figures, the log and the state file. Reads, never decides."""
+"""Hands every tick to the journal, the figures, the log and the state file. Reads, never decides."""
 
 import asyncio
 import time
@@ -33,7 +33,10 @@ ALARMING = frozenset(
         "frame_counters_near_end",
         "meter_energy_mismatch",
         "policy_swap_refused",
+        "restart_storm",
         "rollback",
+        "slave_not_following",
+        "slave_silent",
     )
 )
 """Events that somebody has to do something about."""
@@ -44,7 +47,9 @@ TOTALS_EVERY_S = 300.0
 
 @dataclass(slots=True)
 class TickRecorder:
-    """Everybody who wants to know about a tick. `save` persists the supervisor's memory; it may block.
+    """Hands every tick to those who record and show it.
+
+    `save` persists the supervisor's memory; it may block.
 
     `lived` is called last of all, when the tick has nothing left to do.
     """
@@ -75,6 +80,8 @@ class TickRecorder:
     _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
+    _astray: dict[int, str] = field(default_factory=dict)
+    """By place: why a slave takes no full part, as it was told last."""
 
     def tell(self, lived: TickResult) -> None:
         """One tick: recorded, counted, shown."""
@@ -87,6 +94,7 @@ class TickRecorder:
         self._save(lived, now=changed)
         self._reserve_counters()
         self._watch_counters(lived.snapshot.at_s)
+        self._watch_slaves(lived)
         self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
@@ -201,6 +209,28 @@ class TickRecorder:
             self._is_end_told = True
             self.event("frame_counters_near_end", reason=self.counter.warning)
             self.figures.note(at_s, "the frame counters are nearly used up: a new site key is needed")
+
+    def _watch_slaves(self, lived: TickResult) -> None:
+        """Slaves that fall silent or do not do what they are told, and their return: told once each.
+
+        While the radio is down nobody can be heard, and that is told already.
+        """
+        if "radio_down" in lived.snapshot.alarms:
+            return
+        now = messages.slaves_astray(lived.decision, lived.snapshot)
+        for place in sorted(now.keys() | self._astray.keys()):
+            why, before = now.get(place, ""), self._astray.get(place, "")
+            if why == before:
+                continue
+            slave = self.figures.site.slaves[place]
+            limit_w = next((o.limit_w for o in lived.decision.not_following if o.slave == place), None)
+            name = {"": "slave_follows_again", messages.SILENT: "slave_silent"}.get(
+                why, "slave_not_following"
+            )
+            detail: dict[str, Any] = {"limit_w": limit_w} if name == "slave_not_following" else {}
+            self.event(name, slave=slave.name, slot=slave.slot, why=why or before, **detail)
+            self.figures.note(lived.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
+        self._astray = now
 
     def _rollback_changed(self, decision: Decision) -> bool:
         """Else a power cut could bring back the evidence that an operator has dismissed."""

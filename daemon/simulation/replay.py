@@ -6,7 +6,9 @@ from typing import Any
 
 from core.decision import Decision
 from core.tick import decide
-from daemon.decision_digest import digest
+from daemon.journal.digest import digest
+from daemon.journal.keys import FORMATS
+from daemon.journal.memory_record import from_checkpoint
 from daemon.journal.records import (
     AnyRecord,
     Checkpoint,
@@ -18,8 +20,6 @@ from daemon.journal.records import (
     Tick,
     TickInputs,
 )
-from daemon.journal_keys import FORMATS
-from daemon.memory_record import from_checkpoint
 from daemon.runtime.assembly import AnyMemory, AnyParts
 
 _FORMAT = FORMATS[max(FORMATS)]

@@ -14,12 +14,10 @@ from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, ImbalanceOf
-from core.metering import avoidable_import_w, curtailable_w, exported_w, imported_w
+from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, curtailable_w, exported_w, imported_w
 from core.reversal import ReversalState, swing
 from core.site import ZERO, Phases, Site, per_phase
 
-AVOIDABLE_WEIGHT = 0.5
-"""What a watt-hour bought in vain costs, against one given away."""
 CHANGE_W = 50.0
 REVERSAL_W = 100.0
 PEAK_WINDOW_S = 10

@@ -15,8 +15,8 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from daemon.simulation.score import Score
 from drivers.zigbee.setpoint_frame import frames_needed
-from plant.description import Description, described
-from plant.drawing import draw_far_end, scaled
+from plant.site.description import Description, described
+from plant.site.drawing import draw_far_end, scaled
 from plant.site.physics import TTL_S
 from plant.site.stepped import SteppedSite, bare_grid_w
 from plant.site.trace import DAY_S, Trace

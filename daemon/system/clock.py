@@ -57,7 +57,7 @@ def local_hour(zone: ZoneInfo) -> int | None:
 
 
 @dataclass(slots=True)
-class Pace:
+class TickPace:
     """Absolute deadlines. A late tick is not caught up: deadlines that have passed are skipped."""
 
     period_s: float

@@ -89,7 +89,10 @@ def decode(data: bytes) -> tuple[int, dict[str, Any] | None]:
     text = data[start : start + length]
     if magic != _MAGIC or sha256(data[: _HEAD.size] + text).digest() != data[_HEAD.size : start]:
         return 0, None
-    record = json.loads(text)
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):  # whole, and of no use: written by something else
+        return 0, None
     return (number, record) if isinstance(record, dict) else (0, None)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from core.site import Phases
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.modbus_connection import IllegalRequestError, ModbusConnection
+from drivers.meters.modbus_transport import Request, Rtu, Tcp, Transport, answer_s
 from drivers.meters.profile import MeterIdentity, Profile
 from drivers.meters.registers import BlockDecoder, Values
-from drivers.modbus_wire import Request, Rtu, Tcp, Transport, answer_s
 from drivers.ports import EnergyCounters, Reading
 
 __all__ = ["ModbusMeter", "Rtu", "Tcp", "Transport"]

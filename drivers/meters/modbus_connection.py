@@ -24,7 +24,7 @@ from pymodbus.exceptions import ConnectionException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.errors import DriverError, Transient
-from drivers.modbus_wire import DRAIN_S, Request, Rtu, Tcp, Transport
+from drivers.meters.modbus_transport import DRAIN_S, Request, Rtu, Tcp, Transport
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LAST_S = 2.0
@@ -56,7 +56,7 @@ _Client: TypeAlias = AsyncModbusTcpClient | AsyncModbusSerialClient
 
 
 class ModbusConnection:
-    """A connection that is made when it is needed, and not more often than the backoff allows.
+    """One Modbus connection, made when it is needed, and not more often than the backoff allows.
 
     Not for concurrent use. There is no background task: cancelling `ask` leaves nothing behind.
 

@@ -12,10 +12,10 @@ from typing import TypeAlias
 from drivers.errors import DriverError, Transient
 from drivers.meters.modbus import identity_number, reading_of
 from drivers.meters.modbus_connection import IllegalRequestError, ModbusConnection
+from drivers.meters.modbus_transport import Rtu, Tcp, Transport
 from drivers.meters.plausibility import Plausibility, PlausibilityMemory
 from drivers.meters.profile import Profile
 from drivers.meters.registers import BlockDecoder, Values
-from drivers.modbus_wire import Rtu, Tcp, Transport
 from drivers.ports import Reading
 
 ANSWER_S = 0.4

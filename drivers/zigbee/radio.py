@@ -19,7 +19,7 @@ from drivers.ports import SlaveStatus
 from drivers.zigbee.coordinator import Coordinator, NetworkInfo
 from drivers.zigbee.link_quality import LinkQuality
 from drivers.zigbee.radio_health import RadioHealth
-from drivers.zigbee.radio_statistics import RadioEvent, RadioStatistics
+from drivers.zigbee.radio_statistics import RadioCounts, RadioEvent
 from drivers.zigbee.setpoint_frame import wrap
 from drivers.zigbee.settings import ZigbeeSettings
 from drivers.zigbee.slaves import Slaves
@@ -68,7 +68,7 @@ class ZigbeeRadio:
         self._network: NetworkInfo | None = None
         self._problem: str | None = None
         self._supervisor: asyncio.Task[None] | None = None
-        self._statistics = RadioStatistics()
+        self._statistics = RadioCounts()
         self._timeouts_in_a_row = 0
         self._repairing = asyncio.Lock()
 
@@ -112,7 +112,7 @@ class ZigbeeRadio:
         return self._problem
 
     @property
-    def statistics(self) -> RadioStatistics:
+    def statistics(self) -> RadioCounts:
         """What was counted so far."""
         if self._app is None:
             return self._statistics
@@ -153,7 +153,7 @@ class ZigbeeRadio:
             self._count(frames_unsent=1)
             raise Transient(f"the radio is down: {self.problem or 'not started yet'}")
         sequence = app.get_sequence()
-        self._slaves.offered(frame, app.network.network_id, self._clock())
+        self._slaves.offered(frame, self._clock())
         try:
             async with asyncio.timeout(SEND_DEADLINE_S):
                 await app.broadcast_setpoints(wrap(frame.payload, sequence), sequence)
@@ -171,7 +171,7 @@ class ZigbeeRadio:
         self._timeouts_in_a_row = 0
         self._count(frames_sent=1)
         self._health.frame(self._clock(), accepted=True)
-        self._slaves.record_sent(frame, app.network.network_id, self._clock())
+        self._slaves.record_sent(frame, self._clock())
 
     async def repair(self, slot: int, frame: AuthorizedFrame) -> None:
         """Send one frame to one slave again, acknowledged. One repair at a time.

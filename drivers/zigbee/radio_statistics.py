@@ -14,7 +14,7 @@ class RadioEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class RadioStatistics:
+class RadioCounts:
     """Counted since the radio was made. `up_since_s` is monotonic, None while down.
 
     `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,

@@ -97,7 +97,23 @@ class SlaveReport:
 
 def frames_needed(slots: Iterable[int]) -> int:
     """How many frames, and so counters, `encode` makes of these slots. Raises FrameError."""
-    return len(_stretches(sorted(slots)))
+    return len(stretches(sorted(slots)))
+
+
+def stretches(slots: list[int]) -> list[tuple[int, int]]:
+    """Cover sorted slots with as few frames (base, n) as possible, n <= 30. Raises FrameError."""
+    if not slots:
+        raise FrameError("a frame needs at least one setpoint")
+    if not (slots[0] >= 0 and slots[-1] < SLOTS):
+        raise FrameError(f"a slot is not in 0..{SLOTS - 1}: {slots}")
+    covered: list[tuple[int, int]] = []
+    for slot in slots:
+        if covered and slot - covered[-1][0] < SLOTS_PER_FRAME:
+            base = covered[-1][0]
+            covered[-1] = (base, slot - base + 1)
+        else:
+            covered.append((slot, 1))
+    return covered
 
 
 def encode(
@@ -124,14 +140,14 @@ def encode(
         FrameError: a value that the protocol does not allow. Nothing is clipped here.
     """
     _check_secrets(key, network_id)
-    stretches = _stretches(sorted(setpoints_w))
+    covered = stretches(sorted(setpoints_w))
     if not 1 <= ttl_s <= TTL_MAX_S:
         raise FrameError(f"time to live {ttl_s} s is not in 1..{TTL_MAX_S} s")
-    if not 0 <= counter <= COUNTER_MAX - len(stretches) + 1:
+    if not 0 <= counter <= COUNTER_MAX - len(covered) + 1:
         raise FrameError(f"counter {counter} does not fit 32 bits")
     flags = VERSION << 4 | safe_release * _SAFE_RELEASE | report * _REPORT
     payloads = []
-    for number, (base, n) in enumerate(stretches):
+    for number, (base, n) in enumerate(covered):
         watts = [setpoints_w.get(base + i, 0) for i in range(n)]
         if not all(0 <= w <= SETPOINT_MAX_W for w in watts):
             raise FrameError(f"a setpoint is not in 0..{SETPOINT_MAX_W} W: {watts}")
@@ -243,22 +259,6 @@ def _split_report(attributes: bytes) -> tuple[dict[int, int], bytes]:
     if len(values) != len(_REPORT_TYPES) or not tag:
         raise FrameError("an attribute is missing")
     return values, tag
-
-
-def _stretches(slots: list[int]) -> list[tuple[int, int]]:
-    """Cover sorted slots with as few (base, n) as possible, n <= 30."""
-    if not slots:
-        raise FrameError("a frame needs at least one setpoint")
-    if not (slots[0] >= 0 and slots[-1] < SLOTS):
-        raise FrameError(f"a slot is not in 0..{SLOTS - 1}: {slots}")
-    stretches: list[tuple[int, int]] = []
-    for slot in slots:
-        if stretches and slot - stretches[-1][0] < SLOTS_PER_FRAME:
-            base = stretches[-1][0]
-            stretches[-1] = (base, slot - base + 1)
-        else:
-            stretches.append((slot, 1))
-    return stretches
 
 
 def _tag(key: bytes, network_id: bytes, body: bytes) -> bytes:

@@ -1,6 +1,5 @@
 """What is known of the slaves: their reports, their addresses, the frames they should have heard."""
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,7 +11,6 @@ from drivers.zigbee.setpoint_frame import (
     ReportedState,
     SetpointFrame,
     SlaveReport,
-    decode,
     decode_report,
     unwrap_report,
 )
@@ -93,21 +91,19 @@ class Slaves:
         self.quality.record_report(report, at_s)
         return True
 
-    def offered(self, frame: AuthorizedFrame, network_id: bytes, at_s: float) -> None:
+    def offered(self, frame: AuthorizedFrame, at_s: float) -> None:
         """The coordinator is asked to broadcast this: from now on it may be answered."""
-        with contextlib.suppress(FrameError):
-            setpoints = decode(frame.payload, self._key, network_id)
-            self._sent.setdefault(setpoints.counter, _SentFrame(setpoints, at_s))
+        if isinstance(frame.said, SetpointFrame):
+            self._sent.setdefault(frame.said.counter, _SentFrame(frame.said, at_s))
         for counter in [c for c, sent in self._sent.items() if at_s - sent.at_s > REMEMBERED_S]:
             del self._sent[counter]
 
-    def record_sent(self, frame: AuthorizedFrame, network_id: bytes, at_s: float) -> None:
+    def record_sent(self, frame: AuthorizedFrame, at_s: float) -> None:
         """The coordinator accepted this broadcast."""
-        self.offered(frame, network_id, at_s)
-        with contextlib.suppress(FrameError):  # a cleared frame decodes; a repair is not worth a fault
-            setpoints = decode(frame.payload, self._key, network_id)
-            self._on_air[setpoints.base] = (frame, setpoints, at_s)
-            self.quality.sent(setpoints, at_s)
+        self.offered(frame, at_s)
+        if isinstance(frame.said, SetpointFrame):
+            self._on_air[frame.said.base] = (frame, frame.said, at_s)
+            self.quality.sent(frame.said, at_s)
 
     def radio_lost(self) -> None:
         """Nothing that is on air any more is waiting for an answer, or worth repeating."""

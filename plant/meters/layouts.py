@@ -13,6 +13,7 @@ from typing import TypeAlias
 from core.site import Phases
 
 Words: TypeAlias = tuple[int, ...]
+POWERS = ("power_w", "total_power_w")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,16 @@ class MeterLayout:
     constants: Mapping[int, Words]
     serial_at: int | None = None
     longest_read: int = 125
+
+    @property
+    def power_at(self) -> list[int]:
+        """Addresses of all powers."""
+        entries = [entry for entry in self.entries if entry.quantity in POWERS]
+        sizes = [len(entry.encoding.words(0.0)) for entry in entries]
+        counts = [3 if entry.quantity == "power_w" else 1 for entry in entries]
+        starts = [entry.address for entry in entries]
+        spans = zip(starts, sizes, counts, strict=True)
+        return [at for start, size, count in spans for at in range(start, start + size * count)]
 
     @property
     def last_phase_at(self) -> range:

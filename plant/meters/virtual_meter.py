@@ -14,13 +14,16 @@ from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from core.site import per_phase
-from plant.meters.layouts import LAYOUTS, Entry, MeterState, Words, encode_exact
+from plant.meters.layouts import LAYOUTS, POWERS, Entry, MeterState, Words, encode_exact
 from plant.null_modem import NullModem
 
 NOISE_W = 8.0
 """Standard deviation of one phase's power around its true value."""
 REFRESH_S = 0.2
 """How often the registers change (Janitza documents a measuring window of 200 ms)."""
+
+ANSWER_WITHIN_S = 0.3
+"""What comes later is no answer any more (the daemon's time-out for a meter on TCP)."""
 
 _Server: TypeAlias = ModbusTcpServer | ModbusSerialServer
 Tap: TypeAlias = Callable[[bytes | None, float], None]
@@ -42,7 +45,13 @@ class MeterFaults:
     """The last byte of each answer is wrong (RTU: the checksum)."""
     absent: bool = False
     """All values are what this meter answers for "not available"."""
+    told: float | None = None
+    """Every number is told as this one: NaN, infinity."""
+    one_behind: bool = False
+    """Each answer waits for the next request and goes out in the place of its answer."""
     frozen: bool = False
+    frozen_power: bool = False
+    """Powers stay what they were while voltages and currents go on."""
     zeroed: bool = False
     reversed_sign: bool = False
     swapped_phases: bool = False
@@ -174,8 +183,9 @@ class VirtualMeter:
             return
         self._refreshed_at_s = now_s
         words = self._layout.words(self._measured(), self._tell)
-        if self.faults.torn:
-            words |= {at: self._words[at] for at in self._layout.last_phase_at if at in self._words}
+        kept = self._layout.power_at if self.faults.frozen_power else []
+        kept += self._layout.last_phase_at if self.faults.torn else []
+        words |= {at: self._words[at] for at in kept if at in self._words}
         self._words = words
         if self._layout.serial_at is not None:
             high, low = divmod(self.serial_number, 1 << 16)
@@ -194,7 +204,9 @@ class VirtualMeter:
     def _tell(self, entry: Entry, number: float) -> Words:
         if self.faults.absent:
             return entry.encoding.absent
-        if entry.quantity in ("power_w", "total_power_w"):
+        if self.faults.told is not None:
+            return encode_exact(entry, self.faults.told)
+        if entry.quantity in POWERS:
             number *= self.faults.scale
         words = encode_exact(entry, number)
         if self.faults.swapped_words or self.faults.swapped_bytes:
@@ -222,9 +234,16 @@ class _Connection(ServerRequestHandler):
     def __init__(self, owner: _Server, meter: VirtualMeter) -> None:
         super().__init__(owner, None, meter.trace_pdu, None)  # type: ignore[no-untyped-call]
         self._meter = meter
+        self._waiting: bytes | None = None
 
     def send(self, data: bytes, addr: tuple[str, int] | None = None) -> None:
         faults = self._meter.faults
+        if faults.one_behind:
+            self._waiting, late = data, self._waiting
+            self._meter.tap(None)
+            if late is not None:
+                super().send(late, addr)
+            return
         if faults.mute:
             self._meter.tap(None)
             return
@@ -237,13 +256,17 @@ class _Connection(ServerRequestHandler):
         now_s = self.loop.time()
         pending = {answer for answer in self._meter.pending if answer.when() > now_s}
         due_s = max([now_s + faults.late_s, *(answer.when() for answer in pending)])
-        self._meter.tap(data if due_s <= now_s else None)
+        if due_s - now_s > ANSWER_WITHIN_S:
+            self._meter.tap(None)
         if due_s <= now_s:
+            self._meter.tap(data)
             super().send(data, addr)
             return
-        self._meter.pending = pending | {self.loop.call_at(due_s, self._send_late, data)}
+        self._meter.pending = pending | {self.loop.call_at(due_s, self._send_late, data, now_s)}
 
-    def _send_late(self, data: bytes) -> None:
+    def _send_late(self, data: bytes, asked_at_s: float) -> None:
+        if self.loop.time() - asked_at_s <= ANSWER_WITHIN_S:
+            self._meter.tap(data)
         super().send(data)
 
 

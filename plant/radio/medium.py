@@ -82,7 +82,7 @@ Tap = Callable[[ApsFrame, float], None]
 
 
 class RadioMedium:
-    """Everything between the antennas.
+    """The radio medium between the coordinator and the slaves.
 
     Args:
         broadcast_delay: until each receiver of one broadcast acts on it.
@@ -95,6 +95,8 @@ class RadioMedium:
         extended_pan_id: of the network that the coordinator runs, None while it runs none.
         network_key: of that network, 16 bytes.
         taps: called with every application frame that the coordinator transmits, and when.
+        silent: the antenna is off: what the coordinator takes for transmitted reaches nobody.
+        copies: how often each receiver's application gets a broadcast.
     """
 
     def __init__(
@@ -115,6 +117,8 @@ class RadioMedium:
         self.taps: list[Tap] = []
         self.statistics = AirStatistics()
         self.to_coordinator: Receiver | None = None
+        self.silent = False
+        self.copies = 1
         self._timers: set[asyncio.TimerHandle] = set()
         self._heard_counters: dict[tuple[bytes, bytes | None], int] = {}
 
@@ -142,6 +146,8 @@ class RadioMedium:
             self.statistics.broadcasts_refused += 1
             return False
         self._tap(frame, at_s)
+        if self.silent:
+            return True
         receivers = [
             node for node in self.nodes.values() if _addressed(node, frame) and self._takes(node, frame)
         ]
@@ -149,7 +155,8 @@ class RadioMedium:
             if self.loss(node.address, at_s):
                 self.statistics.broadcasts_lost += 1
             else:
-                self.later(delay_s, self._heard, node, frame)
+                for _ in range(self.copies):
+                    self.later(delay_s, self._heard, node, frame)
         return True
 
     def unicast(self, frame: ApsFrame) -> float | None:
@@ -157,6 +164,8 @@ class RadioMedium:
         at_s = self.clock()
         self.statistics.unicasts_offered += 1
         self._tap(frame, at_s)
+        if self.silent:
+            return None
         node = self.nodes.get(frame.destination)
         if node is None or self._unicast_lost(node, at_s) or not self._takes(node, frame):
             return None
@@ -168,7 +177,12 @@ class RadioMedium:
     def from_node(self, node: Node, frame: ApsFrame) -> None:
         """Carry a frame of a node to the coordinator."""
         self.statistics.from_nodes_offered += 1
-        if node.online and self._knows_key(node) and not self._unicast_lost(node, self.clock()):
+        if (
+            node.online
+            and not self.silent
+            and self._knows_key(node)
+            and not self._unicast_lost(node, self.clock())
+        ):
             self.later(self.unicast_delay(1)[0], self._arrive, node, frame)
 
     def later(self, delay_s: float, call: Callable[..., None], *args: object) -> None:

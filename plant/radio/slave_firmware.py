@@ -55,9 +55,16 @@ class Status(IntEnum):
 
 @dataclass(slots=True)
 class Faults:
-    """What is wrong with a slave. `scale` multiplies the power, `watchdog` off never rests by itself."""
+    """What is wrong with a slave.
+
+    `scale` multiplies the power, `stuck_w` replaces it, and its firmware knows nothing of either; `misread`
+    multiplies what it reads in a frame, and so what it applies and reports. `watchdog` off never rests by
+    itself; `ttl_share`: its clock is wrong, and the time to live over after this share of it.
+    """
 
     scale: float = 1.0
+    misread: float = 1.0
+    ttl_share: float = 1.0
     watchdog: bool = True
     stuck_w: float | None = None
 
@@ -81,7 +88,9 @@ class Ramp:
 
 
 class Firmware:
-    """One slave. Knows no clock: every instant is an argument, monotonic seconds that never go back.
+    """Firmware of one slave.
+
+    It knows no clock: every instant is an argument, monotonic seconds that never go back.
 
     Args:
         slot: its place in the frames, 0..255.
@@ -174,9 +183,10 @@ class Firmware:
             self._course = Ramp(now_w, at_s, 0.0, REST_W_PER_S)
             self._resting, self._deadline_s = Status.RESTING_RELEASED, None
         else:
-            self._course = Ramp(now_w, at_s, float(min(setpoint_w, self.max_w)), FOLLOW_W_PER_S)
+            read_w = int(setpoint_w * self.faults.misread)
+            self._course = Ramp(now_w, at_s, float(min(read_w, self.max_w)), FOLLOW_W_PER_S)
             self._resting = Status.FOLLOWING
-            self._deadline_s = at_s + min(time_to_live_s, TTL_MAX_S)
+            self._deadline_s = at_s + self.faults.ttl_share * min(time_to_live_s, TTL_MAX_S)
 
     @property
     def deadline_s(self) -> float | None:

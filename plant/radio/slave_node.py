@@ -1,5 +1,6 @@
 """A slave: firmware with a radio. Hears setpoint frames and answers with its report in its time slot."""
 
+import math
 from collections.abc import Callable
 from hashlib import sha256
 from random import Random
@@ -49,7 +50,7 @@ class SlaveNode(ZigbeeNode):
         self.firmware = firmware
         self._measured_w, self._rng = measured_w, rng
         self._report_number = 0
-        self._watching = False
+        self._looks_at_s = math.inf
 
     def on_command(self, frame: ApsFrame, header: Any, body: bytes) -> int:
         """A setpoint frame, or what every device understands."""
@@ -64,9 +65,9 @@ class SlaveNode(ZigbeeNode):
         network = self.air.extended_pan_id
         if not ours or network is None:
             return int(foundation.Status.UNSUP_CLUSTER_COMMAND)
-        self.firmware.hear(body, network, self.air.clock())
-        self._consider_report()
-        self._watch()
+        if self.firmware.hear(body, network, self.air.clock()) is None:
+            self._consider_report()
+            self._watch()
         return int(foundation.Status.SUCCESS)
 
     def _consider_report(self) -> None:
@@ -90,11 +91,12 @@ class SlaveNode(ZigbeeNode):
     def _watch(self) -> None:
         """Look again when the time to live has run out, to report that it has."""
         now_s, deadline_s = self.air.clock(), self.firmware.deadline_s
-        if deadline_s is not None and now_s < deadline_s and not self._watching:
-            self._watching = True
-            self.air.later(deadline_s - now_s, self._look)
+        if deadline_s is not None and now_s < deadline_s < self._looks_at_s:
+            self._looks_at_s = deadline_s
+            self.air.later(deadline_s - now_s, self._look, deadline_s)
 
-    def _look(self) -> None:
-        self._watching = False
-        self._consider_report()
-        self._watch()
+    def _look(self, at_s: float) -> None:
+        if at_s == self._looks_at_s:
+            self._looks_at_s = math.inf
+            self._consider_report()
+            self._watch()

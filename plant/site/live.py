@@ -6,9 +6,9 @@ from math import floor
 
 from core.metering import exported_w, imported_w
 from core.site import ZERO, Metering, Phases, per_phase
-from plant.appliance import Appliance
 from plant.site import physics
 from plant.site.actuators import Actuator
+from plant.site.appliance import Appliance
 from plant.site.stepped import bare_grid_w
 from plant.site.trace import DAY_S, Trace
 

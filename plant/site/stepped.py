@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from core.arrays import SCALAR
 from core.site import ZERO, Phases, per_phase
-from plant.appliance import Appliance
 from plant.radio.link import LOST
 from plant.site import physics
 from plant.site.actuators import Actuator
+from plant.site.appliance import Appliance
 from plant.site.trace import Trace
 
 

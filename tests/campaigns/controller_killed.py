@@ -21,7 +21,7 @@ from core.decision import Source
 from core.site import Slave
 from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.journal.records import Start, Tick
-from daemon.journal_completion import read_whole
+from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.supervisor_state import SupervisorStateFile
 from daemon.system.clock import boottime_s
 from plant.radio.channel import no_loss

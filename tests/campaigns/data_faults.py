@@ -34,7 +34,7 @@ from tests.support.full_daemon import NOON_S
 
 
 @dataclass(frozen=True)
-class Fault:
+class DataFault:
     """One thing that a meter does wrong: an attribute of its faults, and the value that brings it about."""
 
     attribute: str
@@ -46,19 +46,19 @@ class Fault:
 
 
 REGISTERS = {
-    "not available in every register": Fault("absent"),
-    "all zero": Fault("zeroed"),
-    "power ten times too large": Fault("scale", 10.0),
-    "power a thousand times too large": Fault("scale", 1000.0),
-    "words exchanged": Fault("swapped_words"),
-    "bytes exchanged": Fault("swapped_bytes"),
-    "two registers missing": Fault("short_by", 2),
-    "an exception for every request": Fault("exception", 4),
-    "one phase of an earlier instant": Fault("torn"),
-    "frozen": Fault("frozen"),
+    "not available in every register": DataFault("absent"),
+    "all zero": DataFault("zeroed"),
+    "power ten times too large": DataFault("scale", 10.0),
+    "power a thousand times too large": DataFault("scale", 1000.0),
+    "words exchanged": DataFault("swapped_words"),
+    "bytes exchanged": DataFault("swapped_bytes"),
+    "two registers missing": DataFault("short_by", 2),
+    "an exception for every request": DataFault("exception", 4),
+    "one phase of an earlier instant": DataFault("torn"),
+    "frozen": DataFault("frozen"),
 }
 SIGN, PHASES, AT_NIGHT = "sign turned", "phases exchanged", "sign turned, at night from rest"
-WIRING = {SIGN: Fault("reversed_sign"), PHASES: Fault("swapped_phases")}
+WIRING = {SIGN: DataFault("reversed_sign"), PHASES: DataFault("swapped_phases")}
 FAULTS = REGISTERS | WIRING
 LIMIT_S = 10.5
 """Ten seconds and the half tick by which ten reads at one per second may begin late."""
@@ -139,7 +139,7 @@ async def _at_night(pair: Pair, kind: str, rng: Random) -> FaultTrial:
     return await _until_rest(pair, kind, WIRING[SIGN])
 
 
-async def _until_rest(pair: Pair, kind: str, fault: Fault) -> FaultTrial:
+async def _until_rest(pair: Pair, kind: str, fault: DataFault) -> FaultTrial:
     refused, began_s, begin_w = _refused(pair), boottime_s(), pair.power_w()
     power_w = begin_w
     fault.begin(pair)

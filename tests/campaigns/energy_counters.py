@@ -53,7 +53,9 @@ class Registers:
         """No second try is ever needed."""
         return False
 
-    async def ask(self, _function: int, address: int, count: int, _until_s: float) -> tuple[int, ...]:
+    async def read_registers(
+        self, _function: int, address: int, count: int, _until_s: float
+    ) -> tuple[int, ...]:
         """The answer that the driver's line would bring."""
         if not self._table:
             state = MeterState(self._far_end.meter_w, import_wh=self._import_wh, export_wh=self._export_wh)

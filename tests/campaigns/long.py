@@ -30,7 +30,7 @@ ALONE = (
 
 
 @dataclass(frozen=True)
-class Part:
+class CampaignPart:
     """One command: a module and its options."""
 
     name: str
@@ -46,7 +46,7 @@ class Part:
 class Ended:
     """How a part ended, and what it found."""
 
-    part: Part
+    part: CampaignPart
     status: int
     took_s: float
     found: str
@@ -57,36 +57,42 @@ class Ended:
         return f"{title}\n\n`{self.part.command}`\n\n{self.found}"
 
 
-def alone(seed: int) -> list[Part]:
+def alone(seed: int) -> list[CampaignPart]:
     """Parts of one process each."""
-    parts = [Part(name, f"tests.campaigns.{name}", ("--seed", str(seed))) for name in ALONE]
+    parts = [CampaignPart(name, f"tests.campaigns.{name}", ("--seed", str(seed))) for name in ALONE]
     cuts = ("--ticks", "0", "--power-cuts", "100000", "--seed", str(seed))
-    return [*parts, Part("state_file", "tests.safety.search.campaign", cuts)]
+    return [*parts, CampaignPart("state_file", "tests.safety.search.campaign", cuts)]
 
 
-def together(seed: int, jobs: int) -> list[Part]:
+def together(seed: int, jobs: int) -> list[CampaignPart]:
     """Parts that share the cores by themselves."""
     shared = ("--jobs", str(jobs))
     rolled = ("--seed", str(seed), *shared)
     return [
-        Part("mutation", "tests.mutation", shared),
-        Part("twin", "tests.safety.search.fuzz", ("--ticks", "1000000000", "--shipped", "2000000", *rolled)),
-        Part(
+        CampaignPart("mutation", "tests.mutation", shared),
+        CampaignPart(
+            "twin", "tests.safety.search.fuzz", ("--ticks", "1000000000", "--shipped", "2000000", *rolled)
+        ),
+        CampaignPart(
             "gate",
             "tests.safety.search.fuzz",
             ("--ticks", "0", "--shipped", "100000000", "--compiled", *rolled),
         ),
-        Part("steps", "tests.safety.search.campaign", ("--ticks", "0", "--steps", "1000000", *rolled)),
+        CampaignPart(
+            "steps", "tests.safety.search.campaign", ("--ticks", "0", "--steps", "1000000", *rolled)
+        ),
     ]
 
 
-def ticks(seed: int, jobs: int, minutes: float) -> Part:
+def ticks(seed: int, jobs: int, minutes: float) -> CampaignPart:
     """The random ticks, for at most so many minutes."""
     options = ("--ticks", "100000000", "--compiled", "--seed", str(seed), "--jobs", str(jobs))
-    return Part("ticks", "tests.safety.search.campaign", (*options, "--minutes", f"{max(minutes, 1.0):.0f}"))
+    return CampaignPart(
+        "ticks", "tests.safety.search.campaign", (*options, "--minutes", f"{max(minutes, 1.0):.0f}")
+    )
 
 
-def run(part: Part, folder: Path) -> Ended:
+def run(part: CampaignPart, folder: Path) -> Ended:
     """Run one part; what it prints as its result is kept, the rest goes into a file of its own."""
     started_s = time.monotonic()
     with (folder / f"{part.name}.log").open("w") as log:

@@ -4,7 +4,7 @@ import asyncio
 import math
 import os
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from core.state_estimate import EstimatorState
 from daemon.runtime.loop import Loop, TickResult
 from daemon.system.clock import boottime_s
 from daemon.system.log import start_log
+from plant.simulated_site import SimulatedSite
 from plant.site.trace import Trace, load_trace
 from safety.supervisor import CLEAN_PROPOSALS, GOOD_AFTER_STOP
 from safety.wiring_monitor import WiringMonitorState
@@ -121,8 +122,15 @@ async def running_pair(
     seed: int = 0,
     start_s: float = NOON_S,
     more: str = "",
+    layout: str = "sdm630",
+    radio_port: int | None = None,
+    adapt: Callable[[str, SimulatedSite], str] = lambda text, _: text,
+    begun: Callable[[SimulatedSite], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Pair]:
-    """A whole pair whose daemon's loop is at hand. Several may run in one event loop."""
+    """A whole pair whose daemon's loop is at hand. Several may run in one event loop.
+
+    For the arguments see `tests.support.full_daemon.whole`.
+    """
     loops: list[Loop] = []
     ticks: list[TickResult] = []
 
@@ -141,7 +149,17 @@ async def running_pair(
 
     folder.mkdir(exist_ok=True)
     started = whole(
-        folder, period_s=period_s, slaves=slaves, trace=trace, seed=seed, start_s=start_s, more=more
+        folder,
+        period_s=period_s,
+        slaves=slaves,
+        trace=trace,
+        seed=seed,
+        start_s=start_s,
+        more=more,
+        layout=layout,
+        radio_port=radio_port,
+        adapt=adapt,
+        begun=begun,
     )
     async with started as running:
         with patch.object(daemon.service.service, "Loop", kept):

@@ -55,8 +55,13 @@ class Stub:
     ) -> tuple[Phases, tuple[Intervention, ...]]:
         return requested_action_w, (Intervention("looked at", requested_action_w, requested_action_w),)
 
-    def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+    def accepts(self, action_w: Phases) -> bool:
         return tuple(map(int, action_w)) not in self.refused
+
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], _withheld: tuple[int, ...], _source: Source, _s: Snapshot
+    ) -> bool:
+        return self.accepts(totals_w(setpoints_w, site()))
 
 
 @dataclass(frozen=True)
@@ -176,15 +181,15 @@ def test_a_vector_that_is_refused_altogether_leaves_what_is_on_air_else_rests_el
     seen = snapshot((90.0, 90.0, 90.0), setpoints_w=on_air)
 
     class Strict(Stub):
-        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+        def accepts(self, action_w: Phases) -> bool:
             return action_w == (90.0, 90.0, 90.0)
 
     class Resting(Stub):
-        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+        def accepts(self, action_w: Phases) -> bool:
             return action_w == ZERO
 
     class Never(Stub):
-        def accepts(self, action_w: Phases, _source: Source, _s: Snapshot) -> bool:
+        def accepts(self, action_w: Phases) -> bool:
             return False
 
     assert once(Strict(), seen)[0].setpoints_w == on_air

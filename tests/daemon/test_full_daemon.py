@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from core.decision import Source
 from daemon.commands.replay import replay
-from daemon.runtime.devices import StartError
+from daemon.errors import StartError
 from daemon.system.clock import boottime_s
 from tests.support.full_daemon import until, whole
 

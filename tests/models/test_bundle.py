@@ -14,7 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 from core.roles import Role
 from core.site import Metering, Site
 from daemon.config import sections
-from models.bundle import SHIPPED, BundleError, builtin_bundle, load_bundle, require_fit
+from models.bundle import (
+    SHIPPED,
+    BundleError,
+    builtin_bundle,
+    bundle_of,
+    load_bundle,
+    read_files,
+    require_fit,
+)
 from models.features import FEATURE_NAMES
 from tests.support.toy_bundles import model, plain_model, recurrent_model, write_bundle
 
@@ -67,6 +75,23 @@ def test_one_flipped_bit_is_refused(shipped: Path, name: str, place: float) -> N
     content[int(place * (len(content) - 1))] ^= 1
     (shipped / name).write_bytes(bytes(content))
     refused(shipped, name, "SHA-256")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "manifest.sha256"])
+def test_no_flipped_bit_of_the_manifest_passes(tmp_path: Path, name: str) -> None:
+    """Also in words that nothing else depends on: the name, the commit, the date."""
+    contents = read_files(builtin_bundle())
+    sound = contents[name]
+    for bit in range(0, 8 * len(sound), 7):
+        damaged = bytearray(sound)
+        damaged[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(BundleError):
+            bundle_of(tmp_path, {**contents, name: bytes(damaged)})
+
+
+def test_a_bundle_of_before_needs_no_digest(shipped: Path) -> None:
+    (shipped / "manifest.sha256").unlink()
+    assert load_bundle(shipped).sha256 == load_bundle(builtin_bundle()).sha256
 
 
 def test_a_hash_changed_in_the_manifest_is_refused(shipped: Path) -> None:

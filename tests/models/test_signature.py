@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.bundles.signing import sign_bundle
-from models.bundle import BundleError, builtin_bundle, bundle_of, is_trusted, load_bundle, read_files
+from models.bundle import (
+    BundleError,
+    builtin_bundle,
+    bundle_of,
+    digest_line,
+    is_trusted,
+    load_bundle,
+    read_files,
+)
+from models.manifest import DIGEST_FILE
 from models.public_key import PUBLIC_KEY_BYTES, fingerprint, key_bytes, key_text
 from models.signature import SIGNATURE_FILE, SignatureError, public_key_of, sign, signer
 from tests.support.toy_bundles import plain_model, write_bundle
@@ -40,6 +49,7 @@ def rehash(directory: Path, name: str, content: bytes) -> None:
     manifest = json.loads((directory / "manifest.json").read_bytes())
     manifest["files"][name] = hashlib.sha256(content).hexdigest()
     (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / DIGEST_FILE).write_bytes(digest_line((directory / "manifest.json").read_bytes()))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from core.authorization import AuthorizedFrame
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.site import ZERO, Site, Slave
-from core.snapshot import Snapshot
+from core.snapshot import GroupOnAir, Snapshot
 from safety.gate import SafetyGate
 from tests.support.examples import sight, site, snapshot
 
@@ -24,6 +24,15 @@ class Frame:
     base: int
     setpoints_w: tuple[int, ...]
     safe_release: bool = False
+
+
+def in_groups(*sizes: int) -> Snapshot:
+    """Nothing is on air, and so many slaves are told in each message."""
+    seen, first, groups = snapshot(slaves=sum(sizes)), 0, []
+    for size in sizes:
+        groups.append(GroupOnAir(tuple(range(first, first + size)), 1.0, ZERO, ZERO))
+        first += size
+    return replace(seen, on_air=replace(seen.on_air, groups=tuple(groups)))
 
 
 def decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
@@ -65,12 +74,16 @@ def clear(
 
 
 def test_a_frame_that_says_what_was_decided_is_cleared() -> None:
-    assert clear([Frame(0, SETPOINTS_W)]) == (AuthorizedFrame(b"\0", safe_release=False),)
+    assert clear([Frame(0, SETPOINTS_W)]) == (AuthorizedFrame(b"\0", False, Frame(0, SETPOINTS_W)),)
 
 
 def test_several_frames_of_one_vector_are_cleared_together() -> None:
-    found = clear([Frame(0, SETPOINTS_W[:4]), Frame(4, SETPOINTS_W[4:])])
-    assert found == (AuthorizedFrame(b"\0", False), AuthorizedFrame(b"\1", False))
+    frames = [Frame(0, SETPOINTS_W[:4]), Frame(4, SETPOINTS_W[4:])]
+    found = clear(frames, seen=in_groups(4, 2))
+    assert found == (AuthorizedFrame(b"\0", False, frames[0]), AuthorizedFrame(b"\1", False, frames[1]))
+    assert clear(frames[::-1], seen=in_groups(4, 2)) is not None
+    assert clear(frames, seen=in_groups(3, 3)) is None
+    assert clear(frames) is None
 
 
 def test_a_slot_in_a_gap_must_rest() -> None:
@@ -114,7 +127,7 @@ def test_a_true_copy_of_a_forbidden_vector_is_not_cleared() -> None:
 def test_rest_is_cleared_as_safe_release_and_only_as_that() -> None:
     seen = snapshot((3000.0, 3000.0, 3000.0))
     assert clear([Frame(0, SAFE, True)], SAFE, Source.REST, seen) == (
-        AuthorizedFrame(b"\0", safe_release=True),
+        AuthorizedFrame(b"\0", True, Frame(0, SAFE, True)),
     )
     assert clear([Frame(0, SAFE, False)], SAFE, Source.REST, seen) is None
     assert clear([Frame(0, SAFE, False)], SAFE, Source.FALLBACK, seen) is None
@@ -126,7 +139,7 @@ def test_more_slaves_than_one_frame_holds() -> None:
     slaves = tuple(Slave(slot, str(slot), slot % 3, 100) for slot in range(70))
     told = tuple(range(20)) + (0,) * 50
     frames = [Frame(0, told[:30]), Frame(30, told[30:60]), Frame(60, told[60:])]
-    seen = snapshot(slaves=70)
+    seen = in_groups(30, 30, 10)
     found = clear(frames, told, seen=seen, at=site(slaves))
     assert found is not None
     assert len(found) == 3

@@ -288,3 +288,24 @@ def test_no_trace_of_kills_reboots_and_clock_steps_shortens_a_fallback(
         left_s = dict(standing.left_s)
         for name, end_s in due_s.items():
             assert left_s.get(name, 0.0) >= end_s - true_s - 1e-6
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**400), 10**400) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.sampled_from(["left_s", "recent_s", "latched", "at_s", "version", ""]), json_values)
+def test_whatever_a_record_holds_something_stands(place: str, value: Any) -> None:
+    """A record with a sound checksum and senseless values is a lost one, and keeps nobody from starting."""
+    record = saved()
+    if place:
+        record["standing"] = {**record["standing"], place: value}
+    else:
+        record = {"standing": value}
+    found = restore(record, boot_id="two", boottime_s=50.0, unix_s=1e9, synced=True)
+    assert all(left_s >= 0.0 for _, left_s in found.left_s)
+    for key in ("unix_s", "boot_id", "synced"):
+        restore({**saved(), key: value}, boot_id="one", boottime_s=150.0, unix_s=1e9, synced=True)

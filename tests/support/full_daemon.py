@@ -1,7 +1,7 @@
 """A whole daemon and a whole far end in one event loop, joined by real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from core.site import Slave
 from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.config.settings import load_settings
 from daemon.journal.records import Start, Tick
-from daemon.journal_completion import read_whole
+from daemon.runtime.journal_completion import read_whole
 from daemon.service.service import Service
 from daemon.system.clock import boottime_s
 from plant.radio.network import MakeSlave, sound_slave
@@ -60,14 +60,17 @@ async def whole(
     start_s: float = NOON_S,
     more: str = "",
     layout: str = "sdm630",
+    radio_port: int | None = None,
     adapt: Callable[[str, SimulatedSite], str] = lambda text, _: text,
+    begun: Callable[[SimulatedSite], Awaitable[None]] | None = None,
     make_slave: MakeSlave = sound_slave,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
     `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter,
-    `make_slave` makes each slave. Nothing but the far end have run when the body begins; the daemon starts
-    at the first await.
+    `make_slave` makes each slave. With a `radio_port` (0: any) the coordinator is behind a loopback port,
+    too. `begun` changes the far end first. Nothing but the far end have run when the body begins; the daemon
+    starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -76,11 +79,13 @@ async def whole(
         site_key(folder),
         clock=boottime_s,
         seed=seed,
-        radio_port=None,
+        radio_port=radio_port,
         start_s=start_s,
         layout=layout,
         make_slave=make_slave,
     )
+    if begun is not None:
+        await begun(far_end)
     config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
     config.write_text(adapt(text, far_end) + more)

@@ -112,8 +112,8 @@ def _bad_reports() -> dict[str, bytes]:
 
 def vectors() -> dict[str, Any]:
     return {
-        "about": "Test vectors of docs/develop/setpoint-protocol.md. Byte strings are hexadecimal; `zcl` has the "
-        "ZCL header in front. `network_id` is the extended PAN id as it goes over the air.",
+        "about": "Test vectors of docs/develop/setpoint-protocol.md. Byte strings are hexadecimal; `zcl` has "
+        "the ZCL header in front. `network_id` is the extended PAN id as it goes over the air.",
         "site_key": KEY.hex(),
         "extended_pan_id": f"0x{EXTENDED_PAN_ID:016x}",
         "network_id": NETWORK_ID.hex(),

@@ -78,7 +78,9 @@ class Open:
     ) -> tuple[Phases, tuple[Intervention, ...]]:
         return requested_action_w, ()
 
-    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
+    def accepts_setpoints(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], source: Source, snapshot: Snapshot
+    ) -> bool:
         return True
 
 

@@ -185,7 +185,7 @@ def feed(figures: Figures, house: FedHouse, scene: str, ticks: int) -> None:
 
 async def _main() -> None:
     from daemon.monitoring import terminal
-    from daemon.monitoring.web import serve
+    from daemon.web.server import serve
 
     parser = argparse.ArgumentParser()
     parser.add_argument("view", choices=("page", "terminal"))

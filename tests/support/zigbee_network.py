@@ -12,7 +12,7 @@ from typing import Any
 from core.authorization import AuthorizedFrame
 from drivers.zigbee.radio import ZigbeeRadio
 from drivers.zigbee.radio_statistics import RadioEvent
-from drivers.zigbee.setpoint_frame import encode
+from drivers.zigbee.setpoint_frame import decode, encode
 from drivers.zigbee.settings import ZigbeeSettings
 from plant.radio.channel import immediate, no_loss
 from plant.radio.network import RadioSite, serve_radio_site
@@ -57,7 +57,7 @@ class Near:
             key=KEY,
             network_id=network_id,
         )
-        return AuthorizedFrame(payload, safe)
+        return AuthorizedFrame(payload, safe, decode(payload, KEY, network_id))
 
     async def send(self, *watts: int, safe: bool = False) -> int:
         """Send setpoints of the slots 0, 1, ... and return the counter of the frame."""

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
+from models.manifest import DIGEST_FILE, GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
 from models.signature import SIGNATURE_FILE
 
 
@@ -33,7 +33,7 @@ def require_place(out: Path) -> None:
     """Nothing there, or a bundle, which may be replaced."""
     if out.exists() and not out.is_dir():
         raise ExportError(f"{out} is a file; give a folder")
-    bundle_files = {POLICY_FILE, NORMALIZATION_FILE, GOLDEN_FILE, MANIFEST_FILE, SIGNATURE_FILE}
+    bundle_files = {POLICY_FILE, NORMALIZATION_FILE, GOLDEN_FILE, MANIFEST_FILE, DIGEST_FILE, SIGNATURE_FILE}
     strangers = (
         sorted(path.name for path in out.iterdir() if path.name not in bundle_files) if out.exists() else []
     )

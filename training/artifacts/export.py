@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from core.roles import Role
-from models.bundle import Bundle, load_bundle
+from models.bundle import Bundle, digest_line, load_bundle
 from models.features import FEATURE_NAMES
-from models.manifest import GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
+from models.manifest import DIGEST_FILE, GOLDEN_FILE, MANIFEST_FILE, NORMALIZATION_FILE, POLICY_FILE, Manifest
 from training.artifacts.destination import ExportError, require_place, take_place
 
 GOLDEN_VECTORS = 64
@@ -121,6 +121,7 @@ def export_bundle(
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = _manifest(states, lineage, hashes, memory_shape)
     contents[MANIFEST_FILE] = (manifest.model_dump_json(indent=1, exclude_none=True) + "\n").encode()
+    contents[DIGEST_FILE] = digest_line(contents[MANIFEST_FILE])
     beside = out.with_name(f".{out.name}.partial")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.limits import CREDIT_MAX_S, IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S
+from core.metering import AVOIDABLE_WEIGHT
 from core.site import Metering
-from daemon.simulation.score import AVOIDABLE_WEIGHT, CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
+from daemon.simulation.score import CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
 from daemon.simulation.simulate import SETTLE_S
 from plant.site.stepped import bare_grid_w
 from training.batched.scenarios import FaultScenario, SiteDay, far_end

@@ -22,7 +22,7 @@ from training.champion.train import SHORT_COURSE, SHORT_PLAN, record_run, write_
 from training.contest.contest import compete
 from training.contest.results import ControllerResult, Field, standings
 from training.data.days import Day, data_sha256
-from training.evaluation.criteria import Answers
+from training.evaluation.criteria import CriteriaAnswers
 from training.evaluation.judgement import Told, day_result, in_the_product, known
 from training.evaluation.succession import Rival, Succession, succession
 from training.replay.differentiable_replay import ReplayPlan
@@ -169,7 +169,7 @@ def judge(
     rows, found = standings(field), []
     for name, policy in rivals.items():
         hours = in_the_product(days, policy.bundle.directory, metering, field, name, told)
-        answers = Answers(policy.unanswered, policy.outside, sum(hour.unsafe for hour in hours))
+        answers = CriteriaAnswers(policy.unanswered, policy.outside, sum(hour.unsafe for hour in hours))
         found.append(Rival.of(rows, name, metering, answers))
     before, after = found
     by_day = {}

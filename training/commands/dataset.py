@@ -13,9 +13,9 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from daemon.journal.reader import journal_files
 from daemon.journal.records import JournalError
 from daemon.simulation.simulate import default_site

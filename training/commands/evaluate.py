@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from core.site import Metering
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
+from daemon.errors import InputError
 from daemon.runtime.assembly import bundle_directory
 from plant.site.trace import TraceError
 from training.batched.bundle_policy import open_bundle

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from core.site import Metering
-from daemon.cli.errors import InputError
+from daemon.errors import InputError
 from plant.site.trace import TraceError
 from training.artifacts.checkpoint import CheckpointError
 from training.artifacts.destination import ExportError, next_version

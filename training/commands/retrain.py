@@ -14,8 +14,8 @@ from rich.table import Table
 
 from core.roles import Role
 from core.site import Metering
-from daemon.cli.errors import InputError
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from daemon.journal.records import JournalError
 from daemon.runtime.assembly import bundle_directory, pi_gains
 from plant.site.trace import TraceError

@@ -81,8 +81,8 @@ class TrainedUpdates:
 @click.option(
     "--choose-on",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder of traces: of five states, less those within --critic-warmup-steps, the one with the smallest J on "
-    "its val days is exported.",
+    help="Folder of traces: of five states, less those within --critic-warmup-steps, the one with the "
+    "smallest J on its val days is exported.",
 )
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

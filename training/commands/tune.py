@@ -12,9 +12,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
 from daemon.config.settings import Settings, load_settings
+from daemon.errors import InputError
 from daemon.journal.records import JournalError
 from daemon.runtime.assembly import pi_gains, predictive_gains
 from daemon.simulation.simulate import default_site

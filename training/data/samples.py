@@ -20,7 +20,7 @@ from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.config.settings import parse_settings
 from daemon.journal.records import Continuation, Start, Tick
-from daemon.journal_completion import read_whole
+from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO
 
 CLOCK_STEP_S = 0.5

@@ -22,8 +22,8 @@ from rich.table import Table
 from scipy.stats import kendalltau, spearmanr
 
 from core.site import Metering
-from daemon.cli.errors import InputError
 from daemon.cli.options import FiniteRange
+from daemon.errors import InputError
 from daemon.runtime.assembly import bundle_directory
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, default_site

@@ -19,7 +19,7 @@ from scipy.optimize import linprog
 from scipy.sparse import coo_array, csr_array
 
 from core.limits import CREDIT_MAX_S, STEP_CAP_W_PER_S
-from daemon.simulation.score import AVOIDABLE_WEIGHT
+from core.metering import AVOIDABLE_WEIGHT
 from plant.radio.link import LOST
 
 KILO = 1000.0

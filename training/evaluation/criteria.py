@@ -48,7 +48,7 @@ class Metrics:
 
 
 @dataclass(frozen=True)
-class Answers:
+class CriteriaAnswers:
     """How a policy behaved: answers that were no numbers, wishes below 0 W or above 5000 W, unsafe frames.
 
     The first two in the contest, before any limit acted; the last in the product's own loop.
@@ -83,14 +83,14 @@ def metrics(rows: Sequence[ControllerResult], name: str, metering: Metering) -> 
 
 
 def criteria(
-    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers
+    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: CriteriaAnswers
 ) -> list[Criterion]:
     """Every demand on a policy in one billing."""
     return [*_of_the_specification(rows, name, metering, answers), *_beyond_it(rows, name, metering)]
 
 
 def _of_the_specification(
-    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers
+    rows: Sequence[ControllerResult], name: str, metering: Metering, answers: CriteriaAnswers
 ) -> list[Criterion]:
     mine, literal = find(rows, name, metering), metrics(rows, name, metering)
     export, peak = mine.export_change, mine.peak_change
@@ -138,7 +138,7 @@ def _of_the_specification(
             violations == 0,
         ),
         Criterion(
-            "Answers that are no numbers",
+            "CriteriaAnswers that are no numbers",
             "none, under any condition",
             answers.unanswered,
             "",

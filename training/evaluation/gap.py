@@ -7,8 +7,8 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from core.metering import AVOIDABLE_WEIGHT
 from core.site import Metering
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 from daemon.simulation.simulate import SETTLE_S
 from safety.pi import PiGains
 from training.batched.day_runs import DayBatch, DayScenario, beyond_ws, lit_hours, rows_of, run

@@ -18,7 +18,7 @@ from training.batched.scenarios import TROUBLES
 from training.contest.contest import compete
 from training.contest.results import PI, ControllerResult, Field, frontier, standings
 from training.data.days import Day
-from training.evaluation.criteria import Answers, Criterion, Metrics, criteria, metrics
+from training.evaluation.criteria import CriteriaAnswers, Criterion, Metrics, criteria, metrics
 from training.evaluation.gap import BoundGap, measure_gaps
 
 Told = Callable[[str, int, int], None]
@@ -85,7 +85,7 @@ class BundleEvaluation:
     by_day: list[DayResult]
     gaps: list[BoundGap]
     product: list[ProductHour]
-    answers: Answers
+    answers: CriteriaAnswers
 
 
 def judge(
@@ -103,7 +103,7 @@ def judge(
     field = compete(days, seeds, {name: policy}, gains, TROUBLES, lambda *n: told("hours lived", *n))
     own = Metering(manifest.metering)
     product = in_the_product(days, policy.bundle.directory, own, field, name, told)
-    answers = Answers(policy.unanswered, policy.outside, sum(hour.unsafe for hour in product))
+    answers = CriteriaAnswers(policy.unanswered, policy.outside, sum(hour.unsafe for hour in product))
     gaps = measure_gaps(
         days,
         {name: policy},

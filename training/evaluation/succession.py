@@ -12,7 +12,7 @@ from training.batched.scenarios import FaultScenario
 from training.contest.bootstrap import Change, change_of, draws_of
 from training.contest.relative_to_pi import of_j
 from training.contest.results import LATE_S, ControllerResult, Field
-from training.evaluation.criteria import Answers, Criterion, criteria
+from training.evaluation.criteria import CriteriaAnswers, Criterion, criteria
 from training.evaluation.paired_days import interval_over_days
 from training.evaluation.words import between, percent
 
@@ -22,11 +22,13 @@ class Rival:
     """One of the two, with its place in the contest and everything `sunkeep evaluate` asks of a bundle."""
 
     name: str
-    answers: Answers
+    answers: CriteriaAnswers
     criteria: tuple[Criterion, ...]
 
     @classmethod
-    def of(cls, rows: Sequence[ControllerResult], name: str, metering: Metering, answers: Answers) -> "Rival":
+    def of(
+        cls, rows: Sequence[ControllerResult], name: str, metering: Metering, answers: CriteriaAnswers
+    ) -> "Rival":
         """Judged by the criteria of `sunkeep evaluate`."""
         return cls(name, answers, tuple(criteria(rows, name, metering, answers)))
 

@@ -1,4 +1,4 @@
-"""What goes along with a training: schedules, curricula, priorities, world models; one class each."""
+"""Callbacks of a training: schedules, curricula, priorities, world models; one class each."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from training.learners.learner import Learner
 
 
 class Callback(nn.Module):
-    """Something that the loop asks before and after every update.
+    """An addition to a training, called before and after every update.
 
     Its buffers, networks and `optimizers` are in the checkpoints under its `name`, so that a resumed run goes
     on with them. What it needs to know beyond that is a function of the step.

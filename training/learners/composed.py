@@ -25,7 +25,7 @@ from training.learners.schedule import RateSchedule, RateSettings
 
 @dataclass(frozen=True)
 class Composed:
-    """What the loop needs besides the learner."""
+    """Source of batches and callbacks: what the loop needs besides the learner."""
 
     source: Source[Any]
     companions: tuple[Callback, ...]

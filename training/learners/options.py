@@ -34,7 +34,7 @@ class OptionError(ValueError):
 
 
 class Options(BaseModel):
-    """What differs from the plain learner; the defaults are the plain learner.
+    """Options of a learner; with the defaults it is the plain learner.
 
     Args:
         actor: network of the policy.

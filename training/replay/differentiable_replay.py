@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from daemon.simulation.score import AVOIDABLE_WEIGHT
+from core.metering import AVOIDABLE_WEIGHT
 from training.batched.simulator import (
     DEFAULT_RULES,
     BatchLimits,

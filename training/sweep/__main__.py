@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from daemon.cli.errors import InputError
+from daemon.errors import InputError
 from plant.site.trace import TraceError
 from training.data.days import DaysError, data_sha256, find_days
 from training.learners.data.files import transitions_sha256

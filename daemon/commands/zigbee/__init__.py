@@ -7,13 +7,14 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.errors import InputError
 from daemon.cli.signals import run_and_close
+from daemon.commands.zigbee.conformance import conformance
 from daemon.commands.zigbee.devices import devices
 from daemon.commands.zigbee.drill import drill
 from daemon.commands.zigbee.permit import permit
 from daemon.commissioning.keys import begin_state, make_key
 from daemon.config.settings import load_settings
+from daemon.errors import InputError
 from daemon.runtime.devices import zigbee_settings
 from daemon.runtime.state_directory import hold_state
 from daemon.system.log import start_log
@@ -31,6 +32,7 @@ def zigbee() -> None:
 zigbee.add_command(permit)
 zigbee.add_command(devices)
 zigbee.add_command(drill)
+zigbee.add_command(conformance)
 
 
 @zigbee.command()

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from daemon.cli.errors import InputError
 from daemon.cli.signals import run_and_close
 from daemon.commissioning.radio_test_record import DrillResult, SlotResult, keep
 from daemon.config.settings import load_settings, read_site_key
+from daemon.errors import InputError
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.system.log import start_log
 

@@ -74,7 +74,7 @@ def _refusal(stack: Stack, name: str, arguments: Fields) -> t.sl_Status | None:
         return t.sl_Status.NETWORK_DOWN
     if len(arguments["message"]) > MAX_APS_PAYLOAD_BYTES:
         return t.sl_Status.MESSAGE_TOO_LONG
-    return stack.failures.pop(name, None)
+    return stack.failures.pop(name, stack.refusals.get(name))
 
 
 def _frame(stack: Stack, arguments: Fields, delivery: Delivery) -> ApsFrame:

@@ -15,7 +15,7 @@ from plant.radio.coordinator import (
     commands_security,
 )
 from plant.radio.coordinator.ash import AshModule
-from plant.radio.coordinator.ezsp import Codec, Fields, UnsupportedCommand
+from plant.radio.coordinator.ezsp import EzspCodec, Fields, UnsupportedCommand
 from plant.radio.coordinator.line import Line, clean
 from plant.radio.coordinator.nvram import Nvram
 from plant.radio.coordinator.serve import PtyPort, TcpPort
@@ -52,6 +52,8 @@ class VirtualCoordinator:
         path: what the host opens, once served.
         calls: commands that were asked for, by name.
         refused: commands that were unknown or malformed; a sound host leaves it empty.
+        dead: whoever connects hears nothing.
+        hung: the serial link acknowledges, but no command is answered.
     """
 
     def __init__(
@@ -65,10 +67,11 @@ class VirtualCoordinator:
     ) -> None:
         self.air = air
         self.nvram = Nvram() if nvram is None else nvram
-        self.codec = Codec(ezsp_version)
+        self.codec = EzspCodec(ezsp_version)
         self.stack = Stack(air, self.nvram, self.codec)
         self.stack.emit = self._emit
         self.path = ""
+        self.dead = self.hung = False
         self.calls: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self._outbound, self._inbound = outbound, inbound
@@ -109,6 +112,7 @@ class VirtualCoordinator:
             write, self._on_command, self._on_reset, outbound=self._outbound, inbound=self._inbound
         )
         self._hang_up = hang_up
+        self.ash.mute = self.dead
         # a network adapter powers its module when a host connects: it announces itself
         self._power_on = asyncio.get_running_loop().call_later(POWER_ON_S, self._announce)
 
@@ -178,12 +182,14 @@ class VirtualCoordinator:
 
     def _restart(self, code: t.NcpResetCode) -> None:
         self.stack.reset()
-        self._negotiated = False
+        self._negotiated = self.hung = False
         self._held.clear()
         if self.ash is not None:
             self.ash.restarted(code)
 
     def _on_command(self, frame: bytes) -> None:
+        if self.hung:
+            return
         legacy = self.codec.legacy_version(frame)
         self._answering = True
         try:

@@ -76,7 +76,7 @@ class Command:
     arguments: Fields
 
 
-class Codec:
+class EzspCodec:
     """Frames of one protocol version.
 
     Raises ValueError for a version that is not in `VERSIONS`.

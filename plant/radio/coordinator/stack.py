@@ -8,7 +8,7 @@ from typing import Any
 
 import bellows.types as t
 
-from plant.radio.coordinator.ezsp import Codec, Fields
+from plant.radio.coordinator.ezsp import EzspCodec, Fields
 from plant.radio.coordinator.nvram import COUNTER_STEP, Nvram
 from plant.radio.medium import COORDINATOR, ApsFrame, Delivery, Node, RadioMedium
 
@@ -54,14 +54,16 @@ class Stack:
     Attributes:
         emit: takes callbacks for the host; holds them back while a command is being answered.
         failures: commands that fail once with a status, for tests.
+        refusals: commands that fail with a status for as long as they stand here.
         transmits: False for a radio part that is stuck: every frame is accepted and none goes on air, until
             the next reset.
     """
 
-    def __init__(self, air: RadioMedium, nvram: Nvram, codec: Codec) -> None:
+    def __init__(self, air: RadioMedium, nvram: Nvram, codec: EzspCodec) -> None:
         self.air, self.nvram, self.codec = air, nvram, codec
         self.emit: Callable[[str, Fields], None] = lambda name, fields: None
         self.failures: dict[str, t.sl_Status] = {}
+        self.refusals: dict[str, t.sl_Status] = {}
         air.to_coordinator = self.hear
         self.reset()
 

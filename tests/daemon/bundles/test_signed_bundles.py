@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from daemon import __main__ as command_line
 from daemon.bundles.signing import make_signing_key, read_signing_key
 from daemon.bundles.store import ModelStore
-from daemon.cli.errors import InputError
 from daemon.config.settings import SettingsError, parse_settings
+from daemon.errors import InputError
 from models.bundle import BundleError, builtin_bundle
 from models.public_key import fingerprint
 from models.signature import SIGNATURE_FILE, public_key_of

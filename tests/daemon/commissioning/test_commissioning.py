@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from daemon.__main__ import main
 from daemon.commands.zigbee import key
 from daemon.commissioning.embedded_site import site_key
-from daemon.commissioning.keys import COUNTER_FILE, begin_state, make_key
-from daemon.runtime.state_directory import hold_state
+from daemon.commissioning.keys import begin_state, make_key
+from daemon.runtime.state_directory import COUNTER_FILE, hold_state
 from daemon.runtime.supervisor_state import SupervisorStateFile
 from drivers.errors import ConfigError
 from drivers.zigbee.frame_counter import FrameCounter

@@ -11,7 +11,7 @@ import pytest
 
 from daemon.commissioning.known_devices import KnownDevice, known_devices
 from daemon.commissioning.radio_test_record import RECORD_FILE, DrillResult, SlotResult, keep, last_drill
-from daemon.runtime.devices import StartError
+from daemon.errors import StartError
 from daemon.runtime.state_directory import hold_state
 from drivers.errors import ConfigError
 

@@ -15,10 +15,10 @@ from core.site import Airtime
 from core.tick import decide
 from daemon.commissioning import radio_test
 from daemon.commissioning.embedded_site import site_key, write_site
-from daemon.commissioning.keys import COUNTER_FILE
 from daemon.commissioning.radio_test import run_radio_test
 from daemon.commissioning.radio_test_record import DrillResult, keep, last_drill
 from daemon.config.settings import Settings, load_settings
+from daemon.runtime.state_directory import COUNTER_FILE
 from drivers.errors import Transient
 from drivers.zigbee.frame_counter import FrameCounter
 from drivers.zigbee.link_quality import GRACE_S

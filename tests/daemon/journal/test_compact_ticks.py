@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from core.decision import Anomaly, Authority, Send, Source, State, SupervisorDecision
 from core.modes import Mode
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from daemon.compact_ticks import TickReader, TickWriter
+from daemon.journal.compact_ticks import TickReader, TickWriter
+from daemon.journal.keys import FORMATS
 from daemon.journal.records import Outcome, TickInputs
-from daemon.journal_keys import FORMATS
 
-FORMAT = FORMATS[2]
+FORMAT = FORMATS[max(FORMATS)]
 watts = st.one_of(
     st.floats(-6000, 6000, width=32),
     st.floats(-6000, 6000),
@@ -47,6 +47,7 @@ outcomes = st.builds(
     verdict=st.builds(SupervisorDecision, st.sampled_from(State), st.sampled_from(Source), names),
     policy_action_w=st.none() | phases,
     setpoints_w=setpoints,
+    withheld=st.lists(st.integers(0, 2), max_size=2).map(tuple),
     send=st.sampled_from(Send),
     anomaly=st.builds(Anomaly, names, st.booleans()),
     violations=names,
@@ -102,6 +103,7 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
             verdict=SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()),
             policy_action_w=(1.0, 2.0, 3.0),
             setpoints_w=(),
+            withheld=(),
             send=Send.NOTHING,
             anomaly=Anomaly(),
             violations=(),

@@ -12,12 +12,12 @@ from core.decision import Source, State
 from core.modes import Mode, ModePlan
 from core.snapshot import SlaveState
 from daemon.journal.records import Continuation, Event, PolicyChange, Start
-from daemon.journal_completion import read_whole
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, JournalGap
 from daemon.report.reading import DateRange, needed, newest, read
+from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.score import Score
 from daemon.simulation.simulate import default_site
 from tests.daemon.report.accounts import MIDNIGHT_S, UTC_ZONE, booked, tick, values, with_verdict

@@ -1,7 +1,7 @@
 """What may be on air, by what the coordinator said."""
 
 from core.site import Site, Slave
-from core.snapshot import OnAirState
+from core.snapshot import GroupOnAir, OnAirState
 from daemon.runtime.on_air import LONGEST_WAY_S, OnAir
 from drivers.zigbee.setpoint_frame import SetpointFrame
 
@@ -85,3 +85,58 @@ def test_a_partly_accepted_decision_stays_doubtful_where_it_was() -> None:
     on_air = told((frame(700, 300), 100.0, True), (frame(400, base=5), 101.0, False))
     on_air.accepted(frame(500, base=4), 102.0)
     assert on_air.at(102.0) == air(500, 400, 0.0, air(500, 300, 0.0))
+
+
+def in_two() -> OnAir:
+    """Told in two messages: slot 4 in one, slot 5 in the other."""
+    return OnAir(SITE, 15.0, ((0,), (1,)))
+
+
+def a_w(watts: float) -> tuple[float, float, float]:
+    return (watts, 0.0, 0.0)
+
+
+def b_w(watts: float) -> tuple[float, float, float]:
+    return (0.0, watts, 0.0)
+
+
+def test_of_several_groups_each_has_its_own_age_and_time_to_live() -> None:
+    on_air = in_two()
+    on_air.accepted(frame(700), 100.0)
+    on_air.accepted(frame(300, base=5), 101.0)
+    on_air.accepted(frame(750), 104.0)
+    found = on_air.at(105.0)
+    assert (found.action_w, found.setpoints_w, found.age_s) == ((750.0, 300.0, 0.0), (750, 300), 1.0)
+    assert found.doubts == ()
+    assert found.groups == (
+        GroupOnAir((0,), 1.0, a_w(750.0), a_w(750.0)),
+        GroupOnAir((1,), 4.0, b_w(300.0), b_w(300.0)),
+    )
+    found = on_air.at(112.0)
+    assert found.groups[1] == GroupOnAir((1,), 11.0, b_w(300.0), b_w(300.0), may_rest=True)
+    found = on_air.at(116.5)
+    assert (found.setpoints_w, found.groups[1]) == ((750, 0), GroupOnAir((1,), 15.5, a_w(0.0), a_w(0.0)))
+
+
+def test_of_several_groups_a_message_without_an_answer_widens_its_own() -> None:
+    on_air = in_two()
+    on_air.accepted(frame(700), 100.0)
+    on_air.accepted(frame(300, base=5), 100.0)
+    on_air.unconfirmed(frame(900), 103.0)
+    found = on_air.at(104.0)
+    assert (found.setpoints_w, found.age_s) == ((900, 300), 1.0)
+    assert found.groups[0] == GroupOnAir((0,), 1.0, a_w(700.0), a_w(900.0), unconfirmed=True)
+    on_air.unconfirmed(frame(800), 105.0)
+    assert on_air.at(106.0).groups[0] == GroupOnAir((0,), 1.0, a_w(700.0), a_w(900.0), unconfirmed=True)
+    on_air.accepted(frame(800), 107.0)
+    assert on_air.at(108.0).groups[0] == GroupOnAir((0,), 1.0, a_w(800.0), a_w(800.0))
+
+
+def test_of_several_groups_what_may_have_come_late_may_last_longer() -> None:
+    on_air = in_two()
+    on_air.accepted(frame(700), 100.0)
+    on_air.unconfirmed(frame(900), 103.0)
+    found = on_air.at(116.0).groups[0]  # the first is over, the second may be
+    assert found == GroupOnAir((0,), 13.0, a_w(0.0), a_w(900.0), unconfirmed=True, may_rest=True)
+    found = on_air.at(103.0 + 15.0 + LONGEST_WAY_S + 0.1).groups[0]
+    assert (found.low_w, found.high_w, found.unconfirmed) == (a_w(0.0), a_w(0.0), False)

@@ -14,7 +14,8 @@ import pytest
 
 from daemon import __main__ as command_line
 from daemon.config.settings import load_settings
-from daemon.runtime.devices import StartError, open_meter
+from daemon.errors import StartError
+from daemon.runtime.devices import open_meter
 from daemon.runtime.meter_identity import IdentityFile
 from tests.drivers.meters.test_p1 import telegram
 from tests.support.configuration import CONFIGURATION, write_configuration

@@ -13,7 +13,8 @@ import pytest
 
 from daemon import __main__ as command_line
 from daemon.config.settings import load_settings
-from daemon.runtime.devices import StartError, open_meter
+from daemon.errors import StartError
+from daemon.runtime.devices import open_meter
 from daemon.runtime.meter_identity import IdentityFile
 from plant.meters.sml_meter import SERVER_ID, SmlMeter
 from tests.support.configuration import CONFIGURATION, write_configuration

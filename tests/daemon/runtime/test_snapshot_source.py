@@ -12,7 +12,7 @@ from core.snapshot import OnAirState, Snapshot
 from daemon.runtime.snapshot_source import BEYOND_S, SnapshotSource
 from drivers.errors import Transient
 from drivers.meters.plausibility import Plausibility
-from drivers.ports import Reading
+from drivers.ports import Reading, SlaveStatus
 from safety.supervisor import METER_LOST_S
 
 
@@ -122,3 +122,29 @@ async def test_a_slow_site_does_not_rest_between_two_good_samples() -> None:
     sensed = senses(script, period_s=10.0)
     await look(sensed)
     assert sensed.rest_due_at_s == inf
+
+
+async def test_who_was_silent_before_the_radio_was_lost_gets_no_first_chance_after_it() -> None:
+    """Or a coordinator that is built anew because nobody answers would have everybody there again."""
+    script, heard_at_s = Script(), {0: 1000.0, 1: 1000.0}
+    sensed = senses(script)
+    sensed.site = Site((Slave(0, "boiler", 0, 3000), Slave(1, "charger", 1, 3000)))
+    radio = cast(Any, sensed.radio)
+    radio.reports = lambda: {
+        slot: SlaveStatus(slot, 1, 0, 0.0, False, at_s, told_w=0) for slot, at_s in heard_at_s.items()
+    }
+
+    async def there(at_s: float) -> list[bool]:
+        script.now_s = at_s
+        return [state.available for state in (await look(sensed)).slaves]
+
+    assert await there(1000.0) == [True, True]
+    heard_at_s[0] = 1030.0
+    assert await there(1030.0) == [True, False]
+    radio.up = False
+    assert await there(1050.0) == [True, False], "who cannot be heard is not held for dead"
+    radio.up = True
+    assert await there(1051.0) == [True, False]
+    heard_at_s[1] = 1052.0
+    assert await there(1053.0) == [True, True]
+    assert await there(1080.0) == [False, False]

@@ -1,6 +1,7 @@
 """What is on air after a send, also when only the first of several frames was accepted."""
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from core.authorization import AuthorizedFrame
 from core.decision import Authority, Decision
 from core.parts import initial_memory
 from core.site import Site
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from daemon.runtime.assembly import assemble
 from daemon.runtime.transmitter import Transmitter
@@ -54,11 +55,11 @@ class FakeRadio:
         return self.unknown
 
 
-def first_decision(site: Site) -> tuple[Decision, Snapshot]:
+def first_decision(site: Site, air: OnAirState | None = None) -> tuple[Decision, Snapshot]:
     """A first action of the fallback, into a surplus on every phase."""
     parts = assemble(site, PiFallback(site), None).parts
     slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
-    snapshot = Snapshot(0, 100.0, (-3000.0,) * 3, 0.0, slaves)
+    snapshot = Snapshot(0, 100.0, (-3000.0,) * 3, 0.0, slaves, air or OnAirState())
     memory = replace(initial_memory(parts), watch=ModeSupervisor().warm)
     return decide(snapshot, Authority.FALLBACK, memory, parts)[0], snapshot
 
@@ -69,10 +70,10 @@ def emitter(site: Site, radio: FakeRadio, folder: Path) -> Transmitter:
 
 async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_path: Path) -> None:
     site = Site(slaves=slaves_of(36, 400))
-    decision, snapshot = first_decision(site)
-    assert min(decision.setpoints_w) > 0
     radio = FakeRadio(accepts=1)
     sender = emitter(site, radio, tmp_path)
+    decision, snapshot = first_decision(site, sender.on_air(100.0))
+    assert min(decision.setpoints_w) > 0
     sent = await sender.emit(decision, snapshot, lambda: 100.0)
     assert sent.accepted is False
     first = decode(radio.sent[0], KEY, NETWORK)
@@ -80,6 +81,46 @@ async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_
     air = sender.on_air(100.5)
     assert air.setpoints_w == (*decision.setpoints_w[:30], *(0,) * 6)
     assert sum(air.action_w) == sum(decision.setpoints_w[:30])
+    assert [group.age_s for group in air.groups] == [0.5, inf]  # each renews its own age only
+
+
+async def test_who_has_waited_longest_is_told_first(tmp_path: Path) -> None:
+    site = Site(slaves=slaves_of(36, 400))
+    radio = FakeRadio(accepts=1)
+    sender = emitter(site, radio, tmp_path)
+    decision, snapshot = first_decision(site, sender.on_air(100.0))
+    await sender.emit(decision, snapshot, lambda: 100.0)
+    radio.accepts = 99
+    decision, snapshot = first_decision(site, sender.on_air(102.0))
+    await sender.emit(decision, snapshot, lambda: 102.0)
+    assert [decode(payload, KEY, NETWORK).base for payload in radio.sent] == [0, 30, 0]
+    assert [decode(payload, KEY, NETWORK).counter for payload in radio.sent] == [1, 3, 4]
+    assert sender.last_counter == 3
+
+
+@pytest.mark.parametrize(("error", "tried"), [(Transient("busy"), 2), (Unconfirmed("late"), 1)])
+async def test_setpoints_wait_once_the_radio_did_not_answer(
+    tmp_path: Path, error: Transient, tried: int
+) -> None:
+    site = Site(slaves=slaves_of(36, 400))
+    sender = emitter(site, FakeRadio(0, error), tmp_path)
+    decision, snapshot = first_decision(site, sender.on_air(100.0))
+    assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted is False
+    assert sender.refused_total == tried
+
+
+@pytest.mark.parametrize("error", [Transient("busy"), Unconfirmed("late")])
+async def test_rest_is_told_to_every_group_whatever_became_of_the_others(
+    tmp_path: Path, error: Transient
+) -> None:
+    site = Site(slaves=slaves_of(36, 400))
+    parts = assemble(site, PiFallback(site), None).parts
+    sender = emitter(site, FakeRadio(0, error), tmp_path)
+    slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
+    snapshot = Snapshot(0, 100.0, (-3000.0,) * 3, 0.0, slaves, sender.on_air(100.0))
+    decision, _ = decide(snapshot, Authority.REST, initial_memory(parts), parts)
+    assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted is False
+    assert sender.refused_total == 2
 
 
 async def test_a_frame_that_nobody_confirmed_may_be_on_air(tmp_path: Path) -> None:

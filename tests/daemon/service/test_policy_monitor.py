@@ -12,8 +12,8 @@ from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
 from daemon.journal.records import Event
-from daemon.journal_completion import read_whole
 from daemon.runtime.assembly import Assembled, assemble
+from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
 from daemon.service.evidence_record import to_record

@@ -18,7 +18,7 @@ from daemon.bundles.active import Active
 from daemon.bundles.store import ModelStore
 from daemon.commands.replay import replay
 from daemon.journal.records import Event, PolicyChange, Start, Tick
-from daemon.journal_completion import read_whole
+from daemon.runtime.journal_completion import read_whole
 from daemon.service.operator_socket import ask
 from models.inference import Session
 from safety.supervisor import CLEAN_PROPOSALS

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import struct
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,20 @@ def test_two_damaged_copies_are_no_record(tmp_path: Path) -> None:
         copy.write_bytes(data)
     assert StateFile(tmp_path / "state").load() is None
     assert not StateFile(tmp_path / "state").is_new()
+
+
+@pytest.mark.parametrize("text", [b"no JSON", b"[" * 5000, b"", b"\xff\xfe", b"[1]", b"null", b'{"a": NaN'])
+def test_a_copy_that_is_whole_and_no_record_is_none(tmp_path: Path, text: bytes) -> None:
+    """Its checksum holds: whatever wrote it, it must not keep the daemon from starting."""
+    file = StateFile(tmp_path / "state")
+    file.save({"number": 1})
+    head = struct.pack("<8sQI", b"SUNKEEP1", 99, len(text))
+    data = (head + sha256(head + text).digest() + text).ljust(COPY_BYTES, b"\0")
+    assert decode(data) == (0, None)
+    (tmp_path / "state.b").write_bytes(data)
+    assert StateFile(tmp_path / "state").load() == {"number": 1}
+    (tmp_path / "state.a").write_bytes(data)
+    assert StateFile(tmp_path / "state").load() is None
 
 
 def test_every_single_bit_matters() -> None:

@@ -11,8 +11,8 @@ import pytest
 from drivers.errors import Transient
 from drivers.meters.modbus import ModbusMeter
 from drivers.meters.modbus_connection import ModbusConnection
+from drivers.meters.modbus_transport import Rtu
 from drivers.meters.profile import load_profile
-from drivers.modbus_wire import Rtu
 from tests.support.meter_wire import SkippingClock, Wire, open_files, wired
 
 

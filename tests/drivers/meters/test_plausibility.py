@@ -101,14 +101,66 @@ def test_the_zeros_of_an_empty_cache_are_no_measurement() -> None:
     assert causes(alive) == ()
 
 
-def test_a_jump_waits_until_it_is_possible() -> None:
-    _, memory = RULES.check(bare(0.0, 100.0, 0.0), 10.0, FRESH)
-    jump = bare(16_000.0, 100.0, 0.0)
-    found, memory = RULES.check(jump, 11.0, memory)
-    assert found == ("step",)
-    found, memory = RULES.check(jump, 12.0, memory)  # still there after two seconds: 30 kW were possible
-    assert found == ()
-    assert memory.accepted_w == jump.grid_power_w
+def lived(readings: list[Reading], memory: PlausibilityMemory = FRESH) -> list[tuple[str, ...]]:
+    """The causes of readings that come once a second."""
+    found = []
+    for second, reading in enumerate(readings):
+        told, memory = RULES.check(reading, float(second), memory)
+        found.append(told)
+    return found
+
+
+def test_a_jump_that_no_load_makes_is_not_believed_sooner_because_it_lasts() -> None:
+    found = lived(
+        [bare(0.0, 100.0, 0.0)] + [bare(16_000.0 + 1.7 * second, 100.0, 0.0) for second in range(70)]
+    )
+    assert found[1:61] == [("step",)] * 60
+    assert found[61] == ()  # after a minute: whatever made it, it is there
+
+
+def test_a_glitch_is_over_with_the_next_good_sample() -> None:
+    calm, jump = bare(0.0, 100.0, 0.0), bare(16_000.0, 100.0, 0.0)
+    assert lived([calm, jump, calm, jump, jump, calm, calm]) == [
+        (),
+        ("step",),
+        (),
+        ("step",),
+        ("step",),
+        (),
+        (),
+    ]
+
+
+HOUSE = ((-1500.0, 320.0, -800.0), (900.0, 400.0, 250.0), (-140.0, 0.0, 110.0), (3000.0, -1900.0, 20.0))
+
+
+@pytest.mark.parametrize("power_w", HOUSE)
+@pytest.mark.parametrize("scale", [10.0, 1000.0])
+def test_a_meter_whose_scale_changes_is_not_accepted_for_a_minute(
+    power_w: tuple[float, float, float], scale: float
+) -> None:
+    """Also while the slaves let go, and power with them: a scale that stays is not mistaken for that."""
+    stays = [bare(*(scale * (p + min(second, 4) * 600.0) for p in power_w)) for second in range(58)]
+    found = lived([bare(*power_w)] * 3 + stays)
+    assert found[:3] == [(), (), ()]
+    assert all(found[3:])
+
+
+@pytest.mark.parametrize(
+    ("before_w", "after_w"),
+    [
+        ((200.0, 200.0, 200.0), (2000.0, 2000.0, 2000.0)),  # a heater on three phases
+        ((300.0, 200.0, 250.0), (2100.0, 2000.0, 2050.0)),
+        ((500.0, 30.0, -20.0), (5000.0, 30.0, -20.0)),  # a kettle and an oven
+        ((-1500.0, 320.0, -800.0), (-1500.0, 3200.0, -800.0)),
+        ((-9000.0, -300.0, 100.0), (-900.0, -30.0, 110.0)),  # a cloud, and small phases that say nothing
+        ((10.0, -20.0, 30.0), (100.0, -200.0, 300.0)),
+    ],
+)
+def test_loads_that_are_switched_are_no_change_of_scale(
+    before_w: tuple[float, ...], after_w: tuple[float, ...]
+) -> None:
+    assert lived([bare(*before_w), bare(*after_w)]) == [(), ()]
 
 
 def test_a_switched_load_between_two_fast_reads_is_no_jump() -> None:
@@ -141,6 +193,37 @@ def test_a_voltage_that_stands_still_is_frozen_whatever_the_power(power_w: tuple
     a, b, c = power_w
     told = Reading((a, b, c), a + b + c, (230.1, 231.0, 229.0), None, 50.0, (1, 2, 3))
     assert frozen_at(told, 1.0, 30) == 10
+
+
+@pytest.mark.parametrize(
+    ("power_w", "frozen"),
+    [
+        ((500.3, -20.0, 0.0), True),
+        ((-3200.0, 1800.0, 10.5), True),
+        ((5000.0, 3011.0, -2007.0), True),  # a meter of whole watts
+        ((90.4, 0.0, -12.3), False),  # a quiet house
+        ((650.0, 0.0, 120.0), False),  # whole watts: a constant load may keep its last digit
+        ((640.0, 0.0, 120.0), False),  # tens of watts: so much the more
+        ((9000.0, 4000.0, 120.0), False),
+    ],
+)
+def test_power_that_stands_still_while_the_voltage_lives(power_w: tuple[float, ...], frozen: bool) -> None:
+    """A measuring part that has stopped, behind registers that still tell the voltage of the line."""
+    a, b, c = power_w
+    memory, found = FRESH, []
+    for tick in range(20):
+        volts = (230.0 + tick % 7 / 10.0, 231.0, 229.0)
+        told, memory = RULES.check(
+            Reading((a, b, c), a + b + c, volts, None, 50.0, (tick,)), float(tick), memory
+        )
+        found.append(told)
+    assert (("frozen",) in found) is frozen
+    if frozen:
+        assert found.index(("frozen",)) == 9  # after ten reads
+        moved, _ = RULES.check(
+            Reading((a + 1.7, b, c), a + b + c + 1.7, volts, None, 50.0, (9,)), 20.0, memory
+        )
+        assert moved == ()
 
 
 def test_whole_volts_may_stand_still_in_a_quiet_house() -> None:

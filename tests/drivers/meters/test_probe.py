@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pymodbus.constants import ExcCodes
 
+from drivers.meters.modbus_transport import Rtu, Tcp, Transport
 from drivers.meters.probe import ProbeResult, Silence, best, probe, timeout_s
 from drivers.meters.profile import Profile, load_profile, profile_names
-from drivers.modbus_wire import Rtu, Tcp, Transport
 from plant.meters.layouts import LAYOUTS
 from tests.support.meter_wire import Wire, wired
 

@@ -9,6 +9,7 @@ import pytest
 from core.authorization import AuthorizedFrame
 from drivers.errors import Transient
 from drivers.ports import Radio
+from drivers.zigbee.setpoint_frame import SetpointFrame
 from plant.radio.broadcast_limiter import BroadcastLimiter, LimiterModel
 from plant.radio.coordinator.nvram import Nvram
 from tests.support.setpoint_vectors import REPORT_HEADER
@@ -83,7 +84,9 @@ async def test_nothing_is_sent_before_the_radio_is_up() -> None:
     async with radio_at("/dev/does-not-exist") as near:
         assert near.radio.network_id is None
         with pytest.raises(Transient, match="the radio is down"):
-            await near.radio.send(AuthorizedFrame(b"", False))
+            await near.radio.send(
+                AuthorizedFrame(b"", False, SetpointFrame(1, 15, 0, (0,), safe_release=False, report=False))
+            )
         await until(lambda: near.radio.problem is not None)
         assert near.radio.problem == "/dev/does-not-exist does not exist: is the coordinator plugged in?"
         assert near.events[0].kind == "problem"
@@ -148,7 +151,7 @@ async def test_forged_reports_change_nothing() -> None:
         assert network_id is not None
         frame = near.frame(500, 700, 900)
         counter = near.counter
-        near.radio._slaves.record_sent(frame, network_id, near.clock())
+        near.radio._slaves.record_sent(frame, near.clock())
         node.firmware.hear(frame.payload, network_id, site.air.clock())
         genuine = node.firmware.report(site.air.clock(), 50.0, network_id)
         for attributes in (genuine[:-1] + bytes([genuine[-1] ^ 1]), genuine[3:], b""):

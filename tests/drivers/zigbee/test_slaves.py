@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from core.authorization import AuthorizedFrame
 from drivers.zigbee.link_quality import GRACE_S
 from drivers.zigbee.radio import next_pause_s
-from drivers.zigbee.setpoint_frame import encode
+from drivers.zigbee.setpoint_frame import decode, encode
 from drivers.zigbee.slaves import REMEMBERED_S, Slaves
 from tests.support.setpoint_vectors import KEY, NETWORK_ID, REPORT_HEADER, report_attributes
 
@@ -20,9 +20,9 @@ def hear(slaves: Slaves, *report: int, address: int = 0x1003, at_s: float = 5.0)
 
 def tell(slaves: Slaves, counter: int, watts: dict[int, int], at_s: float) -> list[AuthorizedFrame]:
     payloads = encode(watts, counter=counter, ttl_s=15, report=True, key=KEY, network_id=NETWORK_ID)
-    frames = [AuthorizedFrame(payload, False) for payload in payloads]
+    frames = [AuthorizedFrame(payload, False, decode(payload, KEY, NETWORK_ID)) for payload in payloads]
     for frame in frames:
-        slaves.record_sent(frame, NETWORK_ID, at_s)
+        slaves.record_sent(frame, at_s)
     return frames
 
 
@@ -60,7 +60,7 @@ def test_every_way_to_rest_is_resting(state: int) -> None:
 def test_a_safe_release_tells_zero_whatever_stands_beside_it() -> None:
     slaves = Slaves([3], KEY)
     payloads = encode({3: 700}, counter=10, ttl_s=15, safe_release=True, key=KEY, network_id=NETWORK_ID)
-    slaves.record_sent(AuthorizedFrame(payloads[0], True), NETWORK_ID, 4.0)
+    slaves.record_sent(AuthorizedFrame(payloads[0], True, decode(payloads[0], KEY, NETWORK_ID)), 4.0)
     assert hear(slaves, 3, 10, 0, 0, 2)
     assert slaves.reports[3].told_w == 0
 

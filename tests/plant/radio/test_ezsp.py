@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plant.radio.coordinator.coordinator import COMMANDS, VirtualCoordinator
-from plant.radio.coordinator.ezsp import VERSIONS, Codec, UnsupportedCommand
+from plant.radio.coordinator.ezsp import VERSIONS, EzspCodec, UnsupportedCommand
 from plant.radio.coordinator.nvram import FACTORY_EUI64, Nvram
 from plant.radio.medium import RadioMedium
 
@@ -36,7 +36,7 @@ def unwrap(wire: str) -> bytes:
 
 @pytest.mark.parametrize(("name", "wire"), FROM_MODULE.items())
 def test_encodes_as_real_modules_do(name: str, wire: str) -> None:
-    codec, frame = Codec(14), unwrap(wire)
+    codec, frame = EzspCodec(14), unwrap(wire)
     rest, values = frame[5:], {}
     for field, kind in codec.schemas[name][2].items():
         values[field], rest = kind.deserialize(rest)
@@ -48,23 +48,23 @@ def test_encodes_as_real_modules_do(name: str, wire: str) -> None:
 
 @pytest.mark.parametrize(("name", "wire"), FROM_HOST.items())
 def test_decodes_what_real_hosts_send(name: str, wire: str) -> None:
-    command = Codec(14).decode(unwrap(wire))
+    command = EzspCodec(14).decode(unwrap(wire))
     assert command.name == name
     assert len(command.arguments["message"]) > 0
 
 
 def test_the_first_version_command_has_the_old_header() -> None:
     asked, answered = unwrap("004221a8597c057e"), unwrap("0142a1a8592805c6a8777e")
-    mine = Codec(13).legacy_version(asked)
+    mine = EzspCodec(13).legacy_version(asked)
     assert mine is not None
     assert mine[:5] == answered[:5]
     assert len(mine) == len(answered)
-    assert Codec(13).legacy_version(bytes(5)) is None
+    assert EzspCodec(13).legacy_version(bytes(5)) is None
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_version_has_every_status_and_command(version: int) -> None:
-    codec = Codec(version)
+    codec = EzspCodec(version)
     old = version < 14
     busy = codec.response(1, "sendBroadcast", {"status": t.sl_Status.BUSY, "sequence": 2})
     assert busy[5:] == (bytes([t.EmberStatus.NETWORK_BUSY, 2]) if old else b"\x04\x00\x00\x00\x02")
@@ -73,7 +73,7 @@ def test_every_version_has_every_status_and_command(version: int) -> None:
 
 
 def test_missing_and_surplus_trailing_arguments_are_tolerated() -> None:
-    codec = Codec(14)
+    codec = EzspCodec(14)
     head = bytes([7, 0, 1]) + (0x0111).to_bytes(2, "little")
     short = codec.decode(head + bytes(24))
     assert short.arguments["flags"] == 0
@@ -90,13 +90,13 @@ def test_missing_and_surplus_trailing_arguments_are_tolerated() -> None:
 )
 def test_refuses_what_it_does_not_understand(frame: bytes, label: str) -> None:
     with pytest.raises(UnsupportedCommand) as refusal:
-        Codec(13).decode(frame)
+        EzspCodec(13).decode(frame)
     assert refusal.value.label == label
 
 
 def test_refuses_versions_without_tables() -> None:
     with pytest.raises(ValueError, match="EZSP 12 is not supported"):
-        Codec(12)
+        EzspCodec(12)
 
 
 class Desk:
@@ -130,7 +130,7 @@ INVALID = 0x58
 
 
 def command(name: str, body: bytes = b"", sequence: int = 1) -> bytes:
-    return bytes([sequence, 0, 1]) + int(Codec(13).schemas[name][0]).to_bytes(2, "little") + body
+    return bytes([sequence, 0, 1]) + int(EzspCodec(13).schemas[name][0]).to_bytes(2, "little") + body
 
 
 async def test_after_a_reset_only_version_is_answered() -> None:

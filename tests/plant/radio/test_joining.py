@@ -14,7 +14,7 @@ from plant.radio.network import RadioSite, serve_radio_site
 from plant.radio.slave_firmware import CLUSTER, Firmware
 from plant.radio.slave_node import SlaveNode, ieee_of, install_code_of
 from plant.radio.zigbee_node import PUBLIC_LINK_KEY
-from tests.plant.radio.test_medium import Listener
+from tests.plant.radio.test_medium import RadioListener
 from tests.support.radio_nodes import KEY, Host, running_host, until
 
 SLOT = 9
@@ -149,7 +149,7 @@ def heard(counter: int | None, key: bytes | None = b"k" * 16) -> int:
     """How many frames a node with this key has taken after one with counter 7."""
     air = RadioMedium()
     air.network_key = b"k" * 16
-    node = Listener(0x1001)
+    node = RadioListener(0x1001)
     node.network_key = key
     air.add(node)
     for number in (7, counter):

@@ -19,7 +19,7 @@ from plant.radio.medium import COORDINATOR, EVERYBODY, RECEIVER_ON, ROUTERS, Aps
 HOUR_S = 3600
 
 
-class Listener:
+class RadioListener:
     """A node that only listens."""
 
     def __init__(self, address: int) -> None:
@@ -40,7 +40,7 @@ def frame(destination: int, delivery: Delivery = Delivery.BROADCAST, group: int 
     return ApsFrame(0x0104, 0xFC57, 1, 1, b"x", COORDINATOR, destination, delivery, group)
 
 
-def air_of(*nodes: Listener, loss: float = 0.0, clock_s: float = 0.0) -> RadioMedium:
+def air_of(*nodes: RadioListener, loss: float = 0.0, clock_s: float = 0.0) -> RadioMedium:
     air = RadioMedium(loss=IndependentLoss(Random(3), loss), clock=lambda: clock_s)
     for node in nodes:
         air.add(node)
@@ -104,7 +104,7 @@ def test_emptying_the_bucket_again_and_again_is_never_refused(phase_s: float) ->
 
 
 def test_broadcasts_go_to_whom_they_are_for() -> None:
-    router, sleeper, off, member = (Listener(address) for address in (1, 2, 3, 4))
+    router, sleeper, off, member = (RadioListener(address) for address in (1, 2, 3, 4))
     sleeper.router = sleeper.receiver_on = False
     off.online = False
     member.groups.add(7)
@@ -121,7 +121,7 @@ def test_broadcasts_go_to_whom_they_are_for() -> None:
 
 
 def test_taps_see_what_is_transmitted_and_nothing_refused() -> None:
-    air, seen = air_of(Listener(1), clock_s=12.5), []
+    air, seen = air_of(RadioListener(1), clock_s=12.5), []
     air.taps.append(lambda frame, at_s: seen.append((frame.destination, at_s)))
     accepted = [air.broadcast(frame(RECEIVER_ON)) for _ in range(12)]
     assert air.unicast(frame(1, Delivery.UNICAST)) == 0.0
@@ -134,7 +134,7 @@ def test_taps_see_what_is_transmitted_and_nothing_refused() -> None:
 
 
 def test_an_address_is_taken_once() -> None:
-    air, node = air_of(Listener(1)), Listener(1)
+    air, node = air_of(RadioListener(1)), RadioListener(1)
     with pytest.raises(ValueError, match="0x0001 is taken"):
         air.add(node)
     air.remove(node)
@@ -142,7 +142,7 @@ def test_an_address_is_taken_once() -> None:
 
 
 def test_loss_strikes_broadcasts_and_spares_repeated_unicasts() -> None:
-    node = Listener(1)
+    node = RadioListener(1)
     air = air_of(node, loss=0.3)
     air.limiter = BroadcastLimiter(model=LimiterModel.OFF)
     for _ in range(2000):

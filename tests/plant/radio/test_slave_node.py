@@ -132,6 +132,32 @@ def test_reports_when_time_to_live_has_run_out() -> None:
     assert air.reports() == []
 
 
+def test_a_shorter_time_to_live_is_noticed_before_the_longer_one_of_the_frame_before() -> None:
+    air, _ = site(1)
+    send(air, frame_payload(1, [2000], NETWORK, ttl_s=15))
+    air.run(101.0)
+    send(air, frame_payload(2, [2000], NETWORK, ttl_s=3))
+    air.run(103.9)
+    assert [report["status"] for _, report in air.reports()] == [Status.FOLLOWING]
+    air.run(105.0)
+    ((at_s, report),) = air.reports()
+    assert at_s == pytest.approx(104.3, abs=0.03)
+    assert report["status"] == Status.RESTING_TIME_TO_LIVE
+    air.run(130.0)
+    assert air.reports() == []
+
+
+def test_an_ignored_frame_does_not_put_off_a_waiting_report() -> None:
+    air, _ = site(1)
+    send(air, frame_payload(1, [100], NETWORK))
+    air.run(100.2)
+    send(air, frame_payload(1, [200], NETWORK))
+    air.run(103.0)
+    ((at_s, report),) = air.reports()
+    assert (report["counter"], report["applied_w"]) == (1, 100)
+    assert at_s <= 100.33
+
+
 def test_an_offline_slave_rests_by_itself() -> None:
     air, nodes = site(2)
     send(air, frame_payload(1, [1000, 1000], NETWORK))

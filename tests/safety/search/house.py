@@ -1,12 +1,13 @@
 """The shipped decision, gate, supervisor and frame codec in a house where everything goes wrong.
 
-`SearchedHouse` is the smallest shell around `decide()`: it encodes, has the frame cleared, and keeps what is
+`SearchedHouse` is the smallest shell around `decide()`: it encodes, has the frames cleared, and keeps what is
 on air. The bytes of every frame that was cleared are judged by `tests.safety.search.referee`, which shares no
-code with it.
+code with it. Where the slaves take several frames, each has its own fate, and what is late is late by its own
+time.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf, nan
 from typing import Any
@@ -22,6 +23,7 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.runtime.on_air import LONGEST_WAY_S, OnAir
+from daemon.runtime.transmitter import delivery_groups
 from drivers.zigbee.setpoint_frame import decode, encode
 from safety.anomaly import ZScoreDetector
 from safety.gate import SafetyGate
@@ -70,6 +72,17 @@ class Fate(Enum):
     GONE = "never on air"
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A frame on its way: on air once it is due, or just before the next one to the same slaves."""
+
+    sent_at_s: float
+    due_at_s: float
+    cleared: AuthorizedFrame
+    is_policy: bool
+    is_blocked: bool
+
+
 class Told:
     """An observer that sees nothing and a policy that says what it is told."""
 
@@ -85,8 +98,16 @@ class Told:
         return self.policy_action_w, None
 
 
+def slots_of(frames: int, each: int) -> list[int]:
+    """Slots that take so many frames."""
+    return [40 * frame + place for frame in range(frames) for place in range(each)]
+
+
 class SearchedHouse:
-    """One site, tick by tick: seven slaves of 1500 to 3000 W, or when big one of 5000 W on each phase."""
+    """One site, tick by tick: seven slaves of 1500 to 3000 W, or when big one of 5000 W on each phase.
+
+    With several frames, so many slaves in each; when whole, 45 slaves of 1700 W as a real site has them.
+    """
 
     def __init__(
         self,
@@ -96,13 +117,20 @@ class SearchedHouse:
         predictive: bool = False,
         minimum_w: int = 0,
         is_big: bool = False,
+        frames: int = 1,
+        is_whole: bool = False,
     ) -> None:
-        limits = Limits(imbalance_of=ImbalanceOf.GRID if of_grid else ImbalanceOf.ACTION)
+        self.limits = Limits(imbalance_of=ImbalanceOf.GRID if of_grid else ImbalanceOf.ACTION)
         most_w = (5000,) * 3 if is_big else tuple(1500 + 250 * slot for slot in range(7))
-        slaves = tuple(Slave(slot, str(slot), slot % 3, w, minimum_w) for slot, w in enumerate(most_w))
-        self.site = Site(slaves=slaves, role=role, limits=limits)
+        self.slots = list(range(45)) if is_whole else slots_of(frames, len(most_w))
+        most_w = (1700,) * 45 if is_whole else most_w * frames
+        slaves = tuple(
+            Slave(slot, str(slot), place % 3, w, minimum_w)
+            for place, (slot, w) in enumerate(zip(self.slots, most_w, strict=True))
+        )
+        self.site = Site(slaves=slaves, role=role, limits=self.limits)
+        self.groups = delivery_groups(self.site)
         self.toward = 1.0 if role is Role.ABSORB else -1.0
-        self.slots = [slave.slot for slave in slaves]
         self.told = Told()
         law: Any = PredictiveFallback if predictive else PiFallback
         detector = ZScoreDetector(("x",), (0.0,), (1.0,))
@@ -113,13 +141,19 @@ class SearchedHouse:
         self.memory: Memory[Any, Any, Any, Any, Any] = replace(
             initial_memory(self.parts), watch=ModeSupervisor().warm
         )
-        self.referee = Referee([slave.phase for slave in slaves], list(most_w), self.toward, of_grid)
+        self.referee = Referee(
+            {slave.slot: slave.phase for slave in slaves},
+            {slave.slot: slave.max_w for slave in slaves},
+            self.toward,
+            of_grid,
+        )
         self.at_s, self.boot, self.boot_s = 1000.0, 1, 0.0
         self.sample_at_s, self.grid_w = 1000.0, ZERO
-        self.on_air = OnAir(self.site, TTL_S)
-        self.waiting: tuple[float, tuple[AuthorizedFrame, ...], bool, bool] | None = None
+        self.on_air = OnAir(self.site, TTL_S, self.groups)
+        self.waiting: dict[int, Waiting] = {}
         self.slaves = (THERE,) * len(slaves)
         self.mute_ticks = 0
+        self.bad_ticks, self.bad_group = 0, 0
         self.counter = 0
         self.blocked_until_s = -inf
         self.ticks = 0
@@ -134,12 +168,17 @@ class SearchedHouse:
         alarms: tuple[str, ...] = (),
         step_s: float = 1.0,
         latency_s: float = 0.001,
-        fate: Fate = Fate.ACCEPTED,
+        fate: Fate | tuple[Fate, ...] = Fate.ACCEPTED,
         acknowledged: tuple[str, ...] = (),
+        late_s: float = 0.0,
     ) -> Decision:
-        """One tick; `grid_w` None is a missed sample, `fate` that of the frame."""
+        """One tick; `grid_w` None is a missed sample, `fate` that of the frame or of one after the other.
+
+        A late frame is on air at the next tick that is `late_s` away or later.
+        """
         self.at_s += step_s
         self._late_frames()
+        self.referee.opened(self.at_s)
         self.boot_s += step_s
         if grid_w is not None:
             self.sample_at_s, self.grid_w = self.at_s - 0.05, grid_w
@@ -161,7 +200,8 @@ class SearchedHouse:
         self.ticks += 1
         self.acted[decision.verdict.state] += 1
         if decision.send is not Send.NOTHING:
-            self._send(decision, seen, fate)
+            fates = fate if isinstance(fate, tuple) else (fate,) * len(self.groups)
+            self._send(decision, seen, fates, late_s)
         for name, left_s in self.memory.watch.standing.left_s:  # what has begun must be lived through
             if left_s == LEAST_S[name]:
                 self.blocked_until_s = max(self.blocked_until_s, self.at_s + left_s)
@@ -186,7 +226,7 @@ class SearchedHouse:
         self.parts = replace(self.parts, supervisor=ModeSupervisor(standing))
         self.memory = initial_memory(self.parts)
         self.referee.restarted()
-        self.waiting = None
+        self.waiting = {}
 
     @property
     def air(self) -> OnAirState:
@@ -205,43 +245,67 @@ class SearchedHouse:
         states[slot] = SILENT if states[slot].available else THERE
         self.slaves = tuple(states)
 
+    def tighten(self, phase_max_w: float, imbalance_max_w: float) -> None:
+        """The owner has changed the limits."""
+        self.limits = replace(self.limits, phase_max_w=phase_max_w, imbalance_max_w=imbalance_max_w)
+        self.site = replace(self.site, limits=self.limits)
+        self.gate = SafetyGate(self.site)
+        law: Any = type(self.parts.fallback)
+        self.parts = replace(self.parts, site=self.site, fallback=law(self.site), gate=self.gate)
+        self.referee.limited(self.at_s, phase_max_w, imbalance_max_w)
+
     def fingerprint(self) -> int:
         """A checksum of every frame and of what is remembered, for two runs that should be the same."""
         return crc32(repr((self.air, self.memory, self.acted)).encode(), self.said)
 
-    def _send(self, decision: Decision, seen: Snapshot, fate: Fate) -> None:
-        self.counter += 1
-        payloads = encode(
-            dict(zip(self.slots, decision.setpoints_w, strict=True)),
-            counter=self.counter,
-            ttl_s=int(TTL_S),
-            key=KEY,
-            network_id=NETWORK,
-            safe_release=decision.verdict.source is Source.REST,
-        )
+    def _send(self, decision: Decision, seen: Snapshot, fates: tuple[Fate, ...], late_s: float) -> None:
+        told = [number for number in range(len(self.groups)) if number not in decision.withheld]
+        payloads = []
+        for number in told:
+            self.counter += 1
+            payloads += encode(
+                {self.slots[place]: decision.setpoints_w[place] for place in self.groups[number]},
+                counter=self.counter,
+                ttl_s=int(TTL_S),
+                key=KEY,
+                network_id=NETWORK,
+                safe_release=decision.verdict.source is Source.REST,
+            )
         cleared = self.gate.clear_all(payloads, _decoded, decision, seen)
         assert cleared is not None, decision  # what was decided is always allowed: control never jams
         is_policy = decision.verdict.source is Source.POLICY
         is_blocked = self.at_s < self.blocked_until_s - 1e-6
-        for frame in (_decoded(one.payload) for one in cleared):
+        for number, one, fate in zip(told, cleared, fates, strict=False):
+            new = Waiting(self.at_s, self.at_s + late_s, one, is_policy, is_blocked)
+            if fate is not Fate.REFUSED and (old := self.waiting.pop(number, None)) is not None:
+                self._put_on_air(old, is_late=True)
             if fate is Fate.ACCEPTED:
-                self.on_air.accepted(frame, self.at_s)
+                self.on_air.accepted(one.said, self.at_s)
             elif fate is not Fate.REFUSED:
-                self.on_air.unconfirmed(frame, self.at_s)
-        if fate in (Fate.ACCEPTED, Fate.UNSAID):
-            self._judge(cleared, is_policy, is_blocked)
-        self.waiting = (self.at_s, cleared, is_policy, is_blocked) if fate is Fate.LATE else None
+                self.on_air.unconfirmed(one.said, self.at_s)
+            if fate in (Fate.ACCEPTED, Fate.UNSAID):
+                self._put_on_air(new)
+            elif fate is Fate.LATE:
+                self.waiting[number] = new
 
     def _late_frames(self) -> None:
         """What waited in the coordinator goes on air, in front of everything that is sent now."""
-        if self.waiting is not None and self.at_s - self.waiting[0] <= LONGEST_WAY_S:
-            self._judge(*self.waiting[1:])
-        self.waiting = None
+        for number, one in list(self.waiting.items()):
+            if one.due_at_s <= self.at_s:
+                del self.waiting[number]
+                self._put_on_air(one, is_late=True)
 
-    def _judge(self, cleared: tuple[AuthorizedFrame, ...], is_policy: bool, is_blocked: bool) -> None:
-        for frame in cleared:
-            self.said = crc32(frame.payload, self.said)
-            self.referee.judge(self.at_s, frame.payload, is_policy=is_policy, is_blocked=is_blocked)
+    def _put_on_air(self, one: Waiting, *, is_late: bool = False) -> None:
+        if is_late and not self.at_s - one.sent_at_s <= LONGEST_WAY_S:
+            return
+        self.said = crc32(one.cleared.payload, self.said)
+        self.referee.judge(
+            self.at_s,
+            one.cleared.payload,
+            is_policy=one.is_policy,
+            is_blocked=one.is_blocked,
+            is_late=is_late,
+        )
 
 
 def _decoded(payload: bytes) -> Any:

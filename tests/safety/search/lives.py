@@ -51,8 +51,8 @@ class LivesTally:
 UNLUCKY = tuple(fate for fate in Fate if fate is not Fate.ACCEPTED)
 
 
-def live(ticks: int, seed: int | str) -> LivesTally:
-    """Live this many ticks in a row of houses.
+def live(ticks: int, seed: int | str, frames: int | None = None, *, is_whole: bool = False) -> LivesTally:
+    """Live this many ticks in a row of houses, of one to three frames, or of so many; or of 45 slaves.
 
     Raises:
         AssertionError: the first unsafe frame.
@@ -65,6 +65,8 @@ def live(ticks: int, seed: int | str) -> LivesTally:
             predictive=rng.random() < 0.5,
             minimum_w=rng.choice((0, 0, 700)),
             is_big=rng.random() < 0.4,
+            frames=rng.choice((1, 2, 2, 3)) if frames is None else frames,
+            is_whole=is_whole,
         )
         trouble, madness = rng.choice((0.0, 0.005, 0.02, 0.2)), rng.choice((0.0, 0.0, 0.002, 0.1))
         for _ in range(min(LIFE, ticks - start)):
@@ -86,7 +88,8 @@ def one_tick(house: SearchedHouse, rng: Random, trouble: float, madness: float, 
         policy_action_w = (_any_number(rng), _any_number(rng), _any_number(rng))
         events.update({_kind(w) for w in policy_action_w})
     if not draw() < trouble:
-        house.tick(policy_action_w, _reading(house, rng), fate=_fate(rng, 0.5 * trouble))
+        fates, late_s = _fates(house, rng, 0.5 * trouble)
+        house.tick(policy_action_w, _reading(house, rng), fate=fates, late_s=late_s)
         return
     _trouble(house, rng, policy_action_w, events)
 
@@ -95,7 +98,8 @@ def _trouble(house: SearchedHouse, rng: Random, policy_action_w: Phases | None, 
     """One tick in which something goes wrong."""
     alarms: tuple[str, ...] = ()
     acknowledged: tuple[str, ...] = ()
-    authority, step_s, latency_s, fate = Authority.POLICY, 1.0, 0.001, Fate.ACCEPTED
+    authority, step_s, latency_s = Authority.POLICY, 1.0, 0.001
+    fates, late_s = _fates(house, rng, 0.0)
     grid_w: Phases | None = _reading(house, rng)
     event = EVENTS[int(len(EVENTS) * rng.random())]
     events[event] += 1
@@ -110,7 +114,14 @@ def _trouble(house: SearchedHouse, rng: Random, policy_action_w: Phases | None, 
     elif event == "suspension":
         house.skip(rng.choice((1.0, 5.0, 60.0, 4000.0, 90_000.0)))
     elif event == "slave silent or back":
-        house.toggle(rng.randrange(7))
+        house.toggle(rng.randrange(45))
+    elif event == "group silent or back":
+        for place in house.groups[rng.randrange(len(house.groups))]:
+            house.toggle(place)
+    elif event == "radio bad for a while":
+        house.bad_ticks, house.bad_group = rng.randrange(2, 25), rng.randrange(len(house.groups))
+    elif event == "limits changed":
+        house.tighten(rng.choice((5000.0, 4000.0, 1500.0)), rng.choice((2000.0, 1200.0, 300.0)))
     elif event == "mode flip":
         authority = rng.choice(AUTHORITIES)
     elif event == "policy late":
@@ -127,13 +138,22 @@ def _trouble(house: SearchedHouse, rng: Random, policy_action_w: Phases | None, 
     elif event == "sample wild":
         grid_w = (rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W), rng.choice(WILD_READINGS_W))
     else:
-        fate = _fate(rng, 1.0)
-    house.tick(policy_action_w, grid_w, authority, alarms, step_s, latency_s, fate, acknowledged)
+        fates, late_s = _fates(house, rng, 1.0)
+    house.tick(policy_action_w, grid_w, authority, alarms, step_s, latency_s, fates, acknowledged, late_s)
 
 
-def _fate(rng: Random, share: float) -> Fate:
-    """Of a frame; this share is not accepted, in one way or another."""
-    return rng.choice(UNLUCKY) if rng.random() < share else Fate.ACCEPTED
+def _fates(house: SearchedHouse, rng: Random, share: float) -> tuple[tuple[Fate, ...], float]:
+    """Of the frames of a tick, and how late a late one is; this share is not accepted, in one way or another.
+
+    While the radio is bad for one group, hardly anything gets through to it.
+    """
+    bad = house.bad_group if house.bad_ticks > 0 else -1
+    house.bad_ticks -= 1
+    fates = tuple(
+        rng.choice(UNLUCKY) if rng.random() < (0.9 if number == bad else share) else Fate.ACCEPTED
+        for number in range(len(house.groups))
+    )
+    return fates, 0.0 if len(fates) == 1 else rng.choice((0.0, 0.0, 2.0, 4.9))
 
 
 EVENTS = (
@@ -143,6 +163,9 @@ EVENTS = (
     "reboot",
     "suspension",
     "slave silent or back",
+    "group silent or back",
+    "radio bad for a while",
+    "limits changed",
     "mode flip",
     "policy late",
     "tick late",

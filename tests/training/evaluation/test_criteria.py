@@ -8,9 +8,9 @@ from core.site import Metering
 from training.batched.scenarios import FaultScenario
 from training.contest.bootstrap import Change
 from training.contest.results import ControllerResult
-from training.evaluation.criteria import Answers, Criterion, criteria, metrics
+from training.evaluation.criteria import CriteriaAnswers, Criterion, criteria, metrics
 
-GOOD = Answers(0, 0, 0)
+GOOD = CriteriaAnswers(0, 0, 0)
 NAN = float("nan")
 
 
@@ -56,7 +56,7 @@ def field() -> list[ControllerResult]:
     ]
 
 
-def judged(rows: list[ControllerResult], answers: Answers = GOOD) -> dict[str, Criterion]:
+def judged(rows: list[ControllerResult], answers: CriteriaAnswers = GOOD) -> dict[str, Criterion]:
     return {found.name: found for found in criteria(rows, "mine", Metering.NET, answers)}
 
 
@@ -106,12 +106,12 @@ def test_conditions_that_were_not_lived_satisfy_nothing() -> None:
     assert not judged(field()[:2])["Never worse than the PI"].holds
 
 
-@pytest.mark.parametrize("answers", [Answers(0, 1, 0), Answers(0, 0, 1)])
-def test_wishes_out_of_range_and_unsafe_frames_are_violations(answers: Answers) -> None:
+@pytest.mark.parametrize("answers", [CriteriaAnswers(0, 1, 0), CriteriaAnswers(0, 0, 1)])
+def test_wishes_out_of_range_and_unsafe_frames_are_violations(answers: CriteriaAnswers) -> None:
     assert not judged(field(), answers)["Violations of a limit, on air or wished below 0 W"].holds
 
 
 def test_answers_that_are_no_numbers_are_told_apart() -> None:
-    found = judged(field(), Answers(3, 0, 0))
-    assert found["Answers that are no numbers"].value == 3
-    assert not found["Answers that are no numbers"].holds
+    found = judged(field(), CriteriaAnswers(3, 0, 0))
+    assert found["CriteriaAnswers that are no numbers"].value == 3
+    assert not found["CriteriaAnswers that are no numbers"].holds

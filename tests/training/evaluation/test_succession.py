@@ -12,7 +12,7 @@ from training.batched.day_runs import HOUR_S, DayScenario, ScenarioResult
 from training.champion.own_days import FEWEST, JUDGE
 from training.contest.results import Field, standings
 from training.data.days import Day
-from training.evaluation.criteria import Answers, Criterion
+from training.evaluation.criteria import CriteriaAnswers, Criterion
 from training.evaluation.paired_days import interval_over_days
 from training.evaluation.succession import Rival, Succession, succession
 
@@ -22,7 +22,7 @@ KEPT = (Criterion("peak", "", 0.0, "", True), Criterion("imbalance", "", 0.0, ""
 
 def constructed(ratio: Any, late: float = 0.98) -> Succession:
     """A challenger with this share of the champion's J, by hours."""
-    return settle(ratio, late, KEPT, 0, Answers(0, 0, 0))
+    return settle(ratio, late, KEPT, 0, CriteriaAnswers(0, 0, 0))
 
 
 def settle(
@@ -30,7 +30,7 @@ def settle(
     late: float,
     mine: tuple[Criterion, ...],
     violations: int,
-    answers: Answers,
+    answers: CriteriaAnswers,
     days: int = DAYS,
 ) -> Succession:
     heats = tuple(
@@ -56,13 +56,13 @@ def settle(
     rows = standings(field)
     if violations:
         rows = [replace(row, violations=violations) if row.controller == "new 2" else row for row in rows]
-    champion = Rival("old 1", Answers(0, 0, 0), KEPT)
+    champion = Rival("old 1", CriteriaAnswers(0, 0, 0), KEPT)
     return succession(field, rows, Metering.NET, champion, Rival("new 2", answers, mine))
 
 
 NOISE = 1.0 + 0.2 * np.repeat([-1.0, 1.0, -1.0, 1.0, -0.6], HOURS)
 LOST = (replace(KEPT[0], holds=False), KEPT[1])
-CLEAN = Answers(0, 0, 0)
+CLEAN = CriteriaAnswers(0, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ CLEAN = Answers(0, 0, 0)
         ("loses a criterion", 0.95, 0.98, LOST, 0, CLEAN, (True, False, True, True)),
         ("worse when late", 0.95, 1.001, KEPT, 0, CLEAN, (True, True, False, True)),
         ("breaks a limit once", 0.95, 0.98, KEPT, 1, CLEAN, (True, True, True, False)),
-        ("an unsafe frame", 0.95, 0.98, KEPT, 0, Answers(0, 0, 1), (True, True, True, False)),
-        ("no number once", 0.95, 0.98, KEPT, 0, Answers(1, 0, 0), (True, True, True, False)),
+        ("an unsafe frame", 0.95, 0.98, KEPT, 0, CriteriaAnswers(0, 0, 1), (True, True, True, False)),
+        ("no number once", 0.95, 0.98, KEPT, 0, CriteriaAnswers(1, 0, 0), (True, True, True, False)),
         ("nothing known", float("nan"), float("nan"), KEPT, 0, CLEAN, (False, True, False, True)),
     ],
 )
@@ -86,7 +86,7 @@ def test_one_clause_that_does_not_hold_keeps_the_champion(
     late: float,
     mine: tuple[Criterion, ...],
     violations: int,
-    answers: Answers,
+    answers: CriteriaAnswers,
     holding: tuple[bool, ...],
 ) -> None:
     found = settle(ratio, late, mine, violations, answers)

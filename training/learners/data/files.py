@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from core.decision import Source
+from core.metering import AVOIDABLE_WEIGHT
 from core.site import PHASE_NAMES
-from daemon.simulation.score import AVOIDABLE_WEIGHT
 from models.features import FEATURE_NAMES
 from training.data.days import files_sha256
 from training.data.table import ACTION_NAMES, Floats, stacked

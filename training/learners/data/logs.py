@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from core.decision import Authority
-from core.metering import avoidable_import_w, exported_w
+from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.parts import initial_memory
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.state_estimate import StateEstimate
 from daemon.cli.options import FiniteRange
 from daemon.runtime.assembly import assemble
 from daemon.simulation.controllers import pilot
-from daemon.simulation.score import AVOIDABLE_WEIGHT, Score
+from daemon.simulation.score import Score
 from daemon.simulation.simulate import Scenario, SimulatedController, begin, default_site, live
 from models.features import FEATURE_NAMES
 from safety.pi import PiFallback, PiGains, PiMemory

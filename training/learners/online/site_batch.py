@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from daemon.simulation.score import AVOIDABLE_WEIGHT
+from core.metering import AVOIDABLE_WEIGHT
 from training.batched.simulator import (
     DEFAULT_RULES,
     BatchState,

@@ -1,0 +1,49 @@
+"""What people reach a running daemon by: the status page, and the operators' socket."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from daemon.config.settings import Settings
+from daemon.errors import StartError
+from daemon.monitoring.figures import Figures
+from daemon.runtime.loop import Loop
+from daemon.service.operator_socket import OperatorSocket, serve_control
+from daemon.service.policy_swap import PolicySwap
+from daemon.service.tick_observer import TickRecorder
+from daemon.system.clock import boottime_s
+from daemon.system.log import log
+from daemon.web.server import StatusError, StatusServer, serve
+
+
+@asynccontextmanager
+async def served_status(
+    settings: Settings, figures: Figures, loop: Loop
+) -> AsyncIterator[StatusServer | None]:
+    """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
+    host, port = settings.status.host, settings.status.port
+    try:
+        server = await serve(
+            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+        )
+    except StatusError as error:
+        raise StartError(str(error)) from None
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def served_operators(
+    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap
+) -> AsyncIterator[None]:
+    """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
+    control = OperatorSocket(loop, chronicle.event, swap.describe)
+    chronicle.control = control.tell
+    async with AsyncExitStack() as door:
+        try:
+            await door.enter_async_context(serve_control(state, control))
+        except OSError as error:
+            log.warning("control_socket_unusable", reason=error.strerror, directory=str(state))
+        yield
