@@ -33,6 +33,7 @@ def choose_send(
     airtime: Airtime,
     period_s: float = 1.0,
     withheld: tuple[int, ...] = (),
+    is_switching: bool = False,
 ) -> tuple[Send, Bucket]:
     """Decide whether this tick's setpoints are transmitted.
 
@@ -47,10 +48,13 @@ def choose_send(
         at_s: monotonic instant of the tick.
         period_s: of the ticks; a keep-alive goes out on the tick nearest to its due time.
         withheld: delivery groups that would not be told.
+        is_switching: whether a staged slave is switched, which the totals need not show.
     """
     elapsed_s = max(0.0, at_s - bucket.at_s)
     tokens = min(airtime.burst_frames, bucket.tokens + airtime.frames_per_s * elapsed_s)
     send = _wanted(action_w, source, on_air, airtime, period_s, withheld)
+    if is_switching and send in (Send.NOTHING, Send.KEEP_ALIVE):
+        send = Send.CHANGE
     safe_frames = bucket.safe_frames if source is Source.REST else 0
     is_urgent = send is Send.SAFE and safe_frames < URGENT_FRAMES and tokens > _debt(airtime)
     if send is Send.NOTHING or not (is_urgent or tokens >= 1.0):

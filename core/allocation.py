@@ -19,10 +19,12 @@ Setpoints = tuple[int, ...]
 def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...]:
     """Share each phase's action over its available slaves.
 
-    Proportional to capability, whole watts by largest remainder, never above a slave's maximum and
-    never between 0 and its minimum: where the shares would be too small, slaves with the highest
-    minimum rest first. The sum never exceeds the action (rounding goes toward safe). Equal slaves on a
-    phase that all answer get the specification's even split.
+    The most important slaves first; among equal ones proportional to capability, whole watts by largest
+    remainder, never above a slave's maximum and never between 0 and its minimum: where the shares would be
+    too small, slaves with the highest minimum rest first. The sum never exceeds the action (rounding goes
+    toward safe). Equal slaves on a phase that all answer get the specification's even split. Slaves on three
+    phases take what the others leave, from all phases alike; with them the phases' totals can differ from the
+    action, never their sum.
 
     Args:
         action_w: per-phase totals in W, finite and >= 0.
@@ -31,16 +33,36 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
         Setpoints in W in the order of ``site.slaves``; unavailable slaves get the safe setpoint.
     """
     setpoints = [SAFE_SETPOINT_W] * len(site.slaves)
+    left_w = list(action_w)
     for phase, total_w in enumerate(action_w):
         candidates = [
             (index, _as_it_is(slave, snapshot.slaves[index]))
             for index, slave in enumerate(site.slaves)
-            if slave.phase == phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
-            if not (slave.levels_w or slave.is_three_phase)  # these rest: nothing switches them yet
+            if slave.phase == phase and not slave.is_three_phase
+            if slave_capacity_w(slave, snapshot.slaves[index]) > 0
         ]
-        for index, setpoint_w in _share(int(total_w), candidates):
+        for index, setpoint_w in _by_priority(int(total_w), candidates):
+            setpoints[index] = setpoint_w
+            left_w[phase] -= setpoint_w
+    three_phase = [
+        (index, _as_it_is(slave, snapshot.slaves[index]))
+        for index, slave in enumerate(site.slaves)
+        if slave.is_three_phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
+    ]
+    if three_phase:
+        for index, setpoint_w in _by_priority(int(sum(left_w)), three_phase):
             setpoints[index] = setpoint_w
     return tuple(setpoints)
+
+
+def _by_priority(total_w: int, slaves: list[tuple[int, Slave]]) -> list[tuple[int, int]]:
+    """The most important slaves first, equal ones together."""
+    shares: list[tuple[int, int]] = []
+    for priority in sorted({slave.priority for _, slave in slaves}):
+        shared = _share(total_w, [item for item in slaves if item[1].priority == priority])
+        total_w -= sum(setpoint_w for _, setpoint_w in shared)
+        shares += shared
+    return shares
 
 
 def interpolate_setpoints(
@@ -55,7 +77,7 @@ def interpolate_setpoints(
     states = zip(site.slaves, snapshot.slaves, on_air_w, wanted_w, strict=True)
     for slave, state, old_w, new_w in states:
         setpoint_w = old_w + int(share * (new_w - old_w))
-        works = not 0 < setpoint_w < slave.min_w or not state.available
+        works = slave.takes(setpoint_w) or not state.available
         moved.append(setpoint_w if works else old_w)
     return tuple(moved)
 
@@ -127,20 +149,24 @@ def _steps(
     moves_w = _moves_w(on_air_w, aim_w, site, groups)
     for toward, phases in product((1, -1), ((0, 1, 2), (0,), (1,), (2,)) if groups else ()):
         target_w = tuple(
-            new if slave.phase in phases and toward * move_w > 0 else old
+            new if set(slave.phases) <= set(phases) and toward * move_w > 0 else old
             for slave, move_w, old, new in zip(site.slaves, moves_w, on_air_w, aim_w, strict=True)
         )
         yield from ((target_w, share) for share in SHARES)
     yield aim_w, least
 
 
-def _moves_w(on_air_w: Setpoints, aim_w: Setpoints, site: Site, groups: tuple[GroupOnAir, ...]) -> Setpoints:
-    """For each slave, how far its group moves on its phase."""
-    moves_w = [0] * len(site.slaves)
+def _moves_w(
+    on_air_w: Setpoints, aim_w: Setpoints, site: Site, groups: tuple[GroupOnAir, ...]
+) -> tuple[float, ...]:
+    """For each slave, how far its group moves on its phases."""
+    moves_w = [0.0] * len(site.slaves)
     for group in groups:
-        totals_w = [0, 0, 0]
+        totals_w = [0.0, 0.0, 0.0]
         for place in group.slaves:
-            totals_w[site.slaves[place].phase] += aim_w[place] - on_air_w[place]
+            slave = site.slaves[place]
+            for phase in slave.phases:
+                totals_w[phase] += (aim_w[place] - on_air_w[place]) / len(slave.phases)
         for place in group.slaves:
-            moves_w[place] = totals_w[site.slaves[place].phase]
+            moves_w[place] = sum(totals_w[phase] for phase in site.slaves[place].phases)
     return tuple(moves_w)

@@ -71,9 +71,20 @@ class Intervention:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """One switching: the place in `Site.slaves`, and the base in W from which and to which."""
+
+    place: int
+    from_w: int
+    to_w: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The full account of one tick: enough to replay it, plot it and learn from it.
 
+    Where slaves are staged, the policy and the fallback speak of the modulating ones alone; what is requested
+    and safe are totals. `switch` is what the scheduler switches in this tick.
     `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
     """
 
@@ -90,5 +101,6 @@ class Decision:
     anomaly: Anomaly
     violations: tuple[str, ...]
     interventions: tuple[Intervention, ...]
+    switch: Switch | None = None
     withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()

@@ -112,6 +112,8 @@ def limit_capacities(site: Site, snapshot: Snapshot, state: FollowingState) -> S
 
 def not_following(site: Site, state: FollowingState) -> tuple[NotFollowing, ...]:
     """Every slave that does not do what it is told."""
+    if not state.slaves:
+        return ()
     cells = zip(site.slaves, state.slaves, strict=False)
     return tuple(
         NotFollowing(place, record.deviation, _told_at_most_w(slave, record))
@@ -250,6 +252,8 @@ def _told_at_most_w(slave: Slave, record: SlaveRecord) -> int:
     if not record.is_tried:
         return min(record.limit_w, slave.max_w)
     more_w = record.limit_w + 2.0 * _tolerance_w(record.limit_w, TOLERANCE_SHARE)
+    if slave.levels_w:
+        return next((level_w for level_w in slave.levels_w if level_w >= more_w), slave.max_w)
     return min(max(int(more_w), slave.min_w), slave.max_w)
 
 

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
 from core.following import FollowingState
+from core.scheduling.staged import SchedulerState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
 from core.state_estimate import EstimatorState, StateEstimate
@@ -132,6 +133,7 @@ class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
     seen: SeenT
     watch: WatchT
     bucket: Bucket
+    scheduler: SchedulerState = field(default_factory=SchedulerState)
     following: FollowingState = field(default_factory=FollowingState)
 
 

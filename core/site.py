@@ -67,7 +67,7 @@ class Slave:
 
     @property
     def is_staged(self) -> bool:
-        """Whether the scheduler switches it (`core.scheduler`)."""
+        """Whether the scheduler switches it (`core.scheduling.schedule`)."""
         return bool(self.steps_w)
 
     @property

@@ -1,6 +1,6 @@
 """The process image of one tick. Everything that is uncertain enters a decision through it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from core.site import ZERO, Phases, Slave
@@ -50,6 +50,7 @@ class OnAirState:
     may have left only now, and `doubts` are what else may be on air. Where one vector of setpoints takes
     several messages, `groups` are what each of them told; then there are no `doubts`, and `age_s` is that of
     the newest message. Without `groups` all slaves are told in one.
+    `still_s` is for how long nothing that is on air has changed.
     """
 
     action_w: Phases = ZERO
@@ -57,6 +58,7 @@ class OnAirState:
     age_s: float = inf
     doubts: tuple["OnAirState", ...] = ()
     groups: tuple[GroupOnAir, ...] = ()
+    still_s: float = field(default=0.0, compare=False)  # of the past, not of what is there
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The decision: one snapshot in, one decision out."""
 
 from dataclasses import replace
+from functools import partial
 
 from core.airtime import choose_send
 from core.allocation import allocate, totals_w, ways
@@ -16,8 +17,10 @@ from core.parts import (
     SeenT,
     WatchT,
 )
+from core.scheduling.schedule import Schedule, feed_forward, made_room_w, part_above, schedule
+from core.scheduling.staged import above, view_apart, whole_estimate
 from core.site import ZERO, Phases, Site
-from core.slew import slew
+from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
 from core.state_estimate import StateEstimate, estimate_state
 
@@ -38,40 +41,57 @@ def decide(
     site = parts.site
     following = check_following(site, snapshot, memory.following)
     snapshot = limit_capacities(site, snapshot, following)
-    sight, belief = estimate_state(site, snapshot, memory.belief)
-    fallback_action_w, fallback = parts.fallback.propose(sight, memory.fallback)
-    observation, observed = parts.observer.observe(snapshot, sight, memory.observed)
+    view = view_apart(site, snapshot, memory.scheduler)
+    sight, belief = estimate_state(view.site, view.snapshot, memory.belief)
+    plan, scheduler = schedule(
+        site, snapshot, sight, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
+    )
+    ahead = feed_forward(site, snapshot, sight, view, plan)
+    fallback = memory.fallback
+    if plan.switches:  # the modulating slaves make room in the same moment
+        fallback = parts.fallback.track(fallback, sight, made_room_w(scheduler.action_w, sight, plan, ahead))
+    fallback_action_w, fallback = parts.fallback.propose(ahead, fallback)
+    observation, observed = parts.observer.observe(snapshot, ahead, memory.observed)
     recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
     policy_action_w, recurrent = parts.policy.propose(observation, recurrent)
     anomaly, seen = parts.detector.inspect(snapshot, observation, policy_action_w, memory.seen)
 
+    floor = Floor(plan.before_w, plan.after_w) if plan.base_w else NO_FLOOR
     reach_w = (
-        None if policy_action_w is None else slew(policy_action_w, sight, snapshot.grid_power_w, site.limits)
+        None
+        if policy_action_w is None
+        else slew(policy_action_w, ahead, snapshot.grid_power_w, site.limits, floor)
     )
-    violations = () if reach_w is None else parts.gate.violations(reach_w, snapshot)
+    violations = () if reach_w is None or plan.switches else parts.gate.violations(reach_w, snapshot)
     findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
-    verdict, watch = parts.supervisor.step(snapshot, sight, authority, findings, memory.watch)
+    whole = whole_estimate(sight, site, snapshot, view)
+    verdict, watch = parts.supervisor.step(snapshot, whole, authority, findings, memory.watch)
 
-    requested_action_w = _asked(verdict.source, reach_w, fallback_action_w, sight, snapshot, site)
-    safe_action_w, interventions = parts.gate.check(requested_action_w, verdict.source, snapshot)
-    setpoints_w, withheld = _setpoints(safe_action_w, verdict.source, snapshot, site, parts)
+    source = Source.HOLD if plan.waits and _acts(verdict.source) else verdict.source
+    requested_action_w = _asked(source, reach_w, fallback_action_w, ahead, snapshot, site, floor)
+    safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
+    if plan.switches and _acts(source):  # the gate judges a switching by the setpoints, slave by slave
+        safe_action_w, interventions = requested_action_w, ()
+    setpoints_w, withheld = _setpoints(safe_action_w, source, snapshot, plan, parts)
     send, bucket = choose_send(
         None if setpoints_w is None else totals_w(setpoints_w, site),
-        verdict.source,
+        source,
         snapshot.on_air,
         snapshot.at_s,
         memory.bucket,
         site.airtime,
         site.period_s,
         withheld,
+        is_switching=plan.switches and setpoints_w is not None and setpoints_w != _on_air(snapshot, site),
     )
-    fallback = parts.fallback.track(fallback, sight, safe_action_w)  # bumpless hand-over
+    action_w = part_above(safe_action_w, plan.after_w)
+    fallback = parts.fallback.track(fallback, ahead, action_w)  # bumpless hand-over
 
     decision = Decision(
         tick=snapshot.tick,
         authority=authority,
         verdict=verdict,
-        sight=sight,
+        sight=whole,
         policy_action_w=policy_action_w,
         fallback_action_w=fallback_action_w,
         requested_action_w=requested_action_w,
@@ -82,6 +102,7 @@ def decide(
         violations=violations,
         interventions=interventions,
         withheld=withheld,
+        switch=plan.switch,
         not_following=not_following(site, following),
     )
     return decision, replace(
@@ -93,8 +114,23 @@ def decide(
         seen=seen,
         watch=watch,
         bucket=bucket,
+        scheduler=replace(scheduler, action_w=action_w) if plan.base_w else scheduler,
         following=following,
     )
+
+
+def _acts(source: Source) -> bool:
+    """Whether a controller is in charge."""
+    return source in (Source.POLICY, Source.FALLBACK)
+
+
+def _would_be_allowed(
+    snapshot: Snapshot,
+    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+    totals: Phases,
+) -> bool:
+    """Whether totals keep every rule but the step, which a switching has its own for."""
+    return not set(parts.gate.violations(totals, snapshot)) - {"step"}
 
 
 def _asked(
@@ -104,20 +140,21 @@ def _asked(
     sight: StateEstimate,
     snapshot: Snapshot,
     site: Site,
+    floor: Floor,
 ) -> Phases:
-    """The action of whoever may act."""
+    """The action of whoever may act, totals over all slaves."""
     if source is Source.POLICY and reach_w is not None:
         return reach_w
     if source is Source.FALLBACK:
-        return slew(fallback_action_w, sight, snapshot.grid_power_w, site.limits)
-    return sight.command_w if source is Source.HOLD else ZERO
+        return slew(fallback_action_w, sight, snapshot.grid_power_w, site.limits, floor)
+    return snapshot.on_air.action_w if source is Source.HOLD else ZERO
 
 
 def _setpoints(
     safe_action_w: Phases,
     source: Source,
     snapshot: Snapshot,
-    site: Site,
+    plan: Schedule,
     parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
 ) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     """Per-slave setpoints that the gate accepts, and the groups that are not told: the new ones, else part
@@ -126,12 +163,22 @@ def _setpoints(
     Where slaves fall silent or have a minimum, the new vector can be further away than the action is.
     None while it is unknown what is on air and nothing fits all that may be.
     """
+    site = parts.site
     on_air = _on_air(snapshot, site)
-    wanted = on_air if source is Source.HOLD else allocate(safe_action_w, site, snapshot)
+    wanted = on_air if source is Source.HOLD else _allocated(safe_action_w, source, snapshot, plan)
     for candidate, withheld in ways(on_air, wanted, site, snapshot):
         if parts.gate.accepts_setpoints(candidate, withheld, source, snapshot):
             return candidate, withheld
     return None, ()
+
+
+def _allocated(safe_action_w: Phases, source: Source, snapshot: Snapshot, plan: Schedule) -> tuple[int, ...]:
+    """The bases, and what is left of the action shared by what moves freely."""
+    if source is Source.REST or not plan.base_w:
+        return allocate(safe_action_w, plan.site, snapshot)
+    moved = allocate(part_above(safe_action_w, plan.after_w), plan.site, above(snapshot, plan.base_w))
+    states = zip(plan.base_w, moved, snapshot.slaves, strict=True)
+    return tuple(base_w + moved_w if state.available else 0 for base_w, moved_w, state in states)
 
 
 def _on_air(snapshot: Snapshot, site: Site) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.following import FollowingState
 from core.parts import Memory, Parts, Policy, PolicyHealth
+from core.scheduling.staged import view_apart, whole_estimate
 from core.site import Phases, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.state_estimate import StateEstimate, estimate_state
@@ -39,7 +40,7 @@ class NullObserver:
         return (), ()
 
     def propose(self, _observation: Sequence[float], _memory: tuple[()]) -> tuple[None, tuple[()]]:
-        """No wish."""
+        """No proposal."""
         return None, ()
 
 
@@ -84,7 +85,7 @@ class PassThroughSupervisor:
 
 @dataclass(frozen=True, slots=True)
 class TwinMemory:
-    """What the twin carries: its memory, the setpoints it has on air and since when.
+    """What the twin carries: its memory, the setpoints it has on air, since when, and since when unchanged.
 
     `memory` is None while the twin is the real controller. `frame_s` is how long the coordinator took to
     accept the newest real frame; `has_sent` and `real_sent_at_s` (of the tick) say who sent in the last tick.
@@ -96,6 +97,7 @@ class TwinMemory:
     frame_s: float = FRAME_S
     has_sent: bool = False
     real_sent_at_s: float = -inf
+    moved_at_s: float = -inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,13 @@ class CounterfactualController:
         """The twin where the real controllers are now."""
         air = snapshot.on_air
         own = replace(before, seen=None, watch=None, following=FollowingState())
-        return replace(memory, memory=own, setpoints_w=air.setpoints_w, sent_at_s=snapshot.at_s - air.age_s)
+        return replace(
+            memory,
+            memory=own,
+            setpoints_w=air.setpoints_w,
+            sent_at_s=snapshot.at_s - air.age_s,
+            moved_at_s=snapshot.at_s - air.still_s,
+        )
 
     def _seen(self, snapshot: Snapshot, decision: Decision, memory: TwinMemory) -> Snapshot:
         """What the twin's meter reads, and what it has on air."""
@@ -163,10 +171,13 @@ class CounterfactualController:
         site, age_s = self._parts.site, snapshot.at_s - memory.sent_at_s
         air = OnAirState()
         if age_s <= self._ttl_s and memory.setpoints_w:
-            air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s)
+            still_s = snapshot.at_s - memory.moved_at_s
+            air = OnAirState(totals_w(memory.setpoints_w, site), memory.setpoints_w, age_s, still_s=still_s)
         slaves = _limited(snapshot.slaves, decision)
         seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
-        own, _ = estimate_state(site, seen, memory.memory.belief)
+        view = view_apart(site, seen, memory.memory.scheduler)
+        modulating, _ = estimate_state(view.site, view.snapshot, memory.memory.belief)
+        own = whole_estimate(modulating, site, seen, view)
         real = decision.sight
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
         return replace(seen, grid_power_w=per_phase([g + real.sign * (m - r) for g, r, m in cells]))
@@ -187,7 +198,8 @@ class CounterfactualController:
         has_sent = own.send is not Send.NOTHING and not is_refused
         if has_sent:
             sent_at_s = snapshot.at_s + memory.frame_s
-            memory = replace(memory, setpoints_w=own.setpoints_w, sent_at_s=sent_at_s)
+            moved_at_s = memory.moved_at_s if own.setpoints_w == memory.setpoints_w else sent_at_s
+            memory = replace(memory, setpoints_w=own.setpoints_w, sent_at_s=sent_at_s, moved_at_s=moved_at_s)
         real_sent_at_s = _when(snapshot, accepted)
         return tick, replace(memory, memory=following, has_sent=has_sent, real_sent_at_s=real_sent_at_s)
 

@@ -25,6 +25,7 @@ from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot
 from safety.partial import Reachable, corners, reachable
+from safety.switching import is_workable, switch_credit_s
 
 FLOAT_NOISE_W = 1e-6
 """A proposal is not at fault for the last bits of its arithmetic (5000 W in double precision: 1e-12 W)."""
@@ -74,13 +75,19 @@ class SafetyGate:
                 action_w = brought_w
         return action_w, tuple(interventions)
 
-    def accepts(self, action_w: Phases, source: Source, snapshot: Snapshot) -> bool:
-        """Whether whole-watt totals may go on air: within the true limits of all that may be there."""
+    def accepts(
+        self, action_w: Phases, source: Source, snapshot: Snapshot, switch_credit_s: float = 0.0
+    ) -> bool:
+        """Whether whole-watt totals may go on air: within the true limits of all that may be there.
+
+        `switch_credit_s` is the credit of a move that switches a staged slave (`safety.switching`).
+        """
         air = snapshot.on_air
         if source is Source.REST or not _sound(air.action_w):
             return action_w == ZERO
         return not any(
-            self._broken(action_w, replace(snapshot, on_air=one), 0.0) for one in (air, *air.doubts)
+            self._broken(action_w, replace(snapshot, on_air=one), 0.0, switch_credit_s)
+            for one in (air, *air.doubts)
         )
 
     def accepts_setpoints(
@@ -88,15 +95,22 @@ class SafetyGate:
     ) -> bool:
         """Whether setpoints may go on air to every delivery group but those withheld.
 
-        Told in several messages: whichever of them get through, in whatever order, now or later.
+        Told in several messages: whichever of them get through, in whatever order, now or later. A staged
+        slave takes one of its powers, and its switching has a step of its own (`safety.switching`).
         """
-        if source is Source.REST or not snapshot.on_air.groups:
-            return not withheld and self.accepts(totals_w(setpoints_w, self._site), source, snapshot)
+        air = snapshot.on_air
+        if source is not Source.REST and not is_workable(setpoints_w, snapshot, self._site):
+            return False
+        credit_s = switch_credit_s(setpoints_w, snapshot, self._site)
+        if source is Source.REST or not air.groups:
+            return not withheld and self.accepts(
+                totals_w(setpoints_w, self._site), source, snapshot, credit_s
+            )
         reach = reachable(setpoints_w, withheld, snapshot, self._site)
         if not (_sound(reach.low_w) and _sound(reach.high_w)):
             return not withheld and not any(setpoints_w)
         return not reach.moves or (
-            hypot(*reach.width_w) <= self._reach_w(snapshot)
+            hypot(*reach.width_w) <= self._reach_w(snapshot, credit_s)
             and all(
                 up_w == 0.0 or high_w <= self._phase_max_w
                 for up_w, high_w in zip(reach.up_w, reach.high_w, strict=True)
@@ -151,7 +165,9 @@ class SafetyGate:
         told = (group for number, group in enumerate(groups) if number not in decision.withheld)
         return {frozenset(slaves[place].slot for place in group.slaves) for group in told}
 
-    def _broken(self, action_w: Phases, snapshot: Snapshot, noise_w: float) -> tuple[str, ...]:
+    def _broken(
+        self, action_w: Phases, snapshot: Snapshot, noise_w: float, switch_credit_s: float = 0.0
+    ) -> tuple[str, ...]:
         """Rules that an action does not keep within `noise_w`; the later ones need finite numbers."""
         if not all(map(isfinite, action_w)):
             return ("finite",)
@@ -160,7 +176,7 @@ class SafetyGate:
                 -noise_w <= a <= max(self._phase_max_w, air) + noise_w
                 for a, air in zip(action_w, snapshot.on_air.action_w, strict=True)
             ),
-            "step": _step_w(action_w, snapshot) <= self._reach_w(snapshot) + noise_w,
+            "step": _step_w(action_w, snapshot) <= self._reach_w(snapshot, switch_credit_s) + noise_w,
             "imbalance": self._balanced(action_w, snapshot, -noise_w, FLOAT_NOISE_W),
         }
         return tuple(rule for rule, is_kept in kept.items() if not is_kept)
@@ -203,11 +219,11 @@ class SafetyGate:
             low, high = (share, high) if self._balanced(point_w, snapshot, ROUNDING_W) else (low, share)
         return _on_the_way(snapshot.on_air.action_w, action_w, low)
 
-    def _reach_w(self, snapshot: Snapshot) -> float:
+    def _reach_w(self, snapshot: Snapshot, switch_credit_s: float = 0.0) -> float:
         """How far the action may have moved by now; an age that makes no sense gives nothing."""
         age_s = snapshot.on_air.age_s
         credit_s = min(age_s, CREDIT_MAX_S) if age_s >= 0.0 else 0.0
-        return self._step_max_w_per_s * credit_s
+        return self._step_max_w_per_s * max(credit_s, switch_credit_s)
 
     def _balanced(self, action_w: Phases, snapshot: Snapshot, spare_w: float, noise_w: float = 0.0) -> bool:
         """Whether the phases differ by no more than the limit, or than they do already.

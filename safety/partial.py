@@ -50,7 +50,9 @@ def reachable(
     for number, group in enumerate(snapshot.on_air.groups):
         told_w = [0.0] * 3
         for place in group.slaves:
-            told_w[site.slaves[place].phase] += setpoints_w[place]
+            slave = site.slaves[place]
+            for phase in slave.phases:
+                told_w[phase] += setpoints_w[place] / len(slave.phases)
         for phase, (now_w, most_w) in enumerate(zip(told_w, group.high_w, strict=True)):
             least_w = 0.0 if group.may_rest else group.low_w[phase]
             is_known = is_known and least_w == most_w

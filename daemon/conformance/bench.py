@@ -32,6 +32,8 @@ from safety.gate import SafetyGate
 TTL_S = 15
 TRIES = 3
 LOOK_EVERY_S = 0.01
+TIMING_SLACK_S = 0.01
+"""Of clocks and of the serial line, for a report that comes early."""
 LATE_S = 0.6
 """How much later than its time slot a report is waited for: two or three hops on a busy network."""
 _BLIND = StateEstimate(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 
 class CheckOutcome(Enum):
@@ -11,6 +11,10 @@ class CheckOutcome(Enum):
     KEPT = "pass"
     BROKEN = "fail"
     NOT_JUDGED = "not judged"
+
+
+Observation: TypeAlias = tuple[CheckOutcome, str]
+"""How a check ended, and what was seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 Tree: TypeAlias = dict[str, Any]
 """A tick as plain JSON values."""
 
-AGES = frozenset(("age_s", "meter_age_s", "report_age_s"))
+AGES = frozenset(("age_s", "meter_age_s", "report_age_s", "still_s"))
 SINGLE = frozenset(("grid_power_w", "policy_action_w", "power_w"))
 """Watts out of 32-bit registers or networks."""
 PASSING: Tree = {

@@ -15,6 +15,7 @@ from core.decision import (
     Source,
     State,
     SupervisorDecision,
+    Switch,
 )
 from core.following import Deviation, NotFollowing
 from core.modes import Mode
@@ -177,7 +178,7 @@ _KEYS_3: dict[type, Keys] = {
     **_KEYS,
     SlaveState: {**_KEYS[SlaveState], "applied_w": "applied_w", "told_w": "told_w"},
     NotFollowing: {"slave": "slave", "deviation": "deviation", "limit_w": "limit_w"},
-    OnAirState: {**_KEYS[OnAirState], "groups": "groups"},
+    OnAirState: {**_KEYS[OnAirState], "groups": "groups", "still_s": "still_s"},
     GroupOnAir: {
         "slaves": "slaves",
         "age_s": "age_s",
@@ -186,7 +187,13 @@ _KEYS_3: dict[type, Keys] = {
         "unconfirmed": "unconfirmed",
         "may_rest": "may_rest",
     },
-    Decision: {**_DECISION_2, "not_following": "not_following", "withheld": "withheld"},
+    Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
+    Decision: {
+        **_DECISION_2,
+        "not_following": "not_following",
+        "withheld": "withheld",
+        "switch": "switch",
+    },
 }
 _TEXTS_3: dict[type[Enum], Texts] = {
     **_TEXTS,
@@ -228,7 +235,7 @@ FORMATS = {
 DIGESTED = FileFormat(
     {
         kind: _KEYS_3[kind]
-        for kind in (Decision, SupervisorDecision, StateEstimate, Anomaly, Intervention, NotFollowing)
+        for kind in (Decision, SupervisorDecision, StateEstimate, Anomaly, Intervention, NotFollowing, Switch)
     },
     _TEXTS_3,
 )

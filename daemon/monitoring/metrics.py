@@ -296,6 +296,9 @@ def _edges(f: Figures) -> Families:
     )
     text = "Frames dropped because they came from somebody who has no business in this network."
     yield _counter("foreign_frames", text, f.radio.foreign_frames_total)
+    text = "Broadcasts handed to the coordinator: of setpoints, and others (a start costs one)."
+    broadcasts = {"setpoints": f.radio.setpoint_broadcasts_total, "others": f.radio.other_broadcasts_total}
+    yield _counters("broadcasts", text, "of", {of: float(count) for of, count in broadcasts.items()})
     if f.radio.frame_counters_left is not None:
         text = "Counters of frames that the site key has left, of 4294967295."
         yield _gauge("frame_counters_left", text, f.radio.frame_counters_left)

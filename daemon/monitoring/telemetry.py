@@ -1,4 +1,4 @@
-"""What the loop tells the figures beside snapshot and decision: who we are, and how the edges are doing."""
+"""Inputs of the figures beside snapshot and decision: the site, and statistics of meter, radio, process."""
 
 from dataclasses import dataclass
 from math import inf
@@ -56,7 +56,8 @@ class RadioStatistics:
     `ack_rate` is the share of the answers due in the last five minutes that came, None while none was due;
     slaves answer unasked as well, so it is no quotient of counters. `foreign_frames_total` came from somebody
     who has no business in this network, `reports_rejected_total` are reports that were not believed.
-    `counter_leaps_refused` are slaves that told a counter too far ahead.
+    `*_broadcasts_total` were handed to the coordinator. `counter_leaps_refused` are slaves that
+    told a counter too far ahead.
     """
 
     up: bool = False
@@ -68,6 +69,8 @@ class RadioStatistics:
     reports_rejected_total: int = 0
     frame_counters_left: int | None = None
     counter_leaps_refused: int = 0
+    setpoint_broadcasts_total: int = 0
+    other_broadcasts_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from core.decision import Anomaly, Decision, Intervention
 from core.following import FollowingState, NotFollowing, check_following, limit_capacities, not_following
 from core.parts import initial_memory
+from core.scheduling.staged import has_staged
 from core.site import Phases
 from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.tick import decide
@@ -24,7 +25,7 @@ from daemon.runtime.assembly import AnyMemory, AnyParts, assemble_from
 from safety.timers import from_record
 
 UNKNOWN: Phases = (nan, nan, nan)
-_NEEDED = ("belief", "fallback", "watch", "bucket", "following")
+_NEEDED = ("belief", "fallback", "watch", "bucket", "scheduler", "following")
 """Parts of the memory that decide what follows, once the policy's answers are known."""
 
 
@@ -111,13 +112,17 @@ class Completion:
         if self._tick + 1 != tick.snapshot.tick != 0:
             self._memory = None
         self._tick = tick.snapshot.tick
-        if self.decides and self._parts is not None and self._memory is not None:
+        if self._parts is not None and self._memory is not None and self._has_to_decide(self._parts):
             return self._decided(tick, self._parts, self._memory)
         sight = self._look(tick)
         if isinstance(tick, Tick):
             return tick
         self.unknown += self.decides
         return tick.tick(_as_far_as_known(tick, sight, self._apart()))
+
+    def _has_to_decide(self, parts: AnyParts) -> bool:
+        """What is left to the modulating slaves is known only once the staged ones were decided about."""
+        return self.decides or has_staged(parts.site)
 
     def _look(self, tick: Tick | TickInputs) -> StateEstimate:
         if self._parts is None or len(tick.snapshot.slaves) != len(self._parts.site.slaves):

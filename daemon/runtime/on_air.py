@@ -26,7 +26,8 @@ class OnAir:
     """What every delivery group (places of slaves) may follow; without `groups` there is one."""
 
     def __init__(self, site: Site, ttl_s: float, groups: Sequence[Sequence[int]] = ()) -> None:
-        self._size = len(site.slaves)
+        self._size, self._ttl_s = len(site.slaves), ttl_s
+        self._changed_at_s = -inf
         self._groups = [
             DeliveryGroup(tuple(group), tuple(site.slaves[place] for place in group), ttl_s)
             for group in groups or (range(self._size),)
@@ -34,18 +35,23 @@ class OnAir:
 
     def accepted(self, said: Decoded, at_s: float) -> None:
         """The radio took this message, and every one to this group before it: what it says is on air now."""
+        before_w = self.at(at_s).setpoints_w
         for group, told in self._told(said):
             group.accepted(told, at_s)
+        if self.at(at_s).setpoints_w != before_w:
+            self._changed_at_s = at_s
 
     def unconfirmed(self, said: Decoded, at_s: float) -> None:
         """Nobody said what became of this message: it is on air, or will be, or everything is as it was."""
         for group, told in self._told(said):
             group.unconfirmed(told, at_s)
+        self._changed_at_s = at_s
 
     def at(self, at_s: float) -> OnAirState:
         """What the slaves follow: nothing once their time-to-live has run out."""
         if len(self._groups) == 1:
-            return self._groups[0].alone(at_s)
+            alone = self._groups[0].alone(at_s)
+            return replace(alone, still_s=self._still_s(alone.age_s, at_s))
         setpoints_w = [0] * self._size
         for group in self._groups:
             for place, watts in zip(group.places, group.likely_w(at_s), strict=True):
@@ -53,7 +59,18 @@ class OnAir:
         groups = tuple(group.at(at_s) for group in self._groups)
         totals_w = [group.total_w(group.likely_w(at_s)) for group in self._groups]
         action_w = per_phase([sum(column) for column in zip(*totals_w, strict=True)])
-        return OnAirState(action_w, tuple(setpoints_w), min(group.age_s for group in groups), groups=groups)
+        return OnAirState(
+            action_w,
+            tuple(setpoints_w),
+            min(group.age_s for group in groups),
+            groups=groups,
+            still_s=self._still_s(max(group.age_s for group in groups), at_s),
+        )
+
+    def _still_s(self, oldest_s: float, at_s: float) -> float:
+        """Since anything changed, be it that the time-to-live of slaves told so long ago ran out."""
+        told_s = at_s - self._changed_at_s
+        return min(told_s, oldest_s - self._ttl_s) if self._ttl_s < oldest_s < inf else told_s
 
     def _told(self, said: Decoded) -> list[tuple["DeliveryGroup", dict[int, int]]]:
         told = dict(enumerate(said.setpoints_w, said.base))
@@ -109,7 +126,8 @@ class DeliveryGroup:
         """Per phase."""
         totals_w = [0.0, 0.0, 0.0]
         for slave, watts in zip(self.slaves, setpoints_w, strict=True):
-            totals_w[slave.phase] += watts
+            for phase in slave.phases:
+                totals_w[phase] += watts / len(slave.phases)
         return per_phase(totals_w)
 
     def _with(self, told: dict[int, int], at_s: float, *, since_now: bool) -> list[OnAirCandidate]:

@@ -268,6 +268,8 @@ def _radio_statistics(radio: ZigbeeRadio, emitter: Transmitter) -> RadioStatisti
         counted.reports_rejected,
         emitter.counter.left,
         len(emitter.refused_leaps),
+        counted.setpoint_broadcasts,
+        counted.other_broadcasts,
     )
 
 

@@ -1,4 +1,4 @@
-"""The score of a run: energies as billed, peaks, unrest of the setpoints, frames, unsafe frames.
+"""The score of a run: energies as billed, peaks, setpoint changes, frames, unsafe frames.
 
 Fed with the plant's true powers, step by step (usually a second), by `sunkeep simulate` and by the evaluation
 of policies.
@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 
-from core.limits import CREDIT_MAX_S, ImbalanceOf
+from core.limits import CREDIT_MAX_S, SWITCH_CREDIT_MAX_S, ImbalanceOf
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, curtailable_w, exported_w, imported_w
-from core.reversal import ReversalState, swing
 from core.site import ZERO, Phases, Site, per_phase
+from safety.reversal import ReversalState, swing
 
 CHANGE_W = 50.0
 REVERSAL_W = 100.0
@@ -28,7 +28,13 @@ TOLERANCE_W = 1e-6
 
 
 def unsafe_reasons(
-    setpoints_w: tuple[int, ...], before_w: Phases, elapsed_s: float, to_rest: bool, site: Site
+    setpoints_w: tuple[int, ...],
+    before_w: Phases,
+    elapsed_s: float,
+    to_rest: bool,
+    site: Site,
+    still_s: float = 0.0,
+    told_w: tuple[int, ...] = (),
 ) -> tuple[str, ...]:
     """Rules that a transmitted vector breaks, judged by code of its own and never by asking the gate.
 
@@ -37,6 +43,8 @@ def unsafe_reasons(
         before_w: per-phase totals on air until now.
         elapsed_s: since the last frame, infinite before the first.
         to_rest: whether the frame sends the slaves to rest, which the step limit exempts.
+        still_s: since anything on air changed.
+        told_w: setpoints on air until now; empty for all at rest.
     """
     limits = site.limits
     if len(setpoints_w) != len(site.slaves) or not all(isfinite(w) for w in setpoints_w):
@@ -48,17 +56,33 @@ def unsafe_reasons(
             totals[phase] += setpoint_w / len(slave.phases)
     a, b, c = totals
     in_range = all(0 <= w <= s.max_w for s, w in zip(site.slaves, setpoints_w, strict=True))
-    if not (in_range and max(totals) <= limits.phase_max_w):
+    if not (in_range and max(totals) <= limits.phase_max_w + TOLERANCE_W):
         reasons.append("box")
     moved_w = sqrt(sum((x - y) ** 2 for x, y in zip(totals, before_w, strict=True)))
-    if not (to_rest or moved_w <= limits.step_max_w_per_s * min(elapsed_s, CREDIT_MAX_S) + TOLERANCE_W):
+    credit_s = min(elapsed_s, CREDIT_MAX_S)
+    if _is_one_switching(setpoints_w, told_w or (0,) * len(setpoints_w), site):
+        credit_s = max(credit_s, min(still_s, SWITCH_CREDIT_MAX_S))
+    if not (to_rest or moved_w <= limits.step_max_w_per_s * credit_s + TOLERANCE_W):
         reasons.append("step")
+    staged = ((s, w) for s, w in zip(site.slaves, setpoints_w, strict=True) if s.is_staged and w <= s.max_w)
+    if not all(slave.takes(setpoint_w) for slave, setpoint_w in staged):
+        reasons.append("level")
     if limits.imbalance_of is ImbalanceOf.ACTION:
         mean = (a + b + c) / 3.0
         spread_w = sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 3.0)
         if not spread_w <= limits.imbalance_max_w + TOLERANCE_W:
             reasons.append("imbalance")
     return tuple(reasons)
+
+
+def _is_one_switching(setpoints_w: tuple[int, ...], told_w: tuple[int, ...], site: Site) -> bool:
+    """Whether staged slaves are switched, and at most one of them up one step."""
+    switched = started = 0
+    for slave, setpoint_w, was_w in zip(site.slaves, setpoints_w, told_w, strict=True):
+        for step_w in slave.steps_w:
+            switched += (was_w >= step_w) != (setpoint_w >= step_w)
+            started += was_w < step_w <= setpoint_w
+    return switched > 0 and started <= 1
 
 
 @dataclass(slots=True)
@@ -82,6 +106,8 @@ class Score:
     _capacity_w: Phases = ZERO
     _action_w: Phases = ZERO
     _sent_at_s: float = -inf
+    _moved_at_s: float = -inf
+    _told_w: tuple[int, ...] = ()
     _swings: list[ReversalState] = field(default_factory=lambda: [ReversalState()] * 3)
     _reversals: int = 0
     _recent_w: deque[float] = field(default_factory=deque)
@@ -98,6 +124,7 @@ class Score:
         """A score that counts from here on: what is on air is known, everything else is zero."""
         fresh = Score(self.site, self.step_s)
         fresh._action_w, fresh._sent_at_s = self._action_w, self._sent_at_s
+        fresh._moved_at_s, fresh._told_w = self._moved_at_s, self._told_w
         fresh._frames_at_s.extend(self._frames_at_s)
         fresh._swings = list(self._swings)
         return fresh
@@ -106,7 +133,17 @@ class Score:
         self, at_s: float, setpoints_w: tuple[int, ...], to_rest: bool, frames: int = 1
     ) -> tuple[str, ...]:
         """Take one transmitted vector, in `frames` frames. Returns the rules it breaks."""
-        reasons = unsafe_reasons(setpoints_w, self._action_w, at_s - self._sent_at_s, to_rest, self.site)
+        reasons = unsafe_reasons(
+            setpoints_w,
+            self._action_w,
+            at_s - self._sent_at_s,
+            to_rest,
+            self.site,
+            at_s - self._moved_at_s,
+            self._told_w,
+        )
+        if setpoints_w != self._told_w:
+            self._moved_at_s, self._told_w = at_s, setpoints_w
         self.unsafe_actions += bool(reasons)
         for reason in reasons:
             self.unsafe[reason] = self.unsafe.get(reason, 0) + 1

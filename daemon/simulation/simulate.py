@@ -1,7 +1,7 @@
-"""A site lived in accelerated time: the plant's physics, and the same `decide()` as everywhere else."""
+"""Runs a site in accelerated time: the plant's physics, and the same `decide()` as everywhere else."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -97,7 +97,7 @@ class SimulatedIO:
         self._slaves = (SlaveState(report_age_s=0.0),) * len(scenario.site.slaves)
         self._reported_at_s = float("-inf")
         self._resting = (0,) * len(scenario.site.slaves)
-        self._sent_at_s, self._tick = float("-inf"), 0
+        self._sent_at_s, self._moved_at_s, self._tick = float("-inf"), float("-inf"), 0
         self.on_air = OnAirState(setpoints_w=self._resting)
         self.frames = frames_needed(slave.slot for slave in scenario.site.slaves)
 
@@ -106,10 +106,11 @@ class SimulatedIO:
         at_s, on_air = float(self._far_end.now_s), self.on_air
         age_s = at_s - self._sent_at_s
         heard = age_s <= self._ttl_s
+        still_s = at_s - self._moved_at_s
         self.on_air = (
-            OnAirState(on_air.action_w, on_air.setpoints_w, age_s)
+            OnAirState(on_air.action_w, on_air.setpoints_w, age_s, still_s=still_s)
             if heard
-            else OnAirState(setpoints_w=self._resting)
+            else OnAirState(setpoints_w=self._resting, still_s=min(age_s - self._ttl_s, still_s))
         )
         if self._report_every_s > 0.0:
             self._hear_reports(at_s)
@@ -121,11 +122,14 @@ class SimulatedIO:
         if at_s - self._reported_at_s >= self._report_every_s:
             self._reported_at_s = at_s
         age_s = at_s - self._reported_at_s
-        powers_w = (
-            self._far_end.slave_power_w(index) if age_s == 0.0 else state.power_w
+        self._slaves = tuple(
+            self._report(index) if age_s == 0.0 else replace(state, report_age_s=age_s)
             for index, state in enumerate(self._slaves)
         )
-        self._slaves = tuple(SlaveState(True, power_w, age_s) for power_w in powers_w)
+
+    def _report(self, index: int) -> SlaveState:
+        heard_w = round(self._far_end.setpoint_w(index))
+        return SlaveState(True, self._far_end.slave_power_w(index), 0.0, applied_w=heard_w, told_w=heard_w)
 
     def transmit(self, decision: Decision) -> bool:
         """Put the decision on air if it wants a frame; whether it did."""
@@ -134,6 +138,8 @@ class SimulatedIO:
         setpoints_w = decision.setpoints_w
         self._far_end.transmit(setpoints_w)
         self._sent_at_s = float(self._far_end.now_s)
+        if setpoints_w != self.on_air.setpoints_w:
+            self._moved_at_s = self._sent_at_s
         self.on_air = OnAirState(totals_w(setpoints_w, self._site), setpoints_w, 0.0)
         return True
 

@@ -121,6 +121,8 @@ class ZigbeeRadio:
             counted,
             foreign_frames=counted.foreign_frames + counts.foreign,
             packets_withheld=counted.packets_withheld + counts.withheld,
+            setpoint_broadcasts=counted.setpoint_broadcasts + counts.setpoint_broadcasts,
+            other_broadcasts=counted.other_broadcasts + counts.other_broadcasts,
             broadcast_table_full=self._app.broadcast_table_full,
         )
 

@@ -1,4 +1,4 @@
-"""What the radio tells of itself: events as they happen, and counts."""
+"""Statistics of the radio: events as they happen, and counts."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -20,6 +20,7 @@ class RadioCounts:
     `frames_refused` were answered with a refusal (busy), `timeouts` not answered in time,
     `frames_unsent` fell into a time without coordinator or into its end. `foreign_frames` came from somebody
     who has no business here, `packets_withheld` were no setpoints and kept off the air.
+    `setpoint_broadcasts` and `other_broadcasts` were handed to the coordinator, whatever became of them.
     `broadcast_table_full` is the coordinator's own count, None when it does not tell.
     """
 
@@ -35,5 +36,7 @@ class RadioCounts:
     losses: int = 0
     foreign_frames: int = 0
     packets_withheld: int = 0
+    setpoint_broadcasts: int = 0
+    other_broadcasts: int = 0
     up_since_s: float | None = None
     broadcast_table_full: int | None = None

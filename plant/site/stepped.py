@@ -125,6 +125,10 @@ class SteppedSite:
         """Power of one slave at the end of the last step."""
         return self._appliances[index].power_w
 
+    def setpoint_w(self, index: int) -> float:
+        """What one slave heard last."""
+        return self._setpoint_w[index]
+
     def temperature_c(self, index: int) -> float:
         """Of one slave's store; 0 without one."""
         return self._appliances[index].temperature_c

@@ -1,0 +1,1 @@
+"""Staged slaves: which are switched, and what that leaves to the modulating ones."""
