@@ -93,7 +93,12 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
     tick = TickInputs(
         unix_s=1000.25,
         snapshot=Snapshot(
-            7, 50.25, (1.0, 2.0, 3.0), 0.000875, (SlaveState(True, 700.0, 1.5),), OnAirState(age_s=2.5)
+            7,
+            50.25,
+            (1.0, 2.0, 3.0),
+            0.000875,
+            (SlaveState(True, 700.0, 1.5),),
+            OnAirState(age_s=2.5, still_s=2.5),
         ),
         authority=Authority.POLICY,
         propensity=1.0,
@@ -119,7 +124,7 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
         at_s=51.25,
         meter_age_s=51.25 - 51.249,
         slaves=(SlaveState(True, 700.0, 2.5),),
-        on_air=OnAirState(age_s=3.5),
+        on_air=OnAirState(age_s=3.5, still_s=3.5),
     )
     told = writer.difference(FORMAT.encode(replace(tick, unix_s=1001.25, snapshot=later)))
     assert told == {"at": 1_000_000, "snapshot": {"meter_age_s": 1000}}
