@@ -44,7 +44,7 @@ run: setup
 
 # what waits for nothing: no wire, no daemon, no training
 FAST := $(addprefix tests/,core docs models safety test_house.py) \
-	$(addprefix tests/daemon/,config journal report system)
+	$(addprefix tests/daemon/,config journal system)
 
 # most tests wait for time to pass: one process per core, a file to each
 test: setup-dev

@@ -30,7 +30,7 @@ class OnnxPolicy:
         return self._session.cold
 
     def propose(self, observation: Sequence[float], memory: Recurrent) -> tuple[Phases | None, Recurrent]:
-        """The wished action in W per phase, and the recurrent state for the next tick.
+        """The proposed action in W per phase, and the recurrent state for the next tick.
 
         None and a cold memory when anything going in or coming out is not finite or the runtime fails.
         """
@@ -48,7 +48,7 @@ class OnnxPolicy:
 
 
 class NoPolicy:
-    """In the place of a missing or refused bundle: never wishes anything."""
+    """In the place of a missing or refused bundle: never proposes anything."""
 
     last_latency_s = 0.0
 
@@ -58,5 +58,5 @@ class NoPolicy:
         return ()
 
     def propose(self, observation: Sequence[float], memory: Recurrent) -> tuple[Phases | None, Recurrent]:
-        """No wish."""
+        """No proposal."""
         return None, ()

@@ -40,7 +40,7 @@ class NullObserver:
         return (), ()
 
     def propose(self, _observation: Sequence[float], _memory: tuple[()]) -> tuple[None, tuple[()]]:
-        """No wish."""
+        """No proposal."""
         return None, ()
 
 

@@ -173,7 +173,7 @@ def _start_penalties(
     """Start the fallbacks that this tick earned.
 
     Violations count only against a policy that would act now: a shadow run is counted, not punished, and
-    a running fallback is not extended by what the policy wishes meanwhile.
+    a running fallback is not extended by what the policy proposes meanwhile.
     """
     running = (*others, *standing.latched, *(name for name, _ in standing.left_s))
     if findings.violations and worst(running) is State.RL_ACTIVE:

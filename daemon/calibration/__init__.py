@@ -1,1 +1,1 @@
-"""The anomaly detector learns the site's own days."""
+"""Calibration of the anomaly detector on the site's own days."""

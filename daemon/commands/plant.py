@@ -1,4 +1,4 @@
-"""`sunkeep plant`: the far end alone."""
+"""`sunkeep plant`: the simulated site alone."""
 
 import asyncio
 import signal

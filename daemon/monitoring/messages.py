@@ -1,4 +1,4 @@
-"""The figures in the words of an owner. The status page and the terminal view say the same."""
+"""Sentences for owners: status page and terminal view say the same."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the slaves really take, tick by tick: the belief of the controller, corrected by what they report."""
+"""The slaves' power, tick by tick: the controller's estimate, corrected by their reports."""
 
 from dataclasses import dataclass, field
 from math import inf, isfinite

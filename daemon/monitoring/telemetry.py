@@ -1,4 +1,4 @@
-"""What the loop tells the figures beside snapshot and decision: who we are, and how the edges are doing."""
+"""Inputs of the figures beside snapshot and decision: the site, and statistics of meter, radio, process."""
 
 from dataclasses import dataclass
 from math import inf

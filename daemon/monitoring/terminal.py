@@ -1,4 +1,4 @@
-"""The site living in a terminal: one calm screen, once a second, and plain lines where there is none."""
+"""Terminal view: one screen, updated once a second, and plain lines where there is no terminal."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Retells a journal to the daemon's own figures, and books what they say by local day.
+"""Replays a journal through the daemon's own figures, and sums them by local day.
 
 Nothing is measured a second time: `daemon.monitoring.figures` counts a retold tick exactly as it counted the
 lived one.

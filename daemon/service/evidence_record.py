@@ -1,4 +1,4 @@
-"""The judge's evidence as JSON: everything but the turns of the last minute."""
+"""The evidence of the policy comparison as JSON, without the reversals of the last minute."""
 
 import json
 from collections.abc import Iterator

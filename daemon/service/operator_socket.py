@@ -1,4 +1,4 @@
-"""The operator's door: a socket in the state directory that only its owner can open.
+"""The operator's socket in the state directory, which only its owner can open.
 
 Nobody on the network can reach it, and there is no password: whoever may write the state files may also
 speak here. One request per connection, one line of JSON each way:

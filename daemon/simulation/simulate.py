@@ -1,4 +1,4 @@
-"""A site lived in accelerated time: the plant's physics, and the same `decide()` as everywhere else."""
+"""Runs a site in accelerated time: the plant's physics, and the same `decide()` as everywhere else."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The clocks of the house. Control counts on CLOCK_BOOTTIME: it never steps and runs through suspension."""
+"""Clocks. Control counts on CLOCK_BOOTTIME: it never steps and runs through suspension."""
 
 import asyncio
 import time

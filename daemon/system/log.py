@@ -1,4 +1,4 @@
-"""The log: JSON lines for journald, readable lines on a terminal. Never waits, never tells a key.
+"""The log: JSON lines for journald, readable lines on a terminal. It never blocks and never writes a key.
 
 Events are single words with values (``log.info("meter_lost", age_s=2.6)``). The same event is written at most
 once in 10 s per level; the next one says how many were left out. A line that the reader does not take at once

@@ -1,4 +1,4 @@
-"""When the event loop may work for those who look on: seldom enough, and never while a tick is due."""
+"""When the event loop may serve clients: seldom enough, and never while a tick is due."""
 
 import asyncio
 from collections.abc import Callable

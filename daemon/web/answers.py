@@ -1,4 +1,4 @@
-"""What the status server answers, as bytes: made once per tick at most, and only when somebody asks."""
+"""What the status server answers, as bytes: made once per tick at most, and only on request."""
 
 import json
 from bisect import bisect_right

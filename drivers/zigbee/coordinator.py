@@ -1,4 +1,4 @@
-"""One life of the coordinator: a bellows application from start-up to its loss. It is never revived."""
+"""One session with the coordinator: a bellows application from start-up to its loss, never reused."""
 
 import asyncio
 import sqlite3

@@ -1,4 +1,4 @@
-"""What the radio tells of itself: events as they happen, and counts."""
+"""Statistics of the radio: events as they happen, and counts."""
 
 from dataclasses import dataclass
 from typing import Literal

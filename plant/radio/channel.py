@@ -1,4 +1,4 @@
-"""How the air treats a frame: how long it takes, and whether it is lost. All chance is given."""
+"""The radio channel: how long a frame takes, and whether it is lost. All chance is an argument."""
 
 from collections.abc import Callable
 from random import Random

@@ -1,4 +1,4 @@
-"""The radio's luck: how long a frame takes to reach each slave, and whether it does.
+"""Random radio links: how long a frame takes to reach each slave, and whether it does.
 
 The ranges are assumptions about Zigbee networks of mains-powered routers, wide enough to train against. A
 frame reaches slave i after 1 + common + hop_i + jitter_i whole seconds, at most five: `common` for all

@@ -1,4 +1,4 @@
-"""Measured days at one-second steps: what the simulated site lives through.
+"""Measured days at one-second steps: the input of the simulated site.
 
 A trace has the columns `t` (s, 0 to 86,399, without gaps), `p_a_w`, `p_b_w`, `p_c_w` (load per phase, +
 consumption) and `pv_w` (the whole site's generation). Parquet files need pyarrow; CSV files and the day that

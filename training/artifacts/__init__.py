@@ -1,1 +1,1 @@
-"""What a training leaves: checkpoints, bundles, records of runs."""
+"""Outputs of a training: checkpoints, bundles, records of runs."""

@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors: weights, optimisers, luck and progress; nothing in them executes on load."""
+"""Checkpoints as safetensors: weights, optimisers, RNG state, progress; nothing in them executes on load."""
 
 import json
 import os

@@ -41,7 +41,7 @@ class BundlePolicy:
         bundle: the verified bundle.
         is_batched: whether one run of the graph answers for all sites.
         unanswered: answers that were not finite, so far.
-        outside: wishes below 0 W or above 5000 W in a phase, so far.
+        outside: proposals below 0 W or above 5000 W in a phase, so far.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -66,7 +66,7 @@ class BundlePolicy:
             self._session = None
 
     def __call__(self, view: View, memory: Memories | None) -> tuple[Tensor, Memories]:
-        """Wishes in W, [n, 3], and the memory of the next tick."""
+        """Proposals in W, [n, 3], and the memory of the next tick."""
         states = np.ascontiguousarray(view.features.numpy(), np.float32)
         action_w, following = self.answer(states, memory if memory is not None else self.cold(len(states)))
         is_answered = np.asarray(np.isfinite(action_w).all(1))

@@ -1,4 +1,4 @@
-"""Hours of measured days in batches, lived as `sunkeep simulate` lives a part of a day.
+"""Hours of measured days in batches, run as `sunkeep simulate` runs a part of a day.
 
 Every row begins with the minute to settle that a part of a day begins with there, and a batch on usual far
 ends is proven equal to it.

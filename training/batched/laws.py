@@ -1,4 +1,4 @@
-"""The deterministic laws as policies of `training.batched.simulator`, for comparison on the same luck."""
+"""The deterministic laws as policies of `training.batched.simulator`, under the same random draws."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Far ends of lived hours: slaves, radio and meter of a site, the usual one or one that is in trouble.
+"""Far ends of simulated hours: slaves, radio and meter of a site, usual or with a fault.
 
 The usual far end is drawn as `daemon.simulation.simulate.Scenario.far_end` draws it from the same seed.
 Trouble changes what its name says and leaves all other luck as it is.

@@ -94,7 +94,7 @@ class BatchOutcome(NamedTuple):
 
 
 Policy: TypeAlias = Callable[[View, Any], tuple[Tensor, Any]]
-"""View and memory (None at first) to the wish, [n, 3] in W, and the next memory."""
+"""View and memory (None at first) to the proposal, [n, 3] in W, and the next memory."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def observe(rig: PlantParameters, site: BatchState) -> Tensor:
 def act(
     rig: PlantParameters, site: BatchState, policy_action_w: Tensor, delays: Tensor, rules: BatchLimits
 ) -> tuple[BatchState, Tensor, Tensor]:
-    """Bring the wish into reach and put it on air if it may.
+    """Bring the proposal into reach and put it on air if it may.
 
     Returns:
         The site, whether a frame went, [n], and the delays of this second's frame.

@@ -1,4 +1,4 @@
-"""Windows of measured days to live through: varied for training, as they were for judging.
+"""Windows of measured days: randomised for training, unchanged for evaluation.
 
 A site's surplus is load and sun, and no action changes either, so they may be mixed: another day's load, a
 shifted hour, a larger roof, exchanged phases. That multiplies a handful of measured days. What is drawn

@@ -1,4 +1,4 @@
-"""What each option of a learner is worth: the plain learner, and the same with one option.
+"""Ablation of learner options: the plain learner, and the same with one option.
 
     python -m training.benchmark.ablation --traces DIR --out OUT
 

@@ -1,4 +1,4 @@
-"""Who stands where in a contest: figures of every controller beside the PI's, with intervals.
+"""Results of a contest: figures of every controller beside the PI's, with intervals.
 
 Export is compared at equal import, by interpolation over the margins of the PI; J = export + 0.5 avoidable
 import needs no such care. Both leave out what exceeds all slaves together.

@@ -2,7 +2,7 @@
 
 A phase's range holds while the other two stay at what is on air: availability and capability bound it, then
 the step since the last frame and the imbalance rule. Moving several phases at once costs more of the step,
-which is common to all; `core.slew` shortens such a wish on the straight way.
+which is common to all; `core.slew` shortens such an action on the straight way.
 """
 
 from math import sqrt

@@ -1,4 +1,4 @@
-"""The site as a Gymnasium environment: same decision, same plant, same luck as `sunkeep simulate`.
+"""The site as a Gymnasium environment: decision, plant and random draws are those of `sunkeep simulate`.
 
 A step is one second. The given action takes the place of the policy in `core.tick.decide`; slew, gate,
 allocation, airtime and the radio follow as in live control. An episode is a stretch of a day. It is

@@ -79,7 +79,7 @@ def _open(day: Day | tuple[Trace, str]) -> tuple[Trace, str]:
 
 @dataclass(slots=True)
 class GivenAction:
-    """The policy of an environment: wishes what it was given. Satisfies `core.parts.Policy`."""
+    """The policy of an environment: proposes what it was given. Satisfies `core.parts.Policy`."""
 
     action_w: Phases = ZERO
 

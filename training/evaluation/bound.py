@@ -1,4 +1,4 @@
-"""The clairvoyant bound: the least J of a controller that knows the future and the radio's luck.
+"""The clairvoyant bound: the least J of a controller that knows the future, that of the radio included.
 
 A linear program. It knows the surplus of every second to come, which frame reaches which slave when, and
 every slave's gain and lag; it commands every second. Relaxed against the real site, which only lowers J: no

@@ -49,7 +49,7 @@ class Metrics:
 
 @dataclass(frozen=True)
 class CriteriaAnswers:
-    """How a policy behaved: answers that were no numbers, wishes below 0 W or above 5000 W, unsafe frames.
+    """How a policy behaved: answers that were no numbers, proposals below 0 W or above 5000 W, unsafe frames.
 
     The first two in the contest, before any limit acted; the last in the product's own loop.
     """

@@ -1,4 +1,4 @@
-"""Lessons for a clone: what a teacher proposes in every situation the product's own loop gets into.
+"""Demonstrations for a clone: what an expert proposes in the states that the product's own loop visits.
 
 The simulated site is driven by `core.tick.decide` through `daemon.simulation.simulate`, as live control is.
 The teacher sits in the place of the fallback, which proposes at every tick whoever acts; the student sits in

@@ -1,4 +1,4 @@
-"""A data set of simulated days, lived by the product's own loop under a law, plain or disturbed on purpose.
+"""A data set of simulated days, run in the product's own loop under a law, plain or disturbed on purpose.
 
 What always does the same teaches nothing about what else would happen. In the manner "disturbed" the student
 of `training.imitation.demonstrations` acts: a quarter of an hour as its teacher proposes, then scaled and

@@ -1,5 +1,4 @@
-"""How good a learner is on days that choose: J of its deterministic policy, lived by
-`training.batched.simulator`."""
+"""Evaluation of a learner on validation days: J of its deterministic policy in the batched simulator."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Learning rates that change on the way: warm-up, decay, and a cut when judgements no longer get better."""
+"""Learning-rate schedules: warm-up, decay, and a cut when evaluations stop improving."""
 
 from dataclasses import dataclass
 from math import cos, pi

@@ -1,4 +1,4 @@
-"""`sunkeep zigbee drill`: a rehearsal of the radio before the first day."""
+"""`sunkeep zigbee drill`: a test of the radio before the first day."""
 
 import json
 import logging

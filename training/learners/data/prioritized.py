@@ -1,4 +1,4 @@
-"""Prioritised replay (Schaul et al. 2016, arXiv:1511.05952): what surprised the critics comes again sooner.
+"""Prioritised replay (Schaul et al. 2016, arXiv:1511.05952): rows in proportion to the critics' error.
 
 Rows are drawn in proportion to priorities and weighted by the inverse of their chance, so that with `beta` 1
 the critics' error is unbiased: on average every row counts as in uniform draws. Only that error is weighted:

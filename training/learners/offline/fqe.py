@@ -1,4 +1,4 @@
-"""Fitted Q evaluation (Le, Voloshin, Yue, arXiv:1903.08738): what a policy is worth, learnt from other logs.
+"""Fitted Q evaluation (Le, Voloshin, Yue, arXiv:1903.08738): a policy's value from logs of another one.
 
     Q(s, a) <- reward + gamma Q'(s', pi(s'))
 

@@ -1,5 +1,4 @@
-"""Batches of simulated sites as environments: what `training.batched.simulator` lives, step by step, with a
-reward."""
+"""Batches of simulated sites as environments: steps of `training.batched.simulator`, with a reward."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -28,7 +27,7 @@ from training.replay.differentiable_replay import settled, to_device
 Scenery = Callable[[int, int, np.random.Generator], RolloutWindow]
 """Draws windows with their far ends: how many, of how many seconds of surplus, and all luck."""
 LEAD_S = 8
-"""Seconds at the begin of an episode that the wish of `lead` governs, so that features have a history."""
+"""Seconds at the begin of an episode that the proposal of `lead` governs, so that features have a history."""
 
 
 class Varied:
@@ -76,7 +75,7 @@ class Sites:
         return self.view.features
 
     def step(self, sent: Tensor) -> BatchStep:
-        """Live one second under these wishes, [n, 3] in W."""
+        """Step one second with these proposals, [n, 3] in W."""
         reward = self._live(sent)
         features = self.view.features
         no, cut = torch.zeros_like(reward), torch.zeros_like(reward)

@@ -1,4 +1,4 @@
-"""On-policy learning on batches of simulated sites, against the predictive law in the same luck."""
+"""On-policy learning on batches of simulated sites, with the predictive law as control variate."""
 
 from collections.abc import Sequence
 
