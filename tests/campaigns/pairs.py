@@ -125,11 +125,13 @@ async def running_pair(
     layout: str = "sdm630",
     radio_port: int | None = None,
     adapt: Callable[[str, SimulatedSite], str] = lambda text, _: text,
+    keep: int = 400,
     begun: Callable[[SimulatedSite], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Pair]:
     """A whole pair whose daemon's loop is at hand. Several may run in one event loop.
 
-    For the arguments see `tests.support.full_daemon.whole`.
+    `keep` is how many of the newest ticks are at hand. For the other arguments see
+    `tests.support.full_daemon.whole`.
     """
     loops: list[Loop] = []
     ticks: list[TickResult] = []
@@ -140,7 +142,7 @@ async def running_pair(
 
         def told(lived: TickResult) -> None:
             ticks.append(lived)
-            del ticks[:-400]
+            del ticks[:-keep]
             tell(lived)
 
         loop.tell = told

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Source, State
+from core.following import FollowingState
 from core.snapshot import SlaveState
 from daemon.system.clock import boottime_s
 from drivers.zigbee.radio_statistics import RadioCounts
@@ -47,6 +48,7 @@ class Observation:
     _swaps: tuple[int, int] = (0, 0)
     _connects: int = 0
     _first: State = State.RL_ACTIVE
+    _usual: frozenset[str] = frozenset()
     _seen_tick: int = -1
     _errors: dict[str, int] = field(default_factory=dict)
     _radio: RadioCounts = field(default_factory=RadioCounts)
@@ -59,6 +61,7 @@ class Observation:
         self.log.read()
         self._errors = dict(self.pair.loop.senses.errors_total)
         self._radio = self.statistics
+        self._usual = frozenset(self.pair.lived[-1].decision.verdict.causes) | {"reentry", "policy_fault"}
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
         self._connects = self.pair.loop.senses.meter.connects
@@ -94,6 +97,11 @@ class Observation:
     def descriptors_more(self) -> int:
         """Open descriptors beyond those at the onset."""
         return len(list(Path("/proc/self/fd").iterdir())) - self.descriptors
+
+    @property
+    def new_causes(self) -> set[str]:
+        """Causes since the onset that were not active before."""
+        return self.causes.keys() - self._usual
 
     def radio(self, name: str) -> int:
         """By how much a counter of the radio has grown."""
@@ -155,6 +163,11 @@ class Observation:
         return self.pair.loop.senses.radio.up and network is not None
 
     @property
+    def not_following(self) -> bool:
+        """Whether the newest decision leads some slave that does not do what it is told."""
+        return bool(self.pair.lived[-1].decision.not_following)
+
+    @property
     def is_at_rest(self) -> bool:
         """Whether the newest decision is to rest."""
         return self.pair.lived[-1].decision.verdict.source is Source.REST
@@ -205,12 +218,13 @@ class Observation:
         """The worst state since the onset, as the fault table has it."""
         order = list(SEVERITY)
         worst = max(self.states, key=order.index, default=self._first)
-        return "none" if worst is self._first else SEVERITY[worst]
+        return SEVERITY[worst] if worst is not self._first or self.new_causes else "none"
 
 
 def clear_standing(pair: Pair) -> None:
-    """Spare the hours of a fallback that a fault has started."""
+    """Spare the hours of a fallback that a fault has started, and the pause of slaves that are led."""
     assert pair.loop is not None
     watch = pair.loop.memory.watch
     standing = replace(watch.standing, left_s=(), latched=(), recent_s=())
-    pair.loop.memory = replace(pair.loop.memory, watch=replace(watch, standing=standing))
+    watch = replace(watch, standing=standing)
+    pair.loop.memory = replace(pair.loop.memory, watch=watch, following=FollowingState())

@@ -9,9 +9,9 @@ import numpy as np
 
 from plant.radio.channel import no_loss
 from plant.simulated_site import SimulatedSite, slaves_of
-from plant.site.trace import Trace
+from plant.site.trace import Trace, load_trace
 from tests.campaigns.pairs import Pair, running_pair, sunny_day
-from tests.faults.row import BARE, NIGHT, SERIAL
+from tests.faults.row import BARE, NIGHT, SERIAL, USUAL
 
 SLAVES = slaves_of(6)
 METER_LINK = "meter-tty"
@@ -22,7 +22,7 @@ RADIO_LINK = "radio-tty"
 @asynccontextmanager
 async def running_rig(folder: Path, kind: str, seed: int, *, more: str = "") -> AsyncIterator[Pair]:
     """A daemon and its site, at work. `kind` is that of a row."""
-    day = sunny_day()
+    day = load_trace() if kind == USUAL else sunny_day()
     if kind == NIGHT:
         day = Trace("night", day.load_w, np.zeros_like(day.pv_w))
     path = folder / METER_LINK

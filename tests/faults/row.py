@@ -10,9 +10,10 @@ from tests.faults.injections import Injection
 if TYPE_CHECKING:
     from tests.faults.observation import Observation
 
-TCP, SERIAL, NIGHT, BARE = "tcp", "serial", "night", "bare"
+TCP, SERIAL, NIGHT, BARE, USUAL = "tcp", "serial", "night", "bare", "usual"
 """Rigs: meter and radio on loopback TCP; both on pseudo-terminals; TCP and no sun; TCP and an EM24, which
-tells power in one block and voltage in another."""
+tells power in one block and voltage in another; TCP and a sun that leaves slaves room (elsewhere it is 2.2
+times as strong)."""
 
 
 @dataclass(frozen=True)

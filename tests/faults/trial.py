@@ -15,8 +15,10 @@ LOOK_S = 0.02
 RUN_S = (2.0, 8.0)
 """Time of control before the fault: its end is at a random phase of the tick."""
 AT_WORK_W = 300.0
+EVERYDAY = frozenset(("reentry", "policy_fault", "meter_late"))
+"""Causes that a site at work may have."""
 CONTROL_WITHIN_S = 400.0
-BACK_WITHIN_S = 90.0
+BACK_WITHIN_S = 110.0
 """Longest wait for a controller to act again after the fault has ended."""
 REST_WITHIN_S = 12.0
 """Longest wait for slaves to rest once the fault has lasted as long as it was to."""
@@ -28,6 +30,7 @@ async def inject(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult
     Raises:
         TimeoutError: the site did not come to work before the fault.
     """
+    clear_standing(pair)
     await _at_work(row, pair)
     await asyncio.sleep(rng.uniform(*RUN_S))
     await _at_work(row, pair)
@@ -65,10 +68,11 @@ async def _at_work(row: Row, pair: Pair) -> None:
             acts = last.decision.verdict.source in ACTING and last.decision.sight.fresh
             acting = last.decision.verdict.source
             ready = row.rig == NIGHT or pair.power_w() > AT_WORK_W
-            if acts and ready and (acting is Source.POLICY or not row.needs_policy):
+            stands = set(last.decision.verdict.causes) - EVERYDAY
+            if acts and ready and not stands and (acting is Source.POLICY or not row.needs_policy):
                 return
             await asyncio.sleep(0.1)
-            if not acts and last.decision.sight.fresh and pair.loop.senses.radio.up:
+            if (not acts or stands) and last.decision.sight.fresh and pair.loop.senses.radio.up:
                 clear_standing(pair)
                 pair.acknowledge()
                 await asyncio.sleep(1.2)

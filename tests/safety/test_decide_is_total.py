@@ -177,7 +177,7 @@ def require_sound(decision: Decision, configuration: Settings) -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nothing_is_raised_for_any_configuration_and_any_snapshot(data: st.DataObject) -> None:
     configuration = data.draw(configurations())
     parts = parts_of(configuration, with_policy=data.draw(st.booleans()))

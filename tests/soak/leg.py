@@ -169,7 +169,7 @@ async def live(
     """One leg. `spells` by lane instead of those of the seed."""
     found, rng, seconds = Leg(seed, leg, hours), Random(f"{seed}/{leg}"), hours * HOUR_S
     if spells is None:
-        spells = {name: plan(lane, rng, seconds) for name, lane in LANES.items()}
+        spells = {name: plan(name, rng, seconds) for name in LANES}
     found.faults = dict(Counter(s.injection.name for lane in spells.values() for s in lane))
     port, slaves, referee = free_port(), slaves_of(6), RefereeProcess()
     log = LogFile(boottime_s)
@@ -186,6 +186,7 @@ async def live(
                 seed=rng.randrange(1 << 30),
                 start_s=(8.0 + leg * hours) % 24.0 * HOUR_S,
                 radio_port=0,
+                keep=5,  # what the rig holds must not be what grows
                 adapt=lambda text, _: text.replace("[status]\nport = 0", f"[status]\nport = {port}"),
             )
         )

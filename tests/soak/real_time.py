@@ -124,7 +124,7 @@ async def _ready(process: subprocess.Popen[bytes], port: int) -> None:
 async def live(folder: Path, seconds: float, seed: int) -> Found:
     """So long, from the first answer of the daemon's page on."""
     found, rng, slaves = Found(seconds), Random(seed), slaves_of(6)
-    spells = {name: plan(lane, rng, seconds) for name, lane in LANES.items()}
+    spells = {name: plan(name, rng, seconds) for name in LANES}
     found.faults = dict(Counter(s.injection.name for lane in spells.values() for s in lane))
     key, port, referee = site_key(folder), free_port(), RefereeProcess()
     far_end = await start_far_end(

@@ -16,6 +16,8 @@ GAP_S = 150.0
 """Mean time between two faults of one lane."""
 LASTING_S = (0.5, 60.0)
 """Shortest and longest, evenly spread by magnitude."""
+RADIO_LASTING_S = 30.0
+"""Longest of the radio's: a daemon without its radio for 45 s ends, for a new one to be started."""
 CALM_EVERY_S, CALM_S = 1800.0, 300.0
 """The last five minutes of every half hour have no fault: what then stays open stays open for good."""
 
@@ -75,10 +77,11 @@ class Spell:
     injection: Injection
 
 
-def plan(lane: tuple[Injection, ...], rng: Random, seconds: float) -> list[Spell]:
-    """What happens in a lane. No spell reaches into a calm."""
+def plan(name: str, rng: Random, seconds: float) -> list[Spell]:
+    """What happens in the lane of this name. No spell reaches into a calm."""
+    lane = LANES[name]
     at_s, spells, bag = 0.0, list[Spell](), list[Injection]()
-    shortest, longest = map(log, LASTING_S)
+    shortest, longest = map(log, LASTING_S if name != "radio" else (LASTING_S[0], RADIO_LASTING_S))
     while True:
         at_s += rng.expovariate(1.0 / GAP_S)
         lasts_s = exp(rng.uniform(shortest, longest))

@@ -61,14 +61,14 @@ def bursts() -> Injection:
 
 
 def reordered() -> Injection:
-    """Each receiver acts on each broadcast 0 to 4 s after it was sent."""
+    """Each receiver acts on each broadcast 0 to 8 s after it was sent."""
     kept: dict[int, Any] = {}
 
     def begin(pair: Pair, rng: Random) -> None:
         medium = pair.whole.far_end.radio.air
         kept[id(pair)] = medium.broadcast_delay
         luck = Random(rng.random())
-        medium.broadcast_delay = lambda receivers: [luck.uniform(0.0, 4.0) for _ in range(receivers)]
+        medium.broadcast_delay = lambda receivers: [luck.uniform(0.0, 8.0) for _ in range(receivers)]
 
     def end(pair: Pair, _rng: Random) -> None:
         pair.whole.far_end.radio.air.broadcast_delay = kept.pop(id(pair))

@@ -9,8 +9,9 @@ from tests.faults.row import BARE, NIGHT, SERIAL, TCP, Row
 
 TICK_S = 1.8
 """The next tick begins within 1 s, and its read takes 0.75 s at most."""
-REST_S, BACK_S = 5.0, 33.0
-"""Figure A1, and 30 good samples of one per second with what is left of the tick and the reconnect."""
+REST_S, BACK_S, JUMP_BACK_S = 5.0, 33.0, 94.0
+"""Figure A1; 30 good samples, what is left of the tick, and the reconnect; the same after a jump that no load
+makes, which is refused for a minute."""
 STALE_S = 0.3
 """The meter measures anew every 0.2 s: what it measured so long before a request is fresh."""
 
@@ -23,7 +24,9 @@ def _fresh(seen: Observation) -> bool:
     return seen.oldest_accepted_s <= STALE_S
 
 
-def _stop(number: str, name: str, within_s: float = TICK_S, rig: str = TCP, **wrong: object) -> Row:
+def _stop(
+    number: str, name: str, within_s: float = TICK_S, rig: str = TCP, back_s: float = BACK_S, **wrong: object
+) -> Row:
     """Registers that are wrong all the time: refused, and rest."""
     right: object = 1.0 if "scale" in wrong else 0 if "short_by" in wrong else False
     right = None if {"told", "exception"} & wrong.keys() else right
@@ -35,7 +38,7 @@ def _stop(number: str, name: str, within_s: float = TICK_S, rig: str = TCP, **wr
         within_s,
         lasts_s=max(8.0, within_s + 5.0),
         rest_s=REST_S,
-        recovered_s=BACK_S,
+        recovered_s=back_s,
         rig=rig,
     )
 
@@ -145,8 +148,8 @@ ROWS = (
         gap="a controller that reads import switches off and rests: few moves, little to tell by",
         is_long=True,
     ),
-    _stop("M11", "words exchanged", swapped_words=True),
-    _stop("M11", "bytes exchanged", swapped_bytes=True),
+    _stop("M11", "words exchanged", back_s=JUMP_BACK_S, swapped_words=True),
+    _stop("M11", "bytes exchanged", back_s=JUMP_BACK_S, swapped_bytes=True),
     Row(
         "M12",
         meter.faults("power ten times too large", right=1.0, scale=10.0),
@@ -155,7 +158,7 @@ ROWS = (
         TICK_S,
         lasts_s=40.0,
         rest_s=REST_S,
-        recovered_s=BACK_S,
+        recovered_s=JUMP_BACK_S,
         kept=lambda seen: seen.is_at_rest,
     ),
     Row(
@@ -166,11 +169,11 @@ ROWS = (
         TICK_S,
         lasts_s=40.0,
         rest_s=REST_S,
-        recovered_s=BACK_S,
+        recovered_s=JUMP_BACK_S,
         rig=BARE,
         kept=lambda seen: seen.is_at_rest,
     ),
-    _stop("M12", "power a thousand times too large", scale=1000.0),
+    _stop("M12", "power a thousand times too large", back_s=JUMP_BACK_S, scale=1000.0),
     _stop("M13", "two registers missing", short_by=2),
     Row(
         "M14",
@@ -240,6 +243,7 @@ ROWS = (
         lambda seen: seen.event("meter_energy_mismatch"),
         2 * 3600.0,
         lasts_s=2 * 3600.0,
+        gap="a site that is controlled well lets little flow: a verdict of the counters takes longer",
         is_long=True,
     ),
     Row(
