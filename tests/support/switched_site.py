@@ -52,7 +52,7 @@ def switched_site(
     watts = min(slaves[place].max_w, 1990) if told_w is None else told_w
     at_s = np.array(switching_instants(luck, LENGTHS_S[-1], 1.0))
     changes_w = watts * np.where(np.arange(at_s.size) % 2 == 0, 1.0, -1.0)
-    sending = _sending(at_s, LENGTHS_S[-1])
+    sending = _sending(at_s.tolist(), LENGTHS_S[-1])
     levels_w = np.r_[0.0, np.cumsum(changes_w)]
     setpoints_w = [0] * len(slaves)
     readings = []
