@@ -32,7 +32,8 @@ class Slave:
     It takes any power from 0 to `max_w`, or from `min_w` once it is on, or only the powers of `levels_w`
     (rising, the last is `max_w`). `min_on_s` and `min_off_s` are what it endures. `priority` 1 is served
     first. What was measured on the site is None until then: `dead_time_s` from a command to its first
-    effect, `lag_s` of first order after that, `gain` in watts drawn per watt told.
+    effect (and `dead_time_sd_s`, by how much that differs from command to command), `lag_s` of first order
+    after that, `gain` in watts drawn per watt told.
     """
 
     slot: int
@@ -47,6 +48,7 @@ class Slave:
     priority: int = DEFAULT_PRIORITY
     driver: str = "sunkeep"
     dead_time_s: float | None = None
+    dead_time_sd_s: float = 0.0
     lag_s: float | None = None
     gain: float | None = None
 
@@ -99,7 +101,11 @@ class Airtime:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site as commissioned."""
+    """The site as commissioned.
+
+    `meter_delay_s` is how much later than the power its readings are, on average (half of the window of a
+    meter that averages, half of the time that a slow one shows the same reading).
+    """
 
     slaves: tuple[Slave, ...]
     role: Role = Role.ABSORB
@@ -107,6 +113,7 @@ class Site:
     period_s: float = 1.0
     airtime: Airtime = field(default_factory=Airtime)
     limits: Limits = field(default_factory=Limits)
+    meter_delay_s: float = 0.0
 
 
 def per_phase(values: list[float]) -> Phases:

@@ -2,27 +2,28 @@
 
 The surplus (solar power minus load) is exogenous: no action changes it. It is estimated as what the
 slaves are believed to draw minus what the meter reads. Seconds pass between a command and its effect,
-so the belief is a mix of the last commands by age, followed through the slaves' first-order lag.
+so the slaves' power is followed from the commands through dead time and lag (`core.actuator_model`).
 """
 
 from dataclasses import dataclass
-from math import exp, isfinite
+from math import isfinite
 
-from core.arrays import SCALAR, Number
+from core.actuator_model import (
+    EXTRA_DELAY_MAX_S,
+    ResponseGroup,
+    commands_w,
+    follow,
+    history_ticks,
+    mean_delay_s,
+    phase_gains,
+    response_groups,
+)
+from core.arrays import SCALAR
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot, slave_capacity_w
 
-AGE_SHARES = (0.0, 0.26, 0.45, 0.25, 0.04)
-"""Share of a phase's power that follows the command of 0, 1, 2, 3, 4 s ago (64 h of a simulated radio)."""
-MEAN_AGE_S = sum(age * share for age, share in enumerate(AGE_SHARES))
-SLAVE_LAG_S = 1.5
-"""Middle of the 1..2 s first-order lag of heaters behind a phase-angle controller."""
-HISTORY_S = 8.0
-"""Commands kept: the oldest share plus up to 3 s of estimated extra delay."""
-EXTRA_DELAY_MAX_S = 10.0
-"""More extra delay than this is not believed: the slaves let go long before it would matter."""
 LONGEST_GAP_S = 2.5
 """Beyond this the belief is worthless and starts anew."""
 
@@ -35,7 +36,8 @@ class StateEstimate:
     billed one by one), `surplus_w` the power left to place, `model_w` what the slaves are believed to
     draw or feed, `command_w` what is on air, `capacity_w` what the available slaves can take.
     `credit_s` is the time since the last frame in which the rate limit has accumulated. `fresh` is whether
-    a sample came in this tick; one that is not a number is none.
+    a sample came in this tick; one that is not a number is none. Where the slaves' gain was measured, every
+    power but `command_w` and `capacity_w` is in watts told: what has to be told for it.
     """
 
     fresh: bool
@@ -51,18 +53,19 @@ class StateEstimate:
 
 @dataclass(frozen=True, slots=True)
 class EstimatorState:
-    """Memory of the estimator: commands on air, newest first, and the believed slave power.
+    """Memory of the estimator: commands on air, newest first, and the believed power of each response group.
 
     `surplus_w` repeats the last estimate through a missed sample. `started` is False before the first
     sample and after a gap.
     """
 
-    sent_w: tuple[Phases, ...] = ()
-    model_w: Phases = ZERO
+    sent_w: tuple[tuple[float, ...], ...] = ()
+    model_w: tuple[float, ...] = ZERO
     surplus_w: Phases = ZERO
     meter_w: Phases = ZERO
     at_s: float = 0.0
     started: bool = False
+    groups: tuple[ResponseGroup, ...] = ()
 
 
 def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
@@ -74,20 +77,6 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
     return per_phase([min(x, site.limits.phase_max_w) for x in total])
 
 
-def first_order_lag(model_w: Number, target_w: Number, step_s: float, lag_s: float = SLAVE_LAG_S) -> Number:
-    """First-order lag over one step, for one cell."""
-    return model_w + (1.0 - exp(-step_s / lag_s)) * (target_w - model_w)
-
-
-def delayed_command(sent_w: tuple[Number, ...], extra_delay_s: float, period_s: float) -> Number:
-    """The command a phase follows on average, for one cell; `sent_w` newest first, one per period."""
-    last = len(sent_w) - 1
-    places = (
-        (share, round((age + extra_delay_s) / period_s)) for age, share in enumerate(AGE_SHARES) if share
-    )
-    return sum(share * sent_w[min(place, last)] for share, place in places)
-
-
 def estimate_state(
     site: Site, snapshot: Snapshot, belief: EstimatorState
 ) -> tuple[StateEstimate, EstimatorState]:
@@ -97,38 +86,62 @@ def estimate_state(
         The estimate of this tick and the memory for the next.
     """
     step_s = snapshot.at_s - belief.at_s
-    extra_delay_s = SCALAR.clip(snapshot.extra_delay_s, 0.0, EXTRA_DELAY_MAX_S)
     fresh = snapshot.meter_age_s < site.period_s and all(map(isfinite, snapshot.grid_power_w))
-    command_w = snapshot.on_air.action_w
-    if not (belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s)):
-        belief = EstimatorState(
-            sent_w=(command_w,) * max(1, round(HISTORY_S / site.period_s)), model_w=command_w
-        )
-        sent_w, model_w = belief.sent_w, belief.model_w
+    if belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
+        groups = belief.groups or response_groups(site)
+        sent_w, group_w = _followed(groups, site.period_s, snapshot, belief, step_s)
     else:
-        sent_w = (command_w, *belief.sent_w[:-1])
-        extra_s = round(extra_delay_s)
-        targets = (delayed_command(column, extra_s, site.period_s) for column in zip(*sent_w, strict=True))
-        model_w = per_phase(
-            [first_order_lag(m, t, step_s) for m, t in zip(belief.model_w, targets, strict=True)]
-        )
+        groups = response_groups(site)
+        group_w = commands_w(groups, snapshot.on_air)
+        sent_w = (group_w,) * history_ticks(groups, site.period_s)
+    model_w = _phase_sums(groups, group_w)
     capacity = capacity_w(site, snapshot)
     surplus_w, meter_w = belief.surplus_w, belief.meter_w
     if fresh:
-        s = sign(site.role)
-        raw = per_phase([m - s * g for m, g in zip(model_w, snapshot.grid_power_w, strict=True)])
+        s, gains = sign(site.role), phase_gains(groups)
+        cells = zip(model_w, snapshot.grid_power_w, gains, strict=True)
+        raw = per_phase([m - s * g / gain for m, g, gain in cells])
         surplus_w = balance_phases(raw, capacity, site.metering)
         meter_w = per_phase([s * (m - x) for m, x in zip(model_w, surplus_w, strict=True)])
-    started = fresh or belief.started
-    sight = StateEstimate(
+    estimate = StateEstimate(
         fresh=fresh,
         meter_w=meter_w,
         surplus_w=surplus_w,
         model_w=model_w,
-        command_w=command_w,
+        command_w=snapshot.on_air.action_w,
         capacity_w=capacity,
         credit_s=snapshot.on_air.age_s,
-        delay_s=MEAN_AGE_S + extra_delay_s,
+        delay_s=mean_delay_s(groups, _believable_s(snapshot)),
         sign=sign(site.role),
     )
-    return sight, EstimatorState(sent_w, model_w, surplus_w, meter_w, snapshot.at_s, started)
+    started = fresh or belief.started
+    return estimate, EstimatorState(sent_w, group_w, surplus_w, meter_w, snapshot.at_s, started, groups)
+
+
+def _followed(
+    groups: tuple[ResponseGroup, ...],
+    period_s: float,
+    snapshot: Snapshot,
+    belief: EstimatorState,
+    step_s: float,
+) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+    """The commands with the newest in front, and the groups' power after this step."""
+    sent_w = (commands_w(groups, snapshot.on_air), *belief.sent_w[:-1])
+    extra_s = round(_believable_s(snapshot))
+    columns = zip(groups, belief.model_w, zip(*sent_w, strict=True), strict=True)
+    return sent_w, tuple(
+        follow(group, model_w, column, step_s, period_s, extra_s) for group, model_w, column in columns
+    )
+
+
+def _believable_s(snapshot: Snapshot) -> float:
+    """Extra delay of the radio, as far as it is believed."""
+    return float(SCALAR.clip(snapshot.extra_delay_s, 0.0, EXTRA_DELAY_MAX_S))
+
+
+def _phase_sums(groups: tuple[ResponseGroup, ...], group_w: tuple[float, ...]) -> Phases:
+    """Power per phase."""
+    total = [0.0, 0.0, 0.0]
+    for group, power_w in zip(groups, group_w, strict=True):
+        total[group.phase] += power_w
+    return per_phase(total)

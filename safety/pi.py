@@ -31,12 +31,15 @@ class PiMemory:
 class PiFallback:
     """PI controller in velocity form on the applied action: no integrator of its own that could wind up.
 
+    `gains` are for all phases, or one for each (`safety.gain_rule`).
+
     u = base + kp * (e - e_prev) + ki * period * e, with e the power that should still be placed.
     """
 
-    def __init__(self, site: Site, gains: PiGains | None = None) -> None:
-        self._gains = gains or PiGains()
-        self._ki_per_tick = self._gains.ki * site.period_s
+    def __init__(self, site: Site, gains: PiGains | tuple[PiGains, PiGains, PiGains] | None = None) -> None:
+        chosen = gains or PiGains()
+        self._gains = (chosen,) * 3 if isinstance(chosen, PiGains) else chosen
+        self._ki_per_tick = tuple(gains.ki * site.period_s for gains in self._gains)
         self._phase_max_w = site.limits.phase_max_w
 
     @property
@@ -49,13 +52,13 @@ class PiFallback:
         base_w = memory.base_w or sight.command_w
         if not sight.fresh:
             return base_w, replace(memory, base_w=base_w)
-        gains, ki = self._gains, self._ki_per_tick
-        error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for meter_w in sight.meter_w])
+        cells = zip(self._gains, sight.meter_w, strict=True)
+        error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for gains, meter_w in cells])
         before_w = memory.error_w or error_w
-        cells = zip(base_w, error_w, before_w, sight.capacity_w, strict=True)
+        law = zip(self._gains, self._ki_per_tick, base_w, error_w, before_w, sight.capacity_w, strict=True)
         action_w = [
             SCALAR.clip(u + gains.kp * (e - e_prev) + ki * e, 0.0, min(capacity_w, self._phase_max_w))
-            for u, e, e_prev, capacity_w in cells
+            for gains, ki, u, e, e_prev, capacity_w in law
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)
 

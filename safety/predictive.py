@@ -14,7 +14,10 @@ from core.state_estimate import StateEstimate
 
 @dataclass(frozen=True, slots=True)
 class PredictiveGains:
-    """Gains per phase for absorbing slaves, one tick per second; `for_sign` turns them for generating ones.
+    """Gains per phase for absorbing slaves; `for_sign` turns them for generating ones.
+
+    `k_up`, `k_down` and `slope_share` are what one second closes of a gap; shorter and longer periods close
+    the same in the same time. `lead` is per second, too.
 
     Tuned for export + 0.5 * avoidable import. Confirmed under the airtime limit on 16 stretches of measured
     training days (`training.tune`, both meterings, November 2026): within 1.6 % of the best of 53
@@ -45,10 +48,15 @@ class TrendState(NamedTuple):
     started: Number = 0.0
 
 
+def share_of_period(share: Number, period_s: float, xp: Namespace) -> Number:
+    """What a period closes of a gap of which a second closes `share`."""
+    return share if period_s == 1.0 else 1.0 - xp.clip(1.0 - share, 0.0, 1.0) ** period_s
+
+
 def step(
-    cell: TrendState, surplus_w: Number, gains: PredictiveGains, xp: Namespace
+    cell: TrendState, surplus_w: Number, gains: PredictiveGains, xp: Namespace, period_s: float = 1.0
 ) -> tuple[Number, TrendState]:
-    """One second of the law for one cell.
+    """One period of the law for one cell.
 
     Args:
         surplus_w: power left to place, as estimated now.
@@ -56,16 +64,22 @@ def step(
         xp: namespace of the numbers.
 
     Returns:
-        The unbounded action in W, and the memory for the next second.
+        The unbounded action in W, and the memory for the next period.
     """
     is_first = cell.started < 0.5
     filtered_w = xp.where(is_first, surplus_w, cell.filtered_w)
     before_w = xp.where(is_first, surplus_w, cell.before_w)
-    rise = xp.clip(surplus_w - before_w, -gains.slope_max_w_per_s, gains.slope_max_w_per_s)
-    slope = cell.slope_w_per_s + gains.slope_share * (rise - cell.slope_w_per_s)
+    rise = xp.clip((surplus_w - before_w) / period_s, -gains.slope_max_w_per_s, gains.slope_max_w_per_s)
+    slope = cell.slope_w_per_s + share_of_period(gains.slope_share, period_s, xp) * (
+        rise - cell.slope_w_per_s
+    )
     gap_w = surplus_w - filtered_w
-    change_w = xp.where(gap_w > 0.0, gains.k_up, gains.k_down) * gap_w
-    action_w = filtered_w + change_w + gains.trend_s * slope + gains.lead * change_w + gains.margin_w
+    per_second_w = xp.where(gap_w > 0.0, gains.k_up, gains.k_down) * gap_w
+    change_w = per_second_w
+    if period_s != 1.0:
+        k_up, k_down = (share_of_period(k, period_s, xp) for k in (gains.k_up, gains.k_down))
+        change_w = xp.where(gap_w > 0.0, k_up, k_down) * gap_w
+    action_w = filtered_w + change_w + gains.trend_s * slope + gains.lead * per_second_w + gains.margin_w
     return action_w, TrendState(
         filtered_w + change_w, slope, surplus_w, xp.where(is_first, 1.0, cell.started)
     )
@@ -83,11 +97,17 @@ class PredictiveFallback:
     """The predictive law, phase by phase.
 
     It has no integrator: its memory follows the surplus, whoever acts.
+    `gains` are for all phases, or one for each (`safety.gain_rule`).
     """
 
-    def __init__(self, site: Site, gains: PredictiveGains | None = None) -> None:
-        self._gains = gains or PredictiveGains()
-        self._phase_max_w = site.limits.phase_max_w
+    def __init__(
+        self,
+        site: Site,
+        gains: PredictiveGains | tuple[PredictiveGains, PredictiveGains, PredictiveGains] | None = None,
+    ) -> None:
+        chosen = gains or PredictiveGains()
+        self._gains = (chosen,) * 3 if isinstance(chosen, PredictiveGains) else chosen
+        self._phase_max_w, self._period_s = site.limits.phase_max_w, site.period_s
 
     @property
     def cold(self) -> PredictiveMemory:
@@ -98,10 +118,10 @@ class PredictiveFallback:
         """The action for this tick; without a fresh sample, what was allowed last."""
         if not sight.fresh:
             return memory.base_w or sight.command_w, memory
-        gains = self._gains.for_sign(sight.sign)
+        cells = zip(memory.cells, sight.surplus_w, self._gains, strict=True)
         a, b, c = (
-            step(cell, surplus_w, gains, SCALAR)
-            for cell, surplus_w in zip(memory.cells, sight.surplus_w, strict=True)
+            step(cell, surplus_w, gains.for_sign(sight.sign), SCALAR, self._period_s)
+            for cell, surplus_w, gains in cells
         )
         bounds_w = [min(capacity_w, self._phase_max_w) for capacity_w in sight.capacity_w]
         action_w = [SCALAR.clip(u, 0.0, bound_w) for (u, _), bound_w in zip((a, b, c), bounds_w, strict=True)]

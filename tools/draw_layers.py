@@ -76,7 +76,7 @@ def _widths(row: tuple[str, ...]) -> list[int]:
 def _rule(above: list[int] | None, below: list[int] | None) -> str:
     """The line between two layers; None is outside of the drawing."""
     up, down = _joints(above), _joints(below)
-    corners = {(False, True): "┌┐", (True, True): "├┤", (True, False): "└┘"}
+    corners = {(False, True): ("┌", "┐"), (True, True): ("├", "┤"), (True, False): ("└", "┘")}
     left, right = corners[above is not None, below is not None]
     shapes = {(False, False): "─", (True, False): "┴", (False, True): "┬", (True, True): "┼"}
     return left + "".join(shapes[at in up, at in down] for at in range(INNER_WIDTH)) + right

@@ -1,7 +1,7 @@
 """Hooks of the documentation site (`mkdocs.yml`): pages from outside of `docs/`, and links to source files.
 
 Pages stand where a reader of the repository looks for them, with links that work there. On the site a link to
-another page leads to that page, and a link to a file that is no page becomes its text.
+another page leads to that page and shows its title, and a link to a file that is no page becomes its text.
 """
 
 import os
@@ -51,6 +51,12 @@ def _outside_of_code(markdown: str, change: Any) -> list[str]:
     return lines
 
 
+def _title(place: str) -> str:
+    """What a page calls itself, for links that show the name of its file."""
+    first = (ROOT / PLACES.get(place, f"docs/{place}")).read_text().partition("\n")[0]
+    return first.removeprefix("# ")
+
+
 def _on_site(source: PurePosixPath, place: str, known: set[str]) -> Any:
     """What replaces a link of the page at `source` in the repository and at `place` on the site."""
 
@@ -62,7 +68,8 @@ def _on_site(source: PurePosixPath, place: str, known: set[str]) -> Any:
         there = ROOT_PAGES.get(in_repository, in_repository.removeprefix("docs/"))
         if there in known:
             path = os.path.relpath(there, PurePosixPath(place).parent)
-            return f"{link['image']}[{link['text']}]({path}{'#' + anchor if anchor else ''})"
+            text = _title(there) if link["text"].endswith(".md") else link["text"]
+            return f"{link['image']}[{text}]({path}{'#' + anchor if anchor else ''})"
         is_file = (ROOT / in_repository).exists() and not link["image"]
         return link["text"] if is_file else link[0]  # what does not exist is for the strict build to find
 

@@ -8,10 +8,11 @@ slaves alone: what staged ones draw is part of the house's load.
 from dataclasses import dataclass, replace
 from math import exp, inf
 
+from core.actuator_model import AGE_SHARES, SLAVE_LAG_S
 from core.roles import sign
 from core.site import ZERO, Phases, Site, Slave, per_phase
 from core.snapshot import SlaveState, Snapshot
-from core.state_estimate import AGE_SHARES, SLAVE_LAG_S, StateEstimate, capacity_w
+from core.state_estimate import StateEstimate, capacity_w
 
 REPORT_TRUSTED_S = 15.0
 """A report older than this says nothing about what a slave draws now."""
@@ -77,7 +78,8 @@ def view_apart(site: Site, snapshot: Snapshot, state: SchedulerState) -> StagedV
     action_w = per_phase(
         [max(0.0, a - b) for a, b in zip(snapshot.on_air.action_w, base_action_w, strict=True)]
     )
-    on_air = replace(snapshot.on_air, action_w=action_w)
+    above_w = tuple(max(0, told - base) for told, base in zip(told_w, base_w, strict=True))
+    on_air = replace(snapshot.on_air, action_w=action_w, setpoints_w=above_w)
     return StagedView(
         modulating(site, base_w),
         replace(above(snapshot, base_w), on_air=on_air),

@@ -144,7 +144,8 @@ def _site(request: SimulateRequest, settings: Settings | None, plant: Descriptio
     if request.told:
         if plant is None:
             raise click.UsageError("--told needs --plant: only a described site has numbers to tell")
-        site = replace(site, slaves=told(site.slaves, plant, request.seed))
+        slaves = told(site.slaves, plant, request.seed)
+        site = replace(site, slaves=slaves, meter_delay_s=plant.meter.lateness_s(site.period_s))
     return site if request.metering is None else replace(site, metering=Metering(request.metering))
 
 

@@ -179,10 +179,12 @@ class MeterSection(Section):
     """The meter at the grid connection point. `timeout_s` is per try; a missed try is repeated once.
 
     What a P1 or SML telegram says is fixed by its standard: it takes no profile, no sign and no timeout.
+    `delay_s` is how much later than the power its readings are on average, where that was measured.
     """
 
     profile: Annotated[Text, AfterValidator(_profile)] | None = None
     invert: bool = False
+    delay_s: float = Field(default=0.0, ge=0.0, le=10.0)
     timeout_s: float | None = Field(default=None, ge=0.02, le=2.0)
     transport: Annotated[
         TcpTransport | RtuTransport | P1Transport | SmlTransport, Field(discriminator="type")
@@ -234,6 +236,7 @@ class SlaveSection(Section):
     min_off_s: float = Field(default=0.0, ge=0.0, le=7200.0)
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=9)
     dead_time_s: float | None = Field(default=None, ge=0.0, le=60.0)
+    dead_time_sd_s: float = Field(default=0.0, ge=0.0, le=10.0)
     lag_s: float | None = Field(default=None, gt=0.0, le=300.0)
     gain: float | None = Field(default=None, gt=0.0, le=2.0)
 

@@ -84,6 +84,7 @@ class Settings(sections.Section):
             period_s=self.site.period_s,
             airtime=Airtime(**self.radio.airtime.model_dump(), window_frames=window_frames),
             limits=self.core_limits(),
+            meter_delay_s=self.meter.delay_s,
         )
 
     def core_limits(self) -> Limits:
@@ -129,6 +130,7 @@ def _core_slave(section: sections.SlaveSection) -> Slave:
         priority=section.priority,
         driver=section.driver,
         dead_time_s=section.dead_time_s,
+        dead_time_sd_s=section.dead_time_sd_s,
         lag_s=section.lag_s,
         gain=section.gain,
     )

@@ -22,6 +22,7 @@ from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bun
 from models.features import FEATURE_NAMES, FeatureObserver
 from models.policy import NoPolicy, OnnxPolicy
 from safety.anomaly import CalibratedDetector, ZScoreDetector
+from safety.gain_rule import pi_gains_by_phase, predictive_gains_by_phase
 from safety.gate import SafetyGate
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
@@ -127,15 +128,21 @@ def assemble_from(
 
 
 def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
-    """The configured fallback."""
+    """The configured fallback; where the slaves were measured, with the gains that follow from that."""
     if settings.fallback.law == "predictive":
-        return PredictiveFallback(site, predictive_gains(settings))
-    return PiFallback(site, pi_gains(settings))
+        return PredictiveFallback(site, predictive_gains_on(site, settings))
+    return PiFallback(site, pi_gains_on(site, settings))
 
 
 def describe_fallback(settings: Settings) -> str:
     """Law and gains in force: two that read alike act alike."""
-    return repr(predictive_gains(settings) if settings.fallback.law == "predictive" else pi_gains(settings))
+    site = settings.core_site()
+    gains: tuple[PiGains | PredictiveGains, ...] = (
+        predictive_gains_on(site, settings)
+        if settings.fallback.law == "predictive"
+        else pi_gains_on(site, settings)
+    )
+    return repr(gains[0]) if len(set(gains)) == 1 else repr(gains)
 
 
 def pi_gains(settings: Settings) -> PiGains:
@@ -146,6 +153,22 @@ def pi_gains(settings: Settings) -> PiGains:
 def predictive_gains(settings: Settings) -> PredictiveGains:
     """Gains of the predictive law as configured; its own where none are given."""
     return replace(PredictiveGains(), **_given(settings, PredictiveGains))
+
+
+def pi_gains_on(site: Site, settings: Settings | None = None) -> tuple[PiGains, PiGains, PiGains]:
+    """Gains of each phase: as configured, else by what was measured, else the law's own."""
+    given = {} if settings is None else _given(settings, PiGains)
+    a, b, c = (replace(gains, **given) for gains in pi_gains_by_phase(site, PiGains()))
+    return a, b, c
+
+
+def predictive_gains_on(
+    site: Site, settings: Settings | None = None
+) -> tuple[PredictiveGains, PredictiveGains, PredictiveGains]:
+    """Gains of each phase: as configured, else by what was measured, else the law's own."""
+    given = {} if settings is None else _given(settings, PredictiveGains)
+    a, b, c = (replace(gains, **given) for gains in predictive_gains_by_phase(site, PredictiveGains()))
+    return a, b, c
 
 
 def _given(settings: Settings, gains: type[PiGains | PredictiveGains]) -> dict[str, float]:

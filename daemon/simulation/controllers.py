@@ -15,13 +15,13 @@ from daemon.runtime.assembly import (
     bundle_directory,
     configured_bundle,
     fallback_law,
-    pi_gains,
-    predictive_gains,
+    pi_gains_on,
+    predictive_gains_on,
 )
 from daemon.simulation.simulate import SimulatedController
 from models.bundle import BundleError
-from safety.pi import PiFallback, PiGains
-from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.pi import PiFallback
+from safety.predictive import PredictiveFallback
 from safety.supervisor import ModeSupervisor
 
 
@@ -47,7 +47,7 @@ def pilot(
     if controller == "none":
         return None
     if controller == "policy":
-        law = PiFallback(site, PiGains()) if settings is None else fallback_law(settings, site)
+        law = PiFallback(site, pi_gains_on(site)) if settings is None else fallback_law(settings, site)
         if settings is not None and bundle is None:
             assembled = assemble(site, law, partial(configured_bundle, settings))
         else:
@@ -62,12 +62,12 @@ def _law(
     controller: str, site: Site, settings: Settings | None, margin_shift_w: float
 ) -> PiFallback | PredictiveFallback:
     """The named law with its configured gains; a configuration holds the gains of the law it chose."""
-    other = settings is not None and settings.fallback.law != controller
+    own = settings if settings is not None and settings.fallback.law == controller else None
     if controller == "pi":
-        pi = PiGains() if settings is None or other else pi_gains(settings)
-        return PiFallback(site, replace(pi, margin_w=pi.margin_w + margin_shift_w))
-    predictive = PredictiveGains() if settings is None or other else predictive_gains(settings)
-    return PredictiveFallback(site, replace(predictive, margin_w=predictive.margin_w + margin_shift_w))
+        a, b, c = (replace(g, margin_w=g.margin_w + margin_shift_w) for g in pi_gains_on(site, own))
+        return PiFallback(site, (a, b, c))
+    d, e, f = (replace(g, margin_w=g.margin_w + margin_shift_w) for g in predictive_gains_on(site, own))
+    return PredictiveFallback(site, (d, e, f))
 
 
 def _warm(assembled: Assembled, authority: Authority) -> SimulatedController:

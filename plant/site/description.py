@@ -99,6 +99,11 @@ class MeterPart(Part):
     resolution_w: float = Field(default=0.0, ge=0.0, le=1000.0)
     noise_w: float = Field(default=NOISE_W, ge=0.0, le=1000.0)
 
+    def lateness_s(self, tick_s: float) -> float:
+        """How much older than a tick the power that it reads is, on average."""
+        shown_s = max(0.0, self.period_s - tick_s) / 2.0
+        return self.delay_s + shown_s + (self.period_s / 2.0 if self.reading == "averaged" else 0.0)
+
 
 class AirtimePart(Part):
     """What the wire to the slaves carries; as `core.site.Airtime`."""

@@ -103,12 +103,17 @@ def told(slaves: Sequence[Slave], description: Description, seed: int) -> tuple[
     actuators = draw_actuators_of(description, luck, others)
     pace = pace_of(description)
     delays = _delays(description.radio, radio, DAY_S, len(actuators), 0.0, pace)
-    means_s = np.ma.masked_equal(delays, LOST).mean(axis=0) * pace.step_s
+    heard = np.ma.masked_equal(delays, LOST)
+    means_s, spreads_s = heard.mean(axis=0) * pace.step_s, heard.std(axis=0) * pace.step_s
     return tuple(
         replace(
-            slave, dead_time_s=float(mean_s) + actuator.dead_time_s, lag_s=actuator.lag_s, gain=actuator.gain
+            slave,
+            dead_time_s=float(mean_s) + actuator.dead_time_s,
+            dead_time_sd_s=float(spread_s),
+            lag_s=actuator.lag_s,
+            gain=actuator.gain,
         )
-        for slave, actuator, mean_s in zip(slaves, actuators, means_s, strict=True)
+        for slave, actuator, mean_s, spread_s in zip(slaves, actuators, means_s, spreads_s, strict=True)
     )
 
 

@@ -5,18 +5,11 @@ from math import exp, inf, nan
 
 import pytest
 
+from core.actuator_model import AGE_SHARES, MEAN_AGE_S, delayed_command, first_order_lag, response_groups
 from core.roles import SAFE_SETPOINT_W, Role, grid_effect_w, sign
 from core.site import ZERO, Metering, Phases, Slave
 from core.snapshot import OnAirState, SlaveState
-from core.state_estimate import (
-    AGE_SHARES,
-    MEAN_AGE_S,
-    EstimatorState,
-    capacity_w,
-    delayed_command,
-    estimate_state,
-    first_order_lag,
-)
+from core.state_estimate import EstimatorState, capacity_w, estimate_state
 from tests.support.examples import site, snapshot
 
 PER_PHASE = replace(site(), metering=Metering.PER_PHASE)
@@ -96,7 +89,13 @@ def test_the_first_look_takes_what_is_on_air_as_being_followed(role: Role, towar
     assert seen.meter_w == pytest.approx(grid_w)
     assert (seen.credit_s, seen.delay_s, seen.sign) == (1.25, MEAN_AGE_S, toward)
     assert belief == EstimatorState(
-        ((500.0, 600.0, 700.0),) * 8, seen.model_w, seen.surplus_w, seen.meter_w, 1000.0, True
+        ((500.0, 600.0, 700.0),) * 8,
+        seen.model_w,
+        seen.surplus_w,
+        seen.meter_w,
+        1000.0,
+        True,
+        response_groups(at),
     )
 
 

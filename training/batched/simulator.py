@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from core.actuator_model import AGE_SHARES, MEAN_AGE_S, first_order_lag
 from core.limits import Limits
 from core.site import Airtime
-from core.state_estimate import AGE_SHARES, MEAN_AGE_S, first_order_lag
 from models.features import DELAY_MAX_S, POWER_MAX_W, FeatureHistory, advance, begin, describe
 from plant.radio.link import LOST
 from plant.site import physics
@@ -109,7 +109,7 @@ DEFAULT_RULES = BatchLimits()
 
 
 def age_weights(told_s: Tensor) -> Tensor:
-    """`core.state_estimate.delayed_command` as weights of the commands kept, newest first: [n] long to [n,
+    """`core.actuator_model.delayed_command` as weights of the commands kept, newest first: [n] long to [n,
     KEPT_S]."""
     weights = torch.zeros(len(told_s), KEPT_S, device=told_s.device)
     for age, share in enumerate(AGE_SHARES):

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from core.actuator_model import MEAN_AGE_S
 from core.limits import PHASE_CAP_W
-from core.state_estimate import MEAN_AGE_S
 from models.features import FEATURE_NAMES, PHASE_FEATURES
 from safety.predictive import PredictiveGains, TrendState, step
 from training.batched.rules import TORCH

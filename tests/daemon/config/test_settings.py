@@ -84,7 +84,7 @@ REFUSED = [
     ("phase_max_w = 4000", "imbalance_max_w = 2001", "6: limits.imbalance_max_w: 2001 is beyond the hard cap"),
     ("phase_max_w = 4000", 'imbalance_of = "x"', "6: limits.imbalance_of: 'x' is not a choice. Choose 'action' or 'grid'."),
     ("max_w = 3000", "max_pwoer = 3000", '22: slaves.0.max_pwoer: unknown key. Did you mean "max_w"?'),
-    ("max_w = 3000", "max_w = 3000\nrgb = 1", "23: slaves.0.rgb: unknown key. Remove it; known here are dead_time_s, driver, gain"),
+    ("max_w = 3000", "max_w = 3000\nrgb = 1", "23: slaves.0.rgb: unknown key. Remove it; known here are dead_time_s, dead_time_sd_s, driver, gain"),
     ("max_w = 3000", "", "18: slaves.0.max_w: is missing. Add max_w to [[slaves]]."),
     ("max_w = 3000", "max_w = 5001", "22: slaves.0.max_w: 5001 W is more than one phase carries, 5000 W. Lower it, or write phases"),
     ("max_w = 3000", "max_w = 15001", "22: slaves.0.max_w: 15001 is too large. Write at most 15000."),

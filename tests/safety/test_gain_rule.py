@@ -1,0 +1,61 @@
+"""Gains follow from what was measured, and only where it was."""
+
+from dataclasses import replace
+
+import pytest
+
+from core.site import Site, Slave
+from safety.gain_rule import KP_RANGE, pi_gains_by_phase, predictive_gains_by_phase
+from safety.pi import PiGains
+from safety.predictive import PredictiveGains
+
+
+def site(dead_time_s: float, lag_s: float, period_s: float = 1.0, meter_delay_s: float = 0.0) -> Site:
+    slaves = tuple(
+        Slave(phase, f"slave {phase}", phase, 2000, dead_time_s=dead_time_s, lag_s=lag_s)
+        for phase in range(3)
+    )
+    return Site(slaves, period_s=period_s, meter_delay_s=meter_delay_s)
+
+
+@pytest.mark.parametrize(
+    ("measured", "kp", "ki"),
+    [  # the published rule by hand: kp = (0.6 lag + 0.33 dead) / w, ki = 0.9 / w, w = dead + period / 2
+        (site(2.0, 1.5), (0.9 + 0.66) / 2.5, 0.9 / 2.5),
+        (site(0.3, 0.3), (0.18 + 0.099) / 0.8, 0.9 / 0.8),
+        (site(6.0, 1.5), (0.9 + 1.98) / 6.5, 0.9 / 6.5),
+        (site(0.1, 0.3, 0.2), (0.18 + 0.033) / 0.2, 4.0),
+        (site(1.0, 60.0), KP_RANGE[1], 0.6),
+        (site(1.5, 1.5, meter_delay_s=0.5), (0.9 + 0.66) / 2.5, 0.9 / 2.5),
+    ],
+)
+def test_pi_gains(measured: Site, kp: float, ki: float) -> None:
+    for gains in pi_gains_by_phase(measured, PiGains(margin_w=17.0)):
+        assert gains.kp == pytest.approx(kp)
+        assert gains.ki == pytest.approx(ki)
+        assert gains.margin_w == 17.0
+
+
+def test_a_phase_with_a_slave_that_was_not_measured_keeps_what_is_given() -> None:
+    measured = site(0.3, 0.3)
+    mixed = replace(measured, slaves=(*measured.slaves, Slave(9, "new", 0, 1000)))
+    first, second, _ = pi_gains_by_phase(mixed, PiGains())
+    assert first == PiGains()
+    assert second != PiGains()
+    assert pi_gains_by_phase(Site((Slave(0, "a", 0, 1000),)), PiGains()) == (PiGains(),) * 3
+
+
+def test_the_slowest_slave_of_a_phase_sets_its_dead_time() -> None:
+    measured = site(0.5, 1.0)
+    slow = replace(measured, slaves=(*measured.slaves, replace(measured.slaves[0], slot=7, dead_time_s=4.0)))
+    assert pi_gains_by_phase(slow, PiGains())[0].ki == pytest.approx(0.9 / 4.5)
+
+
+@pytest.mark.parametrize(
+    ("measured", "trend_s"),
+    [(site(2.0, 1.5), 0.9), (site(1.0, 4.0), 2.8), (site(2.0, 0.3), 0.58), (site(2.0, 8.0), 5.2)],
+)
+def test_the_trend_looks_as_far_as_the_lag(measured: Site, trend_s: float) -> None:
+    for gains in predictive_gains_by_phase(measured, PredictiveGains()):
+        assert gains.trend_s == pytest.approx(trend_s)
+        assert replace(gains, trend_s=0.9) == PredictiveGains()
