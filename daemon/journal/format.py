@@ -195,6 +195,7 @@ _KEYS_3: dict[type, Keys] = {
         "may_rest": "may_rest",
     },
     Switch: {"place": "place", "from_w": "from_w", "to_w": "to_w"},
+    Start: {**_KEYS[Start], "measured": "measured"},
     Decision: {
         **_DECISION_2,
         "not_following": "not_following",

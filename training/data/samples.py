@@ -108,7 +108,8 @@ def journal_samples(path: Path) -> Iterator[tuple[DatasetTerms, Sample]]:
         if isinstance(record, Continuation) and site is None:
             record = record.start  # noqa: PLW2901 - the run's first file has been removed
         if isinstance(record, Start):
-            site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
+            settings = parse_settings(record.settings_toml, Path(record.settings_path))
+            site = settings.with_measured(record.measured).core_site()
             terms, grid, is_start = DatasetTerms.of(site), Grid(), True
         elif isinstance(record, Tick):
             if site is None:
