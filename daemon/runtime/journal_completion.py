@@ -90,7 +90,8 @@ class Completion:
         self._run, self._memory, self._parts = start, None, None
         self._belief, self._following = EstimatorState(), FollowingState()
         try:
-            settings = parse_settings(start.settings_toml, Path(start.settings_path))
+            read = parse_settings(start.settings_toml, Path(start.settings_path))
+            settings = read.with_measured(start.measured)
             standing = from_record(start.standing) if start.standing else None
         except (SettingsError, ValueError):
             return  # written by another release
