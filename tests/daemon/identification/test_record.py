@@ -1,6 +1,7 @@
 """The record of what was measured: strict, bound to the slaves, filled into the configuration."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,3 +117,11 @@ def test_measured_numbers_fill_what_the_configuration_leaves_open() -> None:
     (told,) = _settings("lag_s = 3.0\n").with_measured(numbers).core_site().slaves
     assert (told.dead_time_s, told.lag_s) == (2.4, 3.0)
     assert json.loads(json.dumps(numbers)) == numbers
+
+
+def test_a_reading_that_is_held_makes_the_loop_wait_for_half_of_it() -> None:
+    held = replace(FIT, reading_interval_s=5.0)
+    measured = measurement(BOILER, SITE, held, judge_fit(held, BOILER, SITE), 1700, 120.0)
+    record = CommissioningRecord().with_slaves([measured])
+    numbers, _ = usable_numbers(record, SITE, 0.5, datetime.now(UTC))
+    assert numbers["boiler"]["dead_time_s"] == pytest.approx(2.4 + 2.0 - 0.5)
