@@ -111,7 +111,6 @@ class Life:
     waiting_w: Floats
     waits: Flags
     at_s: Floats
-    path_w: Floats
     been: list[tuple[Floats, Floats]] = field(default_factory=list)
     moved: int = 0
 
@@ -130,7 +129,7 @@ class Life:
         new_w, told = proposals(rng, self.sites)
         told &= accepted(self.sites, new_w, told)[:, None]
         self._send(new_w, told)
-        self.been = [*self.been[-4:], (self.at_s, self.path_w)]
+        self.been = [*self.been[-4:], (self.at_s, self.real_w.copy())]
 
     def _rest(self) -> None:
         """Some groups may rest before a message comes; half of them do."""
@@ -138,6 +137,8 @@ class Life:
         self.sites.may_rest = (rng.random(shape) < 0.03) & ~self.waits
         rests = self.sites.may_rest & (rng.random(shape) < 0.5)
         self.real_w = np.where(rests[:, :, None], 0.0, self.real_w)
+        for _, then_w in self.been:  # who has come to rest is counted from there
+            then_w[rests] = 0.0
 
     def _send(self, new_w: Floats, told: Flags) -> None:
         rng, n, sites = self.rng, len(self.at_s), self.sites
@@ -181,12 +182,11 @@ class Life:
         changes = airs & (own_w != self.real_w[:, number]).any(1)
         self.real_w[:, number] = own_w
         now_w = self.real_w.sum(1)
-        self.path_w = self.path_w + now_w - before_w
         good = (now_w >= 0.0).all(1) & (now_w <= 5000.0).all(1)
         good &= ((now_w <= phase_max_w) | (now_w <= before_w)).all(1)
         for then_s, then_w in self.been:
             paced_w = 2000.0 + 1000.0 * (self.at_s - then_s)
-            good &= np.linalg.norm(self.path_w - then_w, axis=1) <= paced_w + NOISE_W
+            good &= np.linalg.norm((self.real_w - then_w).sum(1), axis=1) <= paced_w + NOISE_W
         if start_w is not None and reach_w is not None:
             sites, move_w = self.sites, now_w - start_w
             good &= np.linalg.norm(move_w, axis=1) <= reach_w + NOISE_W
@@ -209,7 +209,7 @@ def settled(rng: np.random.Generator, n: int, of_grid: bool, toward: float) -> L
     no = np.zeros((n, GROUPS), bool)
     sites = Sites(real_w.copy(), real_w.copy(), no, np.full(n, 9.0), np.zeros((n, 3)))
     sites = replace(sites, of_grid=of_grid, toward=toward)
-    return Life(rng, sites, real_w, real_w.copy(), no.copy(), np.zeros(n), np.zeros((n, 3)))
+    return Life(rng, sites, real_w, real_w.copy(), no.copy(), np.zeros(n))
 
 
 def run(ticks: int, seed: Seed, n: int = 5000) -> int:
