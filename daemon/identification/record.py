@@ -174,7 +174,7 @@ def usable_numbers(
         if reason:
             reasons.append(reason)
             continue
-        # a slow meter was counted at its new readings only; a loop sees them held, for half of that on average
+        # a slow meter was counted at its new readings only; a loop sees them held, half of that on average
         held_s = max(0.0, 0.5 * (measured.reading_interval_s - site.period_s))
         numbers[measured.name] = {
             "dead_time_s": max(0.0, measured.dead_time_s.value + held_s - meter_delay_s),
