@@ -140,6 +140,7 @@ def _is_same_kind(site: Site, other: Site) -> bool:
 def _site_of(start: Start) -> Site | None:
     """The site as it was configured then; None when this version cannot read that configuration."""
     try:
-        return parse_settings(start.settings_toml, Path(start.settings_path)).core_site()
+        settings = parse_settings(start.settings_toml, Path(start.settings_path))
+        return settings.with_measured(start.measured).core_site()
     except SettingsError:
         return None

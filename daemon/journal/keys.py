@@ -222,6 +222,7 @@ _INPUTS_4: Keys = {
 _CHECKPOINT_4: Keys = {KIND: Constant("memory"), "shapes": "shapes", "values": "values"}
 _KEYS_4: dict[type, Keys] = {
     **_KEYS_3,
+    Start: {**_KEYS[Start], "measured": "measured"},
     TickInputs: _INPUTS_4,
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,
