@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
-from core.state_estimate import StateEstimate
 from numpy.typing import NDArray
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.site import ZERO, Phases, Site
 from core.snapshot import SlaveState, Snapshot
 from daemon.runtime.transmitter import Transmitter, delivery_groups
