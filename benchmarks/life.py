@@ -18,8 +18,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Tick
+from daemon.runtime.journal_completion import read_whole
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def live(config: Path, seconds: float) -> ProcessFigures:
         asked_s = time.monotonic()
         process.wait()
         stop_s = time.monotonic() - asked_s
-    ticks = [r for r in read_journal(config.parent / "journal") if isinstance(r, Tick)]
+    ticks = [r for r in read_whole(config.parent / "journal") if isinstance(r, Tick)]
     first = next(tick for tick in ticks if tick.accepted)
     cpu_s = (int(stat[11]) + int(stat[12])) / 100.0
     return ProcessFigures(

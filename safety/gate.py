@@ -112,8 +112,8 @@ class SafetyGate:
         return not reach.moves or (
             hypot(*reach.width_w) <= self._reach_w(snapshot, credit_s)
             and all(
-                up_w == 0.0 or high_w <= self._phase_max_w
-                for up_w, high_w in zip(reach.up_w, reach.high_w, strict=True)
+                raised_w == 0.0 or high_w <= self._phase_max_w
+                for raised_w, high_w in zip(reach.raised_w, reach.high_w, strict=True)
             )
             and self._corners_balanced(reach, snapshot)
         )
@@ -185,16 +185,13 @@ class SafetyGate:
         """Whether every partial delivery keeps the phases together, or as far apart as they surely are."""
         limit_w, air_w = self._imbalance_max_w, snapshot.on_air.action_w
         if self._of_grid and all(map(isfinite, snapshot.grid_power_w)):
-            ups = zip(reach.up_w, reach.pending_w, strict=True)
-            downs = zip(reach.down_w, reach.pending_w, strict=True)
             grid_w = snapshot.grid_power_w
-            high_w = per_phase([sum(moves) for moves in ups])
-            low_w = per_phase([-sum(moves) for moves in downs])
+            low_w = per_phase([-fall_w for fall_w in reach.fall_w])
             most_w = max(limit_w, _spread_w(grid_w) + FLOAT_NOISE_W)
             return all(
                 _spread_w(per_phase([g + self._sign * m for g, m in zip(grid_w, moved_w, strict=True)]))
                 <= most_w
-                for moved_w in corners(low_w, high_w)
+                for moved_w in corners(low_w, reach.rise_w)
             )
         most_w = max(limit_w, _spread_w(air_w) + FLOAT_NOISE_W) if reach.is_known else limit_w
         return all(_spread_w(corner_w) <= most_w for corner_w in corners(reach.low_w, reach.high_w))

@@ -16,37 +16,30 @@ from core.snapshot import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """Where the totals can be from now until the next decision, and how far they can move.
+    """Where the totals can be from now until the next decision, and how they can have moved by then.
 
-    Per phase: `low_w` and `high_w` of the totals; `up_w` and `down_w` what the messages of this decision can
-    move them; `pending_w` what earlier messages of unknown fate still can, to groups that are told nothing
-    now. `is_known` is whether it is known what is on air before.
+    Per phase: `low_w` and `high_w` of the totals; `raised_w` what the messages of this decision can raise
+    them; `rise_w` and `fall_w` how far they can get from where they are now, with what earlier messages of
+    unknown fate still do; `width_w` how far any two of their values are apart. `moves` is whether any message
+    changes, or may change, what its group follows; `is_known` whether it is known what is on air now.
     """
 
     low_w: Phases
     high_w: Phases
-    up_w: Phases
-    down_w: Phases
-    pending_w: Phases
+    raised_w: Phases
+    rise_w: Phases
+    fall_w: Phases
+    width_w: Phases
+    moves: bool
     is_known: bool
-
-    @property
-    def moves(self) -> bool:
-        """Whether any message changes, or may change, what its group follows."""
-        return self.up_w != (0.0,) * 3 or self.down_w != (0.0,) * 3
-
-    @property
-    def width_w(self) -> Phases:
-        """The most that the totals can move."""
-        return per_phase([sum(moves) for moves in zip(self.up_w, self.down_w, self.pending_w, strict=True)])
 
 
 def reachable(
     setpoints_w: tuple[int, ...], withheld: tuple[int, ...], snapshot: Snapshot, site: Site
 ) -> Reachable:
     """What telling every group but those withheld its part of these setpoints can come to."""
-    low_w, high_w, up_w, down_w, pending_w = ([0.0] * 3 for _ in range(5))
-    is_known = True
+    low_w, high_w, raised_w, rise_w, fall_w, width_w = ([0.0] * 3 for _ in range(6))
+    moves, is_known = False, True
     for number, group in enumerate(snapshot.on_air.groups):
         told_w = [0.0] * 3
         for place in group.slaves:
@@ -57,21 +50,28 @@ def reachable(
             least_w = 0.0 if group.may_rest else group.low_w[phase]
             is_known = is_known and least_w == most_w
             if number in withheld:
-                pending_w[phase] += most_w - group.low_w[phase]  # resting alone is no move that counts
                 low_w[phase] += least_w
                 high_w[phase] += most_w
+                for total_w in (rise_w, fall_w, width_w):
+                    total_w[phase] += most_w - group.low_w[phase]  # resting alone is no move that counts
                 continue
-            up_w[phase] += max(0.0, now_w - least_w)
-            down_w[phase] += max(0.0, most_w - now_w)
-            low_w[phase] += min(least_w, now_w)
-            high_w[phase] += max(most_w, now_w)
+            lowest_w, highest_w = min(least_w, now_w), max(most_w, now_w)
+            low_w[phase] += lowest_w
+            high_w[phase] += highest_w
+            raised_w[phase] += max(0.0, now_w - least_w)
+            rise_w[phase] += highest_w - least_w
+            fall_w[phase] += most_w - lowest_w
+            width_w[phase] += highest_w - lowest_w
+            moves = moves or highest_w != lowest_w
     return Reachable(
-        per_phase(low_w),
-        per_phase(high_w),
-        per_phase(up_w),
-        per_phase(down_w),
-        per_phase(pending_w),
-        is_known,
+        low_w=per_phase(low_w),
+        high_w=per_phase(high_w),
+        raised_w=per_phase(raised_w),
+        rise_w=per_phase(rise_w),
+        fall_w=per_phase(fall_w),
+        width_w=per_phase(width_w),
+        moves=moves,
+        is_known=is_known,
     )
 
 

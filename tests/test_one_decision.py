@@ -13,9 +13,9 @@ from core.decision import Decision
 from core.parts import initial_memory
 from core.tick import decide
 from daemon.config.settings import parse_settings
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Start, Tick
 from daemon.runtime.assembly import assemble_from
+from daemon.runtime.journal_completion import read_whole
 from safety.timers import from_record
 from tests.support.full_daemon import until, whole
 
@@ -74,7 +74,7 @@ async def test_what_was_decided_live_is_decided_again_with_equal_arguments(
         await until(lambda: sum(pair.reference_w().values()) > 500.0, 20.0)
         await pair.stop()
 
-    records = list(read_journal(tmp_path / "journal"))
+    records = list(read_whole(tmp_path / "journal"))
     (start,) = (record for record in records if isinstance(record, Start))
     ticks = [record for record in records if isinstance(record, Tick)]
     assert [tick.snapshot for tick in ticks] == [arguments[0] for arguments, _ in lived]

@@ -12,7 +12,7 @@ from core.state_estimate import EstimatorState, estimate_state
 from daemon.calibration.fit import Days
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.reader import journal_files, read_journal
-from daemon.journal.records import AnyRecord, Continuation, Start, Tick
+from daemon.journal.records import AnyRecord, Continuation, Start, Tick, TickInputs
 from daemon.journal.segments import name_of, size_bytes
 from models.features import FEATURE_NAMES, FeatureObserver, Observed
 
@@ -47,7 +47,7 @@ class JournalFeatures:
         """Days of ticks that count."""
         return self.ticks * self.site.period_s / 86400.0
 
-    def take(self, tick: Tick, features: tuple[float, ...]) -> None:
+    def take(self, tick: Tick | TickInputs, features: tuple[float, ...]) -> None:
         """Keep one tick of normal control."""
         self._rows.append(features)
         self._hours.append(-1 if tick.snapshot.hour is None else tick.snapshot.hour)
@@ -116,7 +116,7 @@ def _replay(records: Iterator[AnyRecord], gathered: JournalFeatures) -> None:
             site = _site_of(record.start) or site
         elif isinstance(record, Start):
             site, belief, observed = _site_of(record) or site, EstimatorState(), observer.cold
-        elif isinstance(record, Tick):
+        elif isinstance(record, Tick | TickInputs):
             if len(record.snapshot.slaves) != len(site.slaves):
                 gathered.left_out += 1
                 continue
@@ -128,8 +128,8 @@ def _replay(records: Iterator[AnyRecord], gathered: JournalFeatures) -> None:
                 gathered.left_out += 1
 
 
-def _is_normal(tick: Tick) -> bool:
-    verdict = tick.decision.verdict
+def _is_normal(tick: Tick | TickInputs) -> bool:
+    verdict = tick.verdict
     return verdict.state in NORMAL and "anomaly" not in verdict.causes
 
 

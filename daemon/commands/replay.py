@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from core.parts import initial_memory
-from daemon.bundles.archive import ArtifactArchive
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
+from daemon.journal.artifact_archive import ArtifactArchive
 from daemon.journal.reader import read_journal
-from daemon.journal.records import AnyRecord, JournalError, PolicyChange, Start, Tick
+from daemon.journal.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
 from daemon.runtime.assembly import (
     AnyMemory,
     AnyParts,
@@ -25,7 +25,7 @@ from daemon.runtime.assembly import (
     known_directories,
     with_policy,
 )
-from daemon.simulation.replay import replay as again
+from daemon.simulation.replay import Replay
 from models.bundle import Bundle, BundleError, load_bundle, read_manifest
 from safety.timers import from_record
 
@@ -117,10 +117,10 @@ def _replayed(journal: Path) -> ReplayResult:
 
     def counted() -> Iterator[AnyRecord]:
         for record in read_journal(journal):
-            outcome.left_out += isinstance(record, Tick)
+            outcome.left_out += isinstance(record, Tick | TickInputs)
             yield record
 
-    for compared in again(counted(), again_as_then.begin, again_as_then.change):
+    for compared in Replay(again_as_then.begin, again_as_then.change).compare(counted()):
         outcome.ticks += 1
         outcome.left_out -= 1
         if not compared.equal:
@@ -132,7 +132,7 @@ def _replayed(journal: Path) -> ReplayResult:
 def _tell(outcome: ReplayResult) -> None:
     click.echo(f"{outcome.ticks} ticks decided again, {outcome.different} different")
     if outcome.left_out:
-        click.echo(f"{outcome.left_out} left out: the beginning of their run has been removed")
+        click.echo(f"{outcome.left_out} left out: lines before them have been removed or dropped")
     if outcome.other_files:
         click.echo(
             "The policy bundle or the calibration is not that of the journal; what they say may differ."

@@ -9,8 +9,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from core.decision import Authority, Decision
+from core.decision import Anomaly, Authority, Decision, Send, SupervisorDecision
 from core.modes import Mode
+from core.site import Phases
 from core.snapshot import Snapshot
 
 
@@ -85,6 +86,100 @@ class Tick:
     accepted: bool | None = None
     meter_raw: tuple[int, ...] = ()
 
+    @property
+    def verdict(self) -> SupervisorDecision:
+        """Who may act, and why."""
+        return self.decision.verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Of a decision what cannot be computed again from the inputs alone, or is wanted at once.
+
+    `policy_action_w` and `anomaly` come from the bundle and the calibration of that time; `setpoints_w` are
+    empty where nothing was to be sent; `rules` name the gate's interventions.
+    """
+
+    verdict: SupervisorDecision
+    policy_action_w: Phases | None
+    setpoints_w: tuple[int, ...]
+    withheld: tuple[int, ...]
+    send: Send
+    anomaly: Anomaly
+    violations: tuple[str, ...]
+    rules: tuple[str, ...]
+
+    @classmethod
+    def of(cls, decision: Decision) -> "Outcome":
+        """That of a decision."""
+        return cls(
+            verdict=decision.verdict,
+            policy_action_w=decision.policy_action_w,
+            setpoints_w=() if decision.send is Send.NOTHING else decision.setpoints_w,
+            withheld=decision.withheld,
+            send=decision.send,
+            anomaly=decision.anomaly,
+            violations=decision.violations,
+            rules=tuple(one.rule for one in decision.interventions),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickInputs:
+    """One tick whose decision is computed again from what went in (`daemon.runtime.journal_completion`).
+
+    `digest` is that of the decision (`daemon.journal.digest`). The raw registers of the meter are told with
+    whole ticks only: `snapshot` holds what came of them.
+    """
+
+    unix_s: float
+    mode: Mode | None = None
+    snapshot: Snapshot
+    authority: Authority
+    propensity: float
+    block: int
+    confounded: bool
+    outcome: Outcome
+    digest: str
+    frames_hex: tuple[str, ...] = ()
+    accepted: bool | None = None
+
+    @classmethod
+    def of(cls, tick: Tick, digest: str) -> "TickInputs":
+        """Those of a tick."""
+        return cls(outcome=Outcome.of(tick.decision), digest=digest, **_shared(tick))
+
+    def tick(self, decision: Decision) -> Tick:
+        """The whole tick."""
+        return Tick(decision=decision, **_shared(self))
+
+    @property
+    def verdict(self) -> SupervisorDecision:
+        """Who may act, and why."""
+        return self.outcome.verdict
+
+
+def _shared(tick: "Tick | TickInputs") -> dict[str, Any]:
+    return {
+        "unix_s": tick.unix_s,
+        "mode": tick.mode,
+        "snapshot": tick.snapshot,
+        "authority": tick.authority,
+        "propensity": tick.propensity,
+        "block": tick.block,
+        "confounded": tick.confounded,
+        "frames_hex": tick.frames_hex,
+        "accepted": tick.accepted,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The memory with which the next tick was decided (`daemon.journal.memory_record`)."""
+
+    shapes: tuple[str, ...]
+    values: Any
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -95,7 +190,7 @@ class Event:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-AnyRecord: TypeAlias = Start | Continuation | PolicyChange | Tick | Event
+AnyRecord: TypeAlias = Start | Continuation | PolicyChange | Tick | TickInputs | Checkpoint | Event
 DAMAGED = "The file was changed or damaged."
 
 

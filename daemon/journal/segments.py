@@ -8,6 +8,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 PLAIN, COMPRESSED = ".journal", ".journal.gz"
@@ -97,13 +98,14 @@ def _pack(file: Path, target: Path) -> None:
         os.fsync(disk.fileno())
 
 
-def tidy(directory: Path, current: Path, max_bytes: int) -> int:
+def tidy(directory: Path, current: Path, max_bytes: int) -> tuple[int, float]:
     """Compress every segment but the current one, then remove the oldest above `max_bytes`.
 
     Segments of earlier runs that ended without doing so are among them.
 
     Returns:
-        Bytes of all segments that are left.
+        Bytes of all segments that are left, and when the last of those that were removed was written (Unix
+        time; 0 when none was).
 
     Raises:
         OSError: the disk refuses; nothing is lost.
@@ -111,7 +113,10 @@ def tidy(directory: Path, current: Path, max_bytes: int) -> int:
     for file in sorted(directory.glob(f"*{PLAIN}")):
         if file != current and size_bytes([file]):
             compress(file)
-    files = segments(directory)
+    files, removed_unix_s = segments(directory), 0.0
     while len(files) > 1 and size_bytes(files) > max_bytes:
-        files.pop(0).unlink(missing_ok=True)
-    return size_bytes(files)
+        oldest = files.pop(0)
+        with suppress(FileNotFoundError):
+            removed_unix_s = oldest.stat().st_mtime
+            oldest.unlink()
+    return size_bytes(files), removed_unix_s

@@ -1,6 +1,5 @@
 """Which segments of a journal hold the wanted days, and what is whole in them."""
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,10 +7,11 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from daemon.journal.format import LineReader
+from daemon.journal.format import WHOLE, LineReader
 from daemon.journal.reader import records_of
-from daemon.journal.records import AnyRecord, Continuation, Start, Tick
+from daemon.journal.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick, TickInputs
 from daemon.journal.segments import lines_of, size_bytes
+from daemon.runtime.journal_completion import Completion
 
 WARM_UP_S = 900.0
 """Read before the first day, so that what is followed from tick to tick (the slaves' power, active causes)
@@ -67,9 +67,10 @@ def read(
     """
     total = size_bytes(files) or 1
     done = 0
+    completion = Completion(decides=False)
     for file in files:
         size = size_bytes([file])
-        yield from records_of(file, damaged)
+        yield from completion.records(records_of(file, damaged))
         done += size
         tell(done / total)
 
@@ -86,17 +87,19 @@ def _begins_at_unix_s(file: Path) -> float | None:
 
 
 def _ends_at_unix_s(file: Path) -> float | None:
-    lines = lines_of(file)
-    reader, last = LineReader(), deque[bytes](maxlen=2)  # the very last may be torn
+    tail, ends_at = list[bytes](), None
+    reader = LineReader()
     with suppress(OSError, ValueError):
-        for line in lines:
-            with suppress(ValueError):
-                if not last:
+        for number, line in enumerate(lines_of(file)):
+            if not number:
+                with suppress(ValueError):
                     reader.read(line)
-            last.append(line)
-    for line in reversed(last):
-        with suppress(ValueError):
+            if WHOLE in line:  # what follows builds on it, and on nothing before
+                tail.clear()
+            tail.append(line)
+    for line in tail:
+        with suppress(ValueError):  # the very last may be torn
             record = reader.read(line)
-            if record is not None and not isinstance(record, Continuation):
-                return record.unix_s
-    return None
+            if isinstance(record, Start | Tick | TickInputs | Event | PolicyChange):
+                ends_at = record.unix_s
+    return ends_at

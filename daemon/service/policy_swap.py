@@ -62,8 +62,8 @@ class PolicySwap:
         self.configured = self.settings.policy
 
     def policy_latency_s(self) -> float:
-        """How long the policy in force took for its last answer."""
-        return self.assembled.policy.last_latency_s
+        """How long the policy in force took for its last answer, in whole microseconds."""
+        return round(self.assembled.policy.last_latency_s, 6)
 
     def configure(self, settings: Settings) -> None:
         """The configuration was loaded again: from the next look on it says what is wanted."""

@@ -239,7 +239,7 @@ class Service:
     def _journal(self) -> Journal:
         run = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{os.getpid()}"
         section = self.settings.journal
-        return Journal(section.directory, run, section.max_mb * 10**6)
+        return Journal(section.directory, run, section.max_mb * 10**6, self.settings.anomaly.calibration)
 
     def _start_record(self, assembled: Assembled, standing: PersistentFaults) -> Start:
         bundle = assembled.bundle

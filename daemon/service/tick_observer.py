@@ -18,6 +18,7 @@ from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
 from drivers.zigbee.frame_counter import FrameCounter
@@ -126,7 +127,7 @@ class TickRecorder:
         reading = self.senses.reading
         self.journal.put(
             Tick(
-                unix_s=time.time(),
+                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
                 mode=self.figures.about.mode,
                 snapshot=lived.snapshot,
                 authority=lived.assignment.authority,
@@ -137,7 +138,8 @@ class TickRecorder:
                 frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
                 accepted=lived.sent.accepted,
                 meter_raw=() if reading is None else reading.raw,
-            )
+            ),
+            lived.before,
         )
 
     def _check_energy(self, lived: TickResult) -> None:

@@ -4,14 +4,25 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from core.decision import Decision
 from core.tick import decide
-from daemon.journal.records import AnyRecord, Continuation, JournalError, PolicyChange, Start, Tick
+from daemon.journal.digest import digest
+from daemon.journal.keys import FORMATS
+from daemon.journal.memory_record import from_checkpoint
+from daemon.journal.records import (
+    AnyRecord,
+    Checkpoint,
+    Continuation,
+    JournalError,
+    Outcome,
+    PolicyChange,
+    Start,
+    Tick,
+    TickInputs,
+)
 from daemon.runtime.assembly import AnyMemory, AnyParts
 
-_DECISION = TypeAdapter(Decision)
+_FORMAT = FORMATS[max(FORMATS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,54 +30,95 @@ class Compared:
     """One replayed tick: what the journal holds and what came out now."""
 
     tick: int
-    recorded: Decision
+    recorded: Tick | TickInputs
     replayed: Decision
 
     @property
     def equal(self) -> bool:
-        """Whether both are the same in every bit (compared as text, so that a NaN equals itself)."""
-        return _DECISION.dump_json(self.recorded) == _DECISION.dump_json(self.replayed)
+        """Whether both are the same in every bit; of a tick that is not told whole, by its digest."""
+        recorded = self.recorded
+        then = recorded.digest if isinstance(recorded, TickInputs) else digest(recorded.decision)
+        return digest(self.replayed) == then
 
     def differences(self) -> dict[str, tuple[Any, Any]]:
-        """Fields that differ: name to (recorded, replayed)."""
-        one, other = _DECISION.dump_python(self.recorded), _DECISION.dump_python(self.replayed)
-        return {name: (one[name], other[name]) for name in one if repr(one[name]) != repr(other[name])}
+        """Fields that differ: name to (recorded, replayed). Of a tick not told whole, those that it has."""
+        recorded, replayed, told = self.recorded, self.replayed, dict[str, tuple[Any, Any]]()
+        if isinstance(recorded, TickInputs):
+            told["digest"] = recorded.digest, digest(replayed)
+            one, other = _FORMAT.encode(recorded.outcome), _FORMAT.encode(Outcome.of(replayed))
+        else:
+            one, other = _FORMAT.encode(recorded.decision), _FORMAT.encode(replayed)
+        return told | {name: (one[name], other[name]) for name in one if repr(one[name]) != repr(other[name])}
 
 
-def replay(
-    records: Iterable[AnyRecord],
-    begin: Callable[[Start], tuple[AnyParts, AnyMemory]],
-    change: Callable[[PolicyChange, AnyMemory], tuple[AnyParts, AnyMemory]],
-) -> Iterator[Compared]:
-    """Decide again what was decided then.
+Begin = Callable[[Start], tuple[AnyParts, AnyMemory]]
+Change = Callable[[PolicyChange, AnyMemory], tuple[AnyParts, AnyMemory]]
+
+
+@dataclass(slots=True)
+class Replay:
+    """Decides again what was decided then.
+
+    Ticks without everything before them (the start of their run has been removed with its first segment,
+    lines were dropped while the disk was full) cannot be decided again and are left out, up to the next
+    start or the next memory in the journal.
 
     Args:
-        records: of a journal, in order. Ticks of a run whose start has been removed with its first segment
-            cannot be decided again and are left out, up to the next start.
         begin: parts and first memory for a start record.
         change: parts and memory after a change of policy, given the memory before.
-
-    Raises:
-        JournalError: ticks before any start, or a tick missing in between.
     """
-    parts: AnyParts | None = None
-    memory: AnyMemory | None = None
-    expected: int | None = None
-    is_headless = False
-    for record in records:
-        if isinstance(record, Start):
-            parts, memory = begin(record)
-            expected, is_headless = None, False
-        elif isinstance(record, Continuation) and parts is None:
-            is_headless = True
-        elif isinstance(record, PolicyChange) and memory is not None:
-            parts, memory = change(record, memory)
-        elif isinstance(record, Tick) and not is_headless:
-            if parts is None or memory is None:
-                raise JournalError("the journal has no start before its first tick: give the whole directory")
-            tick = record.snapshot.tick
-            if expected is not None and tick != expected:
-                raise JournalError(f"tick {expected} is missing before tick {tick}: lines were dropped then")
-            expected = tick + 1
-            decision, memory = decide(record.snapshot, record.authority, memory, parts)
-            yield Compared(tick, record.decision, decision)
+
+    begin: Begin
+    change: Change
+    _run: Start | None = None
+    _policy: PolicyChange | None = None
+    _parts: AnyParts | None = None
+    _memory: AnyMemory | None = None
+    _expected: int | None = None
+
+    def compare(self, records: Iterable[AnyRecord]) -> Iterator[Compared]:
+        """Every tick of a journal that can be decided again.
+
+        Args:
+            records: in order.
+
+        Raises:
+            JournalError: ticks before any start.
+        """
+        for record in records:
+            if isinstance(record, Tick | TickInputs):
+                compared = self._compared(record)
+                if compared is not None:
+                    yield compared
+            elif isinstance(record, Start):
+                self._run, self._policy, self._expected = record, None, None
+                self._parts, self._memory = self.begin(record)
+            elif isinstance(record, Continuation):
+                if record.start != self._run:
+                    self._parts = self._memory = None
+                self._run, self._policy = record.start, record.policy
+            elif isinstance(record, PolicyChange):
+                self._policy = record
+                if self._memory is not None:
+                    self._parts, self._memory = self.change(record, self._memory)
+            elif isinstance(record, Checkpoint) and self._memory is None and self._run is not None:
+                self._go_on(record, self._run)
+
+    def _go_on(self, checkpoint: Checkpoint, run: Start) -> None:
+        """Begin in the middle of a run."""
+        parts, cold = self.begin(run)
+        if self._policy is not None:
+            parts, cold = self.change(self._policy, cold)
+        self._parts, self._memory, self._expected = parts, from_checkpoint(checkpoint, cold), None
+
+    def _compared(self, record: Tick | TickInputs) -> Compared | None:
+        if self._run is None:
+            raise JournalError("the journal has no start before its first tick: give the whole directory")
+        tick = record.snapshot.tick
+        if self._expected not in (None, tick):
+            self._memory = None
+        if self._parts is None or self._memory is None:
+            return None
+        self._expected = tick + 1
+        decision, self._memory = decide(record.snapshot, record.authority, self._memory, self._parts)
+        return Compared(tick, record, decision)

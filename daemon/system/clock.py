@@ -15,8 +15,13 @@ _EARLIEST_UNIX_S = 1_767_225_600.0
 
 
 def boottime_s() -> float:
-    """Seconds since boot, suspension included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    """Seconds since boot, suspension included, in whole microseconds: a journal tells them in few digits."""
+    return round(time.clock_gettime(time.CLOCK_BOOTTIME), 6)
+
+
+def unix_offset_s() -> float:
+    """What the wall clock says more than `boottime_s` now."""
+    return time.time() - boottime_s()
 
 
 def boot_id() -> str:

@@ -94,7 +94,7 @@ class FileFormat:
         hints, by_name = get_type_hints(kind), {one.name: one for one in fields(kind)}
         for key, name in self._classes[kind].items():
             if isinstance(name, Constant):
-                cells.constants[key] = name.text
+                cells.constant(key, name.text)
             else:
                 cells.add(key, by_name[name], self.codec(hints[name]))
         return codec
@@ -109,33 +109,48 @@ class _ClassCells:
         self._cells: list[tuple[str, str, Convert]] = []
         self._readers: dict[str, tuple[str, Convert]] = {}
         self._needed: set[str] = set()
+        self._count = 0
+        self._value: Any = self
+        self._made: Any = None
+
+    def constant(self, key: str, text: str) -> None:
+        self.constants[key] = text
+        self._readers[key] = (key, _only(text))
 
     def add(self, key: str, one: Field[Any], codec: Codec) -> None:
         self._cells.append((key, one.name, codec.encode))
         self._readers[key] = (one.name, codec.decode)
+        self._count += 1
         if one.default is MISSING and one.default_factory is MISSING:
-            self._needed.add(key)
+            self._needed.add(one.name)
 
     def encode(self, value: Any) -> dict[str, Any]:
         return self.constants | {key: encode(getattr(value, name)) for key, name, encode in self._cells}
 
     def decode(self, value: Any) -> Any:
+        if value is self._value:  # a reader of differences gives the very same object where nothing changed
+            return self._made
+        made = self._decoded(value)
+        self._value, self._made = value, made
+        return made
+
+    def _decoded(self, value: Any) -> Any:
         if not isinstance(value, dict):
             raise FormatError("no object")
-        if self.constants:
-            value = dict(value)
-            if any(value.pop(key, text) != text for key, text in self.constants.items()):
-                raise FormatError("of another kind")
-        if not self._needed <= value.keys() <= self._readers.keys():
-            odd = min((self._needed - value.keys()) | (value.keys() - self._readers.keys()))
-            raise FormatError(f"{odd}: {'unknown' if odd in value else 'missing'}")
-        made = {}
-        for key, one in value.items():
-            name, decode = self._readers[key]
-            try:
+        readers, made, key = self._readers, {}, ""
+        try:
+            for key, one in value.items():
+                name, decode = readers[key]
                 made[name] = decode(one)
-            except FormatError as error:
-                raise FormatError(f"{key}.{error}") from None
+        except KeyError:
+            raise FormatError(f"{key}: unknown") from None
+        except FormatError as error:
+            raise FormatError(f"{key}.{error}") from None
+        for name in self.constants:
+            if made.pop(name, None) is None:
+                raise FormatError(f"{name}: missing")
+        if len(made) < self._count and not self._needed <= made.keys():
+            raise FormatError(f"{min(self._needed - made.keys())}: missing")
         return self.kind(**made)
 
 
@@ -178,6 +193,15 @@ def _of_length(codecs: list[Codec]) -> Codec:
     return Codec(lambda value: [codec.encode(one) for codec, one in zip(codecs, value, strict=True)], decode)
 
 
+def _only(text: str) -> Convert:
+    def decode(value: Any) -> Any:
+        if value != text:
+            raise FormatError("of another kind")
+        return text
+
+    return decode
+
+
 def _checked(kind: type) -> Convert:
     def decode(value: Any) -> Any:
         if type(value) is not kind:
@@ -198,7 +222,7 @@ def _same(value: Any) -> Any:
 
 
 _PLAIN: dict[Any, Codec] = {
-    float: Codec(_same, _float),
+    float: Codec(float, _float),
     Any: Codec(_same, _same),
     **{kind: Codec(_same, _checked(kind)) for kind in (int, str, bool)},
 }

@@ -20,8 +20,8 @@ from random import Random
 from core.decision import Source
 from core.site import Slave
 from daemon.commissioning.embedded_site import site_key, write_site
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Start, Tick
+from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.supervisor_state import SupervisorStateFile
 from daemon.system.clock import boottime_s
 from plant.radio.channel import no_loss
@@ -130,7 +130,7 @@ async def _site(
     finally:
         tap.detach()
         await far_end.stop()
-    for record in read_journal(folder / "journal"):
+    for record in read_whole(folder / "journal"):
         if isinstance(record, Tick):
             found.ticks += 1
             found.ticks_of_policy += record.decision.verdict.source is Source.POLICY

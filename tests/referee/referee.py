@@ -45,6 +45,8 @@ IMBALANCE_MAX_W = 2000.0
 METER_LOST_S = 2.5
 AIR_FRAMES, AIR_WINDOW_S = 8, 9.0
 """Silicon Labs: at most 8 broadcasts in any 9 s."""
+ROUND_S = 0.45
+"""Frames of one decision follow each other within the 0.4 s in which a coordinator answers."""
 SETTLED = 1.8
 """Good answers further apart than so many periods do not follow each other: a retry is within one."""
 FUSE_MAX_W = 1.2 * 63.0 * 230.0
@@ -154,11 +156,13 @@ class SiteSeen:
         self.meter = MeterSeen(self.period_s)
         self.counter = -1
         self.air_w: Watts = {}
+        self.told_at_s: dict[int, float] = {}
         self.air_at_s = -math.inf
         self.resting = True
         self.alive = True
         self.acted = False
         self.round_slots: set[int] = set()
+        self.round_at_s = -math.inf
         self.round_was_w: Watts = {}
         self.round_elapsed_s = math.inf
         self.sent: deque[float] = deque()
@@ -185,7 +189,7 @@ class SiteSeen:
     def clock(self, line: Line) -> None:
         """Nothing may be left on air for longer than a lost meter allows."""
         at_s = line["at_s"]
-        following = not self.resting and any(self.air_w.values()) and at_s - self.air_at_s <= self.ttl_s
+        following = not self.resting and any(self._follows(at_s).values())
         age_s = at_s - self.meter.good_at_s
         late = age_s > METER_LOST_S + self.period_s + self.tolerance_s
         if self.alive and following and late and self.silence_told_s != self.meter.good_at_s:
@@ -234,13 +238,13 @@ class SiteSeen:
                 self.report("release", at_s, f"a release that says {watts}")
             return
         age_s = at_s - self.meter.good_at_s
-        expired = at_s - self.air_at_s > self.ttl_s
+        follows = self._follows(at_s)
         if age_s == math.inf:
             self.report("blind", at_s, "setpoints before the first good sample")
         elif age_s > METER_LOST_S + self.period_s + self.tolerance_s:
             self.report("rest", at_s, f"setpoints {age_s:.2f} s after the last good sample")
         elif age_s > self.period_s + self.tolerance_s:
-            moved = {s: w for s, w in watts.items() if w != (0 if expired else self.air_w.get(s, 0))}
+            moved = {s: w for s, w in watts.items() if w != follows.get(s, 0)}
             if moved:
                 self.report("held", at_s, f"{moved} changed {age_s:.2f} s after the last good sample")
         self._early(at_s)
@@ -254,28 +258,35 @@ class SiteSeen:
         if seen < least:
             self.report("early", at_s, f"setpoints after {seen} good samples in a row, not {least}")
 
+    def _follows(self, at_s: float) -> Watts:
+        """What every slave follows: nothing once its time to live has run out."""
+        living = {slot for slot, told_at_s in self.told_at_s.items() if at_s - told_at_s <= self.ttl_s}
+        return {slot: w for slot, w in self.air_w.items() if slot in living}
+
     def _move(self, at_s: float, release: bool, watts: Watts) -> None:
-        """Take a frame in and judge the action that is on air with it."""
-        if self.round_slots & watts.keys() or self.round_slots >= self.phase.keys():
-            self.round_slots = set()
-        if not self.round_slots:  # the first frame of a decision
+        """Take a frame in and judge the action that is on air with it, also when others are to follow."""
+        is_next = bool(self.round_slots & watts.keys()) or self.round_slots >= self.phase.keys()
+        if is_next or not self.round_slots or at_s - self.round_at_s > ROUND_S:
+            self.round_slots, self.round_at_s = set(), at_s  # the first frame of a decision
             self.round_elapsed_s = at_s - self.air_at_s
-            was_w = {} if self.round_elapsed_s > self.ttl_s else self.air_w
-            self.round_was_w, self.air_w, self.air_at_s = was_w, dict(was_w), at_s
+            self.round_was_w = self._follows(at_s)
         self.round_slots |= watts.keys()
         self.air_w |= dict.fromkeys(watts, 0) if release else watts
+        self.told_at_s |= dict.fromkeys(watts, at_s)
+        self.air_at_s = at_s
         if release and not self.resting:
             self.meter.row_since_release = 0
         self.resting = release
         self.acted |= not release
-        if self.round_slots >= self.phase.keys() and not release:
-            self._judge(at_s)
+        if not release:
+            self._judge(at_s, is_part=not watts.keys() >= self.phase.keys())
 
-    def _judge(self, at_s: float) -> None:
-        action_w, was_w = self._totals(self.air_w), self._totals(self.round_was_w)
+    def _judge(self, at_s: float, is_part: bool) -> None:
+        action_w, was_w = self._totals(self._follows(at_s)), self._totals(self.round_was_w)
         if not all(0 <= total <= PHASE_MAX_W for total in action_w):
             self.report("box", at_s, f"{action_w} W per phase")
-        if not deviation_w(action_w) <= IMBALANCE_MAX_W + NOISE_W:
+        most_w = max(IMBALANCE_MAX_W, deviation_w(was_w)) if is_part else IMBALANCE_MAX_W
+        if not deviation_w(action_w) <= most_w + NOISE_W:
             self.report("imbalance", at_s, f"{action_w} W: {deviation_w(action_w):.1f} W")
         step_w = math.dist(action_w, was_w)
         credit_s = min(CREDIT_MAX_S, self.round_elapsed_s + self.tolerance_s)

@@ -192,6 +192,7 @@ def test_a_decision_in_two_frames_is_judged_as_one() -> None:
     lines = [site, answer(0.0), *frames(0.1, 1, 50), answer(1.0), answer(2.0), *frames(2.1, 3, 135)]
     assert judged(lines) == []
     assert judged([*lines, answer(3.0), *frames(3.1, 5, 190)]) == ["step"]
+    assert judged([*lines, answer(3.0), *frames(3.1, 5, 200)[:1]]) == ["step"]  # also what comes alone
 
 
 def test_it_shares_no_code_with_the_project() -> None:

@@ -128,6 +128,21 @@ def test_unknown_fates_count_until_they_are_known() -> None:
     assert not accepts((600, *(0,) * 8), changed(snapshot, 0, high_w=(1001.0, 0.0, 0.0)))
 
 
+def test_what_an_earlier_message_can_still_do_counts_from_the_reading() -> None:
+    """It may come just before the new one, which is then told to somebody else than the reading shows."""
+    site = replace(SITE, limits=Limits(imbalance_of=ImbalanceOf.GRID))
+    reading_w = (
+        0.0,
+        3500.0,
+        3500.0,
+    )  # 1650 W apart; 500 W less on the first phase: 1886 W, 800 W less: 2027 W
+    snapshot = seen((900, *(0,) * 8), 2.0, reading_w)
+    told = (500, *(0,) * 8)
+    assert accepts(told, snapshot, site=site)
+    assert accepts(told, changed(snapshot, 0, low_w=(400.0, 0.0, 0.0)), site=site)
+    assert not accepts(told, changed(snapshot, 0, low_w=(100.0, 0.0, 0.0)), site=site)
+
+
 def test_who_may_be_at_rest_when_a_message_comes_is_told_only_what_fits_from_there() -> None:
     on_air = (1100, 0, 0, 0, 0, 0, 0, 0, 0)
     snapshot = changed(seen(on_air, 2.0), 0, may_rest=True, age_s=12.0)

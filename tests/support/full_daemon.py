@@ -9,8 +9,8 @@ from pathlib import Path
 from core.site import Slave
 from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.config.settings import load_settings
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Start, Tick
+from daemon.runtime.journal_completion import read_whole
 from daemon.service.service import Service
 from daemon.system.clock import boottime_s
 from plant.radio.network import MakeSlave, sound_slave
@@ -37,11 +37,11 @@ class Whole:
 
     def ticks(self) -> list[Tick]:
         """Every tick journalled so far."""
-        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Tick)]
+        return [record for record in read_whole(self.folder / "journal") if isinstance(record, Tick)]
 
     def starts(self) -> list[Start]:
         """Every start journalled so far."""
-        return [record for record in read_journal(self.folder / "journal") if isinstance(record, Start)]
+        return [record for record in read_whole(self.folder / "journal") if isinstance(record, Start)]
 
     async def stop(self) -> None:
         """Ask the daemon to end, and wait for it."""

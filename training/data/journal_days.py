@@ -46,7 +46,7 @@ def read_site_days(folders: Iterable[Path], tell: Callable[[str], None] = lambda
     days: dict[int, Floats] = {}
     terms: DatasetTerms | None = None
     started_s, newest = 0, -1
-    for found, sample in chain.from_iterable(map(journal_samples, folders)):
+    for found, sample in chain.from_iterable(journal_samples(folder, decides=False) for folder in folders):
         if found != (terms := terms or found):
             where = ", ".join(map(str, folders))
             raise DatasetError(f"{where}: role or metering changed on the way; give each part by itself")

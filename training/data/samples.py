@@ -7,6 +7,7 @@ and leaves out seconds it knows nothing of; nothing is interpolated.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,8 @@ from core.snapshot import Snapshot
 from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.config.settings import parse_settings
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Continuation, Start, Tick
+from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO
 
 CLOCK_STEP_S = 0.5
@@ -94,8 +95,12 @@ def applied_w(decision: Decision, snapshot: Snapshot, *, accepted: bool, site: S
     return snapshot.on_air.action_w
 
 
-def journal_samples(path: Path) -> Iterator[tuple[DatasetTerms, Sample]]:
+def journal_samples(path: Path, *, decides: bool = True) -> Iterator[tuple[DatasetTerms, Sample]]:
     """Every tick of a journal file, or of a directory of them, in order.
+
+    Args:
+        decides: whether every tick is decided again where the journal does not hold what the fallback
+            proposed. It takes several times as long; without, that is unknown.
 
     Raises:
         JournalError: missing or damaged file (`daemon.journal.records`).
@@ -103,11 +108,13 @@ def journal_samples(path: Path) -> Iterator[tuple[DatasetTerms, Sample]]:
         SettingsError: a configuration in the journal that this version refuses.
     """
     site: Site | None = None
+    run: Start | None = None
     grid, is_start = Grid(), True
-    for record in read_journal(path):
-        if isinstance(record, Continuation) and site is None:
-            record = record.start  # noqa: PLW2901 - the run's first file has been removed
+    for record in read_whole(path, decides=decides):
+        if isinstance(record, Continuation) and record.start != run:
+            record = record.start  # noqa: PLW2901 - the run's first lines have been removed or dropped
         if isinstance(record, Start):
+            run = record
             site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
             terms, grid, is_start = DatasetTerms.of(site), Grid(), True
         elif isinstance(record, Tick):
@@ -127,7 +134,7 @@ def _journalled(tick: Tick, second: int, site: Site, *, is_start: bool) -> Sampl
         tick.snapshot,
         decision.sight,
         applied_w(decision, tick.snapshot, accepted=bool(tick.accepted), site=site),
-        decision.fallback_action_w,
+        decision.fallback_action_w if isfinite(decision.fallback_action_w[0]) else None,
         decision.policy_action_w,
         decision.verdict.source.value,
         tick.propensity,

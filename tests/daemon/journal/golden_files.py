@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from daemon.bundles.archive import FOLDER
+from daemon.journal.artifact_archive import FOLDER
 from daemon.journal.segments import lines_of, segments
 
 GOLDEN = Path(__file__).parent / "golden"

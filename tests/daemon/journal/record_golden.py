@@ -21,10 +21,10 @@ import daemon.journal.writer
 from core.decision import State
 from core.roles import Role
 from core.site import Metering, Site
-from daemon.bundles.archive import ArtifactArchive
 from daemon.bundles.store import ModelStore
 from daemon.calibration.file import load_calibration, save_calibration
 from daemon.config.settings import load_settings
+from daemon.journal.artifact_archive import ArtifactArchive
 from daemon.journal.segments import COMPRESSED, lines_of, name_of, segments
 from drivers.errors import Transient, Unconfirmed
 from drivers.zigbee.radio import ZigbeeRadio

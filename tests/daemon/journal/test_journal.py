@@ -22,7 +22,16 @@ from daemon.commands.replay import replay as replay_command
 from daemon.config.settings import load_settings
 from daemon.journal.format import to_segment
 from daemon.journal.reader import read_journal
-from daemon.journal.records import AnyRecord, Continuation, Event, JournalError, PolicyChange, Start, Tick
+from daemon.journal.records import (
+    AnyRecord,
+    Continuation,
+    Event,
+    JournalError,
+    PolicyChange,
+    Start,
+    Tick,
+    TickInputs,
+)
 from daemon.journal.segments import COMPRESSED, PLAIN, compress, segments, size_bytes
 from daemon.journal.writer import Journal
 from daemon.runtime.assembly import assemble_from
@@ -30,6 +39,7 @@ from models.bundle import builtin_bundle, read_manifest
 from safety.timers import PersistentFaults, to_record
 from tests.support.configuration import write_configuration
 from tests.support.examples import snapshot
+from training.data.samples import journal_samples
 
 SEGMENT_BYTES = 20_000
 
@@ -143,7 +153,7 @@ def test_a_power_cut_while_compressing_loses_nothing_and_tells_nothing_twice(
         compress(file)
         file.write_bytes(plain)
     assert numbers(folder) == list(range(30))
-    assert daemon.journal.segments.tidy(folder, folder / "next-0000.journal", 10**9) > 0
+    assert daemon.journal.segments.tidy(folder, folder / "next-0000.journal", 10**9)[0] > 0
     assert [kept.name for kept in folder.iterdir()] == ["run-0000.journal.gz"]
     assert numbers(folder) == list(range(30))
 
@@ -223,14 +233,19 @@ async def test_a_disk_that_stays_full_collects_no_empty_segments(
     assert next(iter(read_journal(tmp_path))) == Continuation.of(start_record())
 
 
-def lived(config: Path, ticks: int) -> Iterator[AnyRecord]:
+def differently(config: Path, ticks: int) -> list[AnyRecord]:
+    """Ticks of a run that has seen other things before."""
+    return [*lived(config, ticks, grid_w=-2000.0)][1:]
+
+
+def lived(config: Path, ticks: int, grid_w: float = 0.0) -> Iterator[AnyRecord]:
     """A start and the ticks of the parts that `config` assembles."""
     settings = load_settings(config)
     parts = assemble_from(settings).parts
     yield start_record(config.read_text(), str(config))
     memory = initial_memory(parts)
     for tick in range(ticks):
-        seen = replace(snapshot(at_s=float(tick), slaves=2), tick=tick)
+        seen = replace(snapshot(at_s=float(tick), slaves=2), tick=tick, grid_power_w=(grid_w,) * 3)
         decision, memory = decide(seen, Authority.FALLBACK, memory, parts)
         yield Tick(
             unix_s=float(tick), snapshot=seen, authority=Authority.FALLBACK, propensity=1.0, block=0,
@@ -238,18 +253,45 @@ def lived(config: Path, ticks: int) -> Iterator[AnyRecord]:
         )  # fmt: skip
 
 
+async def test_a_run_whose_beginning_was_dropped_is_not_taken_for_the_run_before(tmp_path: Path) -> None:
+    """A full disk and a kill: of the second run the start is lost, and a continuation begins what was kept.
+
+    Its first tick that was kept follows, by its number, the last one of the run before.
+    """
+    config = write_configuration(tmp_path)
+    first, *ticks = lived(config, 40)
+    other = replace(start_record(config.read_text(), str(config)), run="2", unix_s=2.0)
+    await written(tmp_path / "journal", [first, *ticks[:20]], run="a")
+    await written(tmp_path / "journal", [Continuation.of(other), *differently(config, 40)[20:]], run="b")
+    done = CliRunner().invoke(replay_command, [str(tmp_path / "journal")])
+    assert done.output.splitlines()[0] == "20 ticks decided again, 0 different", done.output
+    assert "20 left out" in done.output
+    samples = [sample for _, sample in journal_samples(tmp_path / "journal")]
+    assert [at for at, sample in enumerate(samples) if sample.is_start] == [0, 20]
+
+
+async def test_ticks_after_dropped_lines_are_left_out(tmp_path: Path) -> None:
+    config = write_configuration(tmp_path)
+    records = list(lived(config, 40))
+    await written(tmp_path / "journal", [*records[:21], *records[31:]], run="a")
+    await written(tmp_path / "journal", records, run="b")
+    done = CliRunner().invoke(replay_command, [str(tmp_path / "journal")])
+    assert done.output.splitlines()[0] == "60 ticks decided again, 0 different", done.output
+    assert "10 left out" in done.output
+
+
 async def test_a_journal_whose_beginning_was_removed_is_decided_again_from_the_next_start(
     tmp_path: Path,
 ) -> None:
     config = write_configuration(tmp_path)
-    records: list[AnyRecord] = list(lived(config, 60))
+    records: list[AnyRecord] = list(lived(config, 200))
     await written(tmp_path / "journal", records, run="a")
     await written(tmp_path / "journal", records, run="b")
     first = segments(tmp_path / "journal")[0]
-    gone = sum(isinstance(record, Tick) for record in read_journal(first))
+    gone = sum(isinstance(record, Tick | TickInputs) for record in read_journal(first))
     first.unlink()
     done = CliRunner().invoke(replay_command, [str(tmp_path / "journal")])
-    assert done.output.splitlines()[0] == "60 ticks decided again, 0 different", done.output
-    assert f"{60 - gone} left out" in done.output
+    assert done.output.splitlines()[0] == "200 ticks decided again, 0 different", done.output
+    assert f"{200 - gone} left out" in done.output
     alone = CliRunner().invoke(replay_command, [str(segments(tmp_path / "journal")[0])])
     assert "Give the directory" in alone.output

@@ -11,13 +11,13 @@ import pytest
 from core.decision import Source, State
 from core.modes import Mode, ModePlan
 from core.snapshot import SlaveState
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Continuation, Event, PolicyChange, Start
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, JournalGap
 from daemon.report.reading import DateRange, needed, newest, read
+from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.score import Score
 from daemon.simulation.simulate import default_site
 from tests.daemon.report.accounts import MIDNIGHT_S, UTC_ZONE, booked, tick, values, with_verdict
@@ -36,7 +36,7 @@ def start(tmp_path: Path) -> Start:
 def test_the_report_of_a_lived_run_is_what_the_daemon_counted(tmp_path: Path) -> None:
     """The whole daemon on real wires, through a meter that fails: every total is the same number."""
     figures = virtual_time.run(_live(tmp_path))
-    books = booked(read_journal(tmp_path / "journal"))
+    books = booked(read_whole(tmp_path / "journal", decides=False))
     total = books.total()
     assert total.energy.measured_s > 20.0
     assert total.energy.placed_j > 0.0

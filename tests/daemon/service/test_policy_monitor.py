@@ -11,9 +11,9 @@ import pytest
 from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Event
 from daemon.runtime.assembly import Assembled, assemble
+from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
 from daemon.service.evidence_record import to_record
@@ -322,7 +322,7 @@ def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path)
     assert latched == [ROLLBACK]
     assert lived[-1].decision.verdict.source is Source.FALLBACK
     assert lived[-1].decision.authority is Authority.POLICY
-    records = list(read_journal(tmp_path / "journal"))
+    records = list(read_whole(tmp_path / "journal"))
     found = [r for r in records if isinstance(r, Event) and r.event == "rollback"]
     assert len(found) == 1
     assert found[0].detail["reasons"] == ["gross"]

@@ -17,8 +17,8 @@ from daemon import __main__ as command_line
 from daemon.bundles.active import Active
 from daemon.bundles.store import ModelStore
 from daemon.commands.replay import replay
-from daemon.journal.reader import read_journal
 from daemon.journal.records import Event, PolicyChange, Start, Tick
+from daemon.runtime.journal_completion import read_whole
 from daemon.service.operator_socket import ask
 from models.inference import Session
 from safety.supervisor import CLEAN_PROPOSALS
@@ -56,7 +56,7 @@ def state(pair: Whole) -> State | None:
 
 
 def events(folder: Path) -> dict[str, dict[str, Any]]:
-    return {r.event: r.detail for r in read_journal(folder / "journal") if isinstance(r, Event)}
+    return {r.event: r.detail for r in read_whole(folder / "journal") if isinstance(r, Event)}
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ async def test_a_running_daemon_swaps_replays_and_keeps_what_is_good(
 
 def judge(folder: Path, store: ModelStore) -> None:
     """In the journal: a tick without a policy at each swap, and sixty clean proposals."""
-    records = [r for r in read_journal(folder / "journal") if isinstance(r, Start | Tick | PolicyChange)]
+    records = [r for r in read_whole(folder / "journal") if isinstance(r, Start | Tick | PolicyChange)]
     assert isinstance(records[0], Start)
     hashes = {item.reference: item.sha256 for item in store.installed()}
     changes = [(i, r) for i, r in enumerate(records) if isinstance(r, PolicyChange)]

@@ -57,6 +57,8 @@ LEAST_S = {
     "state_lost": 3600.0,
     "dwell": 890.0,
     "repeated_late_ticks": 60.0,
+    "restart_storm": 3600.0,
+    "airtime_lost": 60.0,
 }
 """What a fallback must last once it has begun (specification)."""
 THERE, SILENT = SlaveState(available=True), SlaveState(available=False)

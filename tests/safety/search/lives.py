@@ -66,7 +66,7 @@ def live(ticks: int, seed: int | str, frames: int | None = None, *, is_whole: bo
             minimum_w=rng.choice((0, 0, 700)),
             is_big=rng.random() < 0.4,
             frames=rng.choice((1, 2, 2, 3)) if frames is None else frames,
-            is_whole=is_whole,
+            is_whole=is_whole or (frames is None and rng.random() < 0.15),
         )
         trouble, madness = rng.choice((0.0, 0.005, 0.02, 0.2)), rng.choice((0.0, 0.0, 0.002, 0.1))
         for _ in range(min(LIFE, ticks - start)):

@@ -279,7 +279,7 @@ def break_stale(patch: pytest.MonkeyPatch) -> None:
         (break_stop, {"stop"}),
         (break_blocked, {"blocked"}),
         (break_stale, {"stale"}),
-        (break_groups, {"box", "step", "imbalance", "grid imbalance"}),
+        (break_groups, {"box", "step", "pace", "imbalance", "grid imbalance", "late imbalance"}),
         (break_corners, {"imbalance", "grid imbalance", "late imbalance"}),
         (break_pending, {"box", "step", "pace", "imbalance", "grid imbalance"}),
         (break_ages, {"step", "pace"}),
