@@ -115,7 +115,8 @@ async def test_the_chart_ends_where_the_data_end_and_the_head_says_since_when(
     await devtools.call(tab, "Page.navigate", url=server.url)
     await until(devtools, tab, "document.querySelectorAll('#slaves tr').length === 5", 10.0)
     text = "document.getElementById('{}').textContent"
-    assert await value(devtools, tab, text.format("live")) == "no meter data since 12:34:00"
+    head = text.format("live")
+    await until(devtools, tab, f"{head} === 'no meter data since 12:34:00'", 5.0)
     assert "no data for 6 min" in await value(devtools, tab, text.format("chart"))
     line = "document.querySelector('#chart .s-with').getBBox()"
     right = "document.querySelector('#chart .zero').getBBox()"
