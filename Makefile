@@ -51,7 +51,8 @@ test: setup-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-fast: setup-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" $(FAST) $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" \
+	  --ignore tests/safety/search $(FAST) $(ARGS)
 
 check: setup-dev
 	$(BIN)/ruff format --check .

@@ -14,8 +14,8 @@ from core.scheduling.staged import Stage, StagedView, spread_over_phases
 from core.site import Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot, slave_capacity_w
 
-START_SHARE = 0.08
-STOP_SHARE = 0.08
+START_SHARE = 0.1
+STOP_SHARE = 0.1
 """A switching must save so much of the power that is switched: the hysteresis."""
 
 

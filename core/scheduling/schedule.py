@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import exp
 
 from core.decision import Switch
+from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
 from core.metering import balance_phases
 from core.scheduling.candidates import SwitchCandidates, free_capacity_w
@@ -27,10 +28,11 @@ from core.scheduling.staged import (
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.slew import distance_w
 from core.snapshot import Snapshot
-from core.state_estimate import LONGEST_GAP_S, StateEstimate
 
-FILTER_S = 8.0
-"""Time constant of the surplus that is judged."""
+FILTER_ALONE_S = 3.0
+FILTER_BESIDE_S = 8.0
+"""Time constants of the surplus that is judged. Where every slave is staged, each second of waiting costs;
+beside modulating ones, which take the quick part, fewer switchings are worth more (docs/results)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ def _filtered(
     step_s = snapshot.at_s - state.at_s
     if state.surplus_w is None or not 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
         return raw_w
-    share = 1.0 - exp(-step_s / FILTER_S)
+    is_alone = all(slave.is_staged for slave in site.slaves)
+    share = 1.0 - exp(-step_s / (FILTER_ALONE_S if is_alone else FILTER_BESIDE_S))
     return per_phase([old + share * (new - old) for old, new in zip(state.surplus_w, raw_w, strict=True)])
 
 

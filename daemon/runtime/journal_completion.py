@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Anomaly, Decision, Intervention
-from core.following import FollowingState, NotFollowing, check_following, limit_capacities, not_following
+from core.estimation.following import (
+    FollowingState,
+    NotFollowing,
+    check_following,
+    limit_capacities,
+    not_following,
+)
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import initial_memory
 from core.scheduling.staged import has_staged
 from core.site import Phases
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.tick import decide
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.digest import digest
@@ -69,7 +75,7 @@ class Completion:
     _memory: AnyMemory | None = None
     _belief: EstimatorState = field(default_factory=EstimatorState)
     _following: FollowingState = field(default_factory=FollowingState)
-    _tick: int = -1
+    _expected: int | None = None
 
     def records(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
         """The records of a journal in order, every tick whole, without checkpoints."""
@@ -87,10 +93,11 @@ class Completion:
                 yield record
 
     def _begin(self, start: Start) -> None:
-        self._run, self._memory, self._parts = start, None, None
+        self._run, self._memory, self._parts, self._expected = start, None, None, None
         self._belief, self._following = EstimatorState(), FollowingState()
         try:
-            settings = parse_settings(start.settings_toml, Path(start.settings_path))
+            read = parse_settings(start.settings_toml, Path(start.settings_path))
+            settings = read.with_measured(start.measured)
             standing = from_record(start.standing) if start.standing else None
         except (SettingsError, ValueError):
             return  # written by another release
@@ -105,13 +112,13 @@ class Completion:
         found = from_checkpoint(checkpoint, cold, ("belief", "following"))
         if found is not None:
             self._belief, self._following = found.belief, found.following
-        if self._memory is None:
-            self._memory = from_checkpoint(checkpoint, cold, _NEEDED)
+        self._memory = from_checkpoint(checkpoint, cold, _NEEDED)
+        self._expected = None  # whatever is missing before it
 
     def _whole(self, tick: Tick | TickInputs) -> Tick:
-        if self._tick + 1 != tick.snapshot.tick != 0:
+        if self._expected not in (None, tick.snapshot.tick):
             self._memory = None
-        self._tick = tick.snapshot.tick
+        self._expected = tick.snapshot.tick + 1
         if self._parts is not None and self._memory is not None and self._has_to_decide(self._parts):
             return self._decided(tick, self._parts, self._memory)
         sight = self._look(tick)

@@ -101,15 +101,19 @@ class Replay:
                 self._policy = record
                 if self._memory is not None:
                     self._parts, self._memory = self.change(record, self._memory)
-            elif isinstance(record, Checkpoint) and self._memory is None and self._run is not None:
+            elif isinstance(record, Checkpoint) and self._run is not None:
                 self._go_on(record, self._run)
 
     def _go_on(self, checkpoint: Checkpoint, run: Start) -> None:
-        """Begin in the middle of a run."""
+        """Begin in the middle of a run, or go on in it whatever is missing before."""
+        self._expected = None
+        if self._parts is not None and self._memory is not None:
+            self._memory = from_checkpoint(checkpoint, self._memory)
+            return
         parts, cold = self.begin(run)
         if self._policy is not None:
             parts, cold = self.change(self._policy, cold)
-        self._parts, self._memory, self._expected = parts, from_checkpoint(checkpoint, cold), None
+        self._parts, self._memory = parts, from_checkpoint(checkpoint, cold)
 
     def _compared(self, record: Tick | TickInputs) -> Compared | None:
         if self._run is None:

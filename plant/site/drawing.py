@@ -19,7 +19,7 @@ from plant.site.trace import DAY_S, Trace
 FINE_MS = 100
 """Steps where anything is faster than seconds: short against the lags that slaves have."""
 SHORTEST_LAG_S = 1.0
-"""Slaves that are faster than this need fine steps."""
+"""Slaves that are faster than this need fine steps, but those that are only switched."""
 
 
 def draw_far_end(
@@ -138,7 +138,7 @@ def _is_fast(description: Description) -> bool:
     slaves = description.slaves
     return (
         description.radio.delay_s != "zigbee"
-        or any(part.lag_s[0] < SHORTEST_LAG_S for part in slaves)
+        or any(part.lag_s[0] < SHORTEST_LAG_S and not part.levels_w for part in slaves)
         or any(not s.is_integer() for part in slaves for s in part.dead_time_s)
     )
 
