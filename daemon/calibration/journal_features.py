@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from core.decision import State
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.site import Site
-from core.state_estimate import EstimatorState, estimate_state
 from daemon.calibration.fit import Days
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.reader import journal_files, read_journal

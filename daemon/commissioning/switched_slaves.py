@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.site import ZERO, Phases, Site
 from core.snapshot import SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from daemon.runtime.transmitter import Transmitter, delivery_groups
 from drivers.errors import DeviceFault, Transient
 from drivers.ports import Meter

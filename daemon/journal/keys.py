@@ -17,10 +17,10 @@ from core.decision import (
     SupervisorDecision,
     Switch,
 )
-from core.following import Deviation, NotFollowing
+from core.estimation.following import Deviation, NotFollowing
+from core.estimation.state_estimate import StateEstimate
 from core.modes import Mode
 from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from daemon.journal.records import (
     Checkpoint,
     Continuation,

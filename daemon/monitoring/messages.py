@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.decision import Authority, Decision, Source, State
-from core.following import Deviation
+from core.estimation.following import Deviation
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role

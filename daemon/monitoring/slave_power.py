@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
+from core.estimation.state_estimate import StateEstimate
 from core.metering import exported_w
 from core.roles import sign
 from core.site import Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 
 TRUSTED_FOR_S = 15.0
 """A report older than this corrects nothing; the slave counts as lost by then."""

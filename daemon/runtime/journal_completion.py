@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Anomaly, Decision, Intervention
-from core.following import FollowingState, NotFollowing, check_following, limit_capacities, not_following
+from core.estimation.following import (
+    FollowingState,
+    NotFollowing,
+    check_following,
+    limit_capacities,
+    not_following,
+)
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import initial_memory
 from core.scheduling.staged import has_staged
 from core.site import Phases
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.tick import decide
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.digest import digest

@@ -11,7 +11,7 @@ from daemon.system.clock import boottime_s
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile
 from tests.faults.rig import running_rig
-from tests.faults.row import SERIAL, Row, TrialResult
+from tests.faults.row import SERIAL, FaultTrialResult, Row
 from tests.faults.rows import meter, policy, radio
 from tests.faults.trial import inject
 from tests.support import virtual_time
@@ -34,9 +34,11 @@ def chosen(names: Iterable[str], *, short: bool) -> list[Row]:
     return [row for row in ROWS if (not wanted or row.number in wanted) and not (short and row.is_long)]
 
 
-def campaign(folder: Path, rows: Sequence[Row], trials: int, seed: int) -> list[TrialResult | FailedTrial]:
+def campaign(
+    folder: Path, rows: Sequence[Row], trials: int, seed: int
+) -> list[FaultTrialResult | FailedTrial]:
     """Every row so often, in virtual time."""
-    done: list[TrialResult | FailedTrial] = []
+    done: list[FaultTrialResult | FailedTrial] = []
     for kind in dict.fromkeys(map(_kind, rows)):
         share = [row for row in rows if _kind(row) == kind]
         left = [row for row in share for _ in range(1 if row.is_long else trials)]
@@ -54,7 +56,9 @@ def _kind(row: Row) -> tuple[str, str, bool, bool]:
     return row.rig, row.more, row.ends_daemon, row.measures_inference
 
 
-async def _live(folder: Path, left: list[Row], rng: Random, done: list[TrialResult | FailedTrial]) -> None:
+async def _live(
+    folder: Path, left: list[Row], rng: Random, done: list[FaultTrialResult | FailedTrial]
+) -> None:
     """One site, until nothing is left or it cannot go on."""
     log = LogFile(boottime_s)
     row = left[-1]
@@ -73,7 +77,7 @@ async def _live(folder: Path, left: list[Row], rng: Random, done: list[TrialResu
                 return
 
 
-async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult | FailedTrial:
+async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> FaultTrialResult | FailedTrial:
     try:
         result = await inject(row, pair, log, rng)
     except TimeoutError:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.faults.campaign import FailedTrial, campaign, chosen
-from tests.faults.row import TrialResult
+from tests.faults.row import FaultTrialResult
 from tests.faults.starts import StartTrial, starts
 
 
 def run(
     names: Sequence[str], trials: int, seed: int, *, short: bool
-) -> list[TrialResult | FailedTrial | StartTrial]:
+) -> list[FaultTrialResult | FailedTrial | StartTrial]:
     """Rows of these numbers, all without any, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         done = campaign(Path(folder), chosen(names, short=short), trials, seed)

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from core.allocation import totals_w
 from core.decision import Decision, Send
+from core.estimation.state_estimate import StateEstimate
 from core.roles import Role
 from core.site import Metering, Phases, Site
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.config.settings import parse_settings
 from daemon.journal.records import Continuation, Start, Tick

@@ -15,12 +15,12 @@ from zlib import crc32
 
 from core.authorization import AuthorizedFrame
 from core.decision import Authority, Decision, Send, Source, State
+from core.estimation.state_estimate import StateEstimate
 from core.limits import ImbalanceOf, Limits
 from core.parts import Memory, Parts, initial_memory
 from core.roles import Role
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.runtime.on_air import LONGEST_WAY_S, OnAir
 from daemon.runtime.transmitter import delivery_groups
