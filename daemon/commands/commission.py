@@ -103,8 +103,9 @@ def _plan(chosen: list[Slave], levels_w: dict[int, int], site: Site) -> list[str
     lines.append(
         f"Each takes {least_s / 60:.0f} min in a quiet house and at most {most_s / 60:.0f}: "
         f"{len(able) * least_s / 60:.0f} to {len(able) * most_s / 60:.0f} min in all, with at most "
-        f"{most_wh / 1000:.2f} kWh {verb}. All other slaves rest meanwhile."
+        f"{most_wh / 1000:.2f} kWh {verb}."
     )
+    lines.append("All other slaves rest meanwhile.")
     return lines
 
 

@@ -198,7 +198,10 @@ def read_site_key(settings: Settings, path: Path) -> bytes:
             content = stream.read(1024)
     except OSError as error:
         reason = f"{file} cannot be read ({error.strerror})"
-        raise _key_error(path, reason, f"Make one with: sunkeep zigbee key --config {path}") from None
+        advice = f"Make one with: sunkeep zigbee key --config {path}"
+        if isinstance(error, PermissionError):  # it is there and belongs to somebody else
+            advice = f"Run this as the user that owns it, or give it to that one: chown sunkeep {file}"
+        raise _key_error(path, reason, advice) from None
     if mode & 0o077:
         raise _key_error(path, f"{file} can be read by others", f"Run: chmod 600 {file}")
     try:
