@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from core.following import NotFollowing
+from core.estimation.following import NotFollowing
+from core.estimation.state_estimate import StateEstimate
 from core.site import Phases
-from core.state_estimate import StateEstimate
 
 
 class Authority(Enum):

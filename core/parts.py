@@ -6,11 +6,11 @@ from typing import Generic, Protocol, TypeVar
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
-from core.following import FollowingState
+from core.estimation.following import FollowingState
+from core.estimation.state_estimate import EstimatorState, StateEstimate
 from core.scheduling.staged import SchedulerState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
-from core.state_estimate import EstimatorState, StateEstimate
 
 ObservedT = TypeVar("ObservedT")
 """What the observer carries from tick to tick."""

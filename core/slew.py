@@ -7,9 +7,9 @@ this mapping is a fault of the policy.
 from dataclasses import dataclass, replace
 from math import hypot, isfinite, sqrt
 
+from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.site import ZERO, Phases, per_phase
-from core.state_estimate import StateEstimate
 
 _ALIKE_W = 1e-6
 """Phases that differ by this are alike: the last bits of 5000 W in double precision, and plenty to spare."""

@@ -6,7 +6,8 @@ from functools import partial
 from core.airtime import choose_send
 from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
-from core.following import check_following, limit_capacities, not_following
+from core.estimation.following import check_following, limit_capacities, not_following
+from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.parts import (
     FallbackT,
     Memory,
@@ -22,7 +23,6 @@ from core.scheduling.staged import above, view_apart, whole_estimate
 from core.site import ZERO, Phases, Site
 from core.slew import NO_FLOOR, Floor, slew
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate, estimate_state
 
 
 def decide(

@@ -35,6 +35,8 @@ COMMANDS = {
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
+    "commission": "Switch slaves and measure how they answer.",
+    "slaves": "Show every slave, and what was measured of it.",
     "calibrate": "Fit the anomaly detector to the site's own journals.",
     "model": "Look after policy bundles: verify, sign, install, list, activate, rollback.",
     "meter": "Look after the meter: profiles, probe, read.",

@@ -12,9 +12,9 @@ from math import exp, isfinite, nan
 from typing import NamedTuple
 
 from core.arrays import SCALAR, Namespace, Number
+from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
 from core.site import PHASE_NAMES
 from core.snapshot import Snapshot
-from core.state_estimate import LONGEST_GAP_S, StateEstimate
 
 PHASE_FEATURES = (
     "surplus_hat_w",
@@ -148,8 +148,8 @@ class FeatureObserver:
         """The features of one tick, in the order of `FEATURE_NAMES`.
 
         A sight that is not fresh leaves the history as it is and describes it with what is on air now.
-        When more than `core.state_estimate.LONGEST_GAP_S` passed since the last estimate, or time ran
-        backwards, the history begins anew. Finite input gives finite features; a sight that is not finite
+        When more than `core.estimation.state_estimate.LONGEST_GAP_S` passed since the last estimate, or time
+        ran backwards, the history begins anew. Finite input gives finite features; a sight that is not finite
         gives NaN throughout, which no policy answers, and leaves the history as it is.
         """
         powers = (*sight.surplus_w, *sight.command_w, *sight.model_w)

@@ -1,9 +1,9 @@
 """Counterfactual controllers ("twins"): re-simulates the inactive controller on the measured residual.
 
-A twin gets the same readings, with simulated slaves of its own (`core.state_estimate`): the meter it sees is
-the real one, less what the real slaves are estimated to draw, plus what its own draw. So sun and load are the
-same for both, and all that differs is who acted. A twin that commands what was really commanded sees exactly
-what was really measured.
+A twin gets the same readings, with simulated slaves of its own (`core.estimation.state_estimate`): the meter
+it sees is the real one, less what the real slaves are estimated to draw, plus what its own draw. So sun and
+load are the same for both, and all that differs is who acted. A twin that commands what was really commanded
+sees exactly what was really measured.
 
 While its own controller is in charge a twin is the real one; it parts from it when the other takes over, and
 goes its own way for as long as the other is meant to act.
@@ -16,12 +16,12 @@ from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
-from core.following import FollowingState
+from core.estimation.following import FollowingState
+from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.scheduling.staged import view_apart, whole_estimate
 from core.site import Phases, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 
 FRAME_S = 0.05

@@ -8,7 +8,7 @@ oscillate, 0.3 s too long costs little: tell the rule the upper end of what was 
 
 from dataclasses import replace
 
-from core.actuator_model import response_groups
+from core.estimation.actuator_model import response_groups
 from core.site import Site
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from core.arrays import SCALAR
+from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
-from core.state_estimate import StateEstimate
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from core.arrays import SCALAR, Namespace, Number
+from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
-from core.state_estimate import StateEstimate
 
 
 @dataclass(frozen=True, slots=True)

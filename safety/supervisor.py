@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 from core.decision import Authority, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.parts import PolicyHealth
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 from safety.faults import LATE_S, SEVERITY, SOURCE, cause, worst
 from safety.timers import PersistentFaults, acknowledge, advance, latch, start, start_violation
 from safety.wiring_monitor import WiringMonitorState, check_wiring

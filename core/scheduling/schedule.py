@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from math import exp
 
 from core.decision import Switch
+from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
 from core.metering import balance_phases
 from core.scheduling.candidates import SwitchCandidates, free_capacity_w
@@ -27,7 +28,6 @@ from core.scheduling.staged import (
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.slew import distance_w
 from core.snapshot import Snapshot
-from core.state_estimate import LONGEST_GAP_S, StateEstimate
 
 FILTER_ALONE_S = 3.0
 FILTER_BESIDE_S = 8.0

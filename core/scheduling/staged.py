@@ -8,11 +8,11 @@ slaves alone: what staged ones draw is part of the house's load.
 from dataclasses import dataclass, replace
 from math import exp, inf
 
-from core.actuator_model import AGE_SHARES, SLAVE_LAG_S
+from core.estimation.actuator_model import AGE_SHARES, SLAVE_LAG_S
+from core.estimation.state_estimate import StateEstimate, capacity_w
 from core.roles import sign
 from core.site import ZERO, Phases, Site, Slave, per_phase
 from core.snapshot import SlaveState, Snapshot
-from core.state_estimate import StateEstimate, capacity_w
 
 REPORT_TRUSTED_S = 15.0
 """A report older than this says nothing about what a slave draws now."""

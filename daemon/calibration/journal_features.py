@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from core.decision import State
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.site import Site
-from core.state_estimate import EstimatorState, estimate_state
 from daemon.calibration.fit import Days
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.reader import journal_files, read_journal
@@ -140,6 +140,7 @@ def _is_same_kind(site: Site, other: Site) -> bool:
 def _site_of(start: Start) -> Site | None:
     """The site as it was configured then; None when this version cannot read that configuration."""
     try:
-        return parse_settings(start.settings_toml, Path(start.settings_path)).core_site()
+        settings = parse_settings(start.settings_toml, Path(start.settings_path))
+        return settings.with_measured(start.measured).core_site()
     except SettingsError:
         return None

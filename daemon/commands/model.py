@@ -13,7 +13,7 @@ from daemon.commands.model_signing import keygen, sign
 from daemon.config.sections import INSTALLED
 from daemon.config.settings import Settings, load_settings
 from daemon.service.operator_socket import ask
-from models.bundle import BundleError, accepts, builtin_bundle, load_bundle, read_manifest
+from models.bundle import SHIPPED, BundleError, accepts, builtin_bundle, load_bundle, read_manifest
 from models.public_key import fingerprint
 
 ANSWER_S = 3.0
@@ -51,11 +51,11 @@ model.add_command(sign)
 def verify(directory: Path | None, config: Path | None, as_json: bool) -> None:
     """Verify a bundle: signature, hashes, shapes, features, golden vectors.
 
-    Without DIRECTORY the one that ships. Without --config a bundle may be signed by anybody or nobody. Exits
-    78 with the reason when the bundle must not be used.
+    DIRECTORY may be builtin or clone, which ship; without it builtin is meant. Without --config a bundle may
+    be signed by anybody or nobody. Exits 78 with the reason when the bundle must not be used.
     """
     trusted_keys = () if config is None else load_settings(config, key=False).policy.trusted_keys
-    bundle = load_bundle(directory or builtin_bundle(), trusted_keys=trusted_keys)
+    bundle = load_bundle(_bundle_place(directory), trusted_keys=trusted_keys)
     manifest = bundle.manifest
     facts = {
         "directory": str(bundle.directory),
@@ -160,6 +160,12 @@ def rollback(config: Path, as_json: bool) -> int:
     settings = load_settings(config, key=False)
     active = _store(settings).rollback(settings.core_site())
     return _told(settings, active.reference, True, as_json)
+
+
+def _bundle_place(directory: Path | None) -> Path:
+    """The folder of a bundle by its name or path, as every other command takes it."""
+    name = "builtin" if directory is None else str(directory)
+    return builtin_bundle(name) if name in SHIPPED else Path(name)
 
 
 def _store(settings: Settings) -> ModelStore:

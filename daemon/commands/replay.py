@@ -77,7 +77,8 @@ class _Controllers:
 
     def begin(self, start: Start) -> tuple[AnyParts, AnyMemory]:
         """That of a run."""
-        self._settings = settings = parse_settings(start.settings_toml, Path(start.settings_path))
+        read = parse_settings(start.settings_toml, Path(start.settings_path))
+        self._settings = settings = read.with_measured(start.measured)
         standing = from_record(start.standing)
         load = partial(self._then, start, start.run) if start.bundle_sha256 else lambda: None
         kept = self.archive.calibration(start.calibration_sha256)

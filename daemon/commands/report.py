@@ -20,6 +20,7 @@ from daemon.report.document import SiteReport, document, table
 from daemon.report.reading import DateRange, needed, newest, read
 from daemon.report.summary import summary
 from daemon.report.tariff import Tariff
+from daemon.runtime.state_directory import embedded_state
 
 DAY = click.DateTime(["%Y-%m-%d"])
 PRICE, FEED_IN = 0.30, 0.08
@@ -36,9 +37,7 @@ DAYS_MAX = 36_500
 @click.option(
     "--journal",
     type=click.Path(exists=True, path_type=Path),
-    default=JournalSection().directory,
-    show_default=True,
-    help="The folder of the journals, or one file of it.",
+    help="The folder of the journals, or one file of it; else the service's, else that of the embedded site.",
 )
 @click.option("--days", type=click.IntRange(1, DAYS_MAX), help="The newest N local days; by default all.")
 @click.option("--from", "first", type=DAY, metavar="DATE", help="First local day, YYYY-MM-DD.")
@@ -49,7 +48,7 @@ DAYS_MAX = 36_500
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")
 def report(
-    journal: Path,
+    journal: Path | None,
     days: int | None,
     first: datetime | None,
     last: datetime | None,
@@ -74,7 +73,7 @@ def report(
     with Progress(console=Console(stderr=True), transient=True, disable=as_json or as_csv) as progress:
         bar = progress.add_task("journals", total=1.0)
         told = _told(
-            journal,
+            journal or _usual_journal(),
             span,
             days,
             Tariff(price, feed_in, currency),
@@ -86,6 +85,20 @@ def report(
         click.echo(table(told), nl=False)
     else:
         Console(highlight=False).print(summary(told))
+
+
+def _usual_journal() -> Path:
+    """Where a daemon keeps its journal here: as a service, or as `sunkeep run` without a configuration."""
+    places = (JournalSection().directory, embedded_state() / "journal")
+    for place in places:
+        try:
+            if place.is_dir():
+                return place
+        except OSError:  # only its owner may look
+            continue
+    raise InputError(
+        f"No journal in {' or '.join(map(str, places))} that you may read. Name it with --journal."
+    )
 
 
 def _told(

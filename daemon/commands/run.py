@@ -14,7 +14,7 @@ import click
 
 from daemon.config.settings import load_settings
 from daemon.monitoring.figures import Figures
-from daemon.runtime.state_directory import hold_state
+from daemon.runtime.state_directory import embedded_state, hold_state
 from daemon.service.service import Service
 from daemon.system.log import start_log
 
@@ -88,7 +88,7 @@ def _log_descriptor(file: Path) -> int:
 @contextmanager
 def _embedded_site(trace: Path | None, at: str, status_port: int) -> Iterator[tuple[Path, str]]:
     """The far end in a process of its own, and the configuration for it."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sunkeep/embedded"
+    state = embedded_state()
     with hold_state(state):  # the far end begins the site anew, and must not do so under a running daemon
         pass
     command = [sys.executable, "-m", "daemon", "plant", "--meter-port", "0", "--radio-port", "0"]

@@ -2,10 +2,13 @@
 
 import json
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any
 
 import click
 
+from daemon.config.sections import StatusSection
+from daemon.config.settings import load_settings
 from daemon.errors import InputError
 
 TIMEOUT_S = 3.0
@@ -14,8 +17,9 @@ _PHASE_KEYS_1 = {"wished_w": "policy_action_w"}
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where the status page is served.")
-@click.option("--port", default=9108, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--host", help="Where the status page is served; else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Its port; else 9108.")
+@click.option("--config", type=click.Path(path_type=Path), help="Take host and port from this configuration.")
 @click.option("--all", "everything", is_flag=True, help="Every figure, one per line.")
 @click.option(
     "--json",
@@ -23,9 +27,12 @@ _PHASE_KEYS_1 = {"wished_w": "policy_action_w"}
     is_flag=True,
     help="For programs: what it answered, in the keys of this version.",
 )
-def status(host: str, port: int, everything: bool, as_json: bool) -> None:
+def status(host: str | None, port: int | None, config: Path | None, everything: bool, as_json: bool) -> None:
     """Show what a running daemon is doing."""
-    answer = _fetch(host, port)
+    served = StatusSection() if config is None else load_settings(config, key=False).status
+    if config is not None and not port and not served.port:
+        raise InputError(f"{config} leaves the port to chance ([status] port = 0). Name --port.")
+    answer = _fetch(host or served.host, port or served.port)
     if as_json:
         click.echo(json.dumps(answer))
         return
@@ -85,9 +92,16 @@ def summary(answer: Any) -> list[str]:
             f"today    exported {_text(today['exported_wh'])} Wh, "
             f"without Sunkeep {_text(today['without_exported_wh'])} Wh",
             *_judged(answer["details"]),
+            *_refused(answer["site"]),
         ]
     except (KeyError, TypeError, IndexError):
         raise InputError("The daemon is of another version. Try --all.") from None
+
+
+def _refused(site: Any) -> list[str]:
+    """What the daemon was told to use and does not; a daemon of before says nothing of it."""
+    kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
+    return [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 
 def _judged(details: Any) -> list[str]:

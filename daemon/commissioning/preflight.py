@@ -65,6 +65,9 @@ def walk(path: Path) -> Iterator[Item]:
             yield Item(name, True, check())
         except (FailsError, SettingsError, ConfigError, BundleError, CalibrationError) as error:
             yield Item(name, False, str(error))
+        except OSError as error:  # a folder that only its owner may look into fails its own row alone
+            place = f"{error.filename}: " if error.filename else ""
+            yield Item(name, False, f"{place}{error.strerror or error}. Run this as the user of the daemon.")
 
 
 def _summary(settings: Settings) -> str:

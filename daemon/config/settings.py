@@ -4,7 +4,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +87,17 @@ class Settings(sections.Section):
             meter_delay_s=self.meter.delay_s,
         )
 
+    def with_measured(self, numbers: Mapping[str, Mapping[str, float]]) -> "Settings":
+        """With what was measured on the site, where the configuration leaves it open.
+
+        Args:
+            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `lag_s` and `gain`.
+        """
+        slaves = tuple(
+            slave.model_copy(update=_left_open(slave, numbers.get(slave.name, {}))) for slave in self.slaves
+        )
+        return self.model_copy(update={"slaves": slaves})
+
     def core_limits(self) -> Limits:
         """Limits in force: never wider than the hard caps."""
         limits = self.limits
@@ -114,6 +125,15 @@ class Settings(sections.Section):
         """Per try; two tries always fit the period."""
         fits_s = against.METER_SHARE * self.site.period_s / against.METER_TRIES
         return min(METER_TIMEOUT_S, fits_s) if self.meter.timeout_s is None else self.meter.timeout_s
+
+
+def _left_open(section: sections.SlaveSection, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Those that the configuration does not tell; the spread belongs to the dead time."""
+    told = {key for key in ("dead_time_s", "lag_s", "gain") if getattr(section, key) is not None}
+    if "dead_time_s" in told:
+        told.add("dead_time_sd_s")
+    known = {"dead_time_s", "dead_time_sd_s", "lag_s", "gain"}
+    return {key: float(value) for key, value in numbers.items() if key in known - told}
 
 
 def _core_slave(section: sections.SlaveSection) -> Slave:
@@ -178,7 +198,10 @@ def read_site_key(settings: Settings, path: Path) -> bytes:
             content = stream.read(1024)
     except OSError as error:
         reason = f"{file} cannot be read ({error.strerror})"
-        raise _key_error(path, reason, f"Make one with: sunkeep zigbee key --config {path}") from None
+        advice = f"Make one with: sunkeep zigbee key --config {path}"
+        if isinstance(error, PermissionError):  # it is there and belongs to somebody else
+            advice = f"Run this as the user that owns it, or give it to that one: chown sunkeep {file}"
+        raise _key_error(path, reason, advice) from None
     if mode & 0o077:
         raise _key_error(path, f"{file} can be read by others", f"Run: chmod 600 {file}")
     try:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from math import inf
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from daemon.conformance.bad_frames import GoodFrame
 from daemon.runtime.on_air import OnAir
 from drivers.errors import Transient

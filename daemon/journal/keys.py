@@ -17,10 +17,10 @@ from core.decision import (
     SupervisorDecision,
     Switch,
 )
-from core.following import Deviation, NotFollowing
+from core.estimation.following import Deviation, NotFollowing
+from core.estimation.state_estimate import StateEstimate
 from core.modes import Mode
 from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from daemon.journal.records import (
     Checkpoint,
     Continuation,
@@ -222,6 +222,7 @@ _INPUTS_4: Keys = {
 _CHECKPOINT_4: Keys = {KIND: Constant("memory"), "shapes": "shapes", "values": "values"}
 _KEYS_4: dict[type, Keys] = {
     **_KEYS_3,
+    Start: {**_KEYS[Start], "measured": "measured"},
     TickInputs: _INPUTS_4,
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,

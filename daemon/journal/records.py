@@ -28,7 +28,8 @@ class Start:
 
     `standing` is what outlived the restart (`safety.timers`), `settings_toml` the configuration as it
     was read and `settings_path` where it lay (relative paths in it are resolved against that). Without a
-    `bundle_sha256` there was no policy; `bundle_directory` is where the bundle lay.
+    `bundle_sha256` there was no policy; `bundle_directory` is where the bundle lay. `measured` are the
+    numbers of commissioning in force, by name of the slave (`Settings.with_measured`).
     """
 
     version: str
@@ -39,6 +40,7 @@ class Start:
     bundle_sha256: str
     bundle_directory: str = ""
     calibration_sha256: str = ""
+    measured: dict[str, Any] = field(default_factory=dict)
     standing: dict[str, Any]
 
 

@@ -191,6 +191,15 @@ class Figures:
         self.about = replace(self.about, policy_problem=problem)
         self.note(self._at_s(), f"policy refused: {problem}")
 
+    def configuration_refused(self, problem: str) -> None:
+        """The configuration was changed and is refused: the one before stays in force."""
+        self.about = replace(self.about, configuration_problem=problem)
+        self.note(self._at_s(), f"configuration refused: {problem}")
+
+    def configuration_accepted(self) -> None:
+        """The configuration in force is the one in the file."""
+        self.about = replace(self.about, configuration_problem="")
+
     def changes_per_min(self, at_s: float) -> tuple[float, float]:
         """(changes, reversals) of the setpoints on air per minute and phase, over the last five minutes."""
         minutes = min(300.0, max(60.0, at_s - self.started_at_s)) / 60.0

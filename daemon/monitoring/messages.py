@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 
 from core.decision import Authority, Decision, Source, State
-from core.following import Deviation
+from core.estimation.following import Deviation
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
 from core.snapshot import Snapshot
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.slave_power import heard_power_w, is_silent
+from safety import faults
 
 NOTICEABLE_W = 100.0
 """Below this a power is noise of meter and estimate, nothing to tell an owner about."""
+EVEN_W = 5.0
+"""Up to this a power at the meter is shown as nothing: here, on the page and in the terminal view."""
+REASONS_MAX = 2
+"""Reasons in one sentence; all of them are among the page's facts."""
 PARTLY = 0.2
 """Share of the surplus that may be exported before it counts as only partly used."""
 
@@ -94,7 +100,7 @@ def headline(figures: Figures) -> StatusMessage:
     if decision is None or snapshot is None or decision.verdict.state is State.INIT:
         return StatusMessage("Starting: waiting for the first good meter readings", "quiet")
     if decision.verdict.state is State.SAFE_STOP:
-        return _resting(decision)
+        return _resting(figures, decision, snapshot)
     if "radio_down" in decision.verdict.causes:
         return StatusMessage("The radio does not answer: the slaves return to 0 W by themselves", "watch")
     if "slaves_silent" in decision.verdict.causes:
@@ -106,10 +112,18 @@ def headline(figures: Figures) -> StatusMessage:
     return _flows(figures, decision, snapshot)
 
 
-def _resting(decision: Decision) -> StatusMessage:
+def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
     if "rest_ordered" in decision.verdict.causes:
         return StatusMessage("Stopping: every slave goes to 0 W", "quiet")
-    return StatusMessage("Every slave rests at 0 W for safety", "bad")
+    if "radio_down" in decision.verdict.causes:
+        return StatusMessage("Nothing can be told to the slaves: they return to 0 W by themselves", "bad")
+    drawn_w = sum(heard_power_w(state) or 0.0 for state in snapshot.slaves)
+    idle = missing_slaves(decision, snapshot, figures.radio.up)
+    if drawn_w < NOTICEABLE_W and not idle:
+        return StatusMessage("Every slave rests at 0 W for safety", "bad")
+    verb = "fed in" if figures.site.role is Role.GENERATE else "drawn"
+    still = f": {power(drawn_w)} still {verb}" if drawn_w >= NOTICEABLE_W else ""
+    return StatusMessage(f"Every slave is told 0 W for safety{still}{f'; {idle}' if idle else ''}", "bad")
 
 
 def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
@@ -119,19 +133,24 @@ def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMe
     surplus_w = 0.0 if figures.without_w is None else exported_w(figures.without_w, metering)
     if surplus_w < NOTICEABLE_W and out_w < NOTICEABLE_W:
         return StatusMessage(f"No solar surplus right now: {power(in_w)} drawn from the grid", "quiet")
-    out = f"{power(out_w)} exported" if out_w >= 0.5 else "nothing exported"
+    out = f"{power(out_w)} exported" if out_w > EVEN_W else "nothing exported"
     placed = power(sum(figures.placed_w))
     partly = out_w > max(NOTICEABLE_W, PARTLY * surplus_w)
     if figures.site.role is Role.GENERATE:
         return StatusMessage(
             f"{out[0].upper()}{out[1:]}, {placed} fed in by the slaves", "watch" if partly else "good"
         )
+    if not partly and in_w > NOTICEABLE_W:
+        return StatusMessage(
+            f"More than the solar surplus is placed: {power(in_w)} drawn from the grid, {placed} placed",
+            "watch",
+        )
     if not partly:
         return StatusMessage(f"Solar surplus is being used: {out}, {placed} placed", "good")
     full = all(
         a >= 0.98 * c for a, c in zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)
     )
-    idle = missing_slaves(decision, snapshot)
+    idle = missing_slaves(decision, snapshot, figures.radio.up)
     if not any(decision.sight.capacity_w):
         said = "No slave can take anything"
     elif full:
@@ -148,10 +167,10 @@ def slaves_astray(decision: Decision, snapshot: Snapshot) -> dict[int, str]:
     return deviating | silent
 
 
-def missing_slaves(decision: Decision, snapshot: Snapshot) -> str:
+def missing_slaves(decision: Decision, snapshot: Snapshot, radio_up: bool) -> str:
     """How many slaves do not answer or do not do what they are told; empty when all do."""
-    silent = sum(not state.available for state in snapshot.slaves)
-    deviating = sum(snapshot.slaves[one.slave].available for one in decision.not_following)
+    silent = sum(is_silent(state, radio_up) for state in snapshot.slaves)
+    deviating = sum(not is_silent(snapshot.slaves[one.slave], radio_up) for one in decision.not_following)
     total = len(snapshot.slaves)
     said = []
     if silent:
@@ -182,11 +201,18 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
-    ordered = ("fallback_ordered", "dwell") if "fallback_ordered" in decision.verdict.causes else ()
-    causes = [cause(name) for name in decision.verdict.causes if name not in ordered]
-    if causes:
-        return "because " + ", and ".join(causes)
-    return _by_mode(figures.about.mode, decision)
+    names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
+    if not names or (state is State.PI_FALLBACK and "fallback_ordered" in names):
+        return _by_mode(figures.about.mode, decision)  # whatever else speaks against the policy
+    return "because " + _listed([cause(name) for name in names if faults.cause(name).state is state])
+
+
+def _listed(reasons: list[str]) -> str:
+    """One, two, or the first two of many."""
+    more = len(reasons) - REASONS_MAX
+    if more > 0:
+        return ", ".join(reasons[:REASONS_MAX]) + f", and {more} more"
+    return " and ".join(reasons)
 
 
 def _by_mode(mode: Mode, decision: Decision) -> str:

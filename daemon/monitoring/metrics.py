@@ -18,6 +18,7 @@ from core.modes import Mode
 from core.site import PHASE_NAMES, Phases
 from daemon.monitoring.accumulators import Histogram
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.slave_power import heard_power_w, is_silent
 
 RENDER_EVERY_S = 1.0
 
@@ -105,6 +106,8 @@ def _identity(f: Figures) -> Families:
     yield info
     text = "1 while the policy that is configured or activated is not used: it is missing or does not verify."
     yield _gauge("policy_refused", text, float(bool(f.about.policy_problem)))
+    text = "1 while the configuration file is refused and an older configuration stays in force."
+    yield _gauge("configuration_refused", text, float(bool(f.about.configuration_problem)))
     yield _counter("policy_swaps", "Policies taken over between two ticks since the start.", f.policy_swaps)
     text = "Policies refused while the daemon ran, since the start; the one before stayed in force."
     yield _counter("policy_refusals", text, f.policy_refusals)
@@ -153,8 +156,12 @@ def _slaves(f: Figures) -> Families:
     setpoint = GaugeMetricFamily(
         "sunkeep_slave_setpoint_watts", "Setpoint decided for a slave.", labels=names
     )
-    power = GaugeMetricFamily("sunkeep_slave_power_watts", "Power a slave last reported.", labels=names)
-    there = GaugeMetricFamily("sunkeep_slave_available", "1 while a slave takes part, else 0.", labels=names)
+    power = GaugeMetricFamily(
+        "sunkeep_slave_power_watts", "Power of a slave, while it is heard.", labels=names
+    )
+    there = GaugeMetricFamily(
+        "sunkeep_slave_available", "1 while a slave takes part, 0 while it is not heard.", labels=names
+    )
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
     text = "1 while a slave does what it is told as far as it says, 0 while it does not."
     follows = GaugeMetricFamily("sunkeep_slave_following", text, labels=names)
@@ -163,10 +170,11 @@ def _slaves(f: Figures) -> Families:
     for place, (slave, state, setpoint_w) in enumerate(rows):
         key = [slave.name, slave.phase_name]
         setpoint.add_metric(key, setpoint_w)
-        there.add_metric(key, float(state.available))
+        there.add_metric(key, float(not is_silent(state, f.radio.up)))
         follows.add_metric(key, float(place not in apart))
-        if state.power_w is not None:
-            power.add_metric(key, state.power_w)
+        if (power_w := heard_power_w(state)) is not None:
+            power.add_metric(key, power_w)
+        if isfinite(state.report_age_s):
             age.add_metric(key, state.report_age_s)
     yield from (setpoint, power, there, follows, age)
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 from math import inf, isfinite
 
+from core.estimation.state_estimate import StateEstimate
 from core.metering import exported_w
 from core.roles import sign
 from core.site import Metering, Phases, Site, per_phase
-from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
+from core.snapshot import SlaveState, Snapshot
 
 TRUSTED_FOR_S = 15.0
 """A report older than this corrects nothing; the slave counts as lost by then."""
@@ -34,11 +34,7 @@ class SlavePowerEstimator:
         for phase in range(3):
             members = [at for at, slave in enumerate(site.slaves) if slave.phase == phase]
             powers_w = [
-                power_w
-                for at in members
-                if (power_w := snapshot.slaves[at].power_w) is not None
-                and isfinite(power_w)
-                and ages_s[at] <= TRUSTED_FOR_S
+                power_w for at in members if (power_w := heard_power_w(snapshot.slaves[at])) is not None
             ]
             if not members or len(powers_w) < len(members):
                 self.error_w[phase] = 0.0
@@ -51,6 +47,22 @@ class SlavePowerEstimator:
                 for model_w, error_w in zip(sight.model_w, self.error_w, strict=True)
             ]
         )
+
+
+def heard_power_w(state: SlaveState) -> float | None:
+    """What a slave draws or feeds in W as it says itself; None when that was too long ago."""
+    if state.power_w is None or not isfinite(state.power_w):
+        return None
+    return state.power_w if state.report_age_s <= TRUSTED_FOR_S else None
+
+
+def is_silent(state: SlaveState, radio_up: bool) -> bool:
+    """Whether a slave does not answer.
+
+    While the radio is down the snapshot counts every slave as available, because none of them can be asked;
+    to people one that was not heard does not answer. A radio that has just come up gives it time.
+    """
+    return not state.available or (not radio_up and not state.report_age_s <= TRUSTED_FOR_S)
 
 
 def without_slaves_w(grid_power_w: Phases, placed_w: Phases, site: Site) -> Phases:

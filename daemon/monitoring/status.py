@@ -8,6 +8,7 @@ from core.site import PHASE_NAMES
 from daemon.monitoring import messages
 from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.slave_power import heard_power_w, is_silent
 from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
 
 SECONDS_PER_HOUR = 3600.0
@@ -64,6 +65,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "metering": figures.site.metering.value,
             "policy": figures.about.policy_name,
             "policy_problem": figures.about.policy_problem,
+            "configuration_problem": figures.about.configuration_problem,
             "version": figures.about.version,
         },
         "tick": figures.ticks,
@@ -148,11 +150,12 @@ def _slaves(figures: Figures) -> list[dict[str, Any]]:
             "phase": slave.phase_name,
             "max_w": slave.max_w,
             "setpoint_w": setpoint_w,
-            "power_w": None if state.power_w is None else _watts(state.power_w),
+            "power_w": None if (power_w := heard_power_w(state)) is None else _watts(power_w),
             "available": state.available,
+            "is_heard": not is_silent(state, figures.radio.up),
             "deviation": None if one is None else one.deviation.value,
             "limit_w": None if one is None else one.limit_w,
-            "report_age_s": round(state.report_age_s, 1) if state.power_w is not None else None,
+            "report_age_s": round(state.report_age_s, 1) if isfinite(state.report_age_s) else None,
         }
         for slave, state, setpoint_w, one in rows
     ]

@@ -13,6 +13,7 @@ class SiteInfo:
     `remark` is one line for people, shown with the site's name (for example which measured day is being
     replayed at the far end of the wires). `fallback_law` is ``pi`` or ``predictive``. `policy_name` is the
     policy in force, `policy_problem` why it is not the one that is configured or activated.
+    `configuration_problem` is why the file of now is refused and an older configuration stays in force.
     """
 
     site_name: str = "Home"
@@ -20,6 +21,7 @@ class SiteInfo:
     fallback_law: str = "pi"
     policy_name: str = ""
     policy_problem: str = ""
+    configuration_problem: str = ""
     version: str = ""
     remark: str = ""
     anomaly_calibrated: bool = False

@@ -22,7 +22,7 @@ LINE_EVERY_S = 10.0
 BAR_CELLS = 10
 """Cells on each side of the zero of a phase's bar."""
 NAME_CELLS = 14
-FIXED_ROWS = 21
+FIXED_ROWS = 22
 """Rows of the view beside slaves and events, with the empty lines between its parts."""
 MIDDLE_CELLS = 2 * BAR_CELLS + 1
 TRACE_TICKS = 60
@@ -185,9 +185,9 @@ def _slaves(seen: dict[str, Any], rows: _TerminalRows) -> None:
     for slave in seen["slaves"]:
         share = (slave["power_w"] or 0.0) / max(1, slave["max_w"])
         filled = Text.assemble(f"{slave['phase'].upper()}  ", (_fill(share, MIDDLE_CELLS - 3), "cyan"))
-        told = Text(_w(slave["setpoint_w"])) if slave["available"] else Text("offline", "yellow")
+        told = Text(_w(slave["setpoint_w"])) if slave["is_heard"] else Text("offline", "yellow")
         heard = "never" if slave["report_age_s"] is None else f"{slave['report_age_s']:.0f} s ago"
-        if slave["available"] and slave["deviation"]:
+        if slave["is_heard"] and slave["deviation"]:
             heard = slave["deviation"].replace("_", " ")
         rows.add(slave["name"], filled, told, _w(slave["power_w"]), heard)
 
@@ -226,6 +226,8 @@ def _foot(seen: dict[str, Any], address: str, body: Text) -> None:
         f"policy {seen['site']['policy'] or 'none'}" + (" (another was refused)" if refused else ""),
     ]
     body.append(" " + " · ".join(facts) + "\n")
+    if seen["site"]["configuration_problem"]:
+        body.append(f" configuration refused: {seen['site']['configuration_problem']}\n", "bold red")
     body.append(" " + " · ".join([*([address] if address else []), "Ctrl-C stops"]), "dim")
 
 
@@ -257,7 +259,7 @@ def _fill(share: float, cells: int) -> str:
 def _flow(watts: float | None, style: str = "") -> Text:
     if watts is None:
         return Text("–", "dim")
-    word = "export" if watts < -5.0 else "import" if watts > 5.0 else "      "
+    word = "export" if watts < -messages.EVEN_W else "import" if watts > messages.EVEN_W else "      "
     return Text(f"{_w(watts)} {word}", style)
 
 

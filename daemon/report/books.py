@@ -110,7 +110,9 @@ class JournalAccounting:
     def _begin(self, start: Start) -> None:
         self._life = None
         try:
-            settings = parse_settings(start.settings_toml, Path(start.settings_path))
+            settings = parse_settings(start.settings_toml, Path(start.settings_path)).with_measured(
+                start.measured
+            )
         except SettingsError:
             return  # written by another version: the ticks that follow are left out, and counted
         site = settings.core_site()

@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Anomaly, Decision, Intervention
-from core.following import FollowingState, NotFollowing, check_following, limit_capacities, not_following
+from core.estimation.following import (
+    FollowingState,
+    NotFollowing,
+    check_following,
+    limit_capacities,
+    not_following,
+)
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import initial_memory
 from core.scheduling.staged import has_staged
 from core.site import Phases
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.tick import decide
 from daemon.config.settings import SettingsError, parse_settings
 from daemon.journal.digest import digest
@@ -90,7 +96,8 @@ class Completion:
         self._run, self._memory, self._parts, self._expected = start, None, None, None
         self._belief, self._following = EstimatorState(), FollowingState()
         try:
-            settings = parse_settings(start.settings_toml, Path(start.settings_path))
+            read = parse_settings(start.settings_toml, Path(start.settings_path))
+            settings = read.with_measured(start.measured)
             standing = from_record(start.standing) if start.standing else None
         except (SettingsError, ValueError):
             return  # written by another release

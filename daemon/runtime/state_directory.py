@@ -13,6 +13,11 @@ from drivers.zigbee.frame_counter import FrameCounter
 COUNTER_FILE = "frame-counter"
 
 
+def embedded_state() -> Path:
+    """Where `sunkeep run` without a configuration keeps everything (XDG base directories: state)."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sunkeep/embedded"
+
+
 @contextmanager
 def hold_state(directory: Path) -> Iterator[None]:
     """Hold the state directory; a second process would use the same frame counter and the same coordinator.

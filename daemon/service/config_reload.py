@@ -57,11 +57,13 @@ class Reloader:
         try:
             settings = await asyncio.to_thread(load_settings, self.path)  # a large file takes its time
         except SettingsError as error:
+            figures.configuration_refused(str(error.problems[0]))
             tell("configuration_refused", reason=str(error.problems[0]), kept="the one in force")
             return
         self.plan = settings.plan(self.site_seed)
         self.policy(settings)
         figures.adopt(figures.site, replace(figures.about, mode=self.plan.mode))
+        figures.configuration_accepted()
         waiting = _after_restart(self.settings, settings)
         tell("configuration_reloaded", mode=self.plan.mode.value, after_restart=", ".join(waiting))
 

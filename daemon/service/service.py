@@ -33,6 +33,7 @@ from daemon.runtime.supervisor_state import SupervisorStateFile
 from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
+from daemon.service.measured_slaves import Numbers, measured_numbers
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
@@ -85,7 +86,9 @@ class Service:
             await self._run(startup, unordered_ends)
 
     async def _run(self, startup: Startup, unordered_ends: int) -> None:
-        settings, state = self.settings, self.settings.state.directory
+        measured, configured = measured_numbers(self.settings), self.settings
+        self.settings = settings = configured.with_measured(measured)
+        state = settings.state.directory
         key = read_site_key(settings, self.path)
         counter = open_counter(state)
         standing_file = SupervisorStateFile(state)
@@ -110,7 +113,7 @@ class Service:
             totals = TotalsFile(state / "totals.json")
             carried = totals.load()
             figures = Figures(site, self._about(assembled), boottime_s(), carried)
-            reloader = Reloader(self.path, settings, sha256(b"blocks" + key).digest(), now=self.reload)
+            reloader = Reloader(self.path, configured, sha256(b"blocks" + key).digest(), now=self.reload)
             chronicle = TickRecorder(
                 journal=self._journal(),
                 figures=figures,
@@ -130,7 +133,7 @@ class Service:
                 keep_totals=partial(_keep, totals),
                 dropped_log_lines=self.dropped_log_lines,
             )
-            chronicle.journal.put(self._start_record(assembled, standing))
+            chronicle.journal.put(self._start_record(assembled, standing, measured))
             if unordered_ends >= STORM:
                 chronicle.event("restart_storm", unordered_ends=unordered_ends, within_s=WITHIN_S)
             swap = PolicySwap(
@@ -241,7 +244,7 @@ class Service:
         section = self.settings.journal
         return Journal(section.directory, run, section.max_mb * 10**6, self.settings.anomaly.calibration)
 
-    def _start_record(self, assembled: Assembled, standing: PersistentFaults) -> Start:
+    def _start_record(self, assembled: Assembled, standing: PersistentFaults, measured: Numbers) -> Start:
         bundle = assembled.bundle
         return Start(
             version=version("sunkeep"),
@@ -252,6 +255,7 @@ class Service:
             bundle_sha256="" if bundle is None else bundle.sha256,
             bundle_directory="" if bundle is None else str(bundle.directory.absolute()),
             calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
+            measured=measured,
             standing=to_record(standing),
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from core.actuator_model import MEAN_AGE_S
+from core.estimation.actuator_model import MEAN_AGE_S
 from drivers.zigbee.setpoint_frame import SetpointFrame, SlaveReport
 
 REPLY_AFTER_S = 0.3

@@ -14,8 +14,8 @@ import numpy as np
 
 import daemon.service.service
 from core.decision import State
+from core.estimation.state_estimate import EstimatorState
 from core.site import Slave
-from core.state_estimate import EstimatorState
 from daemon.runtime.loop import Loop, TickResult
 from daemon.system.clock import boottime_s
 from daemon.system.log import start_log

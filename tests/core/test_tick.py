@@ -11,10 +11,10 @@ from core.airtime import Bucket
 from core.allocation import totals_w
 from core.arrays import SCALAR
 from core.decision import Anomaly, Authority, Decision, Intervention, Send, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.parts import Memory, Parts, PolicyHealth, initial_memory
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from tests.support.examples import site, snapshot
 

@@ -11,7 +11,7 @@ from daemon.system.clock import boottime_s
 from tests.campaigns.pairs import Pair
 from tests.faults.log_file import LogFile
 from tests.faults.rig import running_rig
-from tests.faults.row import SERIAL, Row, TrialResult
+from tests.faults.row import SERIAL, FaultTrialResult, Row
 from tests.faults.rows import meter, policy, radio
 from tests.faults.trial import inject
 from tests.support import virtual_time
@@ -39,10 +39,10 @@ def campaign(
     rows: Sequence[Row],
     trials: int,
     seed: int,
-    keep: Callable[[list[TrialResult | FailedTrial]], None] = lambda _done: None,
-) -> list[TrialResult | FailedTrial]:
+    keep: Callable[[list[FaultTrialResult | FailedTrial]], None] = lambda _done: None,
+) -> list[FaultTrialResult | FailedTrial]:
     """Every row so often, in virtual time. `keep` gets everything so far after each trial."""
-    done: list[TrialResult | FailedTrial] = []
+    done: list[FaultTrialResult | FailedTrial] = []
     for kind in dict.fromkeys(map(_kind, rows)):
         share = [row for row in rows if _kind(row) == kind]
         left = [row for row in share for _ in range(1 if row.is_long else trials)]
@@ -64,8 +64,8 @@ async def _live(
     folder: Path,
     left: list[Row],
     rng: Random,
-    done: list[TrialResult | FailedTrial],
-    keep: Callable[[list[TrialResult | FailedTrial]], None],
+    done: list[FaultTrialResult | FailedTrial],
+    keep: Callable[[list[FaultTrialResult | FailedTrial]], None],
 ) -> None:
     """One site, until nothing is left or it cannot go on."""
     log = LogFile(boottime_s)
@@ -86,7 +86,7 @@ async def _live(
                 return
 
 
-async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult | FailedTrial:
+async def _tried(row: Row, pair: Pair, log: LogFile, rng: Random) -> FaultTrialResult | FailedTrial:
     try:
         result = await inject(row, pair, log, rng)
     except TimeoutError:

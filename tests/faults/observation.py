@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Source, State
-from core.following import FollowingState
+from core.estimation.following import FollowingState
 from core.snapshot import SlaveState
 from daemon.system.clock import boottime_s
 from drivers.zigbee.radio_statistics import RadioCounts

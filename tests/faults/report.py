@@ -6,7 +6,7 @@ from math import inf
 from tests.campaigns.table import percentile
 from tests.faults import not_injected
 from tests.faults.campaign import FailedTrial
-from tests.faults.row import Row, TrialResult
+from tests.faults.row import FaultTrialResult, Row
 from tests.faults.starts import StartTrial
 
 HEAD = (
@@ -15,7 +15,7 @@ HEAD = (
 )
 
 
-def table(done: Sequence[TrialResult | FailedTrial | StartTrial]) -> str:
+def table(done: Sequence[FaultTrialResult | FailedTrial | StartTrial]) -> str:
     """One line for each row."""
     lines = [HEAD, "|" + "---|" * (HEAD.count("|") - 1)]
     rows = dict.fromkeys(one.row for one in done if not isinstance(one, StartTrial))
@@ -29,8 +29,8 @@ def _order(row: Row) -> tuple[str, int]:
     return row.number[0], int(row.number[1:])
 
 
-def _line(row: Row, done: Sequence[TrialResult | FailedTrial]) -> str:
-    results = [one for one in done if isinstance(one, TrialResult)]
+def _line(row: Row, done: Sequence[FaultTrialResult | FailedTrial]) -> str:
+    results = [one for one in done if isinstance(one, FaultTrialResult)]
     detected = [one.detected_s for one in results if one.detected_s is not None]
     shown = dict.fromkeys(name for one in results for name in one.shown_as.split(", ") if name)
     seen = f"{len(results)}" if len(detected) == len(results) else f"{len(results)}, seen {len(detected)}"
@@ -58,7 +58,7 @@ def _bound(value: float | None) -> str:
     return "-" if value is None or value == inf else f"{value:g}"
 
 
-def missed(row: Row, done: Sequence[TrialResult | FailedTrial]) -> list[str]:
+def missed(row: Row, done: Sequence[FaultTrialResult | FailedTrial]) -> list[str]:
     """What did not hold, each said once."""
     found: dict[str, None] = {}
     for one in done:
@@ -67,7 +67,7 @@ def missed(row: Row, done: Sequence[TrialResult | FailedTrial]) -> list[str]:
     return list(found)
 
 
-def verdict(row: Row, done: Sequence[TrialResult | FailedTrial]) -> str:
+def verdict(row: Row, done: Sequence[FaultTrialResult | FailedTrial]) -> str:
     """Whether the row holds; if not, in how many trials, and why."""
     misses = missed(row, done)
     if not misses:
@@ -77,7 +77,7 @@ def verdict(row: Row, done: Sequence[TrialResult | FailedTrial]) -> str:
     return f"**no**, {count} of {len(done)} ({', '.join(misses[:3])}){why}"
 
 
-def unexplained(done: Sequence[TrialResult | FailedTrial | StartTrial]) -> list[str]:
+def unexplained(done: Sequence[FaultTrialResult | FailedTrial | StartTrial]) -> list[str]:
     """Rows that do not hold and do not say why."""
     rows = dict.fromkeys(one.row for one in done if not isinstance(one, StartTrial))
     trials = [one for one in done if not isinstance(one, StartTrial)]

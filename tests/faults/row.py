@@ -64,7 +64,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class TrialResult:
+class FaultTrialResult:
     """One injection. Seconds are None for what never happened (or, at rest, was never asked for)."""
 
     row: Row

@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults import campaign, not_injected, starts
 from tests.faults.report import missed, table, unexplained
-from tests.faults.row import Row, TrialResult
+from tests.faults.row import FaultTrialResult, Row
 from tests.faults.whole_table import run
 
 SHORT = ("M2", "M6", "M8", "M13", "M19", "Z1", "Z2", "Z3", "Z6", "Z23", "P3", "P8", "M24")
@@ -16,7 +16,7 @@ SHORT = ("M2", "M6", "M8", "M13", "M19", "Z1", "Z2", "Z3", "Z6", "Z23", "P3", "P
 def test_rows_of_every_kind_hold_or_say_why_not() -> None:
     done = run(SHORT, 1, 1, short=True)
     assert unexplained(done) == [], table(done)
-    kinds = {one.row.number for one in done if isinstance(one, TrialResult)}
+    kinds = {one.row.number for one in done if isinstance(one, FaultTrialResult)}
     assert kinds >= set(SHORT) - {"M24"}
 
 
@@ -35,7 +35,7 @@ def row(number: str) -> Row:
 
 def test_the_table_says_what_did_not_hold() -> None:
     lost = row("M2")
-    sound = TrialResult(lost, "meter_lost", 0.5, "safe_stop", 4.7, 30.0, True)
+    sound = FaultTrialResult(lost, "meter_lost", 0.5, "safe_stop", 4.7, 30.0, True)
     bad = [
         replace(sound, detected_s=None),
         replace(sound, detected_s=lost.within_s + 0.1),
@@ -60,7 +60,7 @@ def test_a_trial_that_could_not_be_made_counts() -> None:
 
 def test_a_row_with_a_reason_is_told_and_explained() -> None:
     known = replace(row("M2"), gap="known")
-    late = TrialResult(known, "", None, "none", None, 1.0, True)
+    late = FaultTrialResult(known, "", None, "none", None, 1.0, True)
     assert unexplained([late]) == []
     assert "**no**, 1 of 1" in table([late])
     assert "known" in table([late])

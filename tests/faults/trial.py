@@ -9,7 +9,7 @@ from tests.campaigns.pairs import Pair
 from tests.faults.injections import do
 from tests.faults.log_file import LogFile
 from tests.faults.observation import ACTING, Observation, clear_standing
-from tests.faults.row import NIGHT, Row, TrialResult
+from tests.faults.row import NIGHT, FaultTrialResult, Row
 
 LOOK_S = 0.02
 RUN_S = (2.0, 8.0)
@@ -24,7 +24,7 @@ REST_WITHIN_S = 12.0
 """Longest wait for slaves to rest once the fault has lasted as long as it was to."""
 
 
-async def inject(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult:
+async def inject(row: Row, pair: Pair, log: LogFile, rng: Random) -> FaultTrialResult:
     """One trial.
 
     Raises:
@@ -56,7 +56,7 @@ async def inject(row: Row, pair: Pair, log: LogFile, rng: Random) -> TrialResult
     shown_as = _shown_as(seen)
     await do(row.injection.end, pair, rng)
     usable_s, recovered_s = await _back(row, pair, seen)
-    return TrialResult(row, shown_as, detected_s, reaction, rest_s, recovered_s, kept, usable_s)
+    return FaultTrialResult(row, shown_as, detected_s, reaction, rest_s, recovered_s, kept, usable_s)
 
 
 async def _at_work(row: Row, pair: Pair) -> None:

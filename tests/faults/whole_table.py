@@ -7,10 +7,10 @@ from typing import TypeAlias
 
 from tests.faults.campaign import FailedTrial, campaign, chosen
 from tests.faults.report import table
-from tests.faults.row import TrialResult
+from tests.faults.row import FaultTrialResult
 from tests.faults.starts import StartTrial, starts
 
-AnyTrial: TypeAlias = TrialResult | FailedTrial | StartTrial
+AnyTrial: TypeAlias = FaultTrialResult | FailedTrial | StartTrial
 
 
 def run(
@@ -18,7 +18,7 @@ def run(
 ) -> list[AnyTrial]:
     """Rows of these numbers, all without any; the table so far is in `kept_in` after each trial."""
 
-    def keep(done: Sequence[TrialResult | FailedTrial]) -> None:
+    def keep(done: Sequence[FaultTrialResult | FailedTrial]) -> None:
         if kept_in is not None:
             kept_in.parent.mkdir(parents=True, exist_ok=True)
             kept_in.write_text(table(done) + "\n")

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import SCALAR
+from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
 from core.site import Phases
 from core.snapshot import Snapshot
-from core.state_estimate import LONGEST_GAP_S, StateEstimate
 from models.features import (
     FEATURE_NAMES,
     PHASE_FEATURES,

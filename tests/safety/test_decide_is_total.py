@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.actuator_model import EXTRA_DELAY_MAX_S, MEAN_AGE_S
 from core.allocation import totals_w
 from core.decision import Authority, Decision, Send, Source
+from core.estimation.actuator_model import EXTRA_DELAY_MAX_S, MEAN_AGE_S
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, ImbalanceOf, Limits
 from core.parts import initial_memory
 from core.site import per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import EstimatorState, estimate_state
 from core.tick import decide
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.runtime.assembly import AnyMemory, AnyParts, assemble, fallback_law

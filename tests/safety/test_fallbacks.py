@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import SCALAR
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.limits import Limits
 from core.roles import Role
 from core.site import ZERO, Phases
 from core.slew import slew
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from safety.pi import PiFallback, PiGains, PiMemory
 from safety.predictive import PredictiveFallback, PredictiveGains, TrendState, step
 from tests.support.examples import sight, site, snapshot

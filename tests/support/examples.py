@@ -2,11 +2,11 @@
 
 from hypothesis import strategies as st
 
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 
 watts = st.floats(0.0, 5000.0)
 actions = st.tuples(watts, watts, watts)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from core.decision import Anomaly, Authority, Intervention, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.parts import Parts, PolicyHealth
 from core.site import Phases, Site, per_phase
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 
 
 class Blind:

@@ -14,10 +14,10 @@ from math import sin
 from random import Random
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
+from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.modes import Mode
 from core.site import ZERO, Phases, Site, Slave, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import EstimatorState, StateEstimate, estimate_state
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics, SiteInfo
 

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.actuator_model import delayed_command
 from core.airtime import Bucket
 from core.airtime import choose_send as choose_one
 from core.allocation import allocate
 from core.decision import Authority, Send, Source
+from core.estimation.actuator_model import delayed_command
+from core.estimation.state_estimate import StateEstimate
 from core.limits import Limits
 from core.metering import avoidable_import_w, exported_w
 from core.metering import balance_phases as level_one
@@ -21,7 +22,6 @@ from core.parts import initial_memory
 from core.site import ZERO, Airtime, Metering, Phases, Site, Slave, per_phase
 from core.slew import slew as slew_one
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from daemon.runtime.assembly import assemble
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate

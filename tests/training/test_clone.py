@@ -9,9 +9,9 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from core.estimation.state_estimate import StateEstimate
 from core.parts import Fallback
 from core.site import Metering, Phases
-from core.state_estimate import StateEstimate
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
 from plant.site.trace import load_trace

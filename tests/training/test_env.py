@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from core.estimation.state_estimate import StateEstimate
 from core.limits import ImbalanceOf, Limits
 from core.roles import Role
 from core.site import Phases, per_phase
 from core.slew import slew
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, default_site, simulate

@@ -1,9 +1,9 @@
 """A batch of sites as tensors, differentiable: the product's plant, estimator, features and airtime.
 
 One tick is what one second is in `daemon.simulation.simulate`: look, observe, ask the policy, slew, choose
-whether to send, live the second. It runs the very laws of `plant.site.physics`, `core.state_estimate` and
-`models.features`, and `training.batched.rules` where `core` branches on a whole site. What does not act on a
-healthy site is left
+whether to send, live the second. It runs the very laws of `plant.site.physics`,
+`core.estimation.state_estimate` and `models.features`, and `training.batched.rules` where `core` branches on
+a whole site. What does not act on a healthy site is left
 out: gate, supervisor and detector.
 
 Slaves of a phase are alike as the controller sees them (`SLAVE_W` each) and each has its own gain and lag.
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from core.actuator_model import AGE_SHARES, MEAN_AGE_S, first_order_lag
+from core.estimation.actuator_model import AGE_SHARES, MEAN_AGE_S, first_order_lag
 from core.limits import Limits
 from core.site import Airtime
 from models.features import DELAY_MAX_S, POWER_MAX_W, FeatureHistory, advance, begin, describe
@@ -109,8 +109,8 @@ DEFAULT_RULES = BatchLimits()
 
 
 def age_weights(told_s: Tensor) -> Tensor:
-    """`core.actuator_model.delayed_command` as weights of the commands kept, newest first: [n] long to [n,
-    KEPT_S]."""
+    """`core.estimation.actuator_model.delayed_command` as weights of the commands kept, newest first: [n]
+    long to [n, KEPT_S]."""
     weights = torch.zeros(len(told_s), KEPT_S, device=told_s.device)
     for age, share in enumerate(AGE_SHARES):
         place = (age + told_s).clamp(max=KEPT_S - 1)

@@ -26,9 +26,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from core.estimation.state_estimate import LONGEST_GAP_S, EstimatorState, estimate_state
 from core.site import ZERO, Phases, Site
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import LONGEST_GAP_S, EstimatorState, estimate_state
 from plant.site.physics import TTL_S
 from training.data.samples import DatasetError, DatasetTerms, Sample
 

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from core.allocation import totals_w
 from core.decision import Decision, Send
+from core.estimation.state_estimate import StateEstimate
 from core.roles import Role
 from core.site import Metering, Phases, Site
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.config.settings import parse_settings
 from daemon.journal.records import Continuation, Start, Tick
@@ -115,7 +115,8 @@ def journal_samples(path: Path, *, decides: bool = True) -> Iterator[tuple[Datas
             record = record.start  # noqa: PLW2901 - the run's first lines have been removed or dropped
         if isinstance(record, Start):
             run = record
-            site = parse_settings(record.settings_toml, Path(record.settings_path)).core_site()
+            settings = parse_settings(record.settings_toml, Path(record.settings_path))
+            site = settings.with_measured(record.measured).core_site()
             terms, grid, is_start = DatasetTerms.of(site), Grid(), True
         elif isinstance(record, Tick):
             if site is None:

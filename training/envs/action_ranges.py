@@ -10,10 +10,10 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.site import Phases
 from core.slew import spread_w
-from core.state_estimate import StateEstimate
 
 Mask = NDArray[np.bool_]
 

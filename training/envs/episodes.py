@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from core.decision import Decision
+from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.site import ZERO, Phases, Site
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate, estimate_state
 from core.tick import decide
 from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO
 from plant.site.stepped import SteppedSite

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from scipy.signal import lfilter
 
-from core.actuator_model import HISTORY_S, delayed_command, first_order_lag
+from core.estimation.actuator_model import HISTORY_S, delayed_command, first_order_lag
 from core.site import PHASE_NAMES
 from plant.site.trace import DAY_S
 from training.batched.day_runs import is_sunny, known_hours

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from core.decision import Authority, Source, State, SupervisorDecision
+from core.estimation.state_estimate import StateEstimate
 from core.parts import Fallback, PolicyHealth, initial_memory
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot
-from core.state_estimate import StateEstimate
 from daemon.runtime.assembly import assemble
 from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
 from models.features import FEATURE_NAMES, PHASE_FEATURES

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from core.actuator_model import MEAN_AGE_S
+from core.estimation.actuator_model import MEAN_AGE_S
 from core.limits import PHASE_CAP_W
 from models.features import FEATURE_NAMES, PHASE_FEATURES
 from safety.predictive import PredictiveGains, TrendState, step

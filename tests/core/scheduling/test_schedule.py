@@ -7,8 +7,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from core.actuator_model import HISTORY_S
 from core.decision import Authority, Decision, Send, Source
+from core.estimation.actuator_model import HISTORY_S
 from core.parts import initial_memory
 from core.site import DEFAULT_PRIORITY, Airtime, Metering, Phases, Site, Slave, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot

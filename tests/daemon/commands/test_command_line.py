@@ -12,6 +12,7 @@ import threading
 import zlib
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -20,7 +21,8 @@ import pytest
 from daemon import __main__ as command_line
 from daemon.cli.errors import explain
 from daemon.commands.status import summary
-from daemon.config.settings import SettingsError
+from daemon.commissioning import preflight
+from daemon.config.settings import SettingsError, load_settings, read_site_key
 from drivers.errors import ConfigError
 from models.bundle import BundleError, builtin_bundle
 from tests.support.configuration import CONFIGURATION, write_configuration
@@ -107,7 +109,7 @@ def test_a_refused_configuration_exits_78_with_its_lines(tmp_path: Path) -> None
     path = write_configuration(tmp_path, CONFIGURATION.replace("max_w = 3000", "max_w = 9000"))
     done = sunkeep("meter", "read", "--config", str(path))
     assert done.returncode == 78
-    assert done.stderr.startswith(f"{path}:22: slaves.0.max_w: 9000 is too large. Write at most 5000.")
+    assert done.stderr.startswith(f"{path}:22: slaves.0.max_w: 9000 W is more than one phase carries")
     assert "Traceback" not in done.stderr
 
 
@@ -121,6 +123,53 @@ def test_a_broken_bundle_exits_78(tmp_path: Path) -> None:
     assert "policy.onnx" in done.stderr
     assert "Traceback" not in done.stderr
     assert command_line.main(["model", "verify"]) == 0
+    for name in ("builtin", "clone"):
+        assert command_line.main(["model", "verify", name]) == 0
+
+
+def test_a_key_that_only_wants_its_owner_is_not_to_be_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_configuration(tmp_path)
+    settings = load_settings(path)
+    foreign = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(foreign))
+    with pytest.raises(SettingsError, match="Permission denied") as caught:
+        read_site_key(settings, path)
+    assert "zigbee key" not in str(caught.value)
+    assert "chown" in str(caught.value)
+
+
+def test_an_item_that_cannot_be_looked_at_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_configuration(tmp_path)
+    foreign = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sunkeep")
+    monkeypatch.setattr(preflight, "_counter", lambda _: (_ for _ in ()).throw(foreign))
+    items = {item.name: item for item in preflight.walk(path)}
+    assert len(items) == 11
+    assert not items["frame counter"].ok
+    assert items["frame counter"].detail.startswith("/var/lib/sunkeep: Permission denied")
+
+
+def test_status_and_report_find_what_the_daemon_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    port = free_port()
+    path = write_configuration(tmp_path, CONFIGURATION + f"[status]\nport = {port}\n")
+    assert command_line.main(["status", "--config", str(path)]) == 2
+    assert f"127.0.0.1:{port}" in capsys.readouterr().err
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setattr(
+        "daemon.commands.report.JournalSection", lambda: SimpleNamespace(directory=tmp_path / "none")
+    )
+    assert command_line.main(["report"]) == 2
+    assert f"No journal in {tmp_path / 'none'} or {tmp_path / 'sunkeep/embedded/journal'}" in (
+        " ".join(capsys.readouterr().err.split())
+    )
+    (tmp_path / "sunkeep/embedded/journal").mkdir(parents=True)
+    assert command_line.main(["report"]) == 2
+    assert "no *.journal file in this directory" in " ".join(capsys.readouterr().err.split())
 
 
 def test_meters_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -242,7 +291,7 @@ def test_status_tells_what_was_judged(live: object, shadow: object, failed: bool
             ["All slaves rest, because it may (rl_active)"],
         ),
         (["--all"], ANSWER, 0, ["acting.state ", "(4 entries)", "phases.0.placed_w "]),
-        (["--json"], ANSWER, 0, ['{"site": {"name": "Home"}']),
+        (["--json"], ANSWER, 0, ['"site": {"name": "Home"}']),
         ([], {"other": 1}, 2, ["another version"]),
         ([], "not json", 2, ["is not Sunkeep"]),
         (["--json"], [], 2, ["is not Sunkeep"]),

@@ -14,7 +14,7 @@ from daemon.monitoring import messages
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import status
-from daemon.monitoring.telemetry import Cost, SiteInfo
+from daemon.monitoring.telemetry import Cost, RadioStatistics, SiteInfo
 from safety.faults import FAULTS
 from tests.support.telemetry_feed import ABOUT, BLIND, SITE, FedHouse, decision, feed, snapshot
 
@@ -72,7 +72,7 @@ def test_the_headline_says_what_is_going_on(
         verdict=SupervisorDecision(state, Source.POLICY, causes), sight=sight, setpoints_w=(0,)
     )
     seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
-    figures.update(seen, decided, cost=COST, baseline_grid_power_w=without_w)
+    figures.update(seen, decided, cost=COST, radio=RadioStatistics(True), baseline_grid_power_w=without_w)
     said = messages.headline(figures)
     assert said.text.startswith(text)
     assert said.tone == tone
@@ -126,3 +126,117 @@ def test_what_the_counters_said_of_the_power() -> None:
     )
     assert messages.energy_check(Finding(1000.0, 1001.0, 1001.0, 30.0, 3700.0)).endswith("counters again")
     assert "could not be compared" in messages.energy_check(None)
+
+
+@pytest.mark.parametrize(
+    ("grid_w", "without_w", "text"),
+    [
+        (
+            (2800.0, 0.0, 0.0),
+            (-900.0, 0.0, 0.0),
+            "More than the solar surplus is placed: 2.8 kW drawn from the",
+        ),
+        ((-5.0, 0.0, 0.0), (-900.0, 0.0, 0.0), "Solar surplus is being used: nothing exported"),
+        ((-6.0, 0.0, 0.0), (-900.0, 0.0, 0.0), "Solar surplus is being used: 6 W exported"),
+    ],
+)
+def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w: Phases, text: str) -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    figures.update(
+        snapshot(1.0, grid_w, slaves=(SlaveState(),)),
+        decision(sight=sight, setpoints_w=(0,)),
+        cost=COST,
+        baseline_grid_power_w=without_w,
+    )
+    assert messages.headline(figures).text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("causes", "slave", "text"),
+    [
+        (("meter_lost",), SlaveState(True, 3.0, 2.0), "Every slave rests at 0 W for safety"),
+        (
+            ("meter_lost",),
+            SlaveState(True, 1700.0, 2.0),
+            "Every slave is told 0 W for safety: 1.7 kW still drawn",
+        ),
+        (
+            ("meter_lost",),
+            SlaveState(False, 1700.0, 375.0),
+            "Every slave is told 0 W for safety; 1 of 1 slaves",
+        ),
+        (("meter_lost", "radio_lost", "radio_down"), SlaveState(False, 1700.0, 375.0), "Nothing can be told"),
+    ],
+)
+def test_nobody_is_said_to_rest_who_does_not(causes: tuple[str, ...], slave: SlaveState, text: str) -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, causes)
+    seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(slave,))
+    radio = RadioStatistics("radio_down" not in causes)
+    figures.update(seen, decision(verdict=resting, setpoints_w=(0,)), cost=COST, radio=radio)
+    said = messages.headline(figures)
+    assert (said.text.startswith(text), said.tone) == (True, "bad"), said.text
+
+
+@pytest.mark.parametrize("age_s", [16.0, 375.0])
+def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float) -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(True, 1700.0, age_s),))
+    figures.update(seen, decision(setpoints_w=(0,)), cost=COST)
+    (slave,) = status(figures, 1.0)["slaves"]
+    assert (slave["power_w"], slave["is_heard"], slave["report_age_s"]) == (None, False, age_s)
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "source", "causes", "why"),
+    [
+        (
+            Mode.SHADOW,
+            State.PI_FALLBACK,
+            Source.FALLBACK,
+            ("reentry", "fallback_ordered"),
+            "in shadow mode: the",
+        ),
+        (
+            Mode.PRODUCTION,
+            State.SAFE_STOP,
+            Source.REST,
+            ("reentry", "radio_lost", "meter_lost", "slaves_silent", "radio_down"),
+            "because the radio coordinator has not answered for too long and the meter does not answer",
+        ),
+        (
+            Mode.PRODUCTION,
+            State.PI_FALLBACK,
+            Source.FALLBACK,
+            ("violation", "anomaly", "state_lost", "dwell"),
+            "because the learned policy broke a safety rule in the last hour, the site looks unlike anything "
+            "the policy was trained on, and 2 more",
+        ),
+        (
+            Mode.PRODUCTION,
+            State.PI_FALLBACK,
+            Source.FALLBACK,
+            ("reentry",),
+            "because the learned policy has to",
+        ),
+    ],
+)
+def test_the_reason_is_short_and_the_right_one(
+    mode: Mode, state: State, source: Source, causes: tuple[str, ...], why: str
+) -> None:
+    figures = Figures(NET, SiteInfo(mode=mode), 0.0)
+    decided = decision(
+        verdict=SupervisorDecision(state, source, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
+    )
+    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
+    assert messages.why(figures).startswith(why), messages.why(figures)
+
+
+def test_a_refused_configuration_is_told_until_it_is_mended() -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    assert status(figures, 1.0)["site"]["configuration_problem"] == ""
+    figures.configuration_refused("sunkeep.toml:3: mode.mode: unknown")
+    assert status(figures, 1.0)["site"]["configuration_problem"] == "sunkeep.toml:3: mode.mode: unknown"
+    figures.configuration_accepted()
+    assert status(figures, 1.0)["site"]["configuration_problem"] == ""

@@ -77,6 +77,22 @@ def test_a_change_of_policy_is_counted_and_named(figures: Figures) -> None:
     assert samples(Exposition(figures).render(1.0))["sunkeep_policy_refused"] == 0.0
 
 
+def test_a_refused_configuration_is_a_metric(figures: Figures) -> None:
+    assert samples(Exposition(figures).render(0.0))["sunkeep_configuration_refused"] == 0.0
+    figures.configuration_refused("line 3 is wrong")
+    assert samples(Exposition(figures).render(1.0))["sunkeep_configuration_refused"] == 1.0
+
+
+def test_a_slave_that_is_not_heard_has_no_power() -> None:
+    figures = Figures(SITE, ABOUT, 0.0)
+    silent = tuple(SlaveState(False, 1700.0, 375.0) for _ in SITE.slaves)
+    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=silent), decision(), cost=Cost())
+    seen = samples(Exposition(figures).render(0.0))
+    assert not [name for name in seen if name.startswith("sunkeep_slave_power_watts")]
+    assert seen["sunkeep_slave_report_age_seconds{phase=a}{slave=boiler}"] == 375.0
+    assert seen["sunkeep_slave_available{phase=a}{slave=boiler}"] == 0.0
+
+
 def test_nothing_is_said_before_the_first_tick() -> None:
     seen = samples(Exposition(Figures(SITE, ABOUT, 0.0)).render(0.0))
     assert seen["sunkeep_ticks_total"] == 0.0

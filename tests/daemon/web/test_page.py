@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from core.decision import Source, State, SupervisorDecision
+from core.snapshot import SlaveState
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.telemetry import Cost, RadioStatistics
 from daemon.system.clock import boottime_s
 from daemon.web.server import serve
-from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
+from tests.support.telemetry_feed import ABOUT, NOON, SITE, FedHouse, decision, feed, snapshot
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
 SCRIPT = Path(__file__).parents[3] / "tools/make_screenshots.py"
@@ -89,3 +93,39 @@ async def test_the_page_lives_and_says_when_it_does_not(
     told = "document.getElementById('alarm').textContent.startsWith('No connection')"
     await until(devtools, tab, f"document.body.classList.contains('stale') && {told}", 5.0)
     assert await value(devtools, tab, "faults") == []
+
+
+async def test_the_chart_ends_where_the_data_end_and_the_head_says_since_when(
+    devtools: ModuleType, tab: ClientWebSocketResponse
+) -> None:
+    """The meter's wire is cut for six minutes; the daemon ticks on."""
+    now_s = boottime_s()
+    figures, house = Figures(SITE, ABOUT, now_s - 500.0), FedHouse(at_s=now_s - 480.0)
+    feed(figures, house, "sunny", 120)
+    blind = replace(
+        snapshot(now_s, (0.0, 0.0, 0.0)),
+        meter_age_s=360.0,
+        slaves=tuple(SlaveState(True, 1700.0, 375.0) for _ in SITE.slaves),
+    )
+    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, ("meter_lost", "radio_lost", "radio_down"))
+    figures.update(blind, decision(verdict=resting), cost=Cost(), radio=RadioStatistics(False), local=NOON)
+    figures.configuration_refused("sunkeep.toml:3: mode.mode: no such mode. Write shadow.")
+    server = await serve(figures, "127.0.0.1", 0)
+    await devtools.call(tab, "Page.enable")
+    await devtools.call(tab, "Page.navigate", url=server.url)
+    await until(devtools, tab, "document.querySelectorAll('#slaves tr').length === 5", 10.0)
+    text = "document.getElementById('{}').textContent"
+    head = text.format("live")
+    await until(devtools, tab, f"{head} === 'no meter data since 12:34:00'", 5.0)
+    assert "no data for 6 min" in await value(devtools, tab, text.format("chart"))
+    line = "document.querySelector('#chart .s-with').getBBox()"
+    right = "document.querySelector('#chart .zero').getBBox()"
+    ends = await value(devtools, tab, f"{line}.x + {line}.width")
+    assert ends < 0.7 * await value(devtools, tab, f"{right}.x + {right}.width")
+    assert await value(devtools, tab, text.format("t-placed-note")) == "0 of 5 answer"
+    assert await value(
+        devtools, tab, "[...document.querySelectorAll('.draw i')].every((e) => !e.offsetWidth)"
+    )
+    assert "Nothing can be told" in await value(devtools, tab, text.format("headline"))
+    assert "sunkeep.toml:3" in await value(devtools, tab, text.format("refused"))
+    await server.stop()

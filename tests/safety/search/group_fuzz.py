@@ -38,7 +38,7 @@ NOISE_W = 1e-6
 
 
 @dataclass
-class Sites:
+class FuzzedSites:
     """What is known on air: arrays [sites, groups, 3] and [sites, groups], ages [sites]."""
 
     low_w: Floats
@@ -57,7 +57,7 @@ def spread(values_w: Floats) -> Floats:
     return np.asarray(values_w.std(axis=-1))
 
 
-def accepted(sites: Sites, new_w: Floats, told: Flags) -> Flags:
+def accepted(sites: FuzzedSites, new_w: Floats, told: Flags) -> Flags:
     """Which proposals the gate would let out."""
     is_told = told[:, :, None]
     least_w = np.where(sites.may_rest[:, :, None], 0.0, sites.low_w)
@@ -86,7 +86,7 @@ def accepted(sites: Sites, new_w: Floats, told: Flags) -> Flags:
     return np.asarray(stays | (near & inside & level))
 
 
-def proposals(rng: np.random.Generator, sites: Sites) -> tuple[Floats, Flags]:
+def proposals(rng: np.random.Generator, sites: FuzzedSites) -> tuple[Floats, Flags]:
     """Ways of every kind from what is on air, whole watts, and who is told."""
     n = len(sites.age_s)
     air_w, kind = sites.high_w, rng.integers(0, 5, n)[:, None, None]
@@ -106,7 +106,7 @@ class Life:
     """Sites that live on: what is really on air, what is on its way, and where the totals have been."""
 
     rng: np.random.Generator
-    sites: Sites
+    sites: FuzzedSites
     real_w: Floats
     waiting_w: Floats
     waits: Flags
@@ -207,7 +207,7 @@ def settled(rng: np.random.Generator, n: int, of_grid: bool, toward: float) -> L
     shares = rng.dirichlet(np.ones(GROUPS), n)[:, :, None]
     real_w = np.floor(shares * total_w[:, None, :])
     no = np.zeros((n, GROUPS), bool)
-    sites = Sites(real_w.copy(), real_w.copy(), no, np.full(n, 9.0), np.zeros((n, 3)))
+    sites = FuzzedSites(real_w.copy(), real_w.copy(), no, np.full(n, 9.0), np.zeros((n, 3)))
     sites = replace(sites, of_grid=of_grid, toward=toward)
     return Life(rng, sites, real_w, real_w.copy(), no.copy(), np.zeros(n))
 
@@ -234,7 +234,7 @@ def run(ticks: int, seed: Seed, n: int = 5000) -> int:
     return moved
 
 
-def shipped(sites: Sites, new_w: Floats, told: Flags) -> Flags:
+def shipped(sites: FuzzedSites, new_w: Floats, told: Flags) -> Flags:
     """What the shipped gate says, one by one."""
     limits = Limits(
         sites.phase_max_w,

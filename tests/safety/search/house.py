@@ -15,12 +15,12 @@ from zlib import crc32
 
 from core.authorization import AuthorizedFrame
 from core.decision import Authority, Decision, Send, Source, State
+from core.estimation.state_estimate import StateEstimate
 from core.limits import ImbalanceOf, Limits
 from core.parts import Memory, Parts, initial_memory
 from core.roles import Role
 from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import StateEstimate
 from core.tick import decide
 from daemon.runtime.on_air import LONGEST_WAY_S, OnAir
 from daemon.runtime.transmitter import delivery_groups
@@ -148,6 +148,7 @@ class SearchedHouse:
             {slave.slot: slave.max_w for slave in slaves},
             self.toward,
             of_grid,
+            minimum_w,
         )
         self.at_s, self.boot, self.boot_s = 1000.0, 1, 0.0
         self.sample_at_s, self.grid_w = 1000.0, ZERO

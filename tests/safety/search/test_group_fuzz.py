@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.safety.search import group_fuzz
-from tests.safety.search.group_fuzz import Flags, Floats, Sites, compare, run
+from tests.safety.search.group_fuzz import Flags, Floats, FuzzedSites, compare, run
 
 
 def test_the_twin_says_what_the_shipped_gate_says() -> None:
@@ -17,7 +17,7 @@ def test_the_twin_lets_nothing_unsafe_on_air_between_two_messages() -> None:
     assert run(200_000, seed=2, n=2000) > 20_000
 
 
-def whole(sites: Sites, new_w: Floats, told: Flags) -> Flags:
+def whole(sites: FuzzedSites, new_w: Floats, told: Flags) -> Flags:
     """A planted gate: the vector is judged as if it went out in one message."""
     total_w = np.where(told[:, :, None], new_w, sites.high_w).sum(1)
     before_w = sites.high_w.sum(1)
@@ -36,12 +36,12 @@ def test_a_gate_that_judges_the_whole_vector_is_caught() -> None:
 def test_a_gate_that_forgets_what_may_be_on_air_is_caught(forgets: str) -> None:
     accepted = group_fuzz.accepted
 
-    def careless(sites: Sites, new_w: Floats, told: Flags) -> Flags:
+    def careless(sites: FuzzedSites, new_w: Floats, told: Flags) -> Flags:
         if forgets == "pending":
-            seen = Sites(sites.high_w, sites.high_w, sites.may_rest, sites.age_s, sites.grid_w)
+            seen = FuzzedSites(sites.high_w, sites.high_w, sites.may_rest, sites.age_s, sites.grid_w)
         else:
             nobody = np.zeros_like(sites.may_rest)
-            seen = Sites(sites.low_w, sites.high_w, nobody, sites.age_s, sites.grid_w)
+            seen = FuzzedSites(sites.low_w, sites.high_w, nobody, sites.age_s, sites.grid_w)
         return accepted(seen, new_w, told)
 
     with patch.object(group_fuzz, "accepted", careless), pytest.raises(AssertionError):

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.site import ZERO, Metering, per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import EstimatorState, estimate_state
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, default_site
 from plant.site.trace import DAY_S, load_trace

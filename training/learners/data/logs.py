@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from core.decision import Authority
+from core.estimation.state_estimate import StateEstimate
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.parts import initial_memory
 from core.site import ZERO, Metering, Phases, Site, per_phase
-from core.state_estimate import StateEstimate
 from daemon.cli.options import FiniteRange
 from daemon.runtime.assembly import assemble
 from daemon.simulation.controllers import pilot

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.actuator_model import (
+from core.estimation.actuator_model import (
     AGE_SHARES,
     GAIN_RANGE,
     LAG_RANGE_S,
@@ -20,9 +20,9 @@ from core.actuator_model import (
     phase_gains,
     response_groups,
 )
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.site import Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import EstimatorState, estimate_state
 
 FINE_S = 0.01
 

@@ -2,13 +2,15 @@
 
 The surplus (solar power minus load) is exogenous: no action changes it. It is estimated as what the
 slaves are believed to draw minus what the meter reads. Seconds pass between a command and its effect,
-so the slaves' power is followed from the commands through dead time and lag (`core.actuator_model`).
+so the slaves' power is followed from the commands through dead time and lag
+(`core.estimation.actuator_model`).
 """
 
 from dataclasses import dataclass
 from math import isfinite
 
-from core.actuator_model import (
+from core.arrays import SCALAR
+from core.estimation.actuator_model import (
     EXTRA_DELAY_MAX_S,
     ResponseGroup,
     commands_w,
@@ -18,7 +20,6 @@ from core.actuator_model import (
     phase_gains,
     response_groups,
 )
-from core.arrays import SCALAR
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase

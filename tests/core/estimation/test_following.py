@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.allocation import allocate
-from core.following import (
+from core.estimation.following import (
     CONFIRM_S,
     RETRY_MAX_S,
     RETRY_S,
@@ -21,9 +21,9 @@ from core.following import (
     limit_capacities,
     not_following,
 )
+from core.estimation.state_estimate import capacity_w
 from core.site import Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
-from core.state_estimate import capacity_w
 
 SITE = Site(tuple(Slave(slot, f"slave {slot}", 0, 1700) for slot in range(3)))
 Draws = Callable[[int, float], float]

@@ -5,11 +5,17 @@ from math import exp, inf, nan
 
 import pytest
 
-from core.actuator_model import AGE_SHARES, MEAN_AGE_S, delayed_command, first_order_lag, response_groups
+from core.estimation.actuator_model import (
+    AGE_SHARES,
+    MEAN_AGE_S,
+    delayed_command,
+    first_order_lag,
+    response_groups,
+)
+from core.estimation.state_estimate import EstimatorState, capacity_w, estimate_state
 from core.roles import SAFE_SETPOINT_W, Role, grid_effect_w, sign
 from core.site import ZERO, Metering, Phases, Slave
 from core.snapshot import OnAirState, SlaveState
-from core.state_estimate import EstimatorState, capacity_w, estimate_state
 from tests.support.examples import site, snapshot
 
 PER_PHASE = replace(site(), metering=Metering.PER_PHASE)
