@@ -148,6 +148,7 @@ class SearchedHouse:
             {slave.slot: slave.max_w for slave in slaves},
             self.toward,
             of_grid,
+            minimum_w,
         )
         self.at_s, self.boot, self.boot_s = 1000.0, 1, 0.0
         self.sample_at_s, self.grid_w = 1000.0, ZERO

@@ -7,6 +7,10 @@ A frame need not name all slaves. Then what all of them follow is judged after e
 instant between two frames, against what it was when the tick opened; and between any two instants, however
 many frames came in between, the totals may have moved by 2000 W and 1000 W for each second at most. Going to
 rest, by a release or at the end of the time to live, is no move.
+
+A slave with a smallest power is switched. A move that does so may use the seconds, five at most, in which
+what the slaves follow did not change; it switches one slave on at most. Between instants with such a move
+between them the totals may have moved by 5000 W and 1000 W for each second.
 """
 
 import struct
@@ -75,12 +79,14 @@ class Referee:
         max_w: most that each slot can take.
         toward: +1 where a setpoint raises grid power, -1 where it lowers it.
         of_grid: whether the imbalance of the resulting grid power is judged.
+        minimum_w: smallest power of every slave; 0 where they move freely.
     """
 
     phases: dict[int, int]
     max_w: dict[int, int]
     toward: float = 1.0
     of_grid: bool = False
+    minimum_w: int = 0
     phase_max_w: float = 5000.0
     imbalance_max_w: float = 2000.0
     before_w: list[tuple[float, float, float]] = field(default_factory=list)
@@ -89,6 +95,8 @@ class Referee:
     elapsed_s: float = inf
     last_at_s: float = -inf
     path_w: Watts = (0.0, 0.0, 0.0)
+    still_since_s: float = -inf
+    switched_at_s: float = -inf
     been_w: deque[tuple[float, Watts]] = field(default_factory=lambda: deque(maxlen=60))
     tilts_w: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=60))
     released_at_s: float = -inf
@@ -151,8 +159,12 @@ class Referee:
         from_w, silent_s = before_w, at_s - self.last_at_s
         if not is_whole:
             from_w, silent_s = self._totals_w(self.opened_with, at_s), self.elapsed_s
+        still_s = at_s - max(self.still_since_s, self._lapsed_at_s(at_s))
         self.told |= {slot: LastTold(setpoint_w, at_s) for slot, setpoint_w in said.items()}
         now_w = self._totals_w(self.told, at_s)
+        switch_s = still_s if self._switches(was_w, said) else 0.0
+        if said != was_w:
+            self.still_since_s = at_s
         if flags & SAFE_RELEASE:
             if any(watts.values()):
                 raise Unsafe("release", watts)
@@ -162,7 +174,9 @@ class Referee:
             limit_w = max(self.imbalance_max_w, *(limits[2] for limits in past_w), 0.0)
             self._judge_box(before_w, now_w, max(self.phase_max_w, *(limits[1] for limits in past_w), 0.0))
             if is_timely and (is_whole or said != was_w):
-                self._judge_move(from_w, now_w, silent_s, limit_w)
+                self._judge_move(from_w, now_w, max(min(silent_s, 2.0), min(switch_s, 5.0)), limit_w)
+            if switch_s > 2.0:
+                self.switched_at_s = at_s
             self._judge_pace(before_w, now_w, at_s)
             if is_timely:
                 self._judge_meter(said, was_w)
@@ -178,6 +192,18 @@ class Referee:
         if is_whole or not is_late:
             self.last_at_s = at_s
         self.frames += 1
+
+    def _lapsed_at_s(self, at_s: float) -> float:
+        """When the time to live of any slave last ran out, if nothing was said to it since."""
+        ends = [one.at_s + TTL_S for one in self.told.values() if one.setpoint_w > 0]
+        return max((end_s for end_s in ends if end_s < at_s), default=-inf)
+
+    def _switches(self, was_w: dict[int, int], said: dict[int, int]) -> bool:
+        """Whether this frame switches slaves, and one of them on at most."""
+        if self.minimum_w <= 0:
+            return False
+        steps = [(said[slot] >= self.minimum_w) - (was_w.get(slot, 0) >= self.minimum_w) for slot in said]
+        return any(steps) and sum(step > 0 for step in steps) <= 1
 
     def _judge_slaves(self, watts: dict[int, int]) -> None:
         for slot, setpoint_w in watts.items():
@@ -205,11 +231,11 @@ class Referee:
         if not deviation_w(*now_w) <= max(2000.0, deviation_w(*before_w), *been_w) + 1e-9:
             raise Unsafe("late imbalance", before_w, now_w)
 
-    def _judge_move(self, before_w: Watts, now_w: Watts, silent_s: float, limit_w: float) -> None:
+    def _judge_move(self, before_w: Watts, now_w: Watts, credit_s: float, limit_w: float) -> None:
         (a, b, c), (x, y, z) = before_w, now_w
         moved_w = sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2)
-        if not moved_w <= 1000.0 * min(silent_s, 2.0) + 1e-9:
-            raise Unsafe("step", before_w, now_w, silent_s)
+        if not moved_w <= 1000.0 * credit_s + 1e-6:
+            raise Unsafe("step", before_w, now_w, credit_s)
         g, h, i = self.grid_w
         if not self.of_grid or not (isfinite(g) and isfinite(h) and isfinite(i)):
             if not deviation_w(x, y, z) <= max(limit_w, deviation_w(a, b, c)) + 1e-9:
@@ -228,7 +254,8 @@ class Referee:
         x, y, z = self.path_w
         for then_s, (a, b, c) in self.been_w:
             moved_w = sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2)
-            if not moved_w <= 2000.0 + 1000.0 * (at_s - then_s) + 1e-6:
+            at_once_w = 5000.0 if self.switched_at_s >= then_s else 2000.0
+            if not moved_w <= at_once_w + 1000.0 * (at_s - then_s) + 1e-6:
                 raise Unsafe("pace", moved_w, at_s - then_s)
 
     def _judge_meter(self, said: dict[int, int], was_w: dict[int, int]) -> None:

@@ -207,7 +207,7 @@ def break_box(patch: pytest.MonkeyPatch) -> None:
 
 
 def break_step(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(SafetyGate, "_reach_w", lambda _self, _snapshot: 3000.0)
+    patch.setattr(SafetyGate, "_reach_w", lambda *_: 3000.0)
     patch.setattr("core.slew.CREDIT_MAX_S", 3.0)
     patch.setattr(gate_module, "CREDIT_MAX_S", 3.0)
 
