@@ -87,6 +87,10 @@ def probe(as_json: bool, **options: Any) -> int:
     fits. The sign of the power is not found this way.
     """
     transports = _transports(**options)
+    if options["serial"] is not None and not Path(str(options["serial"])).exists():
+        raise ConfigError(
+            f"{options['serial']} is not there. Plug it in, and look into /dev/serial/by-id for its name."
+        )
     if options["serial"] is not None and (heard := _listened(str(options["serial"]), as_json)) is not None:
         return heard
     profiles = {name: load_profile(name) for name in profile_names()}

@@ -236,6 +236,12 @@ class ZigbeeRadio:
         self._app = app
         self._health.came_up(self._clock())
         self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
+        if app.network.channel != self._settings.channel:
+            self._tell(
+                "problem",
+                f"the network is on channel {app.network.channel}, the configuration says "
+                f"{self._settings.channel}: a formed network stays where it is. Write the channel it has",
+            )
 
     def _went_down(self, reason: str) -> None:
         counted = replace(self.statistics, broadcast_table_full=None)  # those of this life included

@@ -83,11 +83,11 @@ async def serve(rng: Random, **more: Any) -> RadioSite:
 
 
 @asynccontextmanager
-async def radio_at(path: str, *, database: Path | None = None) -> AsyncIterator[Near]:
+async def radio_at(path: str, *, database: Path | None = None, channel: int = 15) -> AsyncIterator[Near]:
     """A started radio, not necessarily up."""
     clock = LeapingClock()
     events: list[RadioEvent] = []
-    settings = ZigbeeSettings(path=path, slots=SLOTS, database=database)
+    settings = ZigbeeSettings(path=path, slots=SLOTS, database=database, channel=channel)
     radio = ZigbeeRadio(settings, key=KEY, on_event=events.append, clock=clock, rng=Random(3))
     await radio.start()
     try:

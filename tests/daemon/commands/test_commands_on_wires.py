@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -53,6 +54,24 @@ def test_check_accepts_what_plant_writes(site: Path, capsys: pytest.CaptureFixtu
     assert command_line.main(["check", "--json", "--config", str(quiet)]) == 0, capsys.readouterr().out
 
 
+def test_check_tries_every_wire(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Meter, radio and slaves each fail or hold in a row of their own."""
+    quiet = site.with_name("wires.toml")
+    quiet.write_text(site.read_text().replace("port = 9108", "port = 0"))
+    code = command_line.main(["check", "--wires", "--json", "--config", str(quiet)])
+    rows = {item["name"]: item for item in json.loads(capsys.readouterr().out)["items"]}
+    assert code == 0, rows
+    assert rows["meter"]["detail"].startswith("answers: ")
+    assert rows["radio"]["detail"].startswith("up: ")
+    assert rows["slaves"]["detail"] == "all answer"
+    deaf = site.with_name("deaf.toml")
+    text = re.sub(r"(?m)^port = \d+$", "port = 1", quiet.read_text(), count=1)
+    deaf.write_text(re.sub(r"socket://127.0.0.1:\d+", "socket://127.0.0.1:1", text))
+    assert command_line.main(["check", "--wires", "--json", "--config", str(deaf)]) == 78
+    rows = {item["name"]: item for item in json.loads(capsys.readouterr().out)["items"]}
+    assert [rows[name]["ok"] for name in ("meter", "radio", "slaves")] == [False, False, False]
+
+
 def test_meter_read_shows_the_grid(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["meter", "read", "--json", "--config", str(site)]) == 0
     reading = json.loads(capsys.readouterr().out)
@@ -92,7 +111,10 @@ def test_meter_probe_refuses_what_it_cannot_try(arguments: list[str]) -> None:
 
 def test_meter_probe_says_that_a_port_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert command_line.main(["meter", "probe", "--serial", "/dev/none"]) == 78
-    assert "cannot connect to /dev/none" in capsys.readouterr().out
+    said = capsys.readouterr().err
+    assert "/dev/none is not there" in said
+    assert "/dev/serial/by-id" in said
+    assert "A and B" not in said
 
 
 def test_forming_refuses_a_coordinator_with_a_network(site: Path) -> None:

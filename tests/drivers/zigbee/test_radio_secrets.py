@@ -35,6 +35,21 @@ async def test_form_gives_a_blank_coordinator_a_network(tmp_path: Path) -> None:
         await site.stop()
 
 
+async def test_a_channel_that_is_not_the_formed_one_is_told(tmp_path: Path) -> None:
+    """The network stays where it was formed; who edits the number alone must learn that nothing has moved."""
+    database = tmp_path / "zigbee.db"
+    site = await serve(Random(1), nvram=Nvram())
+    try:
+        await form(ZigbeeSettings(site.path, SLOTS, channel=20, database=database))
+        async with radio_at(site.path, database=database, channel=25) as near:
+            await until(lambda: near.radio.up, START_S)
+            said = [event.text for event in near.events if event.kind == "problem"]
+        assert len(said) == 1
+        assert said[0].startswith("the network is on channel 20, the configuration says 25")
+    finally:
+        await site.stop()
+
+
 async def test_a_replaced_coordinator_gets_the_old_network_back(tmp_path: Path) -> None:
     database = tmp_path / "zigbee.db"
     first = await serve(Random(1), nvram=Nvram())
