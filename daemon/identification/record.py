@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from core.roles import sign
 from core.site import PHASE_NAMES, Site, Slave
 from daemon.identification.fit import IntervalEstimate, ResponseFit
-from daemon.identification.verdict import Outcome, SlaveVerdict
+from daemon.identification.verdict import IdentificationOutcome, SlaveVerdict
 from daemon.system.state_file import replace_whole
 
 RECORD_FILE = "commissioning.json"
@@ -67,7 +67,7 @@ class SlaveMeasurement(_Strict):
     @property
     def is_usable(self) -> bool:
         """Whether its numbers may lead a controller."""
-        return self.outcome == Outcome.MEASURED.value and not self.contradictions
+        return self.outcome == IdentificationOutcome.MEASURED.value and not self.contradictions
 
 
 class CommissioningRecord(_Strict):
@@ -195,7 +195,7 @@ def _letter(phase: int) -> Literal["a", "b", "c"]:
     return letters[phase]
 
 
-def _word(outcome: Outcome) -> Literal["measured", "draws nothing", "too restless"]:
-    if outcome is Outcome.MEASURED:
+def _word(outcome: IdentificationOutcome) -> Literal["measured", "draws nothing", "too restless"]:
+    if outcome is IdentificationOutcome.MEASURED:
         return "measured"
-    return "draws nothing" if outcome is Outcome.DRAWS_NOTHING else "too restless"
+    return "draws nothing" if outcome is IdentificationOutcome.DRAWS_NOTHING else "too restless"

@@ -16,7 +16,7 @@ SMALL_GAIN, LARGE_GAIN = 0.7, 1.3
 OTHER_PHASE_SHARE = 0.2
 
 
-class Outcome(Enum):
+class IdentificationOutcome(Enum):
     """What became of one slave."""
 
     MEASURED = "measured"
@@ -28,7 +28,7 @@ class Outcome(Enum):
 class SlaveVerdict:
     """`contradictions` are sentences: the configuration says otherwise, and the numbers are not used then."""
 
-    outcome: Outcome
+    outcome: IdentificationOutcome
     contradictions: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -52,7 +52,7 @@ def judge_fit(fit: ResponseFit, slave: Slave, site: Site) -> SlaveVerdict:
     """What is to be said about one slave."""
     if draws_nothing(fit):
         return SlaveVerdict(
-            Outcome.DRAWS_NOTHING,
+            IdentificationOutcome.DRAWS_NOTHING,
             remarks=(
                 f"{slave.name} draws nothing when it is told to. Is it full, is its thermostat open, is it "
                 "switched off? Try again when it takes power.",
@@ -60,14 +60,14 @@ def judge_fit(fit: ResponseFit, slave: Slave, site: Site) -> SlaveVerdict:
         )
     if not is_exact(fit):
         return SlaveVerdict(
-            Outcome.TOO_RESTLESS,
+            IdentificationOutcome.TOO_RESTLESS,
             remarks=(
                 f"the house was too restless for {slave.name} (noise {fit.noise_w:.0f} W). Try again in a "
                 "quiet evening or at night.",
             ),
         )
     return SlaveVerdict(
-        Outcome.MEASURED, tuple(_contradictions(fit, slave, site)), tuple(_remarks(fit, slave))
+        IdentificationOutcome.MEASURED, tuple(_contradictions(fit, slave, site)), tuple(_remarks(fit, slave))
     )
 
 

@@ -11,7 +11,7 @@ from core.site import Site, Slave
 from daemon.identification.fit import ResponseFit, fit_response
 from daemon.identification.response import Smoothing, step_response
 from daemon.identification.switching import HOLDS_S, LENGTHS_S, QUIET_S, switching_instants
-from daemon.identification.verdict import Outcome, draws_nothing, is_exact, judge_fit
+from daemon.identification.verdict import IdentificationOutcome, draws_nothing, is_exact, judge_fit
 from tests.support.switched_site import (
     EVENING_S,
     NOON_S,
@@ -74,14 +74,14 @@ def test_a_full_boiler_is_told_from_a_restless_house(start_s: float) -> None:
     fit = _fit(until(asked, 240.0))
     assert not is_exact(fit)
     assert draws_nothing(fit)
-    assert judge_fit(fit, _heaters().slaves[0], _heaters()).outcome is Outcome.DRAWS_NOTHING
+    assert judge_fit(fit, _heaters().slaves[0], _heaters()).outcome is IdentificationOutcome.DRAWS_NOTHING
 
 
 def test_a_house_that_drowns_the_slave_is_too_restless() -> None:
     site = switched_site(fine("usual"), NOON_S, seed=3, told_w=100)
     noise_w = np.random.default_rng(0).normal(0.0, 900.0, site.grid_w.shape)
     fit = _fit(until(replace(site, grid_w=site.grid_w + noise_w), LENGTHS_S[0]))
-    assert judge_fit(fit, _heaters().slaves[0], _heaters()).outcome is Outcome.TOO_RESTLESS
+    assert judge_fit(fit, _heaters().slaves[0], _heaters()).outcome is IdentificationOutcome.TOO_RESTLESS
 
 
 @given(st.integers(0, 2**32), st.sampled_from(LENGTHS_S), st.sampled_from([0.2, 1.0, 5.0]))
