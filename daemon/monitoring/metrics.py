@@ -311,7 +311,7 @@ def _edges(f: Figures) -> Families:
         text = "Counters of frames that the site key has left, of 4294967295."
         yield _gauge("frame_counters_left", text, f.radio.frame_counters_left)
     text = "Slaves that told a frame counter too far ahead to be believed, since the start."
-    yield _gauge("counter_leaps_refused", text, f.radio.counter_leaps_refused)
+    yield _gauge("frame_number_leaps_refused", text, f.radio.counter_leaps_refused)
     text = "Reports that were not believed: a wrong tag, an unknown slot, an old or impossible counter."
     yield _counter("reports_rejected", text, f.radio.reports_rejected_total)
     if f.radio.ack_rate is not None:
