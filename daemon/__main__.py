@@ -5,13 +5,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from threading import current_thread, main_thread
 from types import ModuleType
 
 
 @contextmanager
 def _plain_interrupts() -> Iterator[None]:
     """Ctrl-C ends the process without a word: raised inside an import, it would leave a traceback."""
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    is_main = current_thread() is main_thread()  # nobody else may set what a signal does
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     signal.signal(signal.SIGINT, signal.SIG_DFL)

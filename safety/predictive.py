@@ -69,7 +69,9 @@ def step(
     is_first = cell.started < 0.5
     filtered_w = xp.where(is_first, surplus_w, cell.filtered_w)
     before_w = xp.where(is_first, surplus_w, cell.before_w)
-    rise = xp.clip((surplus_w - before_w) / period_s, -gains.slope_max_w_per_s, gains.slope_max_w_per_s)
+    rise_w = surplus_w - before_w
+    per_s = rise_w if period_s == 1.0 else rise_w / period_s
+    rise = xp.clip(per_s, -gains.slope_max_w_per_s, gains.slope_max_w_per_s)
     slope = cell.slope_w_per_s + share_of_period(gains.slope_share, period_s, xp) * (
         rise - cell.slope_w_per_s
     )

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from core.scheduling.staged import has_staged
 from daemon.calibration.file import CalibrationRecord, TailRecord, save_calibration
 from daemon.calibration.fit import FALSE_TRIP_DAYS, Fit, fit
 from daemon.calibration.journal_features import JournalFeatures, gather
@@ -49,6 +50,12 @@ def calibrate(journal: Path, config: Path, out: Path, days_least: float, as_json
     [anomaly] calibration = "FILE", and restart.
     """
     site = load_settings(config, key=False).core_site()
+    if has_staged(site):
+        raise InputError(
+            "A site with slaves that have a minimum or levels cannot be calibrated yet: what the detector "
+            "sees there is not rebuilt from the journal. Leave [anomaly] calibration out: the detector then "
+            "flags and never trips."
+        )
     with Progress(console=Console(stderr=True), transient=True, disable=as_json) as progress:
         bar = progress.add_task("journals", total=1.0)
         gathered = gather(journal, site, lambda share: progress.update(bar, completed=share))

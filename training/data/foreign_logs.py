@@ -27,6 +27,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from core.estimation.state_estimate import LONGEST_GAP_S, EstimatorState, estimate_state
+from core.scheduling.staged import has_staged
 from core.site import ZERO, Phases, Site
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from plant.site.physics import TTL_S
@@ -195,6 +196,11 @@ def foreign_samples(folder: Path, site: Site, ttl_s: float = TTL_S) -> Iterator[
         DatasetError: see above; names file and line.
     """
     DatasetTerms.of(site)
+    if has_staged(site):
+        raise DatasetError(
+            "Logs of other controllers do not tell which slaves were switched, and the site has slaves with "
+            "a minimum or levels. Give journals, or a configuration without them."
+        )
     readings = by_second(log_files(folder, METER), COLUMNS[METER], up=True)
     logs = {kind: by_second(log_files(folder, kind), COLUMNS[kind], up=False) for kind in (COMMANDS, PI)}
     commands, proposals = Newest(logs[COMMANDS]), Newest(logs[PI])

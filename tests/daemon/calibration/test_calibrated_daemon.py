@@ -136,6 +136,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A journal of simulated control, and what the detector was shown then."""
     folder = tmp_path_factory.mktemp("site")
     config = configured(folder, None)
+    config.write_text(config.read_text().replace("min_w = 1380\n", ""))
     settings = load_settings(config)
     assembled = assemble_from(settings)
     shown: list[Any] = []
@@ -256,3 +257,12 @@ async def test_a_calibrated_daemon_says_so_and_replays(
     assert "anomaly_calibrated" in "".join(capfd.readouterr())
     result = CliRunner().invoke(replay, [str(tmp_path / "journal")], standalone_mode=False)
     assert (result.return_value, " 0 different" in result.output) == (0, True), result.output
+
+
+def test_a_site_that_is_switched_is_refused(tmp_path: Path) -> None:
+    config = configured(tmp_path, None)
+    config.write_text(config.read_text().replace("max_w = 3000", "max_w = 3000\nmin_w = 500", 1))
+    arguments = ["--config", str(config), "--journal", str(tmp_path), "--out", str(tmp_path / "out.json")]
+    done = CliRunner().invoke(calibrate, arguments)
+    assert done.exit_code != 0
+    assert "a minimum or levels" in done.output

@@ -17,7 +17,7 @@ from daemon.journal.records import Tick
 from models.features import FEATURE_NAMES
 from models.manifest import Normalization
 from plant.site.trace import DAY_S
-from tests.support.configuration import CONFIGURATION
+from tests.support.configuration import CONFIGURATION as WITH_A_MINIMUM
 from tests.training.site_days import MIDNIGHT_S, lived, swinging_day, write_journals
 from training.commands.dataset import dataset
 from training.data.dataset import DatasetManifest
@@ -25,6 +25,8 @@ from training.data.foreign_logs import BATCH_ROWS, COLUMNS, COMMANDS, METER, PI,
 from training.data.lookahead import read_look_aheads
 from training.data.samples import DatasetError, Grid
 from training.data.table import ACTION_NAMES, NEXT_NAMES, SCHEMA
+
+CONFIGURATION = WITH_A_MINIMUM.replace("min_w = 1380\n", "")
 
 DAYS, TICKS = 4, 90
 RUNNER = CliRunner()
@@ -144,6 +146,17 @@ def test_equal_sources_give_equal_bytes(tmp_path: Path, ticks: list[tuple[int, T
     journals = write_journals(tmp_path / "in", ticks, CONFIGURATION)
     one, other = (made("--journals", journals, "--out", tmp_path / name) for name in ("one", "other"))
     assert one == other
+
+
+def test_foreign_logs_of_a_site_that_is_switched_are_refused(
+    tmp_path: Path, ticks: list[tuple[int, Tick]]
+) -> None:
+    path = tmp_path / "switched.toml"
+    path.write_text(WITH_A_MINIMUM)
+    arguments = ["--logs", str(write_logs(tmp_path / "in", ticks)), "--config", str(path)]
+    done = RUNNER.invoke(dataset, [*arguments, "--out", str(tmp_path / "out")])
+    assert done.exit_code != 0
+    assert "a minimum or levels" in done.output
 
 
 def test_foreign_logs_of_the_same_seconds_give_the_same_rows(
