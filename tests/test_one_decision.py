@@ -27,8 +27,8 @@ READS_THE_ENVIRONMENT = {
     "daemon/system/sd_notify.py",
     "daemon/monitoring/terminal.py",
 }
-"""Telemetry off before the import; where systemd and the terminal listen. `run` finds the home folder."""
-SHELL = {"daemon/commands/run.py", "daemon/monitoring/nonblocking_tty.py", "daemon/cli/errors.py"}
+"""Telemetry off before the import; where systemd and the terminal listen; the home folder."""
+SHELL = {"daemon/runtime/state_directory.py", "daemon/monitoring/nonblocking_tty.py", "daemon/cli/errors.py"}
 
 
 def sources() -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from daemon.__main__ import TRAINING_COMMANDS, sunkeep
+from daemon.cli.command_line import TRAINING_COMMANDS, sunkeep
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

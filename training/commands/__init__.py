@@ -1,1 +1,1 @@
-"""Commands of the training side; `daemon.__main__` finds them by name at run time."""
+"""Commands of the training side; `daemon.cli.command_line` finds them by name at run time."""

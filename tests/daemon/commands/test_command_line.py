@@ -19,6 +19,7 @@ import click
 import pytest
 
 from daemon import __main__ as command_line
+from daemon.cli import command_line as all_commands
 from daemon.cli.errors import explain
 from daemon.commands.status import summary
 from daemon.commissioning import preflight
@@ -42,6 +43,24 @@ def sunkeep(*arguments: str, folder: Path | None = None) -> subprocess.Completed
     )
 
 
+def test_whatever_is_imported_before_the_first_command_may_be_interrupted() -> None:
+    """Python's own handler would raise inside an import, and print a traceback."""
+    program = (
+        "import signal, sys; import daemon.cli.interrupts\n"
+        "unguarded = []\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if signal.getsignal(signal.SIGINT) is not signal.SIG_DFL: unguarded.append(name)\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "import daemon.__main__\n"
+        "print(unguarded, signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "['daemon.__main__'] True\n"
+
+
 def test_help_and_version_are_quick() -> None:
     program = (
         "import sys; from daemon.__main__ import main\n"
@@ -53,14 +72,14 @@ def test_help_and_version_are_quick() -> None:
     )
     assert done.stdout.splitlines()[-1] == "(0, 0) []"
     assert re.search(r"^sunkeep, version \d+\.\d+\.\d+$", done.stdout, re.MULTILINE)
-    for name in command_line.COMMANDS:
+    for name in all_commands.COMMANDS:
         assert f"  {name} " in done.stdout
 
 
-@pytest.mark.parametrize("name", command_line.COMMANDS)
+@pytest.mark.parametrize("name", all_commands.COMMANDS)
 def test_every_command_of_the_help_exists(name: str) -> None:
-    with click.Context(command_line.sunkeep) as context:
-        command = command_line.sunkeep.get_command(context, name)
+    with click.Context(all_commands.sunkeep) as context:
+        command = all_commands.sunkeep.get_command(context, name)
     assert isinstance(command, click.Command)
     assert command.name == name
     assert command.help
@@ -204,7 +223,7 @@ def test_failures_become_exit_codes(
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(command_line.sunkeep, "main", fail)
+    monkeypatch.setattr(all_commands.sunkeep, "main", fail)
     assert command_line.main([]) == code
     shown = capsys.readouterr().err
     assert words in shown
@@ -219,7 +238,7 @@ def test_a_fault_of_the_program_leaves_a_report_without_keys(
     def fail(**_: object) -> None:
         raise ZeroDivisionError(f"with {secret}")
 
-    monkeypatch.setattr(command_line.sunkeep, "main", fail)
+    monkeypatch.setattr(all_commands.sunkeep, "main", fail)
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     assert command_line.main([]) == 70
     shown = capsys.readouterr().err

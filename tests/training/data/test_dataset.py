@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from pyarrow import parquet
 
+import daemon.cli.command_line
 from core.site import PHASE_NAMES, Metering
 from daemon import __main__ as command_line
 from daemon.journal.records import Tick
@@ -335,12 +336,12 @@ def test_without_the_training_side_the_command_says_how_to_get_it(
     def missing(name: str) -> Any:
         raise ModuleNotFoundError(f"No module named {name!r}", name="polars")
 
-    monkeypatch.setattr(command_line, "import_module", missing)
+    monkeypatch.setattr(daemon.cli.command_line, "import_module", missing)
     assert command_line.main(["dataset", "--out", "x"]) == 1
     assert "polars is not installed here" in capsys.readouterr().err
 
 
 def test_the_help_of_the_command_is_found(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "dataset" in command_line.TRAINING_COMMANDS
+    assert "dataset" in daemon.cli.command_line.TRAINING_COMMANDS
     assert command_line.main(["dataset", "--help"]) == 0
     assert "--journals" in capsys.readouterr().out
