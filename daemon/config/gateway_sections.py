@@ -1,0 +1,39 @@
+"""The sections that only `sunkeep gateway` acts on."""
+
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from daemon.config.sections import LocalPath, Section, Text, optional_path
+
+
+def _topic(text: str) -> str:
+    if any(sign in text for sign in "+#$ ") or "" in text.split("/"):
+        raise PydanticCustomError(
+            "topic",
+            'is not a topic. Write words with "/" between them, without spaces, "+", "#" and "$": '
+            '"sunkeep/home"',
+        )
+    return text
+
+
+Topic: TypeAlias = Annotated[Text, AfterValidator(_topic)]
+
+
+class MqttSection(Section):
+    """The MQTT broker that `sunkeep gateway` publishes to, for Home Assistant and others.
+
+    Without a `username` the broker must take anybody. With `tls` the broker's certificate is checked against
+    `ca_file`, or against the system's authorities.
+    """
+
+    host: Text
+    port: int = Field(default=1883, ge=1, le=65535)
+    username: Text | None = None
+    password_file: Annotated[LocalPath | None, BeforeValidator(optional_path)] = None
+    tls: bool = False
+    ca_file: Annotated[LocalPath | None, BeforeValidator(optional_path)] = None
+    base_topic: Topic = "sunkeep/home"
+    discovery_prefix: Topic = "homeassistant"
+    every_s: float = Field(default=5.0, ge=1.0, le=300.0)
