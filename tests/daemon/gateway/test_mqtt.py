@@ -57,7 +57,7 @@ async def listener(port: int) -> AsyncIterator[Broker]:
         listening.cancel()
 
 
-class Page:
+class FedPage:
     """A daemon's status, as the gateway reads it."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Page:
 
 
 @asynccontextmanager
-async def published(section: MqttSection, page: Page) -> AsyncIterator[asyncio.Task[None]]:
+async def published(section: MqttSection, page: FedPage) -> AsyncIterator[asyncio.Task[None]]:
     publisher = MqttPublisher(section, None, None, page.read)
     task = asyncio.create_task(publisher.run())
     try:
@@ -91,7 +91,7 @@ def section(port: int) -> MqttSection:
 
 
 async def test_a_late_listener_finds_state_and_entities_retained(tmp_path: Path) -> None:
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port, published(section(port), page):
         async with listener(port) as first:
             await first.until(lambda seen: "sunkeep/home/state" in seen)
@@ -108,7 +108,7 @@ async def test_a_late_listener_finds_state_and_entities_retained(tmp_path: Path)
 
 
 async def test_an_old_status_is_never_shown_as_one_of_now(tmp_path: Path) -> None:
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port, published(section(port), page), listener(port) as broker:
         await broker.until(lambda seen: seen.get("sunkeep/home/daemon") == "online")
         page.at_s += 60.0  # the page answers, the loop behind it does not tick
@@ -121,7 +121,7 @@ async def test_an_old_status_is_never_shown_as_one_of_now(tmp_path: Path) -> Non
 
 async def test_entities_are_told_again_when_home_assistant_starts(tmp_path: Path) -> None:
     topic = "homeassistant/sensor/sunkeep_home/grid_power/config"
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port, published(section(port), page), listener(port) as broker:
         await broker.until(lambda seen: topic in seen)
         del broker.payloads[topic]
@@ -132,7 +132,7 @@ async def test_entities_are_told_again_when_home_assistant_starts(tmp_path: Path
 
 async def test_what_is_retained_of_a_slave_that_is_gone_is_taken_back(tmp_path: Path) -> None:
     gone = "homeassistant/sensor/sunkeep_home/slot_77_power/config"
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port:
         async with Client("127.0.0.1", port) as before:
             await before.publish(gone, "{}", retain=True)
@@ -143,7 +143,7 @@ async def test_what_is_retained_of_a_slave_that_is_gone_is_taken_back(tmp_path: 
 
 
 async def test_an_end_in_order_is_told(tmp_path: Path) -> None:
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port, listener(port) as broker:
         async with published(section(port), page):
             await broker.until(lambda seen: seen.get("sunkeep/home/gateway") == "online")
@@ -173,7 +173,7 @@ async def test_the_broker_tells_the_last_will_of_a_gateway_that_was_killed(tmp_p
 
 
 async def test_a_broker_that_was_away_is_found_again(tmp_path: Path) -> None:
-    page = Page()
+    page = FedPage()
     async with mosquitto(tmp_path) as port:
         pass
     async with published(section(port), page) as task:
@@ -186,7 +186,7 @@ async def test_a_broker_that_was_away_is_found_again(tmp_path: Path) -> None:
 
 
 async def test_the_status_client_reads_a_real_page_and_says_why_not() -> None:
-    page = Page()
+    page = FedPage()
     server = await serve(page.figures, "127.0.0.1", 0, clock=lambda: page.at_s)
     async with ClientSession() as session:
         client = StatusClient(session, StatusSection(port=server.port))
