@@ -37,3 +37,14 @@ class MqttSection(Section):
     base_topic: Topic = "sunkeep/home"
     discovery_prefix: Topic = "homeassistant"
     every_s: float = Field(default=5.0, ge=1.0, le=300.0)
+
+
+class NotifySection(Section):
+    """Notices to the owner. `addresses_file` holds one apprise address per line, passwords and all.
+
+    Trouble is told when it has lasted `after_s`, again once a day while it lasts, and when it is over.
+    """
+
+    addresses_file: LocalPath
+    after_s: float = Field(default=300.0, ge=30.0, le=86_400.0)
+    per_day_max: int = Field(default=10, ge=1, le=100)
