@@ -17,9 +17,9 @@ from aiohttp import web
 from daemon.config.gateway_sections import LanSection
 from daemon.errors import StartError
 from daemon.lan.login_page import SECURITY_POLICY, login_page
+from daemon.lan.logins import IDLE_S, Login, LoginLimit, Logins
 from daemon.lan.password import is_right
 from daemon.lan.relay import Relay
-from daemon.lan.sessions import IDLE_S, LoginLimit, Session, Sessions
 from daemon.system.log import log
 
 FORM_MAX_BYTES = 4096
@@ -53,7 +53,7 @@ class HousePage:
     names: frozenset[str]
     is_encrypted: bool
     clock: Callable[[], float] = time.monotonic
-    sessions: Sessions = field(default_factory=Sessions)
+    logins: Logins = field(default_factory=Logins)
     limit: LoginLimit = field(default_factory=LoginLimit)
     _hashing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _waiting: int = 0
@@ -92,7 +92,7 @@ class HousePage:
             return name.lower() in self.names
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
-        if self._session(request) is not None:
+        if self._login_of(request) is not None:
             return web.Response(status=303, headers={"Location": "/"})
         return _form(200)
 
@@ -110,7 +110,7 @@ class HousePage:
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
             COOKIE,
-            self.sessions.begin(self.clock()),
+            self.logins.begin(self.clock()),
             max_age=round(IDLE_S),
             httponly=True,
             samesite="Strict",
@@ -127,20 +127,20 @@ class HousePage:
             self._waiting -= 1
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
-        self.sessions.end(request.cookies.get(COOKIE, ""))
+        self.logins.end(request.cookies.get(COOKIE, ""))
         response = web.Response(status=303, headers={"Location": "/login"})
         response.del_cookie(COOKIE)
         return response
 
     async def _relay(self, request: web.Request) -> web.StreamResponse:
-        if self._session(request) is None:
+        if self._login_of(request) is None:
             if request.path == "/":
                 return web.Response(status=303, headers={"Location": "/login"})
             return _plain(401, "Log in first.\n")
         return await self.relay.answer(request.path, request.query_string)
 
-    def _session(self, request: web.Request) -> Session | None:
-        return self.sessions.find(request.cookies.get(COOKIE, ""), self.clock())
+    def _login_of(self, request: web.Request) -> Login | None:
+        return self.logins.find(request.cookies.get(COOKIE, ""), self.clock())
 
 
 async def serve_house(

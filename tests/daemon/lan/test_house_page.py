@@ -17,9 +17,9 @@ from daemon.config.gateway_sections import LanSection
 from daemon.config.settings import SettingsError, load_settings
 from daemon.errors import InputError, StartError
 from daemon.lan import password as passwords
+from daemon.lan.logins import IDLE_S, TRIES, LoginLimit, Logins
 from daemon.lan.relay import Relay
 from daemon.lan.server import HousePage, lan_tls, own_names, serve_house
-from daemon.lan.sessions import IDLE_S, TRIES, LoginLimit, Sessions
 from daemon.monitoring.figures import Figures
 from daemon.web.server import StatusServer, serve
 from tests.support.configuration import CONFIGURATION, write_configuration
@@ -167,7 +167,7 @@ async def test_many_readers_cost_the_daemon_one_answer() -> None:
 
 
 def test_logins_end_by_themselves() -> None:
-    sessions = Sessions()
+    sessions = Logins()
     token = sessions.begin(0.0)
     assert sessions.find(token, IDLE_S) is not None
     assert sessions.find(token, 2.0 * IDLE_S) is not None
@@ -177,7 +177,7 @@ def test_logins_end_by_themselves() -> None:
 
 
 def test_a_hundred_logins_forget_the_oldest() -> None:
-    sessions = Sessions()
+    sessions = Logins()
     tokens = [sessions.begin(float(n)) for n in range(100)]
     alive = [token for token in tokens if sessions.find(token, 100.0) is not None]
     assert alive == tokens[50:]

@@ -8,7 +8,7 @@ from secrets import token_urlsafe
 IDLE_S = 14 * 86_400.0
 LIFE_S = 90 * 86_400.0
 """A phone of the family is not asked every day; a lost one is forgotten after two weeks."""
-SESSIONS_MAX = 50
+LOGINS_MAX = 50
 TRIES, TRY_AGAIN_S = 5, 60.0
 """Wrong passwords in a row from one address, and seconds until it may try once more."""
 TRIES_OF_ALL, TRY_AGAIN_OF_ALL_S = 20, 10.0
@@ -17,7 +17,7 @@ ADDRESSES_MAX = 1000
 
 
 @dataclass(slots=True)
-class Session:
+class Login:
     """One login."""
 
     began_s: float
@@ -25,29 +25,29 @@ class Session:
 
 
 @dataclass(slots=True)
-class Sessions:
+class Logins:
     """All logins; tokens are kept as their hash. A restart forgets them."""
 
-    _by_hash: OrderedDict[bytes, Session] = field(default_factory=OrderedDict)
+    _by_hash: OrderedDict[bytes, Login] = field(default_factory=OrderedDict)
 
     def begin(self, at_s: float) -> str:
         """A new login; gives its token."""
         token = token_urlsafe(32)
-        self._by_hash[_hash(token)] = Session(at_s, at_s)
-        while len(self._by_hash) > SESSIONS_MAX:
+        self._by_hash[_hash(token)] = Login(at_s, at_s)
+        while len(self._by_hash) > LOGINS_MAX:
             self._by_hash.popitem(last=False)
         return token
 
-    def find(self, token: str, at_s: float) -> Session | None:
+    def find(self, token: str, at_s: float) -> Login | None:
         """The login of a token, unless it is over."""
-        session = self._by_hash.get(_hash(token))
-        if session is None:
+        login = self._by_hash.get(_hash(token))
+        if login is None:
             return None
-        if at_s - session.seen_s > IDLE_S or at_s - session.began_s > LIFE_S:
+        if at_s - login.seen_s > IDLE_S or at_s - login.began_s > LIFE_S:
             self.end(token)
             return None
-        session.seen_s = at_s
-        return session
+        login.seen_s = at_s
+        return login
 
     def end(self, token: str) -> None:
         """Log out."""
@@ -55,7 +55,7 @@ class Sessions:
 
 
 @dataclass(slots=True)
-class Bucket:
+class TriesLeft:
     """Tries that are left, and when that was counted."""
 
     left: float
@@ -75,12 +75,12 @@ class Bucket:
 class LoginLimit:
     """Who may try a password now."""
 
-    _of_all: Bucket = field(default_factory=lambda: Bucket(TRIES_OF_ALL, 0.0))
-    _by_address: OrderedDict[str, Bucket] = field(default_factory=OrderedDict)
+    _of_all: TriesLeft = field(default_factory=lambda: TriesLeft(TRIES_OF_ALL, 0.0))
+    _by_address: OrderedDict[str, TriesLeft] = field(default_factory=OrderedDict)
 
     def may_try(self, address: str, at_s: float) -> bool:
         """Count one try of an address."""
-        bucket = self._by_address.pop(address, None) or Bucket(TRIES, at_s)
+        bucket = self._by_address.pop(address, None) or TriesLeft(TRIES, at_s)
         self._by_address[address] = bucket
         while len(self._by_address) > ADDRESSES_MAX:
             self._by_address.popitem(last=False)
