@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from math import exp, inf
 
+from core.causes import Cause
 from core.site import ZERO, Phases, per_phase
 
 MOVE_S = 2.0
@@ -61,7 +62,7 @@ class WiringMonitorState:
 
 def check_wiring(
     at_s: float, model_w: Phases, grid_power_w: Phases, sign: float, memory: WiringMonitorState
-) -> tuple[tuple[str, ...], WiringMonitorState]:
+) -> tuple[tuple[Cause, ...], WiringMonitorState]:
     """Judge the wiring by one more fresh sample.
 
     Args:
@@ -116,7 +117,7 @@ def _squares(one: list[float], other: list[float]) -> float:
     return sum((x - y) ** 2 for x, y in zip(one, other, strict=True))
 
 
-def _causes(memory: WiringMonitorState) -> tuple[str, ...]:
+def _causes(memory: WiringMonitorState) -> tuple[Cause, ...]:
     told = list(zip(memory.told_w, memory.moved_w, strict=True))
     up, down, crossed, tenfold = told[: len(_TURNED)], told[len(_TURNED) : _WAYS], told[_WAYS:-1], told[-1]
     ways = list(zip(up, down, strict=True))
@@ -125,9 +126,9 @@ def _causes(memory: WiringMonitorState) -> tuple[str, ...]:
         return told_w >= least_w and told_w >= SHARE * moved_w
 
     found = {
-        "meter_sign": any(speaks(*one, PROVEN_W) and speaks(*other, PROVEN_W) for one, other in ways),
-        "meter_phases": any(speaks(*one, PROVEN_W) for one in crossed),
-        "loop_diverges": any(speaks(a + c, b + d, SUSPECTED_W) for (a, b), (c, d) in ways)
+        Cause.METER_SIGN: any(speaks(*one, PROVEN_W) and speaks(*other, PROVEN_W) for one, other in ways),
+        Cause.METER_PHASES: any(speaks(*one, PROVEN_W) for one in crossed),
+        Cause.LOOP_DIVERGES: any(speaks(a + c, b + d, SUSPECTED_W) for (a, b), (c, d) in ways)
         or speaks(*tenfold, SUSPECTED_W),
     }
     return tuple(name for name, is_found in found.items() if is_found)

@@ -113,7 +113,7 @@ def _decision(setpoints_w: tuple[int, ...], source: Source, withheld: tuple[int,
     return Decision(
         tick=0,
         authority=Authority.REST if source is Source.REST else Authority.FALLBACK,
-        verdict=SupervisorDecision(state, source, ("commissioning",)),
+        verdict=SupervisorDecision(state),
         sight=_BLIND,
         policy_action_w=None,
         fallback_action_w=ZERO,

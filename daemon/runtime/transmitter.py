@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from core.authorization import AuthorizedFrame
+from core.causes import Cause
 from core.decision import Decision, Send, Source
 from core.site import Site
 from core.snapshot import OnAirState, Snapshot
@@ -24,7 +25,7 @@ class Sent:
 
     frames: tuple[bytes, ...] = ()
     accepted: bool | None = None
-    alarm: str = ""
+    alarm: Cause | None = None
 
 
 @dataclass(slots=True)
@@ -76,12 +77,12 @@ class Transmitter:
         try:
             payloads = self._encode(decision, snapshot, report, network_id)
         except ConfigError:  # the counters are used up, or the disk refuses to reserve more
-            return Sent(alarm="no_frame_counter")
+            return Sent(alarm=Cause.NO_FRAME_COUNTER)
         cleared = self.gate.clear_all(
             payloads, lambda payload: decode(payload, self.key, network_id), decision, snapshot
         )
         if cleared is None:
-            return Sent(tuple(payloads), False, "frame_round_trip")
+            return Sent(tuple(payloads), False, Cause.FRAME_ROUND_TRIP)
         accepted = await self._transmit(cleared, clock)
         if accepted:
             self.frames_total[decision.send] += len(payloads)

@@ -18,6 +18,13 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from tests.support.examples import site, snapshot
 
+STATES = {
+    Source.POLICY: State.RL_ACTIVE,
+    Source.FALLBACK: State.PI_FALLBACK,
+    Source.HOLD: State.HOLD,
+    Source.REST: State.SAFE_STOP,
+}
+
 
 @dataclass(frozen=True)
 class Stub:
@@ -45,7 +52,7 @@ class Stub:
     ) -> Any:
         rules = () if self.policy_action_w is None else self.rules
         assert findings == PolicyHealth(self.policy_action_w is not None, rules, self.anomaly)
-        return SupervisorDecision(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
+        return SupervisorDecision(STATES[self.source], ("a cause",)), memory + " stepped"
 
     def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules
@@ -123,7 +130,7 @@ def test_the_account_is_full() -> None:
     anomaly = Anomaly(("x",), trip=True)
     decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
     assert (decision.tick, decision.authority) == (7, Authority.POLICY)
-    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ("a cause",))
+    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, ("a cause",))
     assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
     assert (decision.violations, decision.anomaly) == (("step",), anomaly)
     assert decision.interventions == (

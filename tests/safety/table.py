@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from core.decision import State
+from core.decision import SOURCE, State
 from safety import anomaly, faults, supervisor, timers
-from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, Fault
+from safety.faults import FAULTS, SEVERITY, Clears, Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "develop" / "safety.md"
 END = "<!-- end -->"

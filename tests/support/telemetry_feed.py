@@ -46,7 +46,7 @@ def decision(source: Source = Source.POLICY, state: State = State.RL_ACTIVE, **c
     base = Decision(
         tick=0,
         authority=Authority.POLICY,
-        verdict=SupervisorDecision(state, source, ()),
+        verdict=SupervisorDecision(state, ()),
         sight=BLIND,
         policy_action_w=(900.0, 600.0, 300.0),
         fallback_action_w=(800.0, 500.0, 200.0),
@@ -156,7 +156,7 @@ class FedHouse:
         return decision(
             source,
             state,
-            verdict=SupervisorDecision(state, source, causes),
+            verdict=SupervisorDecision(state, causes),
             sight=sight,
             policy_action_w=per_phase([w * 1.05 for w in safe_action_w]),
             fallback_action_w=safe_action_w,

@@ -105,7 +105,7 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
         block=1,
         confounded=False,
         outcome=Outcome(
-            verdict=SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()),
+            verdict=SupervisorDecision(State.RL_ACTIVE),
             policy_action_w=(1.0, 2.0, 3.0),
             setpoints_w=(),
             withheld=(),

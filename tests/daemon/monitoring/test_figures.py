@@ -216,7 +216,7 @@ def test_anomaly_episodes_are_five_quiet_minutes_apart() -> None:
 def test_frames_interventions_causes_and_time_are_counted() -> None:
     figures = Figures(NET, ABOUT, 0.0)
     changes = (Intervention("step", (9.0, 0.0, 0.0), (1.0, 0.0, 0.0)),)
-    verdict = SupervisorDecision(State.HOLD, Source.HOLD, ("meter_late",))
+    verdict = SupervisorDecision(State.HOLD, ("meter_late",))
     for at, (send, frames) in enumerate([(Send.CHANGE, 1), (Send.KEEP_ALIVE, 2), (Send.CHANGE, 0)]):
         decided = decision(verdict=verdict, send=send, interventions=changes, setpoints_w=(0,))
         seen = snapshot(float(at), (0.0, 0.0, 0.0), slaves=(SlaveState(),))
@@ -232,7 +232,7 @@ def test_names_from_outside_cannot_grow_without_bound() -> None:
     for at in range(200):
         changes = (Intervention(f"rule{at}", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),)
         decided = decision(
-            verdict=SupervisorDecision(State.HOLD, Source.HOLD, (f"cause{at}",)),
+            verdict=SupervisorDecision(State.HOLD, (f"cause{at}",)),
             interventions=changes,
             setpoints_w=(0,),
         )
