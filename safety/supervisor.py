@@ -7,7 +7,7 @@ from core.causes import Cause
 from core.decision import Authority, State, SupervisorDecision
 from core.estimation.state_estimate import StateEstimate
 from core.parts import PolicyHealth
-from core.snapshot import Snapshot
+from core.snapshot import METER_LOST_S, Snapshot
 from safety.faults import LATE_S, SEVERITY, cause, worst
 from safety.timers import PersistentFaults, acknowledge, advance, latch, start, start_violation
 from safety.wiring_monitor import WiringMonitorState, check_wiring
@@ -18,8 +18,6 @@ GOOD_AFTER_STOP = 30
 """Good samples in a row before a stop that does not latch ends."""
 CLEAN_PROPOSALS = 60
 """Clean proposals of the policy in a row, unapplied, before it may act."""
-METER_LOST_S = 2.5
-"""Longest age of a sample that what is on air is held for."""
 RADIO_LOST_S = 5.0
 """Longest time without the radio before the site rests until it is known again."""
 POLICY_LATENCY_MAX_S = 0.010

@@ -18,6 +18,7 @@ from math import exp, inf
 
 from core.causes import Cause
 from core.site import ZERO, Phases, per_phase
+from core.snapshot import METER_LOST_S
 
 MOVE_S = 2.0
 """Time constant of the high pass: between the delays of the slaves and the length of a cloud's edge."""
@@ -34,8 +35,6 @@ On 56 h of measured days in closed loop, right wiring, the largest was 370 W
 (docs/results/safety-campaigns.md)."""
 TENFOLD = 10.0
 """A wrong scale of the registers, in a meter that tells nothing to check its power against."""
-GAP_MAX_S = 2.5
-"""After a longer gap the watch starts anew."""
 BELIEVABLE_W = 1.0e6
 """Beyond this nothing is compared: the watch starts anew."""
 
@@ -76,7 +75,7 @@ def check_wiring(
     if not all(abs(power_w) <= BELIEVABLE_W for power_w in (*model_w, *grid_power_w)):
         return (), WiringMonitorState()
     step_s = at_s - memory.at_s
-    if not 0.0 < step_s <= GAP_MAX_S:
+    if not 0.0 < step_s <= METER_LOST_S:
         return (), WiringMonitorState(at_s, model_w, grid_power_w)
     passed = exp(-step_s / MOVE_S)
     moved_w = [passed * (new - slow) for new, slow in zip(model_w, memory.slow_model_w, strict=True)]

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.estimation.state_estimate import StateEstimate
 from core.site import ZERO, Phases, Site
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 from daemon.runtime.transmitter import Transmitter, delivery_groups
 from drivers.errors import DeviceFault, Transient
 from drivers.ports import Meter
-from safety.supervisor import METER_LOST_S
 
 GATE_PATIENCE_S = 4.0
 TRY_EVERY_S = 0.05

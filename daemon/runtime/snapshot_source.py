@@ -7,13 +7,12 @@ from math import inf
 
 from core.causes import Cause
 from core.site import ZERO, Phases, Site
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 from daemon.runtime.transmitter import Transmitter
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Meter, Reading
 from drivers.zigbee.radio import ZigbeeRadio
-from safety.supervisor import METER_LOST_S
 
 OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""

@@ -22,7 +22,7 @@ OLDEST_S = 1.0
 """A telegram that nobody has asked for in time is not fresh any more."""
 SLOWEST_S = 1.7
 """A tick takes a telegram of the last `OLDEST_S`, or waits for one until the last sample is 2.5 s old and
-lost (`safety.supervisor.METER_LOST_S`). At a period of T s that is a window of OLDEST_S + 2.5 - T, which must
+lost (`core.snapshot.METER_LOST_S`). At a period of T s that is a window of OLDEST_S + 2.5 - T, which must
 be T at least: else there are phases between tick and telegram in which tick after tick comes away empty."""
 CADENCE_SHARE = 1.1
 """Of the control period. A meter that sends more rarely leaves a tick without a sample before ten in a row

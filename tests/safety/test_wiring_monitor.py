@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from core.causes import Cause
 from core.site import ZERO, Phases
+from core.snapshot import METER_LOST_S
 from safety.wiring_monitor import (
     BELIEVABLE_W,
-    GAP_MAX_S,
     MOVE_S,
     PROVEN_W,
     SHARE,
@@ -237,7 +237,7 @@ def test_the_period_of_the_samples_hardly_matters() -> None:
 def test_the_thresholds_are_those_found_on_measured_days() -> None:
     assert (MOVE_S, WINDOW_S, SHARE) == (2.0, 30.0, 0.5)
     assert (SUSPECTED_W, PROVEN_W, TENFOLD) == (2600.0, 800.0, 10.0)
-    assert (GAP_MAX_S, BELIEVABLE_W) == (2.5, 1e6)
+    assert (METER_LOST_S, BELIEVABLE_W) == (2.5, 1e6)
 
 
 def exactly(power_w: float) -> float:
@@ -300,7 +300,9 @@ def test_a_suspicion_takes_both_directions_together(place: int) -> None:
     assert verdict({place: SUSPECTED_W}, {place: moved_w + 0.01, place + 4: 700.0}) == ()
 
 
-@pytest.mark.parametrize(("at_s", "is_kept"), [(0.0, False), (-1.0, False), (GAP_MAX_S, True), (2.6, False)])
+@pytest.mark.parametrize(
+    ("at_s", "is_kept"), [(0.0, False), (-1.0, False), (METER_LOST_S, True), (2.6, False)]
+)
 def test_a_gap_starts_anew(at_s: float, is_kept: bool) -> None:
     before = WiringMonitorState(at_s=0.0, told_w=(1e9,) * 14)
     causes, after = check_wiring(at_s, (1.0, 2.0, 3.0), (4.0, 5.0, 6.0), 1.0, before)
