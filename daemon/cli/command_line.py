@@ -15,7 +15,7 @@ COMMANDS = {
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
-    "gateway": "Carry the status of a running daemon to MQTT and Home Assistant.",
+    "gateway": "Carry the status of a running daemon to MQTT, Home Assistant and the owner.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
     "commission": "Switch slaves and measure how they answer.",
     "slaves": "Show every slave, and what was measured of it.",

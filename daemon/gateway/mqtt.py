@@ -12,6 +12,7 @@ from typing import Any
 from aiomqtt import Client, MqttError, Will
 
 from daemon.config.gateway_sections import MqttSection
+from daemon.config.private_file import read_private
 from daemon.errors import StartError
 from daemon.gateway.home_assistant import OFFLINE, ONLINE, Topics, discovery, discovery_topic, state
 from daemon.gateway.status_client import StatusReading
@@ -133,16 +134,7 @@ def read_password(section: MqttSection) -> str | None:
         StartError: the file cannot be read, or everybody can read it.
     """
     file = section.password_file
-    if file is None:
-        return None
-    try:
-        is_open = bool(file.stat().st_mode & 0o077)
-        password = file.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartError(f"[mqtt] password_file {file} cannot be read ({_reason(error)}).") from None
-    if is_open:
-        raise StartError(f"[mqtt] password_file {file} can be read by others. Run: chmod 600 {file}")
-    return password
+    return None if file is None else read_private(file, "[mqtt] password_file").strip()
 
 
 def broker_tls(section: MqttSection) -> ssl.SSLContext | None:
@@ -161,7 +153,3 @@ def broker_tls(section: MqttSection) -> ssl.SSLContext | None:
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
