@@ -17,13 +17,7 @@ from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from tests.support.examples import site, snapshot
-
-STATES = {
-    Source.POLICY: State.RL_ACTIVE,
-    Source.FALLBACK: State.PI_FALLBACK,
-    Source.HOLD: State.HOLD,
-    Source.REST: State.SAFE_STOP,
-}
+from tests.support.telemetry_feed import STATE_OF
 
 
 @dataclass(frozen=True)
@@ -52,7 +46,7 @@ class Stub:
     ) -> Any:
         rules = () if self.policy_action_w is None else self.rules
         assert findings == PolicyHealth(self.policy_action_w is not None, rules, self.anomaly)
-        return SupervisorDecision(STATES[self.source], ("a cause",)), memory + " stepped"
+        return SupervisorDecision(STATE_OF[self.source], ("a cause",)), memory + " stepped"
 
     def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules

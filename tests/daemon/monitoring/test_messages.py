@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
@@ -187,26 +187,23 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
 
 
 @pytest.mark.parametrize(
-    ("mode", "state", "source", "causes", "why"),
+    ("mode", "state", "causes", "why"),
     [
         (
             Mode.SHADOW,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("reentry", "fallback_ordered"),
             "in shadow mode: the",
         ),
         (
             Mode.PRODUCTION,
             State.SAFE_STOP,
-            Source.REST,
             ("reentry", "radio_lost", "meter_lost", "slaves_silent", "radio_down"),
             "because the radio coordinator has not answered for too long and the meter does not answer",
         ),
         (
             Mode.PRODUCTION,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("violation", "anomaly", "state_lost", "dwell"),
             "because the learned policy broke a safety rule in the last hour, the site looks unlike anything "
             "the policy was trained on, and 2 more",
@@ -214,14 +211,13 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
         (
             Mode.PRODUCTION,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("reentry",),
             "because the learned policy has to",
         ),
     ],
 )
 def test_the_reason_is_short_and_the_right_one(
-    mode: Mode, state: State, source: Source, causes: tuple[str, ...], why: str
+    mode: Mode, state: State, causes: tuple[str, ...], why: str
 ) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     decided = decision(
