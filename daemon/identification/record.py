@@ -5,13 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from core.roles import sign
 from core.site import PHASE_NAMES, Site, Slave
 from daemon.identification.fit import IntervalEstimate, ResponseFit
 from daemon.identification.verdict import IdentificationOutcome, SlaveVerdict
 from daemon.system.state_file import replace_whole
+from models.strict_model import StrictModel
 
 RECORD_FILE = "commissioning.json"
 FILE_MAX_BYTES = 1_000_000
@@ -20,11 +21,7 @@ EXPIRES_AFTER = timedelta(days=365)
 Text = Annotated[str, Field(max_length=1000)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class MeasuredNumber(_Strict):
+class MeasuredNumber(StrictModel):
     """A number and the interval in which the true one lies, 95 of 100 times."""
 
     value: float
@@ -37,7 +34,7 @@ class MeasuredNumber(_Strict):
         return cls(value=round(estimate.value, 3), low=round(estimate.low, 3), high=round(estimate.high, 3))
 
 
-class SlaveMeasurement(_Strict):
+class SlaveMeasurement(StrictModel):
     """One slave as it was labelled when it was measured, and what was found.
 
     `dead_time_s` is from the command on air to the first effect at the meter, the meter's own lateness in it;
@@ -70,7 +67,7 @@ class SlaveMeasurement(_Strict):
         return self.outcome == IdentificationOutcome.MEASURED.value and not self.contradictions
 
 
-class CommissioningRecord(_Strict):
+class CommissioningRecord(StrictModel):
     """Everything in the file."""
 
     schema_version: Literal[1] = 1
