@@ -165,6 +165,8 @@ def _slaves(f: Figures) -> Families:
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
     text = "1 while a slave does what it is told as far as it says, 0 while it does not."
     follows = GaugeMetricFamily("sunkeep_slave_following", text, labels=names)
+    text = "1 while a slave may draw power, 0 while its dead-man is neither proven nor waived."
+    allowed = GaugeMetricFamily("sunkeep_slave_may_draw", text, labels=names)
     apart = {one.slave for one in decision.not_following}
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
     for place, (slave, state, setpoint_w) in enumerate(rows):
@@ -172,11 +174,12 @@ def _slaves(f: Figures) -> Families:
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(not is_silent(state, f.radio.up)))
         follows.add_metric(key, float(place not in apart))
+        allowed.add_metric(key, float(slave.may_draw))
         if (power_w := heard_power_w(state)) is not None:
             power.add_metric(key, power_w)
         if isfinite(state.report_age_s):
             age.add_metric(key, state.report_age_s)
-    yield from (setpoint, power, there, follows, age)
+    yield from (setpoint, power, there, follows, allowed, age)
 
 
 def _energy(f: Figures) -> Families:
