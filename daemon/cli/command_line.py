@@ -12,6 +12,8 @@ DAILY = {
     "status": "Show what a running daemon is doing.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
+    "pause": "Let every device rest for a while.",
+    "resume": "End a pause.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }
 INSTALLING = {

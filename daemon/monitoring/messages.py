@@ -1,6 +1,7 @@
 """Sentences for owners: status page and terminal view say the same."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.causes import Cause
 from core.decision import Authority, Decision, Source, State
@@ -117,7 +118,7 @@ def headline(figures: Figures) -> StatusMessage:
 
 def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
     if Cause.REST_ORDERED in decision.verdict.causes:
-        return StatusMessage("Stopping: every slave goes to 0 W", "quiet")
+        return StatusMessage(_paused(figures) or "Stopping: every slave goes to 0 W", "quiet")
     if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage("Nothing can be told to the slaves: they return to 0 W by themselves", "bad")
     drawn_w = sum(heard_power_w(state) or 0.0 for state in snapshot.slaves)
@@ -127,6 +128,18 @@ def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> Status
     verb = "fed in" if figures.site.role is Role.GENERATE else "drawn"
     still = f": {power(drawn_w)} still {verb}" if drawn_w >= NOTICEABLE_W else ""
     return StatusMessage(f"Every slave is told 0 W for safety{still}{f'; {idle}' if idle else ''}", "bad")
+
+
+def _paused(figures: Figures) -> str:
+    """The owner's own order; empty without one."""
+    if not figures.pause.is_on:
+        return ""
+    until_unix_s, local = figures.pause.until_unix_s, figures.local
+    if until_unix_s is None or local is None:
+        return "Paused until somebody says otherwise: every slave rests"
+    end = datetime.fromtimestamp(until_unix_s, local.tzinfo)
+    day = "" if end.date() == local.date() else f"{end:%Y-%m-%d} "
+    return f"Paused until {day}{end:%H:%M}: every slave rests"
 
 
 def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:

@@ -106,6 +106,7 @@ def _identity(f: Figures) -> Families:
     yield info
     text = "1 while the policy that is configured or activated is not used: it is missing or does not verify."
     yield _gauge("policy_refused", text, float(bool(f.about.policy_problem)))
+    yield _gauge("paused", "1 while the owner has paused the site.", float(f.pause.is_on))
     text = "1 while the configuration file is refused and an older configuration stays in force."
     yield _gauge("configuration_refused", text, float(bool(f.about.configuration_problem)))
     yield _counter("policy_swaps", "Policies taken over between two ticks since the start.", f.policy_swaps)

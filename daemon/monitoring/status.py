@@ -61,6 +61,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "configuration_problem": figures.about.configuration_problem,
             "version": figures.about.version,
         },
+        "pause": {"is_on": figures.pause.is_on, "until_unix_s": figures.pause.until_unix_s},
         "tick": figures.ticks,
         "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),

@@ -37,6 +37,14 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseOrder:
+    """What the owner said: every device rests until `until_unix_s`; None is until further notice."""
+
+    is_on: bool = False
+    until_unix_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterStatistics:
     """Counters of the meter's driver since the start of the daemon, and how long the last read took.
 

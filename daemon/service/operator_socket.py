@@ -5,6 +5,8 @@ speak here. One request per connection, one line of JSON each way:
 
 - ``{"command": "list"}`` gives the state, the active causes, the latched ones and running times;
 - ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised.
+- ``{"command": "pause", "until_unix_s": SECONDS or null}`` lets every device rest until then, or until
+  ``{"command": "resume"}``.
 
 The supervisor decides: a cause that is raised in the tick that hears the acknowledgement stays latched.
 """
@@ -14,14 +16,18 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.monitoring.telemetry import PauseOrder
+
 if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
     from daemon.runtime.loop import Loop, TickResult
+    from daemon.service.pause import Pause
 
 SOCKET_FILE = "control.sock"
 REQUEST_MAX_BYTES = 1024
@@ -32,6 +38,7 @@ TICKS_TO_WAIT = 4
 """Periods until an acknowledgement must have been heard; a tick that fails costs one."""
 LEAST_WAIT_S = 2.0
 CONNECTIONS_MAX = 4
+PAUSE_MAX_S = 366 * 86_400.0
 _PEER = struct.Struct("3i")
 """Process, user and group of the other end (``struct ucred`` of unix(7))."""
 
@@ -50,6 +57,7 @@ class OperatorSocket:
     loop: "Loop"
     event: Callable[..., None]
     policy: Callable[[], dict[str, Any]] = dict
+    pause: "Pause | None" = None
     _last: "TickResult | None" = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
@@ -76,6 +84,12 @@ class OperatorSocket:
                 return self.policy()
             case {"command": "acknowledge", "cause": str(cause)} if len(request) == 2:
                 return await self._acknowledge(cause, user_id)
+            case {"command": "pause", "until_unix_s": None | float() | int() as until_unix_s} if (
+                len(request) == 2
+            ):
+                return self._pause(until_unix_s, user_id)
+            case {"command": "resume"} if len(request) == 1:
+                return self._resume(user_id)
         raise RefusedError("not a request of this version")
 
     def _list(self) -> dict[str, Any]:
@@ -87,6 +101,29 @@ class OperatorSocket:
             "latched": list(standing.latched),
             "left_s": dict(standing.left_s),
         }
+
+    def _pause(self, until_unix_s: float | None, user_id: int) -> dict[str, Any]:
+        if until_unix_s is not None and not 0.0 < until_unix_s - time.time() <= PAUSE_MAX_S:
+            raise RefusedError("a pause ends in the future, and within a year.")
+        self._order(PauseOrder(True, None if until_unix_s is None else float(until_unix_s)))
+        self.event("paused", until_unix_s=until_unix_s, user_id=user_id)
+        return {"paused": True, "until_unix_s": until_unix_s}
+
+    def _resume(self, user_id: int) -> dict[str, Any]:
+        if self.pause is None or not self.pause.order.is_on:
+            raise RefusedError("nothing is paused.")
+        self._order(PauseOrder())
+        self.event("resumed", user_id=user_id)
+        return {"paused": False, "until_unix_s": None}
+
+    def _order(self, order: PauseOrder) -> None:
+        try:
+            if self.pause is not None:
+                self.pause.put(order)
+        except OSError as error:
+            raise RefusedError(
+                f"it could not be saved ({error.strerror}). Make room, and try again."
+            ) from None
 
     async def _acknowledge(self, cause: str, user_id: int) -> dict[str, Any]:
         latched = self.loop.memory.watch.standing.latched

@@ -36,6 +36,7 @@ from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
 from daemon.service.measured_slaves import Numbers, measured_numbers
+from daemon.service.pause import Pause
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
@@ -147,12 +148,13 @@ class Service:
             del assembled  # from here on the swap alone holds the policy, and lets go of it
             reloader.policy = swap.configure
             chronicle.lived = swap.tick_lived
-            loop = self._loop(swap, senses, emitter, chronicle, reloader)
+            pause = Pause.restored(state)
+            loop = self._loop(swap, senses, emitter, chronicle, reloader, pause)
             loop.lasting = standing_file.causes
             chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
             async with (
                 served_status(settings, figures, loop) as server,
-                served_operators(state, loop, chronicle, swap),
+                served_operators(state, loop, chronicle, swap, pause),
                 ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
                 startup.over = True
@@ -165,11 +167,15 @@ class Service:
         emitter: Transmitter,
         chronicle: TickRecorder,
         reloader: Reloader,
+        pause: Pause,
     ) -> Loop:
         zone = self.settings.zone()
 
         def assignment() -> Assignment:
-            return assign(reloader.plan, wall_moment(zone))
+            moment = wall_moment(zone)
+            given = pause.over(assign(reloader.plan, moment), moment.unix_s)
+            chronicle.figures.pause = pause.order
+            return given
 
         loop = Loop(
             parts=swap.assembled.parts,
