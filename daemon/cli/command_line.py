@@ -12,6 +12,7 @@ DAILY = {
     "status": "Show what a running daemon is doing.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
+    "rollout": "Look after the plan from shadow to production: status, advance, hold, back.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }
 INSTALLING = {

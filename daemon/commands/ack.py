@@ -33,14 +33,15 @@ def ack(cause: str | None, config: Path, as_json: bool) -> None:
     """
     directory = load_settings(config, key=False).state.directory
     request = {"command": "list"} if cause is None else {"command": "acknowledge", "cause": cause}
-    answer = _ask(directory, request)
+    answer = asked_daemon(directory, request)
     if as_json:
         click.echo(json.dumps(answer))
         return
     click.echo("\n".join(in_words(answer, cause)))
 
 
-def _ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
+def asked_daemon(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """The daemon's answer. Raises InputError, which says what to do, also when it refuses."""
     file = directory / SOCKET_FILE
     try:
         answer = ask(directory, request, TIMEOUT_S)
