@@ -37,7 +37,7 @@ class RolloutTick:
 class StepEvidence:
     """Times in s: that the daemon ran, with a sample, with a surplus, with an answer of the policy, with a
     slow one, and since the last violation or anomaly; changes of the proposals summed over the phases; the
-    spread of the proposals over the phases in W s, under the sun."""
+    spread of the proposals over the phases in W s."""
 
     ran_s: float = 0.0
     measured_s: float = 0.0
@@ -72,7 +72,7 @@ def observed(evidence: StepEvidence, tick: RolloutTick, block_s: float) -> StepE
         anomalies=evidence.anomalies + tick.is_anomaly,
         changes=evidence.changes + _changes(evidence.proposal_w, tick.proposal_w),
         imbalance_ws=evidence.imbalance_ws
-        + (step_s * pstdev(tick.proposal_w) if has_sun and tick.proposal_w is not None else 0.0),
+        + (step_s * pstdev(tick.proposal_w) if is_answered and tick.proposal_w else 0.0),
         lot=lot,
         block=block,
         proposal_w=tick.proposal_w,

@@ -69,7 +69,7 @@ def _behaviour(rule: StepRule, evidence: StepEvidence) -> tuple[Requirement, ...
     slow = _share(evidence.slow_s, evidence.proposed_s)
     minutes = evidence.proposed_s / 60.0
     changes = evidence.changes / 3.0 / minutes if minutes > 0.0 else 0.0
-    spread_w = evidence.imbalance_ws / evidence.sun_s if evidence.sun_s > 0.0 else 0.0
+    spread_w = _share(evidence.imbalance_ws, evidence.proposed_s)
     return (
         Requirement(
             "clean",
@@ -90,7 +90,7 @@ def _behaviour(rule: StepRule, evidence: StepEvidence) -> tuple[Requirement, ...
         ),
         Requirement(
             "imbalance",
-            min(evidence.sun_s, evidence.proposed_s) > 0.0 and spread_w < IMBALANCE_MAX_W,
+            evidence.proposed_s > 0.0 and spread_w < IMBALANCE_MAX_W,
             f"{spread_w:.0f} W over the phases, less than {IMBALANCE_MAX_W:.0f} W needed",
         ),
     )

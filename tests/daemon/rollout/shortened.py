@@ -32,7 +32,9 @@ def minutes_for_weeks(confirm: Confirmation = Confirmation.AUTOMATIC) -> Iterato
     """The same rules with other numbers: no configuration may ask for less than a day."""
     rule = StepRule(STEP_S, STEP_S / 2.0, 1, confirm)
     with (
-        patch.object(walker, "plan_of", lambda _section: RolloutPlan((rule,) * 6, 5.0)),
+        patch.object(walker, "plan_of", lambda _section: RolloutPlan((rule,) * 6, 20.0)),
+        patch.object(daemon.rollout.requirements, "PROMOTION_ALPHA", 0.9),  # minutes leave no doubt out
+        patch.object(daemon.rollout.requirements, "IMBALANCE_MAX_W", 2000.0),
         patch.object(daemon.rollout.requirements, "CHANGES_MAX_PER_MIN", 60.0),  # noon under broken clouds
         patch.object(walker, "CHECK_EVERY_S", 3.0),
         patch.object(walker, "SAVE_EVERY_S", 10.0),
