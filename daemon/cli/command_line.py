@@ -14,6 +14,7 @@ DAILY = {
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
     "pause": "Let every device rest for a while.",
     "resume": "End a pause.",
+    "rollout": "Look after the plan from shadow to production: status, advance, hold, back.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }
 INSTALLING = {

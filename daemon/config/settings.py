@@ -21,6 +21,7 @@ from daemon.config import sections, slave_checks
 from daemon.config.device_checks import devices_fit
 from daemon.config.diagnostics import Problem, dotted, problem_of
 from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
+from daemon.config.rollout_section import RolloutSection, plan_stands_alone
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -49,6 +50,7 @@ class Settings(sections.Section):
     radio: sections.RadioSection
     slaves: Annotated[tuple[sections.SlaveSection, ...], Field(strict=False, max_length=sections.SLAVES_MAX)]
     mode: sections.ModeSection = sections.ModeSection()
+    rollout: RolloutSection | None = None
     policy: sections.PolicySection = sections.PolicySection()
     fallback: sections.FallbackSection = sections.FallbackSection()
     anomaly: sections.AnomalySection = sections.AnomalySection()
@@ -74,6 +76,7 @@ class Settings(sections.Section):
                 against.export_cap_fits(self.site),
                 against.gains_fit(self.fallback),
                 against.windows_fit(self.mode),
+                plan_stands_alone(self.rollout, self.mode),
             )
         )
         if found:

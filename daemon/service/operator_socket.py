@@ -4,7 +4,8 @@ Nobody on the network can reach it, and there is no password: whoever may write 
 speak here. One request per connection, one line of JSON each way:
 
 - ``{"command": "list"}`` gives the state, the active causes, the latched ones and running times;
-- ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised.
+- ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised;
+- ``{"command": "rollout", "what": WHAT}`` asks for the plan's status, or moves it (`sunkeep rollout`);
 - ``{"command": "pause", "until_unix_s": SECONDS or null}`` lets every device rest until then, or until
   ``{"command": "resume"}``.
 
@@ -17,13 +18,15 @@ import os
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daemon.monitoring.telemetry import PauseOrder
+from daemon.rollout.plan import RolloutStep
+from daemon.rollout.walk import MoveRefused
 
 if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
     from daemon.runtime.loop import Loop, TickResult
@@ -39,6 +42,8 @@ TICKS_TO_WAIT = 4
 LEAST_WAIT_S = 2.0
 CONNECTIONS_MAX = 4
 PAUSE_MAX_S = 366 * 86_400.0
+ORDERS = ("status", "advance", "hold", "release", "back")
+"""To the plan."""
 _PEER = struct.Struct("3i")
 """Process, user and group of the other end (``struct ucred`` of unix(7))."""
 
@@ -51,12 +56,14 @@ class RefusedError(Exception):
 class OperatorSocket:
     """Answers operators of one loop. `tell` must be called with every tick that was lived.
 
-    `event` records what operators did, in the journal and the log; `policy` says which one is in force.
+    `event` records what operators did, in the journal and the log; `policy` says which one is in force;
+    `rollout` carries out orders to the plan.
     """
 
     loop: "Loop"
     event: Callable[..., None]
     policy: Callable[[], dict[str, Any]] = dict
+    rollout: Callable[[dict[str, Any], int], Awaitable[dict[str, Any]]] | None = None
     pause: "Pause | None" = None
     _last: "TickResult | None" = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
@@ -90,6 +97,11 @@ class OperatorSocket:
                 return self._pause(until_unix_s, user_id)
             case {"command": "resume"} if len(request) == 1:
                 return self._resume(user_id)
+            case {"command": "rollout", "what": str(what)} if self.rollout and is_order(what, request):
+                try:
+                    return await self.rollout(request, user_id)
+                except MoveRefused as error:
+                    raise RefusedError(str(error)) from None
         raise RefusedError("not a request of this version")
 
     def _list(self) -> dict[str, Any]:
@@ -174,6 +186,16 @@ class OperatorSocket:
             return await self.answer(request, user_id)
         except RefusedError as error:
             return {"refused": str(error)}
+
+
+def is_order(what: str, request: dict[str, Any]) -> bool:
+    """Whether a request to the plan is one of this version."""
+    return (
+        what in ORDERS
+        and set(request) <= {"command", "what", "to", "force"}
+        and request.get("to") in (None, *(step.value for step in RolloutStep))
+        and type(request.get("force", False)) is bool
+    )
 
 
 @asynccontextmanager

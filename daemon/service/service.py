@@ -6,15 +6,17 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from core.causes import Cause
+from core.decision import Authority
 from core.modes import Assignment, assign
 from core.parts import initial_memory
 from daemon.config.settings import Settings, read_site_key
@@ -27,7 +29,7 @@ from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteIn
 from daemon.monitoring.totals_file import TotalsFile
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
-from daemon.runtime.loop import Loop
+from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.slave_wires import broadcast_of, open_devices
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.state_directory import hold_state, open_counter
@@ -41,6 +43,7 @@ from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
 from daemon.service.restarts import STORM, WITHIN_S, marked_run
+from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.stop_signals import Startup, heeded_signals
 from daemon.service.tick_observer import JUDGE, TickRecorder
 from daemon.system import sd_notify
@@ -149,12 +152,15 @@ class Service:
             reloader.policy = swap.configure
             chronicle.lived = swap.tick_lived
             pause = Pause.restored(state)
-            loop = self._loop(swap, senses, emitter, chronicle, reloader, pause)
+            loop = self._loop(swap, senses, emitter, chronicle)
             loop.lasting = standing_file.causes
-            chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
+            chronicle.judging = judging = self._judging(swap, chronicle, carried)
+            walker = self._rollout(swap, chronicle, judging, reloader)
+            loop.judge = partial(_judged_and_walked, judging, walker)
+            loop.assignment = partial(_assignment, walker, pause, figures, settings.zone())
             async with (
                 served_status(settings, figures, loop) as server,
-                served_operators(state, loop, chronicle, swap, pause),
+                served_operators(state, loop, chronicle, swap, walker, pause),
                 ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
                 startup.over = True
@@ -166,17 +172,7 @@ class Service:
         senses: SnapshotSource,
         emitter: Transmitter,
         chronicle: TickRecorder,
-        reloader: Reloader,
-        pause: Pause,
     ) -> Loop:
-        zone = self.settings.zone()
-
-        def assignment() -> Assignment:
-            moment = wall_moment(zone)
-            given = pause.over(assign(reloader.plan, moment), moment.unix_s)
-            chronicle.figures.pause = pause.order
-            return given
-
         loop = Loop(
             parts=swap.assembled.parts,
             memory=initial_memory(swap.assembled.parts),
@@ -184,7 +180,7 @@ class Service:
             emitter=emitter,
             pace=TickPace(self.settings.site.period_s, boottime_s()),
             clock=boottime_s,
-            assignment=assignment,
+            assignment=lambda: Assignment(Authority.FALLBACK, 0.0, -1),  # until the plan is there
             policy_latency=swap.policy_latency_s,
             tell=chronicle.tell,
             pat=_feed_watchdog,
@@ -205,6 +201,35 @@ class Service:
         judging.restore((carried or {}).get(JUDGE))
         swap.adopted = judging.adopt
         return judging
+
+    def _rollout(
+        self, swap: PolicySwap, chronicle: TickRecorder, judging: PolicyMonitor, reloader: Reloader
+    ) -> RolloutWalker:
+        """The plan, where the last run left it; it says which mode is in force from now on."""
+        fallback, figures = describe_fallback(self.settings), chronicle.figures
+
+        def subject() -> tuple[str, str]:
+            bundle = swap.assembled.bundle
+            return ("" if bundle is None else bundle.sha256), fallback
+
+        walker = RolloutWalker(
+            self.settings.core_site(),
+            self.settings.state.directory,
+            chronicle.event,
+            judging.judged,
+            subject,
+            show=lambda mode: figures.adopt(figures.site, replace(figures.about, mode=mode)),
+            look_again=self.reload.set,
+        )
+        refused = walker.begin(reloader.settings, reloader.plan)
+        walker.show(walker.mode_plan().mode)
+        if refused:
+            figures.configuration_refused(refused)
+            chronicle.event("configuration_refused", reason=refused, kept="shadow")
+        walker.resumed()
+        reloader.admit, reloader.in_force = walker.admit, walker.mode_plan
+        chronicle.walker = walker
+        return walker
 
     async def _live(
         self,
@@ -269,6 +294,19 @@ class Service:
             measured=measured,
             standing=to_record(standing),
         )
+
+
+def _judged_and_walked(judging: PolicyMonitor, walker: RolloutWalker, lived: TickResult) -> tuple[Cause, ...]:
+    causes = judging(lived)
+    walker.tell(lived, causes)
+    return causes
+
+
+def _assignment(walker: RolloutWalker, pause: Pause, figures: Figures, zone: ZoneInfo) -> Assignment:
+    moment = wall_moment(zone)
+    given = pause.over(assign(walker.mode_plan(), moment), moment.unix_s)
+    figures.pause = pause.order
+    return given
 
 
 def _radio_statistics(

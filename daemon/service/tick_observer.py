@@ -19,6 +19,7 @@ from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.service.policy_monitor import PolicyMonitor
+from daemon.service.rollout_walker import RolloutWalker
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
@@ -35,7 +36,11 @@ ALARMING = frozenset(
         "meter_energy_mismatch",
         "policy_swap_refused",
         "restart_storm",
+        "mode_leap_forced",
         "rollback",
+        "rollout_back",
+        "rollout_held",
+        "rollout_ready",
         "slave_not_following",
         "slave_silent",
     )
@@ -73,6 +78,7 @@ class TickRecorder:
     lived: Callable[[], None] | None = None
     loop: Loop | None = None
     judging: PolicyMonitor | None = None
+    walker: RolloutWalker | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
     _saving: asyncio.Task[None] | None = None
@@ -120,6 +126,8 @@ class TickRecorder:
             if task is not None:
                 await asyncio.wait([task])
         self.keep_totals(self._carry())
+        if self.walker is not None:
+            await self.walker.close()
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
