@@ -15,7 +15,6 @@ import torch
 from click.testing import CliRunner
 from pyarrow import parquet
 
-import training.batched.day_runs
 import training.champion.retraining
 import training.champion.train
 import training.commands.retrain
@@ -51,9 +50,7 @@ from training.replay.from_bundle import net_of
 from training.replay.network import MEMORY, ReplayNet
 from training.replay.trainer import RunLength
 
-KNOWN_S = 600
-"""What a day must know without a gap to be of use: an hour, in short."""
-LIVED_S = KNOWN_S + 100
+LIVED_S = HOUR_S + 100
 SHORT_S = 240
 
 
@@ -81,8 +78,7 @@ def test_a_graph_of_another_kind_or_another_law_cannot_be_taught_on(monkeypatch:
 
 @pytest.fixture
 def short_hours(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hours of four minutes, the first of each day; ten minutes of a day have to be known."""
-    monkeypatch.setattr(training.batched.day_runs, "HOUR_S", KNOWN_S)
+    """Hours of four minutes: the first of each day."""
     monkeypatch.setattr(training.contest.contest, "lit_hours", lambda day: (NOON_S,))
     monkeypatch.setattr(training.contest.contest, "rows_of", lambda heats, _seconds: rows_of(heats, SHORT_S))
     monkeypatch.setattr(judgement, "lit_hours", lambda day: (NOON_S,))
@@ -121,7 +117,7 @@ UPDATES = 8
 
 @pytest.fixture(scope="module")
 def journals(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven days with ten minutes of swinging sun each."""
+    """Seven days with an hour of swinging sun each."""
     place = tmp_path_factory.mktemp("site") / "journals"
     return write_journals(place, list(lived(SITE, 7, LIVED_S, swinging_day(2400.0))), SITE)
 
