@@ -274,6 +274,7 @@ def _radio_statistics(radio: ZigbeeRadio, emitter: Transmitter) -> RadioStatisti
         len(emitter.refused_leaps),
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
+        radio.quality.link_loss_rate(boottime_s()),
     )
 
 
