@@ -10,7 +10,7 @@ from hypothesis import settings
 settings.register_profile("sunkeep", deadline=None)  # a busy machine is no failure
 settings.load_profile("sunkeep")
 
-PLAIN_LOG = [
+PLAIN_LOG: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
     structlog.dev.set_exc_info,
     structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),

@@ -317,6 +317,8 @@ def _edges(f: Figures) -> Families:
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)
+    text = "Share of the answers due in the last minute that did not come."
+    yield _gauge("link_loss_ratio", text, f.radio.link_loss_rate)
     text = "Lines of the log dropped because the reader was too slow."
     yield _counter("log_lines_dropped", text, f.house.log_lines_dropped_total)
     yield _gauge("journal_bytes", "Size of the journal on disk.", f.house.journal_bytes)

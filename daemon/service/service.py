@@ -280,6 +280,7 @@ def _radio_statistics(
         len(broadcast.refused_leaps),
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
+        radio.quality.link_loss_rate(boottime_s()),
     )
 
 

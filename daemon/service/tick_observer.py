@@ -41,6 +41,9 @@ ALARMING = frozenset(
 )
 """Events that somebody has to do something about."""
 SAVE_EVERY_S = 10.0
+"""While a time runs: what is left of it is told to be more after a power cut, by so much at most."""
+SAVE_AT_REST_S = 60.0
+"""Where nothing stands: nothing could be lost, and what is written shows that the disk still takes it."""
 TOTALS_EVERY_S = 300.0
 """Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
 
@@ -74,6 +77,7 @@ class TickRecorder:
     judging: PolicyMonitor | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
+    _was_saved_at_rest: bool = False
     _saving: asyncio.Task[None] | None = None
     _owed: bool = False
     _reserving: asyncio.Task[None] | None = None
@@ -255,13 +259,16 @@ class TickRecorder:
         return self.figures.carry() | judged
 
     def _save(self, lived: TickResult, *, now: bool) -> None:
-        at_s = lived.snapshot.at_s
-        due = now or self._owed or at_s - self._saved_at_s >= SAVE_EVERY_S
-        if self.loop is None or not due:
+        if self.loop is None:
+            return
+        at_s, watch = lived.snapshot.at_s, self.loop.memory.watch
+        standing = watch.standing
+        is_at_rest = not (standing.left_s or standing.recent_s or standing.latched)
+        every_s = SAVE_AT_REST_S if is_at_rest and self._was_saved_at_rest else SAVE_EVERY_S
+        if not (now or self._owed or at_s - self._saved_at_s >= every_s):
             return
         self._owed = self._saving is not None and not self._saving.done()
         if self._owed:  # the disk is slow: the next tick tries again
             return
-        self._saved_at_s = at_s
-        watch = self.loop.memory.watch
+        self._saved_at_s, self._was_saved_at_rest = at_s, is_at_rest
         self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")

@@ -43,7 +43,6 @@ class Observation:
     tick_age_max_s: float = 0.0
     descriptors: int = 0
     ignored: int = 0
-    ack_rate_before: float = 1.0
     policy_before: str = ""
     _swaps: tuple[int, int] = (0, 0)
     _connects: int = 0
@@ -65,7 +64,6 @@ class Observation:
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
         self._connects = self.pair.loop.senses.meter.connects
-        self.ack_rate_before = self.ack_rate or 1.0
         self._swaps, self.policy_before = self._swapped, self.policy_name
         firmwares = self.pair.whole.far_end.radio.firmwares.values()
         self.ignored = sum(firmware.ignored[Ignored.COUNTER] for firmware in firmwares)
@@ -129,10 +127,10 @@ class Observation:
         return self.pair.lived[-1].snapshot.slaves
 
     @property
-    def ack_rate(self) -> float | None:
-        """Share of the answers due in the last five minutes that came."""
-        assert self.pair.loop is not None
-        return self.pair.loop.senses.radio.quality.ack_rate(boottime_s())
+    def link_loss(self) -> float:
+        """Share of the answers due in the last minute that did not come, as the metrics tell it."""
+        figures = self.pair.whole.service.figures
+        return 0.0 if figures is None else figures.radio.link_loss_rate
 
     @property
     def _swapped(self) -> tuple[int, int]:
