@@ -281,6 +281,8 @@ def _judged(f: Figures) -> Families:
 
 def _edges(f: Figures) -> Families:
     yield _counter("meter_reads", "Reads of the meter that were tried.", f.meter.reads_total)
+    text = "Times that bytes came on the meter's line while nothing was asked for."
+    yield _counter("meter_unasked", text, f.meter.unasked_total)
     yield _counter("meter_failures", "Reads of the meter that gave no valid sample.", f.meter.failures_total)
     yield _counter(
         "meter_reconnects", "Connections to the meter that were made anew.", f.meter.reconnects_total

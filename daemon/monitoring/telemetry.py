@@ -48,6 +48,7 @@ class MeterStatistics:
     reconnects_total: int = 0
     read_s: float | None = None
     energy_mismatch_ratio: float | None = None
+    unasked_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,7 @@ class Service:
                     meter.connects,
                     senses.read_s,
                     energy_check.ratio,
+                    meter.unasked_total,
                 ),
                 radio_statistics=partial(_radio_statistics, radio, broadcast, emitter),
                 refused_leaps=broadcast.refused_leaps,

@@ -12,6 +12,7 @@ from core.decision import Decision, Source
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
+from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
@@ -28,10 +29,12 @@ JUDGE = "judge"
 ALARMING = frozenset(
     (
         "acknowledge_refused",
+        "bus_contention",
         "configuration_refused",
         "counter_leap_refused",
         "frame_counters_near_end",
         "meter_energy_mismatch",
+        "policy_self_test_failed",
         "policy_swap_refused",
         "restart_storm",
         "rollback",
@@ -86,6 +89,7 @@ class TickRecorder:
     _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
+    _bus: BusWatch = field(default_factory=BusWatch)
     _astray: dict[int, str] = field(default_factory=dict)
     """By place: why a slave takes no full part, as it was told last."""
 
@@ -94,6 +98,7 @@ class TickRecorder:
         changed = self._changed(lived.decision)
         self._record(lived)
         self._check_energy(lived)
+        self._check_bus(lived.snapshot.at_s)
         self._count(lived)
         if changed:
             self._log(lived)
@@ -161,6 +166,11 @@ class TickRecorder:
         detail = {} if found is None else found.told()
         self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
         self.figures.note(snapshot.at_s, messages.energy_check(found))
+
+    def _check_bus(self, at_s: float) -> None:
+        if self._bus.update(at_s, self.senses.meter.unasked_total):
+            self.event("bus_contention", unasked=self.senses.meter.unasked_total)
+            self.figures.note(at_s, "somebody else speaks on the meter's serial line")
 
     def _count(self, lived: TickResult) -> None:
         inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None

@@ -46,6 +46,7 @@ class Observation:
     policy_before: str = ""
     _swaps: tuple[int, int] = (0, 0)
     _connects: int = 0
+    _unasked: int = 0
     _first: State = State.RL_ACTIVE
     _usual: frozenset[str] = frozenset()
     _seen_tick: int = -1
@@ -64,6 +65,7 @@ class Observation:
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
         self._connects = self.pair.loop.senses.meter.connects
+        self._unasked = self.pair.loop.senses.meter.unasked_total
         self._swaps, self.policy_before = self._swapped, self.policy_name
         firmwares = self.pair.whole.far_end.radio.firmwares.values()
         self.ignored = sum(firmware.ignored[Ignored.COUNTER] for firmware in firmwares)
@@ -90,6 +92,12 @@ class Observation:
         """Attempts to connect to the meter since the onset."""
         assert self.pair.loop is not None
         return self.pair.loop.senses.meter.connects - self._connects
+
+    @property
+    def unasked(self) -> int:
+        """How often bytes came since the onset that nobody had asked for."""
+        assert self.pair.loop is not None
+        return self.pair.loop.senses.meter.unasked_total - self._unasked
 
     @property
     def descriptors_more(self) -> int:

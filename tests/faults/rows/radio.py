@@ -22,6 +22,9 @@ N_S = 6.0
 """One second for each slave of the rig; 5 s would be those of five."""
 DISOBEDIENT_S = 35.0
 """15 s that earlier setpoints may explain, 10 s of reports that agree, and the next report of every 5 s."""
+SHOWN_BELOW = (
+    "told all that it can draw, it does what it is told: it shows once it has been told less for 15 s"
+)
 EVERYDAY = ("reentry", "meter_late")
 
 
@@ -188,6 +191,7 @@ ROWS = (
         lasts_s=60.0,
         rig=USUAL,
         shows=lambda pair: bool(air.partly_loaded(pair)),
+        gap=SHOWN_BELOW,
     ),
     Row(
         "Z14",
@@ -207,6 +211,7 @@ ROWS = (
         lasts_s=60.0,
         rig=USUAL,
         shows=lambda pair: bool(air.partly_loaded(pair)),
+        gap=SHOWN_BELOW,
     ),
     Row(
         "Z17",
