@@ -19,6 +19,7 @@ from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.service.stuck_policy import StuckPolicy
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
@@ -35,6 +36,7 @@ ALARMING = frozenset(
         "frame_counters_near_end",
         "meter_energy_mismatch",
         "policy_self_test_failed",
+        "policy_stuck",
         "policy_swap_refused",
         "restart_storm",
         "rollback",
@@ -89,6 +91,7 @@ class TickRecorder:
     _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
+    _stuck: StuckPolicy = field(default_factory=StuckPolicy)
     _bus: BusWatch = field(default_factory=BusWatch)
     _astray: dict[int, str] = field(default_factory=dict)
     """By place: why a slave takes no full part, as it was told last."""
@@ -99,6 +102,7 @@ class TickRecorder:
         self._record(lived)
         self._check_energy(lived)
         self._check_bus(lived.snapshot.at_s)
+        self._check_policy(lived)
         self._count(lived)
         if changed:
             self._log(lived)
@@ -171,6 +175,13 @@ class TickRecorder:
         if self._bus.update(at_s, self.senses.meter.unasked_total):
             self.event("bus_contention", unasked=self.senses.meter.unasked_total)
             self.figures.note(at_s, "somebody else speaks on the meter's serial line")
+
+    def _check_policy(self, lived: TickResult) -> None:
+        decision, at_s = lived.decision, lived.snapshot.at_s
+        sight = decision.sight
+        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
+            self.event("policy_stuck", policy=self.figures.about.policy_name)
+            self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 
     def _count(self, lived: TickResult) -> None:
         inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
