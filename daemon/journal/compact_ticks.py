@@ -128,7 +128,7 @@ class TickReader:
         self._last: Tree | None = None
         self._clocks = _Clocks()
         self._places: dict[str, dict[str, tuple[str, bool, bool]]] = {}
-        """Of each key below a path: its place, whether it is an age, and whether it holds for one tick alone."""
+        """Of each key below a path: its place, whether it is an age, and whether it holds for one tick."""
 
     def whole(self, tree: Tree) -> None:
         """A tick that was told in full."""

@@ -1,6 +1,7 @@
 """The whole floor in a house where everything goes wrong, as Hypothesis likes it and at random."""
 
 import hypothesis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, initialize, invariant, rule
@@ -126,6 +127,7 @@ def live_any_house(examples: int, seed: int | None = None) -> None:
     (test if seed is None else hypothesis.seed(seed)(test))()
 
 
+@pytest.mark.slow
 def test_any_house() -> None:
     AnyHouse.lived_steps = AnyHouse.several = 0
     live_any_house(40)
