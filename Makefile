@@ -46,9 +46,11 @@ run: setup
 FAST := $(addprefix tests/,core docs models safety test_house.py) \
 	$(addprefix tests/daemon/,config journal system)
 
-# most tests wait for time to pass: one process per core, a file to each
+# half of the time of the tests is waiting for a wire or a clock: two processes per core, a file to each; files
+# with a slow test come first (tests/conftest.py), so that no process is left alone with one at the end
+TEST_PROCESSES = $(shell echo $$((2 * $$(nproc))))
 test: setup-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: setup-dev
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile -m "not slow" \

@@ -285,6 +285,8 @@ def _judged(f: Figures) -> Families:
 
 def _edges(f: Figures) -> Families:
     yield _counter("meter_reads", "Reads of the meter that were tried.", f.meter.reads_total)
+    text = "Times that bytes came on the meter's line while nothing was asked for."
+    yield _counter("meter_unasked", text, f.meter.unasked_total)
     yield _counter("meter_failures", "Reads of the meter that gave no valid sample.", f.meter.failures_total)
     yield _counter(
         "meter_reconnects", "Connections to the meter that were made anew.", f.meter.reconnects_total
@@ -321,6 +323,8 @@ def _edges(f: Figures) -> Families:
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)
+    text = "Share of the answers due in the last minute that did not come."
+    yield _gauge("link_loss_ratio", text, f.radio.link_loss_rate)
     text = "Lines of the log dropped because the reader was too slow."
     yield _counter("log_lines_dropped", text, f.house.log_lines_dropped_total)
     yield _gauge("journal_bytes", "Size of the journal on disk.", f.house.journal_bytes)

@@ -56,6 +56,7 @@ class MeterStatistics:
     reconnects_total: int = 0
     read_s: float | None = None
     energy_mismatch_ratio: float | None = None
+    unasked_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class RadioStatistics:
     slaves answer unasked as well, so it is no quotient of counters. `foreign_frames_total` came from somebody
     who has no business in this network, `reports_rejected_total` are reports that were not believed.
     `*_broadcasts_total` were handed to the coordinator. `counter_leaps_refused` are slaves that
-    told a counter too far ahead.
+    told a counter too far ahead. `link_loss_rate` is the share of the answers due in the last minute that did
+    not come, 0 while none was due: it shows interference at once.
     """
 
     up: bool = False
@@ -81,6 +83,7 @@ class RadioStatistics:
     counter_leaps_refused: int = 0
     setpoint_broadcasts_total: int = 0
     other_broadcasts_total: int = 0
+    link_loss_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,6 +135,7 @@ class Service:
                     meter.connects,
                     senses.read_s,
                     energy_check.ratio,
+                    meter.unasked_total,
                 ),
                 radio_statistics=partial(_radio_statistics, radio, broadcast, emitter),
                 refused_leaps=broadcast.refused_leaps,
@@ -325,6 +326,7 @@ def _radio_statistics(
         len(broadcast.refused_leaps),
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
+        radio.quality.link_loss_rate(boottime_s()),
     )
 
 

@@ -13,6 +13,7 @@ from core.decision import Decision, Source
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
+from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
@@ -20,6 +21,7 @@ from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.rollout_walker import RolloutWalker
+from daemon.service.stuck_policy import StuckPolicy
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
@@ -30,10 +32,13 @@ JUDGE = "judge"
 ALARMING = frozenset(
     (
         "acknowledge_refused",
+        "bus_contention",
         "configuration_refused",
         "counter_leap_refused",
         "frame_counters_near_end",
         "meter_energy_mismatch",
+        "policy_self_test_failed",
+        "policy_stuck",
         "policy_swap_refused",
         "restart_storm",
         "mode_leap_forced",
@@ -47,6 +52,9 @@ ALARMING = frozenset(
 )
 """Events that somebody has to do something about."""
 SAVE_EVERY_S = 10.0
+"""While a time runs: what is left of it is told to be more after a power cut, by so much at most."""
+SAVE_AT_REST_S = 60.0
+"""Where nothing stands: nothing could be lost, and what is written shows that the disk still takes it."""
 TOTALS_EVERY_S = 300.0
 """Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
 
@@ -81,6 +89,7 @@ class TickRecorder:
     walker: RolloutWalker | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
+    _was_saved_at_rest: bool = False
     _saving: asyncio.Task[None] | None = None
     _owed: bool = False
     _reserving: asyncio.Task[None] | None = None
@@ -89,6 +98,8 @@ class TickRecorder:
     _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
+    _stuck: StuckPolicy = field(default_factory=StuckPolicy)
+    _bus: BusWatch = field(default_factory=BusWatch)
     _astray: dict[int, str] = field(default_factory=dict)
     """By place: why a slave takes no full part, as it was told last."""
 
@@ -97,6 +108,8 @@ class TickRecorder:
         changed = self._changed(lived.decision)
         self._record(lived)
         self._check_energy(lived)
+        self._check_bus(lived.snapshot.at_s)
+        self._check_policy(lived)
         self._count(lived)
         if changed:
             self._log(lived)
@@ -166,6 +179,18 @@ class TickRecorder:
         detail = {} if found is None else found.told()
         self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
         self.figures.note(snapshot.at_s, messages.energy_check(found))
+
+    def _check_bus(self, at_s: float) -> None:
+        if self._bus.update(at_s, self.senses.meter.unasked_total):
+            self.event("bus_contention", unasked=self.senses.meter.unasked_total)
+            self.figures.note(at_s, "somebody else speaks on the meter's serial line")
+
+    def _check_policy(self, lived: TickResult) -> None:
+        decision, at_s = lived.decision, lived.snapshot.at_s
+        sight = decision.sight
+        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
+            self.event("policy_stuck", policy=self.figures.about.policy_name)
+            self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 
     def _count(self, lived: TickResult) -> None:
         inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
@@ -264,13 +289,16 @@ class TickRecorder:
         return self.figures.carry() | judged
 
     def _save(self, lived: TickResult, *, now: bool) -> None:
-        at_s = lived.snapshot.at_s
-        due = now or self._owed or at_s - self._saved_at_s >= SAVE_EVERY_S
-        if self.loop is None or not due:
+        if self.loop is None:
+            return
+        at_s, watch = lived.snapshot.at_s, self.loop.memory.watch
+        standing = watch.standing
+        is_at_rest = not (standing.left_s or standing.recent_s or standing.latched)
+        every_s = SAVE_AT_REST_S if is_at_rest and self._was_saved_at_rest else SAVE_EVERY_S
+        if not (now or self._owed or at_s - self._saved_at_s >= every_s):
             return
         self._owed = self._saving is not None and not self._saving.done()
         if self._owed:  # the disk is slow: the next tick tries again
             return
-        self._saved_at_s = at_s
-        watch = self.loop.memory.watch
+        self._saved_at_s, self._was_saved_at_rest = at_s, is_at_rest
         self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")
