@@ -10,7 +10,8 @@ from daemon.cli.command_line import COMMANDS, sunkeep
 INTRODUCTION = """\
 Sunkeep reads the three-phase meter at the grid connection once a second, decides how much power the
 controllable devices of the house should take, and tells them over Zigbee, so that as little as possible flows
-out to the grid. The daemon runs as the service sunkeep.service; this command sets it up and looks after it."""
+out to the grid. The daemon runs as the service sunkeep.service; this command sets it up and looks
+after it."""
 FILES = (
     (
         "/etc/sunkeep/sunkeep.toml",

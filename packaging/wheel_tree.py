@@ -18,7 +18,7 @@ from packaging.markers import Marker
 GLIBC_OLDEST, GLIBC_NEWEST = 17, 36
 """Minor versions of glibc 2 whose wheels fit: manylinux begins at 2.17, Debian 12 has 2.36."""
 _PIN = re.compile(
-    r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>\S+)(?:\s*;\s*(?P<marker>.*?))?(?P<hashes>(?:\s+--hash=\S+)+)$"
+    r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^]]*\])?==(?P<version>\S+)(?:\s*;\s*(?P<marker>.*?))?(?P<hashes>(?:\s+--hash=\S+)+)$"
 )
 
 

@@ -43,9 +43,9 @@ def test_verify_would_see_a_typo(tmp_path: Path) -> None:
 
 
 @analyze
-def test_exposure_is_at_most_two(tmp_path: Path) -> None:
+def test_exposure_is_at_most_1_4(tmp_path: Path) -> None:
     def exposure(unit: Path) -> int:
-        command = ["systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit)]
+        command = ["systemd-analyze", "security", "--offline=true", "--threshold=14", str(unit)]
         return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
 
     assert exposure(SERVICE) == 0
