@@ -24,7 +24,7 @@ def test_units_are_accepted_without_a_word(tmp_path: Path) -> None:
             text = unit.read_text().replace("/opt/sunkeep/.venv/bin/python", sys.executable)
             (tmp_path / unit.name).write_text(text)
             names.append(str(tmp_path / unit.name))
-    assert len(names) == 3
+    assert len(names) == 4
     done = subprocess.run(
         ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False, timeout=60
     )

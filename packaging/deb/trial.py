@@ -20,8 +20,8 @@ UNIT = Path("/usr/lib/systemd/system/sunkeep.service")
 OVERRIDE = Path("/etc/systemd/system/sunkeep.service")
 GOOD_S = 60.0
 """The first good minute: as long as the policy must propose without fault before it may act."""
-LIMIT_S = 300.0
-"""Two starts of a minute each (TimeoutStartSec), the good minute, and as much again."""
+LIMIT_S = 180.0
+"""Two starts of a minute each (TimeoutStartSec), and the good minute."""
 CONTROLS = frozenset({"pi_fallback", "rl_active"})
 ALLOWED = CONTROLS | {"hold"}
 """A missed sample now and then belongs to every site; it neither counts nor breaks the minute."""
@@ -30,7 +30,7 @@ TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class Look:
     """One look at the daemon: what systemd says, and state and freshness as its page tells them.
 
     `state` is None when the page did not answer.
@@ -51,7 +51,7 @@ class FirstMinute:
     process: int = 0
     why_not: str = "it never answered"
 
-    def see(self, seen: Observation) -> bool:
+    def see(self, seen: Look) -> bool:
         """True once a minute of good observations of one process lies behind."""
         reason = self._bad(seen)
         if reason:
@@ -63,7 +63,7 @@ class FirstMinute:
             self.since_s, self.process = seen.at_s, seen.process
         return seen.at_s - self.since_s >= GOOD_S
 
-    def _bad(self, seen: Observation) -> str:
+    def _bad(self, seen: Look) -> str:
         if seen.active != "active":
             return f"the service is {seen.active}"
         if seen.state is None:
@@ -75,13 +75,13 @@ class FirstMinute:
         return ""
 
 
-def look(at_s: float) -> Observation:
+def look(at_s: float) -> Look:
     """Ask systemd and the status page."""
     command = ["systemctl", "show", "sunkeep.service", "--property=ActiveState,MainPID"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
     process = int(told.get("MainPID", "0"))
-    return Observation(at_s, told.get("ActiveState", "unknown"), process, *_page())
+    return Look(at_s, told.get("ActiveState", "unknown"), process, *_page())
 
 
 def _page() -> tuple[str | None, bool]:
