@@ -13,6 +13,8 @@ COMMANDS = {
     "simulate": "Run a controller on a trace in accelerated time.",
     "replay": "Decide a journal again and compare.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
+    "backup": "Write everything a new computer needs into one encrypted file.",
+    "restore": "Lay a site down from its backup.",
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
