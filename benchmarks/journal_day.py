@@ -25,7 +25,7 @@ from core.modes import Mode
 from core.parts import initial_memory
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.commissioning.embedded_site import write_site
 from daemon.config.settings import load_settings
 from daemon.journal.records import AnyRecord, Start, Tick

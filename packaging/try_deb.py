@@ -161,8 +161,8 @@ def variant(package: Path, folder: Path, suffix: str, *, broken: bool = False) -
 
 
 def install(container: Container, name: str) -> str:
-    """Let apt install a package that lies in /root; returns what the package said."""
-    command = f"apt-get install -y --allow-downgrades /root/{name} 2>&1"
+    """Let apt install a package that lies in /srv; returns what the package said."""
+    command = f"apt-get install -y --allow-downgrades /srv/{name} 2>&1"
     return "\n".join(line for line in container.must(command).splitlines() if line.startswith("sunkeep: "))
 
 
@@ -176,7 +176,7 @@ def expect(container: Container, script: str, wanted: str) -> str:
 
 def first_install(box: Container) -> None:
     """Nothing runs, everything is in its place."""
-    expect(box, 'echo "$(apt-get install -y /root/1.deb 2>&1)"', "Nothing runs yet, and every slave rests")
+    expect(box, 'echo "$(apt-get install -y /srv/1.deb 2>&1)"', "Nothing runs yet, and every slave rests")
     expect(box, "systemctl is-active sunkeep || true", "inactive")
     expect(box, "sunkeep --version", "sunkeep, version")
     expect(
@@ -271,10 +271,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sunkeep-try-", dir=CACHE) as folder:
         root = Path(folder) / asked.suite
         subprocess.run(["cp", "-a", clean, root], check=True)
-        shutil.copy(asked.package, root / "root" / "1.deb")
+        shutil.copy(asked.package, root / "srv" / "1.deb")
         for number in (2, 3, 4):
             made = variant(asked.package, Path(folder), str(number), broken=number == 3)
-            shutil.move(made, root / "root" / f"{number}.deb")
+            shutil.move(made, root / "srv" / f"{number}.deb")
         box = Container(root)
         try:
             for part in (first_install, starts, updates, ends):

@@ -143,6 +143,7 @@ def put_back(failed: str, why: str) -> str:
     (BASE / "rolled-back").write_text(said + "\n")
     (BASE / "trial-pending").unlink(missing_ok=True)
     _systemctl("start", "--no-block", "sunkeep.service")
+    _systemctl("try-restart", "--no-block", "sunkeep-gateway.service")
     return said
 
 

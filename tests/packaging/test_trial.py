@@ -110,7 +110,7 @@ def test_a_bad_version_is_put_back_and_says_so(
     assert (machine.base / ".venv").readlink() == Path("previous")
     assert machine.override.read_text().endswith("old unit\n")
     verbs = [words[0] for words in machine.told]
-    assert verbs == ["stop", "daemon-reload", "start"]
+    assert verbs == ["stop", "daemon-reload", "start", "try-restart"]
     said = "2 did not come to its first good minute (the service is activating). Put back 1 on "
     assert said in capsys.readouterr().out
     assert (machine.base / "rolled-back").read_text().startswith(said)
