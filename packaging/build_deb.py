@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manual import completion, manual
+from sbom import bill
 from wheel_tree import Target, WheelError, make_environment, pins, unpack, wheels_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -97,6 +98,9 @@ def lay_out(root: Path, target: Target, version: str, wheels: list[Path], own_wh
         if file.name != "alerts_test.yml":
             put(root / "usr/share/sunkeep/dashboards" / file.name, file.read_text())
     documents(root / "usr/share/doc/sunkeep")
+    put(
+        root / "usr/share/doc/sunkeep/sbom.cdx.json", bill([*wheels, own_wheel], version, f"{date}T00:00:00Z")
+    )
     put(root / "usr/share/bash-completion/completions/sunkeep", completion())
     page = root / "usr/share/man/man1/sunkeep.1.gz"
     page.parent.mkdir(parents=True)

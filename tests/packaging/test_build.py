@@ -30,6 +30,7 @@ INSIDE = (
     "usr/lib/udev/rules.d/60-sunkeep.rules",
     "etc/sunkeep/sunkeep.example.toml",
     "usr/share/sunkeep/dashboards/alerts.yml",
+    "usr/share/doc/sunkeep/sbom.cdx.json",
     "usr/share/man/man1/sunkeep.1.gz",
     "usr/share/bash-completion/completions/sunkeep",
 )
@@ -135,7 +136,8 @@ def test_the_package_is_the_same_bytes_whatever_the_clock_and_umask(
     monkeypatch.setattr(build, "manual", lambda version, date: f"{version} {date}")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     target = build.target_of("bookworm", "arm64")
-    own = wheel(tmp_path, "sunkeep", {"daemon/__init__.py": ""})
+    about = "Name: sunkeep\nVersion: 1\nLicense-Expression: GPL-3.0-or-later\n\n"
+    own = wheel(tmp_path, "sunkeep", {"daemon/__init__.py": "", "sunkeep-1.dist-info/METADATA": about})
     packages = []
     for umask in (0o022, 0o077):
         root = tmp_path / f"root{umask}"
