@@ -15,7 +15,7 @@ _TROVE = "License :: "
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class WheelContents:
     """One distribution. `licence` is what its metadata says: an SPDX expression, else words."""
 
     name: str
@@ -54,7 +54,7 @@ def licence_of(metadata: Message) -> tuple[str, bool]:
     return (words[0] if words else "not stated"), False
 
 
-def part_of(wheel: Path) -> Part:
+def part_of(wheel: Path) -> WheelContents:
     """A wheel's name, version, licence and hash."""
     with ZipFile(wheel) as archive:
         (name,) = [
@@ -63,7 +63,7 @@ def part_of(wheel: Path) -> Part:
         metadata = message_from_string(archive.read(name).decode("utf-8", "replace"))
     licence, is_expression = licence_of(metadata)
     plain = str(metadata["Name"]).lower().replace("_", "-")
-    return Part(
+    return WheelContents(
         plain, str(metadata["Version"]), licence, is_expression, sha256(wheel.read_bytes()).hexdigest()
     )
 
