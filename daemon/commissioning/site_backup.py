@@ -24,6 +24,8 @@ LEAP_LEAST = 100_000
 """A day and more of setpoint frames, for a clock that was wrong by that much."""
 PASSING = ("lock", "sunkeep.log")
 """Files of the state directory that belong to a running process."""
+EXAMPLE = "sunkeep.example.toml"
+"""Comes with the package, beside the configuration."""
 MARK = "restoring"
 """A file of the state directory while a restoration is under way: of which backup."""
 BYTES_MAX = 100 * 10**6
@@ -137,7 +139,9 @@ def _regular(folder: Path, settings: Settings, without: set[Path], depth: int = 
             continue
         if entry.is_dir() and depth > 1:
             yield from _regular(entry, settings, without, depth - 1)
-        passing = entry.name in PASSING or entry.name.startswith("sunkeep-crash-") or entry.name == MARK
+        passing = (
+            entry.name in PASSING or entry.name.startswith("sunkeep-crash-") or entry.name in (MARK, EXAMPLE)
+        )
         if entry.is_file() and not passing and entry not in without:
             yield entry
 
@@ -180,7 +184,7 @@ class Restoration:
         mark = state / MARK
         begun = mark.read_text().strip() if mark.is_file() else ""
         if begun != self.backup.digest():
-            for there in (self.config, self.settings.radio.key_file, state / COUNTER_FILE):
+            for there in (self.config, self.settings.radio.key_file, *self._targets().values()):
                 if there.exists():
                     raise InputError(
                         f"{there} is there already, and nothing is overwritten. Move the site that is here "
@@ -190,17 +194,22 @@ class Restoration:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         replace_whole(mark, self.backup.digest().encode())
 
+    def _targets(self) -> dict[int, Path]:
+        """Where each file goes, by its place in the list; the configuration comes last, by itself."""
+        places = {"beside": self.config.parent, "state": self.settings.state.directory}
+        return {
+            at: places[saved.place] / saved.name
+            for at, saved in enumerate(self.backup.files)
+            if saved.place in places
+        }
+
     def lay_down(self) -> int:
         """Write everything but the configuration; returns the number of files."""
-        places = {"beside": self.config.parent, "state": self.settings.state.directory}
-        written = 0
-        for saved in self.backup.files:
-            if saved.place in places:
-                file = places[saved.place] / saved.name
-                file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                replace_whole(file, b64decode(saved.content_base64))
-                written += 1
-        return written
+        targets = self._targets()
+        for at, file in targets.items():
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            replace_whole(file, b64decode(self.backup.files[at].content_base64))
+        return len(targets)
 
     def leap(self, now_utc: datetime) -> int:
         """Move the counter of the setpoint frames beyond whatever the old computer can have sent since.

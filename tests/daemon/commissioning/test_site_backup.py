@@ -34,6 +34,7 @@ def site(folder: Path) -> tuple[Path, SiteBackup]:
     (folder / "own-meter.toml").write_text("meter")
     for name in ("lock", "sunkeep-crash-1.txt", "sunkeep.log"):
         (settings.state.directory / name).write_text("passing")
+    (folder / "sunkeep.example.toml").write_text("of the package")
     (settings.state.directory / "link").symlink_to("/etc/passwd")
     return config, take(settings, config, None, "1")
 
@@ -48,7 +49,7 @@ def test_it_holds_the_site_and_nothing_passing(tmp_path: Path) -> None:
         ("state", COUNTER_FILE),
     }
     names = {name for _, name in held}
-    assert not names & {"lock", "sunkeep-crash-1.txt", "sunkeep.log", "link"}
+    assert not names & {"lock", "sunkeep-crash-1.txt", "sunkeep.log", "link", "sunkeep.example.toml"}
     assert len(names) == len(backup.files)
     assert read_site_backup(backup.text()) == backup
 
@@ -96,6 +97,18 @@ def test_an_interrupted_restoration_is_repeated_and_another_one_refused(tmp_path
     assert load_settings(place).site.name == backup.site_name
     with pytest.raises(InputError, match="nothing is overwritten"):
         restoration(backup).begin()
+
+
+@pytest.mark.parametrize("name", ["own-meter.toml", "state/frame-counter", "site.key", "sunkeep.toml"])
+def test_nothing_that_is_there_is_overwritten(name: str, tmp_path: Path) -> None:
+    _, backup = site(tmp_path / "old")
+    there = tmp_path / "new" / name
+    there.parent.mkdir(parents=True)
+    there.write_text("mine")
+    restoration = Restoration(backup, tmp_path / "new" / "sunkeep.toml", backup.configuration())
+    with pytest.raises(InputError, match="nothing is overwritten"):
+        restoration.begin()
+    assert there.read_text() == "mine"
 
 
 def test_a_name_cannot_leave_its_folder(tmp_path: Path) -> None:
