@@ -20,6 +20,7 @@ from daemon.commissioning.site_answers import DRAFT_FILE, Answers, load_draft, r
 from daemon.commissioning.site_setup import SiteSetup
 from daemon.config.settings import load_settings
 from daemon.errors import InputError
+from tests.support.configuration import write_configuration
 
 
 @contextmanager
@@ -223,3 +224,31 @@ def test_whatever_was_answered_outlives_an_interrupt(answered: int, tmp_path: Pa
 def test_a_draft_that_is_damaged_is_none(tmp_path: Path) -> None:
     (tmp_path / DRAFT_FILE).write_text(json.dumps({"other": 1}))
     assert load_draft(tmp_path) == Answers()
+
+
+@pytest.mark.parametrize(("measure", "typed", "expected"), [
+    (True, "", [("boiler", "charger")]),
+    (False, "", []),
+    (None, "n\n", []),
+    (None, "\n", [("boiler", "charger")]),
+])  # fmt: skip
+def test_slaves_are_measured_when_that_is_wanted_and_a_refusal_stops_nothing(
+    measure: bool | None,
+    typed: str,
+    expected: list[tuple[str, ...]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = write_configuration(tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    def refuse(names: tuple[str, ...], config: Path, yes: bool, as_json: bool) -> int:
+        assert yes
+        asked.append(names)
+        raise InputError("Nothing is left to be switched.")
+
+    monkeypatch.setattr(setup_command, "commission", click.Command("commission", callback=refuse))
+    answers = Answers.model_validate({"end": {"measure": measure}})
+    with CliRunner().isolation(typed), click.Context(click.Command("setup")):
+        setup_command._measure(SiteSetup(config, click.echo), answers)
+    assert asked == expected
