@@ -18,11 +18,14 @@ DAILY = {
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }
 INSTALLING = {
+    "setup": "Set a site up: meter, stick, slaves, network, measuring, start.",
     "check": "Walk the checklist before the daemon starts.",
     "meter": "Look after the meter: profiles, probe, read.",
     "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
     "commission": "Switch slaves and measure how they answer.",
     "slaves": "Show every slave, and what was measured of it.",
+    "backup": "Write everything a new computer needs into one encrypted file.",
+    "restore": "Lay a site down from its backup.",
 }
 ENGINEERING = {
     "plant": "Start the far end alone: virtual meter, coordinator, slaves.",

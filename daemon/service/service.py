@@ -49,6 +49,7 @@ from daemon.service.tick_observer import JUDGE, TickRecorder
 from daemon.system import sd_notify
 from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log
+from daemon.system.release import release
 from daemon.web.server import StatusServer
 from drivers.meters.plausibility import Plausibility
 from drivers.zigbee.radio import ZigbeeRadio
@@ -245,7 +246,7 @@ class Service:
         url = "" if server is None else server.url
         if self.show is not None:
             chronicle.view = self.show(figures, url)
-        chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
+        chronicle.event("started", version=release(), mode=figures.about.mode.value, status=url)
         running = asyncio.get_running_loop()
         running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
         watchers = [
@@ -271,7 +272,7 @@ class Service:
             fallback_law=self.settings.fallback.law,
             policy_name=policy_name(assembled.bundle),
             policy_problem=assembled.problem,
-            version=version("sunkeep"),
+            version=release(),
             remark=self.remark,
             anomaly_calibrated=assembled.calibration is not None,
         )
