@@ -19,6 +19,7 @@ from core.site import PHASE_NAMES, Airtime, Site, Slave
 from daemon.config import consistency as against
 from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
+from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -53,6 +54,9 @@ class Settings(sections.Section):
     journal: sections.JournalSection = sections.JournalSection()
     state: sections.StateSection = sections.StateSection()
     status: sections.StatusSection = sections.StatusSection()
+    lan: LanSection | None = None
+    mqtt: MqttSection | None = None
+    notify: NotifySection | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Settings":
