@@ -33,7 +33,7 @@ def alike(power_w: float) -> Phases:
 
 
 @dataclass
-class Loop:
+class LateLoop:
     """An integrating controller of three phases alike, whose slaves answer after `delay` s with a lag.
 
     It believes that they answer after `believed` s, with the same lag.
@@ -90,7 +90,7 @@ def hob(at: int) -> float:
 def test_a_loop_that_is_later_than_its_gains_allow_falls_and_then_swings_no_longer(
     delay: int, role: Role
 ) -> None:
-    loop = Loop(lambda at: 0.0 if at < 10 else 2500.0, delay=delay, site=replace(SITE, role=role))
+    loop = LateLoop(lambda at: 0.0 if at < 10 else 2500.0, delay=delay, site=replace(SITE, role=role))
     shares = loop.live(1200)
     fallen = next(at for at, share in enumerate(shares) if share < 1.0)
     assert fallen <= 300
@@ -102,14 +102,14 @@ def test_a_loop_that_is_later_than_its_gains_allow_falls_and_then_swings_no_long
 
 
 def test_an_appliance_that_cycles_makes_no_loop_fall() -> None:
-    loop = Loop(hob)
+    loop = LateLoop(hob)
     assert set(loop.live(3000)) == {1.0}
     assert max(loop.state.per_min) > 5.0  # it does turn the setpoints
     assert what_swings(loop.state) is None
 
 
 def test_full_gains_are_tried_again_ever_more_seldom_and_kept_once_the_loop_can_bear_them() -> None:
-    loop = Loop(lambda at: 2500.0 + (400.0 if at // 40 % 2 else 0.0), delay=6)
+    loop = LateLoop(lambda at: 2500.0 + (400.0 if at // 40 % 2 else 0.0), delay=6)
     shares = loop.live(7000)
     rises = [at for at, (one, other) in enumerate(pairwise(shares)) if other > one]
     assert len(rises) >= 2
@@ -122,7 +122,7 @@ def test_full_gains_are_tried_again_ever_more_seldom_and_kept_once_the_loop_can_
 
 
 def test_nothing_is_tried_while_slaves_rest() -> None:
-    loop = Loop(steady, delay=6)
+    loop = LateLoop(steady, delay=6)
     loop.live(900)
     share = loop.state.gain_share
     assert share < 1.0
@@ -131,7 +131,7 @@ def test_nothing_is_tried_while_slaves_rest() -> None:
 
 
 def test_after_a_gap_what_was_seen_is_forgotten_and_the_gains_are_not() -> None:
-    loop = Loop(steady, delay=6)
+    loop = LateLoop(steady, delay=6)
     loop.live(900)
     before = loop.state
     after = watch_swings(SITE, snapshot(loop.at + 60.0, ZERO, ZERO), ZERO, before)
