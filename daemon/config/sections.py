@@ -241,6 +241,7 @@ class SlaveSection(Section):
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=9)
     dead_time_s: float | None = Field(default=None, ge=0.0, le=60.0)
     dead_time_sd_s: float = Field(default=0.0, ge=0.0, le=10.0)
+    dead_time_high_s: float | None = Field(default=None, ge=0.0, le=60.0)
     lag_s: float | None = Field(default=None, gt=0.0, le=300.0)
     gain: float | None = Field(default=None, gt=0.0, le=2.0)
 

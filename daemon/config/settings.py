@@ -102,8 +102,8 @@ class Settings(sections.Section):
         """With what was measured on the site, where the configuration leaves it open.
 
         Args:
-            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `lag_s`, `gain`, and
-                `dead_man_s` where its dead-man was proven.
+            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `dead_time_high_s`, `lag_s`,
+                `gain`, and `dead_man_s` where its dead-man was proven.
         """
         slaves = tuple(
             slave.model_copy(update=_left_open(slave, numbers.get(slave.name, {}))) for slave in self.slaves
@@ -142,11 +142,11 @@ class Settings(sections.Section):
 
 
 def _left_open(section: sections.SlaveSection, numbers: Mapping[str, float]) -> dict[str, float]:
-    """Those that the configuration does not tell; the spread belongs to the dead time."""
+    """Those that the configuration does not tell; spread and upper end belong to the dead time."""
     told = {key for key in ("dead_time_s", "lag_s", "gain") if getattr(section, key) is not None}
     if "dead_time_s" in told:
-        told.add("dead_time_sd_s")
-    known = {"dead_time_s", "dead_time_sd_s", "lag_s", "gain"}
+        told |= {"dead_time_sd_s", "dead_time_high_s"}
+    known = {"dead_time_s", "dead_time_sd_s", "dead_time_high_s", "lag_s", "gain"}
     return {key: float(value) for key, value in numbers.items() if key in known - told}
 
 
@@ -166,6 +166,7 @@ def _core_slave(section: sections.SlaveSection, is_proven: bool) -> Slave:
         may_draw=section.driver == SUNKEEP or is_proven or section.unproven_dead_man == "accepted",
         dead_time_s=section.dead_time_s,
         dead_time_sd_s=section.dead_time_sd_s,
+        dead_time_high_s=section.dead_time_high_s,
         lag_s=section.lag_s,
         gain=section.gain,
     )

@@ -6,9 +6,11 @@ from datetime import datetime
 from core.causes import Cause
 from core.decision import Authority, Decision, Source, State
 from core.estimation.following import Deviation
+from core.estimation.swinging import Swinging
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
+from core.site import PHASE_NAMES
 from core.snapshot import Snapshot
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
@@ -217,10 +219,21 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
+    swung = "" if decision.swinging is None else "; " + swinging(decision.swinging)
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
     if not names or (state is State.PI_FALLBACK and Cause.FALLBACK_ORDERED in names):
-        return _by_mode(figures.about.mode, decision)  # whatever else speaks against the policy
-    return "because " + _listed([cause(name) for name in names if faults.cause(name).state is state])
+        return _by_mode(figures.about.mode, decision) + swung  # whatever else speaks against the policy
+    reasons = [cause(name) for name in names if faults.cause(name).state is state]
+    return f"because {_listed(reasons)}{swung}"
+
+
+def swinging(found: Swinging) -> str:
+    """That the loop swung, what is left of the gains, and what the slaves seem to be like."""
+    return (
+        f"with {100.0 * found.gain_share:.0f} % of its gains, because setpoints swung on phase "
+        f"{PHASE_NAMES[found.phase]} as if slaves answered after {found.delay_s:.0f} s with a lag of "
+        f"{found.lag_s:g} s"
+    )
 
 
 def _listed(reasons: list[str]) -> str:

@@ -215,6 +215,8 @@ def _control(f: Figures) -> Families:
     yield _gauge("action_changes_per_minute", text, changes)
     text = "Reversals of the setpoint on air per minute and phase over the last 5 minutes."
     yield _gauge("action_reversals_per_minute", text, reversals)
+    text = "What is left of the controllers' gains: 1, and less after the loop has swung by itself."
+    yield _gauge("gain_share_ratio", text, 1.0 if f.decision is None else f.decision.gain_share)
     text = "Population standard deviation over the phases."
     action_w, grid_w = f.imbalance_w() or (0.0, 0.0)
     rows = {"action": action_w} | ({"grid": grid_w} if f.meter_known() else {})

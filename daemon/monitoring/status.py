@@ -190,6 +190,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),
+        "gain_share": 1.0 if figures.decision is None else round(figures.decision.gain_share, 4),
         "imbalance_action_w": None if imbalance is None else round(imbalance[0], 1),
         "imbalance_grid_w": round(imbalance[1], 1) if imbalance and figures.meter_known() else None,
         "reduction_1h": None if reduction is None else round(reduction, 4),

@@ -294,6 +294,7 @@ class Service:
             bundle_directory="" if bundle is None else str(bundle.directory.absolute()),
             calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
             measured=measured,
+            watches=assembled.parts.watches.names,
             standing=to_record(standing),
         )
 

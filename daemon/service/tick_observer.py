@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from core.causes import Cause
 from core.decision import Decision, Source
+from core.site import PHASE_NAMES
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
@@ -36,6 +37,7 @@ ALARMING = frozenset(
         "configuration_refused",
         "counter_leap_refused",
         "frame_counters_near_end",
+        "loop_swings",
         "meter_energy_mismatch",
         "policy_self_test_failed",
         "policy_stuck",
@@ -117,6 +119,7 @@ class TickRecorder:
         self._reserve_counters()
         self._watch_counters(lived.snapshot.at_s)
         self._watch_slaves(lived)
+        self._watch_gains(lived)
         self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
@@ -267,6 +270,22 @@ class TickRecorder:
             self.event(name, slave=slave.name, slot=slave.slot, why=why or before, **detail)
             self.figures.note(lived.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
         self._astray = now
+
+    def _watch_gains(self, lived: TickResult) -> None:
+        """Every change of what is left of the gains after the loop has swung."""
+        before = None if self._last is None else self._last.swinging
+        now, share = lived.decision.swinging, lived.decision.gain_share
+        if now == before:
+            return
+        acting = lived.decision.verdict.source.value
+        if now is not None and (before is None or now.gain_share < before.gain_share):
+            phase = PHASE_NAMES[now.phase]
+            detail = {"phase": phase, "delay_s": now.delay_s, "lag_s": now.lag_s, "acting": acting}
+            self.event("loop_swings", gain_share=round(share, 4), **detail)
+            self.figures.note(lived.snapshot.at_s, f"control goes on {messages.swinging(now)}")
+        else:
+            self.event("gains_restored", gain_share=round(share, 4), acting=acting)
+            self.figures.note(lived.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains")
 
     def _rollback_changed(self, decision: Decision) -> bool:
         """Else a power cut could bring back the evidence that an operator has dismissed."""
