@@ -13,6 +13,7 @@ COMMANDS = {
     "simulate": "Run a controller on a trace in accelerated time.",
     "replay": "Decide a journal again and compare.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
+    "history": "Look after the history of minutes, hours and days: fill, backup, check.",
     "check": "Walk the checklist before the daemon starts.",
     "status": "Show what a running daemon is doing.",
     "gateway": "Carry the status of a running daemon to MQTT, Home Assistant and the owner.",

@@ -20,6 +20,7 @@ from daemon.config import consistency as against
 from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
 from daemon.config.gateway_sections import MqttSection, NotifySection
+from daemon.config.tariff_section import HistorySection, TariffSection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -54,6 +55,8 @@ class Settings(sections.Section):
     journal: sections.JournalSection = sections.JournalSection()
     state: sections.StateSection = sections.StateSection()
     status: sections.StatusSection = sections.StatusSection()
+    tariff: TariffSection = TariffSection()
+    history: HistorySection = HistorySection()
     mqtt: MqttSection | None = None
     notify: NotifySection | None = None
 

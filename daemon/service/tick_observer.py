@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.decision import Decision, Source
+from daemon.history.recorder import HistoryRecorder
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
@@ -65,6 +66,7 @@ class TickRecorder:
     energy_check: EnergyCheck
     keep_totals: Callable[[dict[str, Any]], None]
     dropped_log_lines: Callable[[], int] = int
+    history: HistoryRecorder | None = None
     view: Callable[[], None] | None = None
     control: Callable[[TickResult], None] | None = None
     lived: Callable[[], None] | None = None
@@ -86,9 +88,11 @@ class TickRecorder:
     def tell(self, lived: TickResult) -> None:
         """One tick: recorded, counted, shown."""
         changed = self._changed(lived.decision)
-        self._record(lived)
+        tick = self._record(lived)
         self._check_energy(lived)
         self._count(lived)
+        if self.history is not None:
+            self.history.take(tick, self.figures)
         if changed:
             self._log(lived)
         self._save(lived, now=changed)
@@ -107,7 +111,10 @@ class TickRecorder:
 
     def event(self, name: str, **detail: Any) -> None:
         """Something between ticks."""
-        self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
+        now_s = time.time()
+        self.journal.put(Event(unix_s=now_s, event=name, detail=detail))
+        if self.history is not None:
+            self.history.event(now_s, name, detail)
         tell = log.warning if name in ALARMING else log.info
         tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
 
@@ -117,30 +124,31 @@ class TickRecorder:
             if task is not None:
                 await asyncio.wait([task])
         self.keep_totals(self._carry())
+        if self.history is not None:
+            await asyncio.to_thread(self.history.stop)
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
         last = self._last
         return last is None or decision.verdict != last.verdict
 
-    def _record(self, lived: TickResult) -> None:
+    def _record(self, lived: TickResult) -> Tick:
         reading = self.senses.reading
-        self.journal.put(
-            Tick(
-                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
-                mode=self.figures.about.mode,
-                snapshot=lived.snapshot,
-                authority=lived.assignment.authority,
-                propensity=lived.assignment.propensity,
-                block=lived.assignment.block,
-                confounded=lived.assignment.confounded,
-                decision=lived.decision,
-                frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
-                accepted=lived.sent.accepted,
-                meter_raw=() if reading is None else reading.raw,
-            ),
-            lived.before,
+        tick = Tick(
+            unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
+            mode=self.figures.about.mode,
+            snapshot=lived.snapshot,
+            authority=lived.assignment.authority,
+            propensity=lived.assignment.propensity,
+            block=lived.assignment.block,
+            confounded=lived.assignment.confounded,
+            decision=lived.decision,
+            frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
+            accepted=lived.sent.accepted,
+            meter_raw=() if reading is None else reading.raw,
         )
+        self.journal.put(tick, lived.before)
+        return tick
 
     def _check_energy(self, lived: TickResult) -> None:
         """Power against the meter's counters: told when they begin to disagree, and when that ends."""
