@@ -13,13 +13,13 @@ from random import SystemRandom
 from statistics import median
 
 from core.decision import Authority, Decision, Source
-from core.parts import initial_memory
+from core.parts import Parts, initial_memory
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
 from daemon.commissioning.radio_test_record import DrillResult, SlotResult
 from daemon.config.settings import Settings
-from daemon.runtime.assembly import AnyParts, assemble, fallback_law
+from daemon.runtime.assembly import assemble, fallback_law
 from daemon.runtime.devices import open_radio
 from daemon.runtime.transmitter import Transmitter
 from daemon.system.clock import boottime_s
@@ -66,7 +66,7 @@ async def run_radio_test(
 
 
 async def _tell_to_rest(
-    parts: AnyParts, emitter: Transmitter, until_s: float, progress: Callable[[], None]
+    parts: Parts, emitter: Transmitter, until_s: float, progress: Callable[[], None]
 ) -> None:
     """Decide and emit, tick by tick, as the daemon does on its way to the end."""
     memory, tick, period_s = initial_memory(parts), 0, parts.site.period_s

@@ -19,7 +19,7 @@ from core.site import PHASE_NAMES, Airtime, Site, Slave
 from daemon.config import consistency as against
 from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
-from daemon.config.gateway_sections import MqttSection, NotifySection
+from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
 from daemon.config.tariff_section import HistorySection, TariffSection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
@@ -57,6 +57,7 @@ class Settings(sections.Section):
     status: sections.StatusSection = sections.StatusSection()
     tariff: TariffSection = TariffSection()
     history: HistorySection = HistorySection()
+    lan: LanSection | None = None
     mqtt: MqttSection | None = None
     notify: NotifySection | None = None
 

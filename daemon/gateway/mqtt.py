@@ -12,9 +12,9 @@ from typing import Any
 from aiomqtt import Client, MqttError, Will
 
 from daemon.config.gateway_sections import MqttSection
+from daemon.config.private_file import read_private
 from daemon.errors import StartError
 from daemon.gateway.home_assistant import OFFLINE, ONLINE, Topics, discovery, discovery_topic, state
-from daemon.gateway.private_file import read_private
 from daemon.gateway.status_client import StatusReading
 from daemon.system.log import log
 

@@ -9,9 +9,9 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from daemon.config.gateway_sections import NotifySection
+from daemon.config.private_file import read_private
 from daemon.errors import StartError
 from daemon.gateway.notices import Notice, NoticeMemory, conditions, step
-from daemon.gateway.private_file import read_private
 from daemon.gateway.status_client import StatusReading
 from daemon.system.log import log
 

@@ -10,7 +10,6 @@ from daemon.config.sections import StatusSection
 from daemon.errors import InputError
 
 TIMEOUT_S = 3.0
-ANSWER_MAX_BYTES = 1_000_000
 NO_POINTS = "1e12"
 """No point of the chart is younger than this instant: the gateway needs none."""
 
@@ -32,7 +31,7 @@ class StatusReading:
 
 
 class StatusClient:
-    """Asks one status page, over one connection that is kept."""
+    """Asks one status page, at `origin`."""
 
     def __init__(self, session: aiohttp.ClientSession, section: StatusSection) -> None:
         """Where the page is.
@@ -46,7 +45,8 @@ class StatusClient:
             )
         host = f"[{section.host}]" if ":" in section.host else section.host
         self._session = session
-        self._url = f"http://{host}:{section.port}/status.json"
+        self.origin = f"http://{host}:{section.port}"
+        self._url = f"{self.origin}/status.json"
 
     async def read(self) -> StatusReading:
         """One document. Never raises: without an answer it says why."""
@@ -56,7 +56,7 @@ class StatusClient:
             ) as response:
                 if response.status != 200:
                     return StatusReading(None, f"the status page answered {response.status}")
-                document = json.loads(await response.content.read(ANSWER_MAX_BYTES))
+                document = json.loads(await response.read())
         except TimeoutError:
             return StatusReading(None, f"the status page did not answer within {TIMEOUT_S:.0f} s")
         except (aiohttp.ClientError, OSError) as error:

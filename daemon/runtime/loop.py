@@ -10,10 +10,10 @@ from time import perf_counter
 from core.airtime import choose_send
 from core.decision import Authority, Decision, Send, Source, State, SupervisorDecision
 from core.modes import Assignment
+from core.parts import Memory, Parts
 from core.site import ZERO
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.runtime.assembly import AnyMemory, AnyParts
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.transmitter import Sent, Transmitter
 from daemon.system.clock import TickPace
@@ -41,7 +41,7 @@ class TickResult:
 
     snapshot: Snapshot
     assignment: Assignment
-    before: AnyMemory
+    before: Memory
     decision: Decision
     sent: Sent
     late_s: float
@@ -60,8 +60,8 @@ class Loop:
     watchdog, last of all.
     """
 
-    parts: AnyParts
-    memory: AnyMemory
+    parts: Parts
+    memory: Memory
     senses: SnapshotSource
     emitter: Transmitter
     pace: TickPace
@@ -73,7 +73,7 @@ class Loop:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
     lasting: Callable[[], tuple[str, ...]] = tuple
-    between_ticks: Callable[[int, AnyMemory], tuple[AnyParts, AnyMemory] | None] = lambda *_: None
+    between_ticks: Callable[[int, Memory], tuple[Parts, Memory] | None] = lambda *_: None
     judge: Callable[[TickResult], tuple[str, ...]] = lambda _lived: ()
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
