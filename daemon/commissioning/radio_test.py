@@ -21,6 +21,7 @@ from daemon.commissioning.radio_test_record import DrillResult, SlotResult
 from daemon.config.settings import Settings
 from daemon.runtime.assembly import assemble, fallback_law
 from daemon.runtime.devices import open_radio
+from daemon.runtime.slave_wires import broadcast_of
 from daemon.runtime.transmitter import Transmitter
 from daemon.system.clock import boottime_s
 from drivers.errors import Transient
@@ -48,7 +49,8 @@ async def run_radio_test(
     """
     site = settings.core_site()
     async with open_radio(settings, key, boottime_s, SystemRandom()) as radio:
-        emitter = Transmitter(site, SafetyGate(site), radio, counter, key, settings.radio.ttl_s)
+        broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
+        emitter = Transmitter(site, SafetyGate(site), (broadcast,))
         first_counter = counter.last + 1
         began_s = boottime_s()
         parts = assemble(site, fallback_law(settings, site), None).parts
@@ -90,7 +92,7 @@ def _without_meter(site: Site, emitter: Transmitter, tick: int) -> Snapshot:
         meter_age_s=inf,
         slaves=(SlaveState(),) * len(site.slaves),
         on_air=emitter.on_air(now_s),
-        alarms=() if emitter.radio.up else ("radio_down",),
+        alarms=() if emitter.up else ("radio_down",),
     )
 
 

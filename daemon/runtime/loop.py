@@ -161,13 +161,13 @@ class Loop:
         began_s = self.clock()
         ramp_s = max(self.emitter.on_air(began_s).setpoints_w, default=0) / RELEASE_W_PER_S
         spoken_at_s = -inf
-        while self.clock() - began_s < FAREWELL_S and self.emitter.radio.up:
+        while self.clock() - began_s < FAREWELL_S and self.emitter.up:
             if self.clock() - spoken_at_s >= REPEAT_FAREWELL_S:
                 lived = await self._live(0.0, Authority.REST)
                 if lived.sent.accepted:
                     spoken_at_s = self.clock()
             await asyncio.sleep(0.1)
-            if self._all_resting() and self.clock() - began_s >= ramp_s + AIR_S:
+            if self.emitter.resting() and self.clock() - began_s >= ramp_s + AIR_S:
                 break
 
     async def _emergency_stop(self) -> None:
@@ -194,8 +194,3 @@ class Loop:
                     if send is Send.SAFE:
                         await self.emitter.emit(rest, self._last.snapshot, self.clock)
             await asyncio.sleep(pause_s)
-
-    def _all_resting(self) -> bool:
-        reports = self.emitter.radio.reports()
-        resting = [r.resting and r.counter >= self.emitter.last_counter for r in reports.values()]
-        return bool(resting) and all(resting)
