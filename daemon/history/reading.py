@@ -116,9 +116,13 @@ class HistoryReader:
             (oldest,) = db.execute("SELECT min(at_s) FROM minute").fetchone()
         return None if oldest is None else int(oldest)
 
+    def local(self, at_s: float) -> datetime:
+        """An instant by the site's clock."""
+        return datetime.fromtimestamp(at_s, self.zone)
+
     def day(self, at_s: float) -> date:
         """The local day of an instant."""
-        return datetime.fromtimestamp(at_s, self.zone).date()
+        return self.local(at_s).date()
 
     def midnight_s(self, day: date) -> float:
         """The beginning of a local day."""
