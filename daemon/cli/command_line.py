@@ -11,6 +11,7 @@ DAILY = {
     "run": "Control the site; without --config the embedded one.",
     "status": "Show what a running daemon is doing.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
+    "history": "Look after the history of minutes, hours and days: fill, backup, check.",
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
     "pause": "Let every device rest for a while.",
     "resume": "End a pause.",

@@ -22,6 +22,7 @@ from daemon.config.device_checks import devices_fit
 from daemon.config.diagnostics import Problem, dotted, problem_of
 from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
 from daemon.config.rollout_section import RolloutSection, plan_stands_alone
+from daemon.config.tariff_section import HistorySection, TariffSection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -57,11 +58,13 @@ class Settings(sections.Section):
     journal: sections.JournalSection = sections.JournalSection()
     state: sections.StateSection = sections.StateSection()
     status: sections.StatusSection = sections.StatusSection()
+    tariff: TariffSection = TariffSection()
+    history: HistorySection = HistorySection()
     lan: LanSection | None = None
     mqtt: MqttSection | None = None
+    notify: NotifySection | None = None
     _proven: frozenset[str] = PrivateAttr(default=frozenset())
     """Names of the devices whose dead-man was proven on this site."""
-    notify: NotifySection | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Settings":
@@ -102,8 +105,8 @@ class Settings(sections.Section):
         """With what was measured on the site, where the configuration leaves it open.
 
         Args:
-            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `dead_time_high_s`, `lag_s`,
-                `gain`, and `dead_man_s` where its dead-man was proven.
+            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `dead_time_high_s`,
+                `lag_s`, `gain`, and `dead_man_s` where its dead-man was proven.
         """
         slaves = tuple(
             slave.model_copy(update=_left_open(slave, numbers.get(slave.name, {}))) for slave in self.slaves

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from daemon.config.settings import Settings
 from daemon.errors import StartError
+from daemon.history.database import FILE
+from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
 from daemon.runtime.loop import Loop
 from daemon.service.operator_socket import OperatorSocket, serve_control
@@ -15,6 +17,7 @@ from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.tick_observer import TickRecorder
 from daemon.system.clock import boottime_s
 from daemon.system.log import log
+from daemon.web.history_answers import HistoryAnswers
 from daemon.web.server import StatusError, StatusServer, serve
 
 
@@ -24,9 +27,21 @@ async def served_status(
 ) -> AsyncIterator[StatusServer | None]:
     """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
     host, port = settings.status.host, settings.status.port
+    tariff = settings.tariff
+    past = HistoryAnswers(
+        HistoryReader(settings.state.directory / FILE, settings.zone()),
+        tariff.currency,
+        tariff.co2_g_per_kwh is not None,
+        boottime_s,
+    )
     try:
         server = await serve(
-            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+            figures,
+            host,
+            port,
+            clock=boottime_s,
+            next_tick_at_s=lambda: loop.pace.next_at_s,
+            history=past,
         )
     except StatusError as error:
         raise StartError(str(error)) from None

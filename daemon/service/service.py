@@ -20,6 +20,7 @@ from core.decision import Authority
 from core.modes import Assignment, assign
 from core.parts import initial_memory
 from daemon.config.settings import Settings, read_site_key
+from daemon.history.recorder import started_history
 from daemon.journal.records import Start
 from daemon.journal.writer import Journal
 from daemon.monitoring.energy_check import EnergyCheck
@@ -142,6 +143,7 @@ class Service:
                 refused_leaps=broadcast.refused_leaps,
                 energy_check=energy_check,
                 keep_totals=partial(_keep, totals),
+                history=started_history(settings),
                 dropped_log_lines=self.dropped_log_lines,
             )
             chronicle.journal.put(self._start_record(assembled, standing, measured))

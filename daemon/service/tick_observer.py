@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from core.causes import Cause
 from core.decision import Decision, Source
 from core.site import PHASE_NAMES
+from daemon.history.recorder import HistoryRecorder
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
@@ -83,6 +84,7 @@ class TickRecorder:
     refused_leaps: dict[int, int] = field(default_factory=dict)
     """By slot: a frame counter that a slave told and that was not believed."""
     dropped_log_lines: Callable[[], int] = int
+    history: HistoryRecorder | None = None
     view: Callable[[], None] | None = None
     control: Callable[[TickResult], None] | None = None
     lived: Callable[[], None] | None = None
@@ -108,11 +110,13 @@ class TickRecorder:
     def tell(self, lived: TickResult) -> None:
         """One tick: recorded, counted, shown."""
         changed = self._changed(lived.decision)
-        self._record(lived)
+        tick = self._record(lived)
         self._check_energy(lived)
         self._check_bus(lived.snapshot.at_s)
         self._check_policy(lived)
         self._count(lived)
+        if self.history is not None:
+            self.history.take(tick, self.figures)
         if changed:
             self._log(lived)
         self._save(lived, now=changed)
@@ -132,7 +136,10 @@ class TickRecorder:
 
     def event(self, name: str, **detail: Any) -> None:
         """Something between ticks."""
-        self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
+        now_s = time.time()
+        self.journal.put(Event(unix_s=now_s, event=name, detail=detail))
+        if self.history is not None:
+            self.history.event(now_s, name, detail)
         tell = log.warning if name in ALARMING else log.info
         tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
 
@@ -144,30 +151,31 @@ class TickRecorder:
         self.keep_totals(self._carry())
         if self.walker is not None:
             await self.walker.close()
+        if self.history is not None:
+            await asyncio.to_thread(self.history.stop)
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
         last = self._last
         return last is None or decision.verdict != last.verdict
 
-    def _record(self, lived: TickResult) -> None:
+    def _record(self, lived: TickResult) -> Tick:
         reading = self.senses.reading
-        self.journal.put(
-            Tick(
-                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
-                mode=self.figures.about.mode,
-                snapshot=lived.snapshot,
-                authority=lived.assignment.authority,
-                propensity=lived.assignment.propensity,
-                block=lived.assignment.block,
-                confounded=lived.assignment.confounded,
-                decision=lived.decision,
-                frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
-                accepted=lived.sent.accepted,
-                meter_raw=() if reading is None else reading.raw,
-            ),
-            lived.before,
+        tick = Tick(
+            unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
+            mode=self.figures.about.mode,
+            snapshot=lived.snapshot,
+            authority=lived.assignment.authority,
+            propensity=lived.assignment.propensity,
+            block=lived.assignment.block,
+            confounded=lived.assignment.confounded,
+            decision=lived.decision,
+            frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
+            accepted=lived.sent.accepted,
+            meter_raw=() if reading is None else reading.raw,
         )
+        self.journal.put(tick, lived.before)
+        return tick
 
     def _check_energy(self, lived: TickResult) -> None:
         """Power against the meter's counters: told when they begin to disagree, and when that ends."""
