@@ -23,7 +23,7 @@ from training.artifacts.checkpoint import (
     write_tensors,
 )
 from training.batched.laws import predictive_law
-from training.batched.simulator import View, age_weights, tick
+from training.batched.simulator import View, believed, tick
 from training.batched.windows import (
     JUDGED,
     DomainRandomization,
@@ -70,7 +70,7 @@ def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pyte
     for module in (training.batched.simulator, training.batched.rules):
         monkeypatch.setattr(module, "whole", lambda values: values)  # steps of 1 W have no slope
     reel = some_reel(40, 6, DomainRandomization(extra_s=(0.5, 0.5), told_nothing=0.5))
-    weights = age_weights(reel.rig.told_s)
+    belief = believed(reel.rig)
 
     def cost(theta: Tensor) -> Tensor:
         def propose(view: View, memory: Any) -> tuple[Tensor, Any]:
@@ -79,7 +79,7 @@ def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pyte
 
         site, memory, total = settled(reel, 0), None, torch.zeros(())
         for second in range(reel.seconds):
-            site, memory, outcome = tick(reel.rig, site, weights, reel.moment(second), propose, memory)
+            site, memory, outcome = tick(reel.rig, site, belief, reel.moment(second), propose, memory)
             total = total + (outcome.export_w + 0.5 * outcome.avoidable_w).mean()
         return total
 

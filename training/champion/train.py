@@ -24,8 +24,9 @@ from safety.pi import PiGains
 from training.artifacts.checkpoint import BEST_FILE, CheckpointError, load_weights
 from training.artifacts.destination import ExportError, next_version
 from training.artifacts.export import Floats, Lineage, current_commit, export_bundle
+from training.batched.randomization import JUDGED
 from training.batched.simulator import View
-from training.batched.windows import JUDGED, SolarDay, read_days, reel_of, varied
+from training.batched.windows import SolarDay, read_days, reel_of, varied
 from training.contest.contest import compete
 from training.contest.results import as_table, standings
 from training.data.days import Day, DaysError, data_sha256, find_days
@@ -156,7 +157,7 @@ def main(
     """Train, choose, export and judge a champion."""
     torch.set_num_threads(1)
     course = SHORT_COURSE if short else RunLength(minutes=minutes, updates=updates)
-    course = replace(course, seed=seed, device=device)
+    course = replace(course, seed=seed, device=device, is_family=True)
     try:
         _make(traces, out, course, short, name, next_version(out / "bundle", bundle_version))
     except (CheckpointError, DaysError, TraceError, ExportError) as error:
