@@ -34,7 +34,7 @@ from safety.supervisor import ModeSupervisor
 from training.batched.day_runs import DayScenario, ScenarioResult, rows_of, run
 from training.batched.laws import pi_law, predictive_law
 from training.batched.rules import balance_phases, choose_send, slew, split, whole
-from training.batched.scenarios import FamilyMember
+from training.batched.scenarios import FamilyMember, member_end
 from training.batched.simulator import (
     KEPT_S,
     PLACES,
@@ -197,34 +197,29 @@ def test_what_is_lived_is_what_the_product_simulates(
 
 @pytest.mark.parametrize(
     ("name", "is_told"),
-    [("usual", True), ("slow-8", True), ("late-4", True), ("gain-low", True), ("meter-5s", True)]
-    + [("meter-2s", False), ("meter-late", True), ("slow-4", False)],
+    [("slow-8", True), ("late-4", True), ("gain-low", True), ("meter-5s", False), ("meter-late", True)],
 )
 def test_members_of_the_family_are_lived_as_the_product_simulates_them(name: str, is_told: bool) -> None:
-    seconds, seed = 240, 5
-    plant = load_description(name)
-    heat = DayScenario(
-        _ShippedDay(Path("shipped"), "val", "3ph"),
-        FROM_S,
-        Metering.NET,
-        seed,
-        0,
-        member=FamilyMember(name, is_told),
-    )
+    seconds, seed, day = 200, 5, _ShippedDay(Path("shipped"), "val", "3ph")
+    plant, member = load_description(name), FamilyMember(name, is_told)
+    heat = DayScenario(day, FROM_S, Metering.NET, seed, 0, member=member)
     site = plant.core_site()
     if is_told:
-        site = replace(
-            site,
-            slaves=told_slaves(site.slaves, plant, seed),
-            meter_delay_s=plant.meter.lateness_s(site.period_s),
-        )
+        slaves = told_slaves(site.slaves, plant, seed)
+        site = replace(site, slaves=slaves, meter_delay_s=plant.meter.lateness_s(site.period_s))
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, FROM_S + seconds, seed, plant=plant)
     parts = assemble(site, PredictiveFallback(site, PredictiveGains()), None).parts
     warm = replace(initial_memory(parts), watch=ModeSupervisor().warm)
     lived = simulate(scenario, SimulatedController(parts, warm, Authority.FALLBACK))
-    _assert_equal(
-        run(rows_of([heat], seconds), predictive_law(PredictiveGains())), dict(lived.score.summary())
-    )
+    tally = run(rows_of([heat], seconds), predictive_law(PredictiveGains()))
+    _assert_equal(tally, dict(lived.score.summary()))
+
+
+def test_a_site_that_no_batch_can_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="wired moves faster than by the second"):
+        member_end(FamilyMember("wired"), 0, 0)
+    with pytest.raises(ValueError, match="one-per-phase has slaves that are no heaters of 1700 W"):
+        member_end(FamilyMember("one-per-phase"), 0, 0)
 
 
 class _NetPolicy:

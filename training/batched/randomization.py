@@ -1,7 +1,7 @@
 """How far ends of windows are drawn: slaves, radio, meter, and what the site was told of them.
 
-The members of the family of sites that a batch with ticks of 1 s can be (`plant/members`): quick and late frames,
-lags from 0.2 to 10 s, gains from 0.7 to 1.25, meters that hold, average and come late. Everything is drawn apart,
+What a batch with ticks of 1 s can be of the family of sites (`plant/members`): quick and late frames, lags
+from 0.2 to 10 s, gains from 0.7 to 1.25, meters that hold, average and come late. Everything is drawn apart,
 so that a window may be slow, late and behind such a meter at once.
 """
 
@@ -39,8 +39,8 @@ TOLD_LAG_S, TOLD_GAIN = (0.05, 60.0), (0.5, 1.5)
 class DomainRandomization:
     """Shares of the far ends. Delays are extra whole seconds on every frame.
 
-    A share `measured` is told its numbers, of these `wrong` with an error and `stale` those of another site; the
-    others know nothing of it, or an extra delay (`told_nothing`, `told_right`, else a random one).
+    A share `measured` is told its numbers, of these `wrong` with an error and `stale` those of another site;
+    the others know nothing of it, or an extra delay (`told_nothing`, `told_right`, else a random one).
     """
 
     net: float = 0.7
@@ -90,8 +90,8 @@ JUDGED_FAMILY = replace(
 
 
 class FarEnds(NamedTuple):
-    """Of n windows: what does not change, the meter's error [n, seconds, 3], a frame's delays [n, seconds, 3, PLACES],
-    and the extra delay [n]."""
+    """Of n windows: what does not change, the meter's error [n, seconds, 3], a frame's delays [n, seconds, 3,
+    PLACES], and the extra delay [n]."""
 
     rig: PlantParameters
     noise_w: torch.Tensor

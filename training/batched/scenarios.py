@@ -1,8 +1,7 @@
 """Far ends of simulated hours: slaves, radio and meter of a site, usual, with a fault, or of the family.
 
-The far ends of a member (`plant/members`) are drawn as `daemon.simulation.simulate.Scenario.far_end` draws them
-from the same seed; without one it is the usual one. Trouble changes what its name says and leaves all other luck
-as it is.
+They are drawn as `daemon.simulation.simulate.Scenario.far_end` draws them from the same seed. Trouble changes
+what its name says and leaves all other luck as it is.
 """
 
 from dataclasses import dataclass, replace
@@ -56,8 +55,8 @@ class FamilyMember:
 class SiteDay(NamedTuple):
     """A whole day's luck of one site; the day itself and its billing have no part in it.
 
-    `told` are dead time with the meter's lateness, its spread, lag and gain, [4, 3, PLACES]; none where nothing was
-    measured. The noise of a reading stands in every second that shows it.
+    `told` are dead time with the meter's lateness, its spread, lag and gain, [4, 3, PLACES]; none where
+    nothing was measured. The noise of a reading stands in every second that shows it.
     """
 
     slaves: NDArray[np.int64]  # [3], how many
@@ -110,40 +109,42 @@ def member_end(member: FamilyMember, seed: int, extra_delay_s: int) -> SiteDay:
     Raises:
         ValueError: a batch cannot be that site: it has other slaves, or moves faster than by the second.
     """
-    description = load_description(f"{member.name}")
+    description = load_description(member.name)
     pace = pace_of(description)
+    _require_batchable(description, pace)
     slaves, radio, meter, others = map(default_rng, SeedSequence(seed).spawn(4))
     actuators = draw_actuators_of(description, slaves, others)
-    _require_batchable(description, pace)
-    phases = np.array([actuator.phase for actuator in actuators])
-    counts = np.bincount(phases, minlength=3)
+    counts = np.bincount([actuator.phase for actuator in actuators], minlength=3)
     places = np.arange(PLACES) < counts[:, None]
-
-    def by_place(values: list[float], nothing: float = 1.0) -> Floats:
-        table = np.full((3, PLACES), nothing)
-        table[places] = values
-        return table
-
     delays = np.full((DAY_S, 3, PLACES), LOST, np.int8)
     drawn = draw_delays_of(description.radio, radio, DAY_S, len(actuators), float(extra_delay_s), pace)
     delays[:, places] = drawn + np.where(drawn == LOST, 0, [round(a.dead_time_s) for a in actuators])
     readings = DAY_S // pace.reading_steps + 1
     noise_w = draw_noise(meter, readings, description.meter.noise_w).repeat(pace.reading_steps, axis=0)
-    measured = None
-    if member.is_told:
-        late_s = description.meter.lateness_s(1.0)
-        numbers = told(description.core_site().slaves, description, seed)
-        measured = np.stack(
-            [
-                by_place([(slave.dead_time_s or 0.0) + late_s for slave in numbers]),
-                by_place([slave.dead_time_sd_s for slave in numbers], 0.0),
-                by_place([slave.lag_s or 1.0 for slave in numbers]),
-                by_place([slave.gain or 1.0 for slave in numbers]),
-            ]
-        )
-    gain = by_place([actuator.gain for actuator in actuators])
-    share = 1.0 - np.exp(-1.0 / by_place([actuator.lag_s for actuator in actuators]))
-    return SiteDay(counts, gain, share, noise_w[:DAY_S], delays, 0, measured, pace)
+    gain = _by_place([actuator.gain for actuator in actuators], places)
+    lag_s = _by_place([actuator.lag_s for actuator in actuators], places)
+    measured = _measured(description, seed, places) if member.is_told else None
+    return SiteDay(counts, gain, 1.0 - np.exp(-1.0 / lag_s), noise_w[:DAY_S], delays, 0, measured, pace)
+
+
+def _measured(description: Description, seed: int, places: NDArray[np.bool_]) -> Floats:
+    """What commissioning would tell the site, [4, 3, PLACES] as in `SiteDay.told`."""
+    late_s = description.meter.lateness_s(1.0)
+    numbers = told(description.core_site().slaves, description, seed)
+    rows = [
+        [(slave.dead_time_s or 0.0) + late_s for slave in numbers],
+        [slave.dead_time_sd_s for slave in numbers],
+        [slave.lag_s or 1.0 for slave in numbers],
+        [slave.gain or 1.0 for slave in numbers],
+    ]
+    return np.stack([_by_place(row, places) for row in rows])
+
+
+def _by_place(values: list[float], places: NDArray[np.bool_]) -> Floats:
+    """One value for each slave, at its place, [3, PLACES]; 1 where there is none."""
+    table = np.ones((3, PLACES))
+    table[places] = values
+    return table
 
 
 def _require_batchable(description: Description, pace: Pace) -> None:

@@ -6,8 +6,8 @@ whether to send, live the second. It runs the very laws of `plant.site.physics`,
 a whole site. What does not act on a healthy site is left
 out: gate, supervisor and detector.
 
-Slaves of a phase have the same rating (`SLAVE_W` each) and each has its own gain and lag, which the site was told
-(`MeasuredActuators`) or not. Its meter may be late, held or averaged (`BatchMeter`).
+Slaves of a phase have the same rating (`SLAVE_W` each) and each has its own gain and lag, which the site was
+told (`MeasuredActuators`) or not. Its meter may be late, held or averaged (`BatchMeter`).
 Shapes: n sites, 3 phases, `PLACES` places for slaves per phase, `KEPT_S` seconds of frames.
 """
 
@@ -29,16 +29,16 @@ from training.batched.rules import TORCH, balance_phases, choose_send, slew, spl
 PLACES = 4
 SLAVE_W = 1700.0
 KEPT_S = 14
-"""Frames older than this arrive nowhere and are believed nowhere: five seconds, five more of extra delay, and what
-a late meter adds to a measured dead time."""
+"""Frames older than this arrive nowhere and are believed nowhere: five seconds, five more of extra delay, and
+what a late meter adds to a measured dead time."""
 PAST_S = 12
 """Seconds of grid power that a reading is made of: two readings of five seconds that are two seconds late."""
 LONG_AGO_S = 1.0e6
 
 
 class MeasuredActuators(NamedTuple):
-    """What a site was told of its slaves, as `core.site.Slave` and `Site.meter_delay_s` say it together: dead time
-    with the meter's lateness, its spread, lag in s, and gain. Rows that were told nothing hold anything."""
+    """What a site was told of its slaves, as `core.site.Slave` and `Site.meter_delay_s` say it together: dead
+    time with the meter's lateness, its spread, lag, and gain. Rows that were told nothing hold anything."""
 
     is_told: Tensor  # [n]
     dead_time_s: Tensor  # [n, 3, PLACES]
@@ -61,8 +61,8 @@ class BatchMeter(NamedTuple):
 
 
 class PlantParameters(NamedTuple):
-    """What does not change on a site. `told_s` is the extra delay that the estimator believes in, in s, where the
-    slaves were not measured."""
+    """What does not change on a site. `told_s` is the extra delay that the estimator believes in, in s, where
+    the slaves were not measured."""
 
     slaves: Tensor  # [n, 3, 1], how many
     gain: Tensor  # [n, 3, PLACES], 0 for a slave that hears and does not draw
@@ -80,8 +80,8 @@ class PlantParameters(NamedTuple):
 
 
 class BatchBelief(NamedTuple):
-    """`core.estimation.actuator_model` as numbers of one tick: what is left of the believed power, and what each of
-    the commands kept adds to it."""
+    """`core.estimation.actuator_model` as numbers of one tick: what is left of the believed power, and what
+    each of the commands kept adds to it."""
 
     kept: Tensor  # [n, 3, PLACES]
     weights: Tensor  # [n, KEPT_S, 3, PLACES], newest first
@@ -164,8 +164,8 @@ def age_weights(told_s: Tensor) -> Tensor:
 
 
 def believed(rig: PlantParameters) -> BatchBelief:
-    """`core.estimation.actuator_model.follow` for ticks of 1 s: measured slaves with their own numbers, others as
-    the usual heater behind the usual radio."""
+    """`core.estimation.actuator_model.follow` for ticks of 1 s: measured slaves with their own numbers, the
+    others as the usual heater behind the usual radio."""
     told, is_told = rig.told, rig.told.is_told[:, None, None]
     lag_s = torch.where(is_told, told.lag_s, SLAVE_LAG_S)
     kept = torch.exp(-1.0 / lag_s)

@@ -29,7 +29,7 @@ from training.batched.simulator import View
 from training.batched.windows import SolarDay, read_days, reel_of, varied
 from training.contest.contest import compete
 from training.contest.results import as_table, standings
-from training.data.days import Day, DaysError, data_sha256, find_days
+from training.data.days import Day, DaysError, data_sha256, data_sources, find_days
 from training.device import device_option
 from training.imitation.demonstrations import orders
 from training.replay.differentiable_replay import ReplayPlan, judge
@@ -174,7 +174,8 @@ def _make(traces: Path, out: Path, course: RunLength, short: bool, name: str, nu
     console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
-    lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(train_days + val_days))
+    days = train_days + val_days
+    lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(days), sources=data_sources(days))
     write_bundle(net.eval(), sunshine, out / "bundle", lineage, course.seed)
     if not short:
         rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))

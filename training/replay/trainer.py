@@ -47,8 +47,8 @@ console = Console(stderr=True)
 class RunLength:
     """How long a run lasts (updates, or minutes where given) and how often it is checked.
 
-    `net` is the share of sites that are billed net, where it is not the usual one. `is_family` is whether it teaches
-    the family of sites and is judged on it, beside the usual one.
+    `net` is the share of sites that are billed net, where it is not the usual one. `is_family` is whether it
+    teaches the family of sites and is judged on it, beside the usual one.
     """
 
     seed: int = 0
