@@ -6,6 +6,7 @@ so that a window may be slow, late and behind such a meter at once.
 """
 
 from dataclasses import dataclass, replace
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -189,7 +190,8 @@ def _actuators(
     is_quick, is_slow = kind < chances.quick_lag, (kind - chances.quick_lag < chances.slow_lag)
     usual_s = luck.uniform(*LAG_RANGE_S, shape)
     quick_s = luck.uniform(*QUICK_LAG_S, (count, 1, 1)) * luck.uniform(0.8, 1.2, shape)
-    slow_s = np.exp(luck.uniform(*np.log(SLOW_LAG_S), (count, 1, 1))) * luck.uniform(0.85, 1.15, shape)
+    low, high = map(log, SLOW_LAG_S)
+    slow_s = np.exp(luck.uniform(low, high, (count, 1, 1))) * luck.uniform(0.85, 1.15, shape)
     lag_s = np.where(is_slow[:, None, None], slow_s, usual_s)
     lag_s = np.where(is_quick[:, None, None], quick_s, lag_s)
     gain = luck.uniform(*GAIN_RANGE, shape)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator, SeedSequence, default_rng
 from numpy.typing import NDArray
 
+from core.estimation.actuator_model import response_groups
 from core.site import Slave
 from daemon.simulation.simulate import HEATER_W, HEATERS_PER_PHASE
 from plant.radio.link import LOST, draw_delays, draw_link, draw_noise
@@ -129,13 +130,14 @@ def member_end(member: FamilyMember, seed: int, extra_delay_s: int) -> SiteDay:
 
 def _measured(description: Description, seed: int, places: NDArray[np.bool_]) -> Floats:
     """What commissioning would tell the site, [4, 3, PLACES] as in `SiteDay.told`."""
-    late_s = description.meter.lateness_s(1.0)
-    numbers = told(description.core_site().slaves, description, seed)
+    slaves = told(description.core_site().slaves, description, seed)
+    site = replace(description.core_site(), slaves=slaves, meter_delay_s=description.meter.lateness_s(1.0))
+    alone = [response_groups(replace(site, slaves=(slave,)))[0] for slave in slaves]
     rows = [
-        [(slave.dead_time_s or 0.0) + late_s for slave in numbers],
-        [slave.dead_time_sd_s for slave in numbers],
-        [slave.lag_s or 1.0 for slave in numbers],
-        [slave.gain or 1.0 for slave in numbers],
+        [group.dead_time_s or 0.0 for group in alone],
+        [group.dead_time_sd_s for group in alone],
+        [group.lag_s for group in alone],
+        [group.gain for group in alone],
     ]
     return np.stack([_by_place(row, places) for row in rows])
 

@@ -181,8 +181,10 @@ def main(
     """Clone a tuned law into a policy bundle, from a folder of traces with a SUMMARY.json."""
     train, val = (find_days(traces, split)[:days] for split in ("train", "val"))
     net, lessons = clone(train, val, teacher, Metering(metering), seed, epochs)
-    days = train + val
-    lineage = Lineage.now(out.name, bundle_version, metering, data_sha256(days), sources=data_sources(days))
+    taught = train + val
+    lineage = Lineage.now(
+        out.name, bundle_version, metering, data_sha256(taught), sources=data_sources(taught)
+    )
     actions_w = np.minimum(lessons.actions_w, np.float32(PHASE_CAP_W))
     exported = export_bundle(net, lessons.states, actions_w, lineage, out)
     console.print(f"policy.onnx {exported.bundle.manifest.files['policy.onnx']}", soft_wrap=True)
