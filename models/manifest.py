@@ -56,7 +56,7 @@ class Manifest(_StrictManifest):
     `training_data_sha256` say from which source and which data the policy comes, `parent_sha256` which bundle
     (the SHA-256 of its manifest) it was fine-tuned from; it is left out where there is none.
     `training_sources` are the data sets that the training data come from, as the summary of the days names
-    them.
+    them; those of a bundle that ships stand in `models/artifacts/sources.json` with their licences.
     """
 
     schema_version: Literal[1]

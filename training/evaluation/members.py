@@ -30,6 +30,7 @@ from training.batched.day_runs import (
     HOUR_S,
     DayScenario,
     ScenarioResult,
+    beyond_ws,
     is_sunny,
     lit_hours,
     measured_w,
@@ -38,7 +39,7 @@ from training.batched.day_runs import (
 )
 from training.batched.laws import pi_law, predictive_law
 from training.batched.scenarios import FamilyMember
-from training.batched.simulator import Policy
+from training.batched.simulator import PLACES, PlantParameters, Policy
 from training.contest.bootstrap import Change, change_of, draws_of
 from training.contest.relative_to_pi import of_j
 from training.data.days import SPLITS, Day, DaysError, find_days
@@ -115,8 +116,19 @@ def judge_members(
     pi = gains_of([pi_gains_by_phase(sites[name], PiGains()) for name in names])
     predictive = gains_of([predictive_gains_by_phase(sites[name], PredictiveGains()) for name in names])
     rows = rows_of(heats, seconds)
-    lived = [run(rows, law) for law in (pi_law(pi), predictive_law(predictive), policy)]
+    beyond_wh = beyond_ws(rows._replace(rig=_true_capacity(rows.rig))).numpy() / 3600.0
+    lived = [
+        run(rows, law)._replace(beyond_wh=beyond_wh)
+        for law in (pi_law(pi), predictive_law(predictive), policy)
+    ]
     return [_result(member, heats, names, lived) for member in members]
+
+
+def _true_capacity(rig: PlantParameters) -> PlantParameters:
+    """With what the slaves of a phase draw when told everything, not what they are told."""
+    used = (torch.arange(PLACES) < rig.slaves).to(rig.gain.dtype)
+    mean_gain = (rig.gain * used).sum(2) / rig.slaves[:, :, 0]
+    return rig._replace(capacity_w=rig.capacity_w * mean_gain)
 
 
 def _result(
