@@ -118,7 +118,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 	--no-emit-find-links --no-header --no-annotate --no-strip-extras
 
 lock:
-	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra notify --output-file requirements.lock
 	python3 .ci/extras.py build-system | $(COMPILE) - --constraints requirements.lock --output-file requirements-build.lock
 	python3 .ci/extras.py dev docs train | $(COMPILE) - --constraints requirements.lock \
 	  --constraints requirements-build.lock --output-file requirements-dev.lock

@@ -72,7 +72,7 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     site = simulate.default_site()
     acting = pilot("policy", site, bundle=bundle)
     assert acting is not None
-    parts: Parts[Any, Any, Any, Any, Any] = acting.parts
+    parts: Parts = acting.parts
     observer = TimedPart(parts.observer, "observe", clock)
     policy = TimedPart(parts.policy, "propose", clock)
     watched = replace(parts, observer=observer, policy=policy)

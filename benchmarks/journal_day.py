@@ -22,10 +22,10 @@ import click
 import daemon.journal.segments
 from core.decision import Authority, Send
 from core.modes import Mode
-from core.parts import initial_memory
+from core.parts import Memory, initial_memory
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.commissioning.embedded_site import write_site
 from daemon.config.settings import load_settings
 from daemon.journal.records import AnyRecord, Start, Tick
@@ -33,7 +33,7 @@ from daemon.journal.segments import segments, size_bytes
 from daemon.journal.writer import SYNC_EVERY_S, Journal
 from daemon.report.books import JournalAccounting
 from daemon.report.reading import DateRange, read
-from daemon.runtime.assembly import AnyMemory, assemble_from
+from daemon.runtime.assembly import assemble_from
 from daemon.runtime.journal_completion import read_whole
 from daemon.simulation.simulate import Scenario, SimulatedIO, default_site
 from models.bundle import builtin_bundle, read_manifest
@@ -130,7 +130,7 @@ class Noise:
         return (a, b, c)
 
 
-def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, AnyMemory | None]]:
+def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, Memory | None]]:
     """The records of a day, ticks with the memory before them."""
     settings = load_settings(config, key=False)
     parts = assemble_from(settings).parts

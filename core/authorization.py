@@ -20,7 +20,7 @@ class AuthorizedFrame:
     """One encoded message to one delivery group that safety has decoded and checked again.
 
     `said` is what it says: nobody decodes it a second time. Only ``safety.gate`` makes one (a test reads the
-    source to make sure), and ``drivers.ports.Radio`` takes nothing else.
+    source to make sure), and ``drivers.ports.SlaveDriver`` takes nothing else.
     """
 
     payload: bytes

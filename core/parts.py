@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Protocol
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
@@ -12,57 +12,46 @@ from core.scheduling.staged import SchedulerState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
 
-ObservedT = TypeVar("ObservedT")
-"""What the observer carries from tick to tick."""
-PolicyT = TypeVar("PolicyT")
-"""What the policy carries: its recurrent state."""
-FallbackT = TypeVar("FallbackT")
-"""What the fallback carries: its integrator."""
-SeenT = TypeVar("SeenT")
-"""What the detector carries."""
-WatchT = TypeVar("WatchT")
-"""What the supervisor carries: state and timers."""
 
-
-class Observer(Protocol[ObservedT]):
+class Observer(Protocol):
     """Turns the state estimate into the features that a policy was trained on."""
 
     @property
-    def cold(self) -> ObservedT: ...
+    def cold(self) -> Any: ...
     def observe(
-        self, snapshot: Snapshot, sight: StateEstimate, memory: ObservedT
-    ) -> tuple[Sequence[float], ObservedT]: ...
+        self, snapshot: Snapshot, sight: StateEstimate, memory: Any
+    ) -> tuple[Sequence[float], Any]: ...
 
 
-class Policy(Protocol[PolicyT]):
+class Policy(Protocol):
     """Proposes an action, or None when it has no trustworthy one."""
 
     @property
-    def cold(self) -> PolicyT: ...
-    def propose(self, observation: Sequence[float], memory: PolicyT) -> tuple[Phases | None, PolicyT]: ...
+    def cold(self) -> Any: ...
+    def propose(self, observation: Sequence[float], memory: Any) -> tuple[Phases | None, Any]: ...
 
 
-class Fallback(Protocol[FallbackT]):
+class Fallback(Protocol):
     """A controller that always proposes an action, and is told what was applied instead."""
 
     @property
-    def cold(self) -> FallbackT: ...
-    def propose(self, sight: StateEstimate, memory: FallbackT) -> tuple[Phases, FallbackT]: ...
-    def track(self, memory: FallbackT, sight: StateEstimate, safe_action_w: Phases) -> FallbackT: ...
+    def cold(self) -> Any: ...
+    def propose(self, sight: StateEstimate, memory: Any) -> tuple[Phases, Any]: ...
+    def track(self, memory: Any, sight: StateEstimate, safe_action_w: Phases) -> Any: ...
 
 
-class Detector(Protocol[SeenT]):
+class Detector(Protocol):
     """Names what looks unlike the data the policy was trained on."""
 
     @property
-    def cold(self) -> SeenT: ...
+    def cold(self) -> Any: ...
     def inspect(
         self,
         snapshot: Snapshot,
         observation: Sequence[float],
         policy_action_w: Phases | None,
-        memory: SeenT,
-    ) -> tuple[Anomaly, SeenT]: ...
+        memory: Any,
+    ) -> tuple[Anomaly, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +63,19 @@ class PolicyHealth:
     anomaly: Anomaly
 
 
-class Supervisor(Protocol[WatchT]):
+class Supervisor(Protocol):
     """Lets a source act, or a lesser one. Can only lower authority."""
 
     @property
-    def cold(self) -> WatchT: ...
+    def cold(self) -> Any: ...
     def step(
         self,
         snapshot: Snapshot,
         sight: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
-        memory: WatchT,
-    ) -> tuple[SupervisorDecision, WatchT]: ...
+        memory: Any,
+    ) -> tuple[SupervisorDecision, Any]: ...
 
 
 class Gate(Protocol):
@@ -110,36 +99,41 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Parts(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
+class Parts:
     """One of each, chosen at start-up by ``daemon.runtime.assembly`` and replaced only between ticks."""
 
     site: Site
-    observer: Observer[ObservedT]
-    policy: Policy[PolicyT]
-    fallback: Fallback[FallbackT]
-    detector: Detector[SeenT]
-    supervisor: Supervisor[WatchT]
+    observer: Observer
+    policy: Policy
+    fallback: Fallback
+    detector: Detector
+    supervisor: Supervisor
     gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
-class Memory(Generic[ObservedT, PolicyT, FallbackT, SeenT, WatchT]):
-    """All that is carried from one tick to the next."""
+class Memory:
+    """All that is carried from one tick to the next.
+
+    Five parts keep something that nobody else looks into: `observed` belongs to the observer, `policy` to the
+    policy (its recurrent state), `fallback` to the fallback (its integrator), `seen` to the detector, `watch`
+    to the supervisor (its state and timers).
+    """
 
     belief: EstimatorState
-    observed: ObservedT
-    policy: PolicyT
-    fallback: FallbackT
-    seen: SeenT
-    watch: WatchT
+    observed: Any
+    policy: Any
+    fallback: Any
+    seen: Any
+    watch: Any
     bucket: Bucket
     scheduler: SchedulerState = field(default_factory=SchedulerState)
     following: FollowingState = field(default_factory=FollowingState)
 
 
 def initial_memory(
-    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-) -> Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT]:
+    parts: Parts,
+) -> Memory:
     """Memory of a controller that has never acted."""
     return Memory(
         belief=EstimatorState(),

@@ -13,6 +13,8 @@ Phases: TypeAlias = tuple[float, float, float]
 ZERO: Phases = (0.0, 0.0, 0.0)
 PHASE_NAMES = ("a", "b", "c")
 ALL_PHASES = (0, 1, 2)
+SUNKEEP = "sunkeep"
+"""The driver of slaves that are told together, in a broadcast; every other one speaks to one device."""
 DEFAULT_PRIORITY = 5
 """Of 1, served first, to 9."""
 
@@ -46,7 +48,7 @@ class Slave:
     min_on_s: float = 0.0
     min_off_s: float = 0.0
     priority: int = DEFAULT_PRIORITY
-    driver: str = "sunkeep"
+    driver: str = SUNKEEP
     dead_time_s: float | None = None
     dead_time_sd_s: float = 0.0
     lag_s: float | None = None

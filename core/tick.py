@@ -8,16 +8,7 @@ from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
 from core.estimation.following import check_following, limit_capacities, not_following
 from core.estimation.state_estimate import StateEstimate, estimate_state
-from core.parts import (
-    FallbackT,
-    Memory,
-    ObservedT,
-    Parts,
-    PolicyHealth,
-    PolicyT,
-    SeenT,
-    WatchT,
-)
+from core.parts import Memory, Parts, PolicyHealth
 from core.scheduling.schedule import Schedule, feed_forward, made_room_w, part_above, schedule
 from core.scheduling.staged import above, view_apart, whole_estimate
 from core.site import ZERO, Phases, Site
@@ -28,9 +19,9 @@ from core.snapshot import Snapshot
 def decide(
     snapshot: Snapshot,
     authority: Authority,
-    memory: Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
-) -> tuple[Decision, Memory[ObservedT, PolicyT, FallbackT, SeenT, WatchT]]:
+    memory: Memory,
+    parts: Parts,
+) -> tuple[Decision, Memory]:
     """Decide what every slave should do now.
 
     Pure: equal arguments give an equal result. The daemon (live and shadow), the replay tool, the
@@ -126,7 +117,7 @@ def _acts(source: Source) -> bool:
 
 def _would_be_allowed(
     snapshot: Snapshot,
-    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+    parts: Parts,
     totals: Phases,
 ) -> bool:
     """Whether totals keep every rule but the step, which a switching has its own for."""
@@ -155,7 +146,7 @@ def _setpoints(
     source: Source,
     snapshot: Snapshot,
     plan: Schedule,
-    parts: Parts[ObservedT, PolicyT, FallbackT, SeenT, WatchT],
+    parts: Parts,
 ) -> tuple[tuple[int, ...] | None, tuple[int, ...]]:
     """Per-slave setpoints that the gate accepts, and the groups that are not told: the new ones, else part
     of the way to them, else safe.

@@ -1,10 +1,11 @@
-"""The two ports: `Meter` in, `Radio` out. Protocols only; a driver satisfies them by its shape."""
+"""The ports: `Meter` in, `SlaveDriver` out. Protocols only; a driver satisfies them by its shape."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Protocol
 
-from core.authorization import AuthorizedFrame
+from core.authorization import AuthorizedFrame, Decoded
 from core.site import Phases
 
 
@@ -82,6 +83,66 @@ class Meter(Protocol):
         ...
 
     async def stop(self) -> None: ...
+
+
+class SlaveDriver(Protocol):
+    """Speaks to the slaves of one wire: a broadcast to many, or one device.
+
+    Slaves that are told in one message are a delivery group: those of one setpoint frame, or one device. What
+    this port is given has been cleared by safety; it changes nothing and repeats nothing by itself, because
+    a setpoint of an earlier tick is stale.
+    """
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        """The slaves on this wire."""
+        ...
+
+    @property
+    def up(self) -> bool:
+        """Whether a message has a chance to arrive."""
+        ...
+
+    def ttl_s(self, slot: int) -> float:
+        """For how long a slave follows its last message; then it rests by itself."""
+        ...
+
+    async def start(self) -> None:
+        """Begin to keep the wire up, in the background; never blocks on a device that is missing."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    def encode(self, setpoints_w: Mapping[int, int], *, rest: bool) -> bytes:
+        """One message to one delivery group: its setpoints by slot, in whole watts.
+
+        Raises ConfigError when this wire can make no message any more; the text says what to do.
+        """
+        ...
+
+    def decode(self, payload: bytes) -> Decoded:
+        """The inverse of `encode`; may raise anything."""
+        ...
+
+    async def send(self, message: AuthorizedFrame) -> None:
+        """Put one message out, once. Returns when it was accepted, within a fraction of a second.
+
+        Raises Transient when it was not accepted (down, busy, written too often): then everything is as it
+        was; Unconfirmed when nobody said what became of it.
+        """
+        ...
+
+    def settled(self) -> Sequence[tuple[Decoded, float]]:
+        """Messages that were unconfirmed and were accepted after all, and when; each is told once."""
+        ...
+
+    def reports(self) -> Mapping[int, "SlaveStatus"]:
+        """What each slave last said about itself."""
+        ...
+
+    def resting(self) -> bool:
+        """Whether every slave has said that it rests, in answer to the last message."""
+        ...
 
 
 class Radio(Protocol):

@@ -12,7 +12,6 @@ goes its own way for as long as the other is meant to act.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any
 
 from core.allocation import totals_w
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
@@ -91,7 +90,7 @@ class TwinMemory:
     accept the newest real frame; `has_sent` and `real_sent_at_s` (of the tick) say who sent in the last tick.
     """
 
-    memory: Memory[Any, Any, Any, Any, Any] | None = None
+    memory: Memory | None = None
     setpoints_w: tuple[int, ...] = ()
     sent_at_s: float = -inf
     frame_s: float = FRAME_S
@@ -120,7 +119,7 @@ class CounterfactualController:
 
     cold = TwinMemory()
 
-    def __init__(self, parts: Parts[Any, Any, Any, Any, Any], whose: Authority, ttl_s: float) -> None:
+    def __init__(self, parts: Parts, whose: Authority, ttl_s: float) -> None:
         self._parts = replace(parts, detector=_Unwatched(), supervisor=PassThroughSupervisor())
         self._whose, self._ttl_s = whose, ttl_s
 
@@ -128,7 +127,7 @@ class CounterfactualController:
         self,
         snapshot: Snapshot,
         decision: Decision,
-        before: Memory[Any, Any, Any, Any, Any],
+        before: Memory,
         accepted: bool | None,
         memory: TwinMemory,
     ) -> tuple[TwinTick, TwinMemory]:
@@ -151,9 +150,7 @@ class CounterfactualController:
         seen = self._seen(snapshot, decision, memory)
         return self._live(seen, snapshot, decision, accepted, memory)
 
-    def _parted(
-        self, snapshot: Snapshot, before: Memory[Any, Any, Any, Any, Any], memory: TwinMemory
-    ) -> TwinMemory:
+    def _parted(self, snapshot: Snapshot, before: Memory, memory: TwinMemory) -> TwinMemory:
         """The twin where the real controllers are now."""
         air = snapshot.on_air
         own = replace(before, seen=None, watch=None, following=FollowingState())
@@ -204,15 +201,13 @@ class CounterfactualController:
         return tick, replace(memory, memory=following, has_sent=has_sent, real_sent_at_s=real_sent_at_s)
 
 
-def fallback_twin(parts: Parts[Any, Any, Any, Any, Any], ttl_s: float) -> CounterfactualController:
+def fallback_twin(parts: Parts, ttl_s: float) -> CounterfactualController:
     """Of the fallback, for the seconds of the policy."""
     blind = NullObserver()
     return CounterfactualController(replace(parts, observer=blind, policy=blind), Authority.FALLBACK, ttl_s)
 
 
-def policy_twin(
-    parts: Parts[Any, Any, Any, Any, Any], policy: Policy[Any], ttl_s: float
-) -> CounterfactualController:
+def policy_twin(parts: Parts, policy: Policy, ttl_s: float) -> CounterfactualController:
     """Of the policy, for the seconds of the fallback: what a shadow run would have been worth.
 
     Args:

@@ -124,12 +124,15 @@ class SafetyGate:
         decode: Callable[[bytes], Decoded],
         decision: Decision,
         snapshot: Snapshot,
+        lost: Sequence[int] = (),
     ) -> tuple[AuthorizedFrame, ...] | None:
         """Decode the messages of one decision and compare them, slot by slot, with what was decided.
 
         Args:
-            payloads: one message for each delivery group that is not withheld, in any order.
+            payloads: one message for each delivery group that is neither withheld nor lost, in any order.
             decode: the inverse of the encoder; may raise anything.
+            lost: groups whose wire is down. They may have been decided on: that a message gets lost on its
+                way is one of the partial deliveries that are accepted.
 
         Returns:
             The messages, cleared for the radio; None when any of them says something else than what was
@@ -138,7 +141,7 @@ class SafetyGate:
         resting = decision.verdict.source is Source.REST
         slots = [slave.slot for slave in self._site.slaves]
         meant = dict(zip(slots, decision.setpoints_w, strict=True))
-        waiting = self._addressed(decision, snapshot)
+        waiting = self._addressed({*decision.withheld, *lost}, snapshot)
         cleared = []
         for payload in payloads:
             try:
@@ -157,12 +160,12 @@ class SafetyGate:
         )
         return tuple(cleared) if accepted and not waiting else None
 
-    def _addressed(self, decision: Decision, snapshot: Snapshot) -> set[frozenset[int]]:
+    def _addressed(self, silent: set[int], snapshot: Snapshot) -> set[frozenset[int]]:
         """The slots of each delivery group that is told."""
         slaves, groups = self._site.slaves, snapshot.on_air.groups
         if not groups:
             return {frozenset(slave.slot for slave in slaves)}
-        told = (group for number, group in enumerate(groups) if number not in decision.withheld)
+        told = (group for number, group in enumerate(groups) if number not in silent)
         return {frozenset(slaves[place].slot for place in group.slaves) for group in told}
 
     def _broken(

@@ -24,7 +24,7 @@ def test_units_are_accepted_without_a_word(tmp_path: Path) -> None:
             text = unit.read_text().replace("/opt/sunkeep/.venv/bin/python", sys.executable)
             (tmp_path / unit.name).write_text(text)
             names.append(str(tmp_path / unit.name))
-    assert len(names) == 3
+    assert len(names) == 4
     done = subprocess.run(
         ["systemd-analyze", "verify", *names], capture_output=True, text=True, check=False, timeout=60
     )
@@ -49,6 +49,7 @@ def test_exposure_is_at_most_two(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
 
     assert exposure(SERVICE) == 0
+    assert exposure(UNITS / "sunkeep-gateway.service") == 0
     bare = tmp_path / "sunkeep.service"
     bare.write_text(
         SERVICE.read_text().replace("CapabilityBoundingSet=\n", "").replace("ProtectSystem=strict", "")

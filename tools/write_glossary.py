@@ -25,8 +25,8 @@ FLOORS = {
     ),
     "models": "FeatureObserver OnnxPolicy Bundle Manifest CounterfactualController",
     "drivers": (
-        "Meter Radio Reading SlaveStatus Profile ModbusConnection Plausibility SetpointFrame SlaveReport "
-        "FrameCounter Coordinator LinkQuality Transient DeviceFault ConfigError"
+        "Meter SlaveDriver Radio DeviceWire Reading SlaveStatus Profile ModbusConnection Plausibility "
+        "SetpointFrame SlaveReport FrameCounter Coordinator LinkQuality Transient DeviceFault ConfigError"
     ),
     "plant": "SimulatedSite RadioMedium Firmware",
     "daemon": (

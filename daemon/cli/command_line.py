@@ -7,23 +7,29 @@ import click
 
 from daemon.cli.interrupts import plain_interrupts
 
-COMMANDS = {
+DAILY = {
     "run": "Control the site; without --config the embedded one.",
+    "status": "Show what a running daemon is doing.",
+    "report": "Tell what the site did: energy, money, who acted, policy against PI.",
+    "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
+    "ack": "Acknowledge what keeps a running daemon stopped.",
+}
+INSTALLING = {
+    "check": "Walk the checklist before the daemon starts.",
+    "meter": "Look after the meter: profiles, probe, read.",
+    "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
+    "commission": "Switch slaves and measure how they answer.",
+    "slaves": "Show every slave, and what was measured of it.",
+}
+ENGINEERING = {
     "plant": "Start the far end alone: virtual meter, coordinator, slaves.",
     "simulate": "Run a controller on a trace in accelerated time.",
     "replay": "Decide a journal again and compare.",
-    "report": "Tell what the site did: energy, money, who acted, policy against PI.",
-    "check": "Walk the checklist before the daemon starts.",
-    "status": "Show what a running daemon is doing.",
-    "ack": "Acknowledge what keeps a running daemon stopped.",
-    "commission": "Switch slaves and measure how they answer.",
-    "slaves": "Show every slave, and what was measured of it.",
     "calibrate": "Fit the anomaly detector to the site's own journals.",
     "model": "Look after policy bundles: verify, sign, install, list, activate, rollback.",
-    "meter": "Look after the meter: profiles, probe, read.",
-    "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
 }
-"""Every command and its sentence in the help; module `daemon.commands.NAME` holds the command NAME."""
+COMMANDS = DAILY | INSTALLING | ENGINEERING
+"""Every command of the daemon and its sentence in the help."""
 TRAINING_COMMANDS = {
     "dataset": "Make a training set from journals, logs or simulated days.",
     "train": "Train a policy and write it as a bundle.",
@@ -33,6 +39,9 @@ TRAINING_COMMANDS = {
     "retrain": "Fine-tune the policy on a site's journals, and judge it.",
 }
 """Commands of the training side: module `training.commands.NAME`, looked for when it is asked for."""
+
+SECTIONS = {"Every day": DAILY, "Installing": INSTALLING, "Engineering": ENGINEERING}
+"""Of the help."""
 
 
 class LazyGroup(click.Group):
@@ -50,17 +59,25 @@ class LazyGroup(click.Group):
             if cmd_name in TRAINING_COMMANDS:
                 module = _training_side(cmd_name)
             else:
-                module = import_module(f"daemon.commands.{cmd_name}")
+                module = import_module(f"{_package_of(cmd_name)}.{cmd_name}")
         command = getattr(module, cmd_name)
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help from the table alone."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-        with formatter.section("Commands of the training side"):
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(commands.items()))
+        with formatter.section("Training"):
             formatter.write_dl(list(TRAINING_COMMANDS.items()))
+
+
+def _package_of(name: str) -> str:
+    """Where the module of a command lies."""
+    if name in INSTALLING:
+        return "daemon.commands.installing"
+    return "daemon.commands.engineering" if name in ENGINEERING else "daemon.commands"
 
 
 def _training_side(name: str) -> ModuleType:

@@ -13,14 +13,15 @@ from random import SystemRandom
 from statistics import median
 
 from core.decision import Authority, Decision, Source
-from core.parts import initial_memory
+from core.parts import Parts, initial_memory
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
 from daemon.commissioning.radio_test_record import DrillResult, SlotResult
 from daemon.config.settings import Settings
-from daemon.runtime.assembly import AnyParts, assemble, fallback_law
+from daemon.runtime.assembly import assemble, fallback_law
 from daemon.runtime.devices import open_radio
+from daemon.runtime.slave_wires import broadcast_of
 from daemon.runtime.transmitter import Transmitter
 from daemon.system.clock import boottime_s
 from drivers.errors import Transient
@@ -48,7 +49,8 @@ async def run_radio_test(
     """
     site = settings.core_site()
     async with open_radio(settings, key, boottime_s, SystemRandom()) as radio:
-        emitter = Transmitter(site, SafetyGate(site), radio, counter, key, settings.radio.ttl_s)
+        broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
+        emitter = Transmitter(site, SafetyGate(site), (broadcast,))
         first_counter = counter.last + 1
         began_s = boottime_s()
         parts = assemble(site, fallback_law(settings, site), None).parts
@@ -66,7 +68,7 @@ async def run_radio_test(
 
 
 async def _tell_to_rest(
-    parts: AnyParts, emitter: Transmitter, until_s: float, progress: Callable[[], None]
+    parts: Parts, emitter: Transmitter, until_s: float, progress: Callable[[], None]
 ) -> None:
     """Decide and emit, tick by tick, as the daemon does on its way to the end."""
     memory, tick, period_s = initial_memory(parts), 0, parts.site.period_s
@@ -90,7 +92,7 @@ def _without_meter(site: Site, emitter: Transmitter, tick: int) -> Snapshot:
         meter_age_s=inf,
         slaves=(SlaveState(),) * len(site.slaves),
         on_air=emitter.on_air(now_s),
-        alarms=() if emitter.radio.up else ("radio_down",),
+        alarms=() if emitter.up else ("radio_down",),
     )
 
 

@@ -19,6 +19,7 @@ from daemon.identification.record import SlaveMeasurement, measurement
 from daemon.identification.switching import LENGTHS_S, switching_instants
 from daemon.identification.verdict import draws_nothing, is_exact, judge_fit
 from daemon.runtime.devices import open_meter, open_radio
+from daemon.runtime.slave_wires import broadcast_of, open_devices
 from daemon.runtime.transmitter import Transmitter
 from daemon.system.clock import boottime_s
 from drivers.zigbee.frame_counter import FrameCounter
@@ -97,8 +98,10 @@ async def _opened(
     async with (
         open_meter(settings, boottime_s) as meter,
         open_radio(settings, key, boottime_s, SystemRandom()) as radio,
+        open_devices(settings, boottime_s, SystemRandom()) as devices,
     ):
-        emitter = Transmitter(site, SafetyGate(site), radio, counter, key, settings.radio.ttl_s)
+        broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
+        emitter = Transmitter(site, SafetyGate(site), (broadcast, *devices))
         wires = SwitchedSlaves(site, meter, emitter, boottime_s)
         reading = asyncio.create_task(wires.read_for_ever(), name="meter")
         try:

@@ -76,8 +76,9 @@ class SwitchedSlaves:
             Transient: the gate or the coordinator refuses for too long.
         """
         setpoints_w = tuple(watts if other == place else 0 for other in range(len(self.site.slaves)))
-        groups = delivery_groups(self.site)
-        others = tuple(number for number, group in enumerate(groups) if place not in group)
+        others = tuple(
+            number for number, group in enumerate(delivery_groups(self.site)) if place not in group
+        )
         give_up_s = self.clock() + GATE_PATIENCE_S
         while self.clock() <= give_up_s:
             sent = await self.emitter.emit(

@@ -6,6 +6,7 @@ from math import ceil, floor
 from urllib.parse import urlsplit
 
 from core.roles import Role
+from core.site import SUNKEEP
 from daemon.config.sections import (
     FallbackSection,
     MeterSection,
@@ -131,7 +132,7 @@ def air_fits(
             f"{air.keep_alive_s:g} s is more often than the {air.frames_per_s:g} frames per second allowed",
             f"Write at least {1.0 / air.frames_per_s:g}",
         )
-    frames = frames_for([slave.slot for slave in slaves])
+    frames = frames_for([slave.slot for slave in slaves if slave.driver == SUNKEEP])
     broadcasts = frames * (air.burst_frames + BROADCAST_WINDOW_S * air.frames_per_s)
     if not broadcasts < BROADCASTS_MAX:
         each = f" of {frames} frames each" if frames > 1 else ""

@@ -100,7 +100,7 @@ def _path(value: Any, info: ValidationInfo) -> Path:
     return base / value
 
 
-def _optional_path(value: Any, info: ValidationInfo) -> Path | None:
+def optional_path(value: Any, info: ValidationInfo) -> Path | None:
     return None if value is None else _path(value, info)
 
 
@@ -310,7 +310,7 @@ class AnomalySection(Section):
     """
 
     z_threshold: float = Field(default=3.0, ge=1.0, le=100.0)
-    calibration: Annotated[Path | None, BeforeValidator(_optional_path)] = None
+    calibration: Annotated[Path | None, BeforeValidator(optional_path)] = None
 
 
 class JournalSection(Section):

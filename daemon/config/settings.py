@@ -15,10 +15,11 @@ from pydantic_core import PydanticCustomError
 
 from core.limits import Limits
 from core.modes import ModePlan, Window
-from core.site import PHASE_NAMES, Airtime, Site, Slave
+from core.site import PHASE_NAMES, SUNKEEP, Airtime, Site, Slave
 from daemon.config import consistency as against
 from daemon.config import sections, slave_checks
 from daemon.config.diagnostics import Problem, dotted, problem_of
+from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -53,6 +54,9 @@ class Settings(sections.Section):
     journal: sections.JournalSection = sections.JournalSection()
     state: sections.StateSection = sections.StateSection()
     status: sections.StatusSection = sections.StatusSection()
+    lan: LanSection | None = None
+    mqtt: MqttSection | None = None
+    notify: NotifySection | None = None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Settings":
@@ -75,8 +79,8 @@ class Settings(sections.Section):
 
     def core_site(self) -> Site:
         """The site as `core` knows it."""
-        frames = against.frames_for([slave.slot for slave in self.slaves])
-        window_frames = against.BROADCASTS_MAX // frames
+        frames = against.frames_for([slave.slot for slave in self.slaves if slave.driver == SUNKEEP])
+        window_frames = against.BROADCASTS_MAX // max(1, frames)
         return Site(
             slaves=tuple(map(_core_slave, self.slaves)),
             role=self.site.role,

@@ -8,25 +8,22 @@ from collections.abc import Sequence
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from core.parts import Memory
 from daemon.journal.records import Checkpoint
 
-AnyMemory: TypeAlias = Memory[Any, Any, Any, Any, Any]
 PARTS = tuple(one.name for one in fields(Memory))
 """Of a memory, in the order in which they are written."""
 
 
-def to_checkpoint(memory: AnyMemory) -> Checkpoint:
+def to_checkpoint(memory: Memory) -> Checkpoint:
     """The memory as it stands in the journal."""
     parts = [getattr(memory, name) for name in PARTS]
     return Checkpoint(shapes=tuple(map(_shape_of, parts)), values=_positions(parts))
 
 
-def from_checkpoint(
-    checkpoint: Checkpoint, cold: AnyMemory, names: Sequence[str] = PARTS
-) -> AnyMemory | None:
+def from_checkpoint(checkpoint: Checkpoint, cold: Memory, names: Sequence[str] = PARTS) -> Memory | None:
     """The memory, or None when a part of it has another shape.
 
     Args:

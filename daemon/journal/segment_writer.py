@@ -3,11 +3,12 @@
 import json
 
 from core.decision import SupervisorDecision
+from core.parts import Memory
 from daemon.journal.compact_ticks import TickWriter
 from daemon.journal.digest import digest
 from daemon.journal.format import VERSION, inputs_tree, to_line
 from daemon.journal.keys import FORMATS, KIND
-from daemon.journal.memory_record import AnyMemory, to_checkpoint
+from daemon.journal.memory_record import to_checkpoint
 from daemon.journal.records import AnyRecord, Segment, Start, Tick, TickInputs, checked
 
 WHOLE_EVERY_S = 60.0
@@ -26,7 +27,7 @@ class SegmentWriter:
         self._is_begun = False
         self._tick: int | None = None
 
-    def lines(self, record: AnyRecord, before: AnyMemory | None = None) -> bytes:
+    def lines(self, record: AnyRecord, before: Memory | None = None) -> bytes:
         """The lines of a record.
 
         Args:
@@ -41,7 +42,7 @@ class SegmentWriter:
             self._memory_at_s, self._tick = float("inf"), None  # the first tick begins cold
         return first + to_line(record)
 
-    def _of_tick(self, tick: Tick, before: AnyMemory | None) -> bytes:
+    def _of_tick(self, tick: Tick, before: Memory | None) -> bytes:
         at_s, verdict = tick.snapshot.at_s, tick.decision.verdict
         lines = b""
         if self._tick is not None and tick.snapshot.tick != self._tick + 1:  # ticks before it were dropped

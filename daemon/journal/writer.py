@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.parts import Memory
 from daemon.journal.artifact_archive import ArtifactArchive
-from daemon.journal.memory_record import AnyMemory
 from daemon.journal.records import AnyRecord, Continuation, PolicyChange, Start
 from daemon.journal.segment_writer import SegmentWriter
 from daemon.journal.segments import PLAIN, tidy
@@ -39,7 +39,7 @@ class Journal:
     dropped_lines: int = 0
     kept_bytes: int = 0
     problem: str = ""
-    _waiting: deque[tuple[AnyRecord, AnyMemory | None]] = field(default_factory=deque)
+    _waiting: deque[tuple[AnyRecord, Memory | None]] = field(default_factory=deque)
     """Records, ticks with the memory with which they were decided."""
     _heading: Continuation | None = None
     """What a segment begins with whose first record comes next."""
@@ -49,7 +49,7 @@ class Journal:
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
-    def put(self, record: AnyRecord, before: AnyMemory | None = None) -> None:
+    def put(self, record: AnyRecord, before: Memory | None = None) -> None:
         """Queue one record; `before` is the memory with which a tick was decided."""
         if len(self._waiting) >= WAITING_RECORDS_MAX:
             self._follow(self._waiting.popleft()[0])
@@ -110,7 +110,7 @@ class Journal:
         except OSError:
             return True
 
-    def _append(self, records: list[tuple[AnyRecord, AnyMemory | None]]) -> None:
+    def _append(self, records: list[tuple[AnyRecord, Memory | None]]) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_gone = self._segment_bytes and not self._file.exists()  # somebody has tidied up
         if is_gone or self._segment_bytes > SEGMENT_BYTES:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from core.parts import Detector, Fallback, Memory, Parts
 from core.site import Site
@@ -29,9 +28,6 @@ from safety.predictive import PredictiveFallback, PredictiveGains
 from safety.supervisor import ModeSupervisor
 from safety.timers import PersistentFaults
 
-AnyParts = Parts[Any, Any, Any, Any, Any]
-AnyMemory = Memory[Any, Any, Any, Any, Any]
-
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
@@ -42,7 +38,7 @@ class Assembled:
     is not used. `z_threshold` and `clock` are for another policy in the place of this one.
     """
 
-    parts: AnyParts
+    parts: Parts
     policy: OnnxPolicy | NoPolicy
     bundle: Bundle | None
     problem: str = ""
@@ -54,7 +50,7 @@ class Assembled:
 
 def assemble(
     site: Site,
-    fallback: Fallback[Any],
+    fallback: Fallback,
     bundle: Path | Callable[[], Bundle | None] | None,
     *,
     z_threshold: float = 3.0,
@@ -89,9 +85,7 @@ def assemble(
     return Assembled(parts, policy, loaded, problem, calibrated, calibration_problem, z_threshold, clock)
 
 
-def with_policy(
-    assembled: Assembled, memory: AnyMemory, bundle: Bundle | None
-) -> tuple[Assembled, AnyMemory]:
+def with_policy(assembled: Assembled, memory: Memory, bundle: Bundle | None) -> tuple[Assembled, Memory]:
     """The same controller with another policy, or with none; between two ticks, live and in a replay.
 
     The flag tier follows the bundle's statistics, and the policy's own memory begins cold; everything else
@@ -127,7 +121,7 @@ def assemble_from(
     )
 
 
-def fallback_law(settings: Settings, site: Site) -> Fallback[Any]:
+def fallback_law(settings: Settings, site: Site) -> Fallback:
     """The configured fallback; where the slaves were measured, with the gains that follow from that."""
     if settings.fallback.law == "predictive":
         return PredictiveFallback(site, predictive_gains_on(site, settings))
@@ -237,9 +231,7 @@ def _calibration(file: Path | None, site: Site) -> tuple[CalibrationRecord | Non
     return record, ""
 
 
-def _detector(
-    bundle: Bundle | None, z_threshold: float, calibrated: CalibrationRecord | None
-) -> Detector[Any]:
+def _detector(bundle: Bundle | None, z_threshold: float, calibrated: CalibrationRecord | None) -> Detector:
     """The flag tier, with the tripping tier above it once the site is calibrated."""
     flags = _flags(bundle, z_threshold)
     return flags if calibrated is None else CalibratedDetector(flags, calibrated.calibration())

@@ -18,7 +18,7 @@ from core.estimation.following import (
     not_following,
 )
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
-from core.parts import initial_memory
+from core.parts import Memory, Parts, initial_memory
 from core.scheduling.staged import has_staged
 from core.site import Phases
 from core.tick import decide
@@ -27,7 +27,7 @@ from daemon.journal.digest import digest
 from daemon.journal.memory_record import from_checkpoint
 from daemon.journal.reader import read_journal
 from daemon.journal.records import AnyRecord, Checkpoint, Continuation, Outcome, Start, Tick, TickInputs
-from daemon.runtime.assembly import AnyMemory, AnyParts, assemble_from
+from daemon.runtime.assembly import assemble_from
 from safety.timers import from_record
 
 UNKNOWN: Phases = (nan, nan, nan)
@@ -70,9 +70,9 @@ class Completion:
     different: int = 0
     unknown: int = 0
     _run: Start | None = None
-    _parts: AnyParts | None = None
+    _parts: Parts | None = None
     _journalled: _Journalled = field(default_factory=_Journalled)
-    _memory: AnyMemory | None = None
+    _memory: Memory | None = None
     _belief: EstimatorState = field(default_factory=EstimatorState)
     _following: FollowingState = field(default_factory=FollowingState)
     _expected: int | None = None
@@ -127,7 +127,7 @@ class Completion:
         self.unknown += self.decides
         return tick.tick(_as_far_as_known(tick, sight, self._apart()))
 
-    def _has_to_decide(self, parts: AnyParts) -> bool:
+    def _has_to_decide(self, parts: Parts) -> bool:
         """What is left to the modulating slaves is known only once the staged ones were decided about."""
         return self.decides or has_staged(parts.site)
 
@@ -143,7 +143,7 @@ class Completion:
     def _apart(self) -> tuple[NotFollowing, ...]:
         return () if self._parts is None else not_following(self._parts.site, self._following)
 
-    def _decided(self, tick: Tick | TickInputs, parts: AnyParts, memory: AnyMemory) -> Tick:
+    def _decided(self, tick: Tick | TickInputs, parts: Parts, memory: Memory) -> Tick:
         outcome = Outcome.of(tick.decision) if isinstance(tick, Tick) else tick.outcome
         self._journalled.policy_action_w, self._journalled.anomaly = outcome.policy_action_w, outcome.anomaly
         decision, self._memory = decide(tick.snapshot, tick.authority, memory, parts)

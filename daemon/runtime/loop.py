@@ -10,10 +10,10 @@ from time import perf_counter
 from core.airtime import choose_send
 from core.decision import Authority, Decision, Send, Source, State, SupervisorDecision
 from core.modes import Assignment
+from core.parts import Memory, Parts
 from core.site import ZERO
 from core.snapshot import Snapshot
 from core.tick import decide
-from daemon.runtime.assembly import AnyMemory, AnyParts
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.transmitter import Sent, Transmitter
 from daemon.system.clock import TickPace
@@ -41,7 +41,7 @@ class TickResult:
 
     snapshot: Snapshot
     assignment: Assignment
-    before: AnyMemory
+    before: Memory
     decision: Decision
     sent: Sent
     late_s: float
@@ -60,8 +60,8 @@ class Loop:
     watchdog, last of all.
     """
 
-    parts: AnyParts
-    memory: AnyMemory
+    parts: Parts
+    memory: Memory
     senses: SnapshotSource
     emitter: Transmitter
     pace: TickPace
@@ -73,7 +73,7 @@ class Loop:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
     lasting: Callable[[], tuple[str, ...]] = tuple
-    between_ticks: Callable[[int, AnyMemory], tuple[AnyParts, AnyMemory] | None] = lambda *_: None
+    between_ticks: Callable[[int, Memory], tuple[Parts, Memory] | None] = lambda *_: None
     judge: Callable[[TickResult], tuple[str, ...]] = lambda _lived: ()
     failed_total: int = 0
     _alarms: tuple[str, ...] = ()
@@ -161,13 +161,13 @@ class Loop:
         began_s = self.clock()
         ramp_s = max(self.emitter.on_air(began_s).setpoints_w, default=0) / RELEASE_W_PER_S
         spoken_at_s = -inf
-        while self.clock() - began_s < FAREWELL_S and self.emitter.radio.up:
+        while self.clock() - began_s < FAREWELL_S and self.emitter.up:
             if self.clock() - spoken_at_s >= REPEAT_FAREWELL_S:
                 lived = await self._live(0.0, Authority.REST)
                 if lived.sent.accepted:
                     spoken_at_s = self.clock()
             await asyncio.sleep(0.1)
-            if self._all_resting() and self.clock() - began_s >= ramp_s + AIR_S:
+            if self.emitter.resting() and self.clock() - began_s >= ramp_s + AIR_S:
                 break
 
     async def _emergency_stop(self) -> None:
@@ -194,8 +194,3 @@ class Loop:
                     if send is Send.SAFE:
                         await self.emitter.emit(rest, self._last.snapshot, self.clock)
             await asyncio.sleep(pause_s)
-
-    def _all_resting(self) -> bool:
-        reports = self.emitter.radio.reports()
-        resting = [r.resting and r.counter >= self.emitter.last_counter for r in reports.values()]
-        return bool(resting) and all(resting)

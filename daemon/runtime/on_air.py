@@ -25,12 +25,17 @@ class OnAirCandidate:
 class OnAir:
     """What every delivery group (places of slaves) may follow; without `groups` there is one."""
 
-    def __init__(self, site: Site, ttl_s: float, groups: Sequence[Sequence[int]] = ()) -> None:
-        self._size, self._ttl_s = len(site.slaves), ttl_s
+    def __init__(
+        self, site: Site, ttl_s: float | Sequence[float], groups: Sequence[Sequence[int]] = ()
+    ) -> None:
+        """`ttl_s` is the time to live of a message: one for all groups, or one for each."""
+        self._size = len(site.slaves)
         self._changed_at_s = -inf
+        told = groups or (range(self._size),)
+        each_s = [float(ttl_s)] * len(told) if isinstance(ttl_s, int | float) else ttl_s
         self._groups = [
-            DeliveryGroup(tuple(group), tuple(site.slaves[place] for place in group), ttl_s)
-            for group in groups or (range(self._size),)
+            DeliveryGroup(tuple(group), tuple(site.slaves[place] for place in group), one_s)
+            for group, one_s in zip(told, each_s, strict=True)
         ]
 
     def accepted(self, said: Decoded, at_s: float) -> None:
@@ -51,7 +56,7 @@ class OnAir:
         """What the slaves follow: nothing once their time-to-live has run out."""
         if len(self._groups) == 1:
             alone = self._groups[0].alone(at_s)
-            return replace(alone, still_s=self._still_s(alone.age_s, at_s))
+            return replace(alone, still_s=self._still_s(at_s))
         setpoints_w = [0] * self._size
         for group in self._groups:
             for place, watts in zip(group.places, group.likely_w(at_s), strict=True):
@@ -64,13 +69,12 @@ class OnAir:
             tuple(setpoints_w),
             min(group.age_s for group in groups),
             groups=groups,
-            still_s=self._still_s(max(group.age_s for group in groups), at_s),
+            still_s=self._still_s(at_s),
         )
 
-    def _still_s(self, oldest_s: float, at_s: float) -> float:
+    def _still_s(self, at_s: float) -> float:
         """Since anything changed, be it that the time-to-live of slaves told so long ago ran out."""
-        told_s = at_s - self._changed_at_s
-        return min(told_s, oldest_s - self._ttl_s) if self._ttl_s < oldest_s < inf else told_s
+        return min(at_s - self._changed_at_s, *(group.resting_s(at_s) for group in self._groups))
 
     def _told(self, said: Decoded) -> list[tuple["DeliveryGroup", dict[int, int]]]:
         told = dict(enumerate(said.setpoints_w, said.base))
@@ -121,6 +125,11 @@ class DeliveryGroup:
             unconfirmed=any(one.since_now for one in living),
             may_rest=any(self._is_nearly_over(one, at_s) for one in living),
         )
+
+    def resting_s(self, at_s: float) -> float:
+        """Since the time-to-live of the last message ran out; inf while it lives, and before the first."""
+        over_s = at_s - max(one.at_s for one in self._possible) - self._ttl_s
+        return over_s if 0.0 < over_s < inf else inf
 
     def total_w(self, setpoints_w: tuple[int, ...]) -> Phases:
         """Per phase."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from core.site import ZERO, Phases, Site
+from core.site import SUNKEEP, ZERO, Phases, Site
 from core.snapshot import SlaveState, Snapshot
 from daemon.runtime.transmitter import Transmitter
 from drivers.errors import ConfigError, DeviceFault, Transient
@@ -16,6 +16,8 @@ from safety.supervisor import METER_LOST_S
 
 OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
+DEVICE_OFFLINE_AFTER_S = 5.0
+"""A device that is asked alone is asked once a second (`drivers.devices.device_wire`): five answers."""
 FIRST_CHANCE_S = 20.0
 """After the radio came up, slaves are taken to be there for this long: all at the start, later those that
 were there when it was lost."""
@@ -152,17 +154,20 @@ class SnapshotSource:
         self.errors_total[kind] = self.errors_total.get(kind, 0) + 1
 
     def _slaves(self, now_s: float) -> tuple[SlaveState, ...]:
-        reports = self.radio.reports()
+        reports = self.emitter.reports()
         is_new = now_s - self._radio_up_at_s < FIRST_CHANCE_S
         states = []
         for slave in self.site.slaves:
-            first_chance = is_new and (self._there is None or slave.slot in self._there)
+            is_told_alone = slave.driver != SUNKEEP
+            is_known = self._there is None or slave.slot in self._there
+            first_chance = is_new and is_known and not is_told_alone
             report = reports.get(slave.slot)
             if report is None:
                 states.append(SlaveState(available=first_chance))
                 continue
             age_s = now_s - report.heard_at_s
-            is_there = age_s <= OFFLINE_AFTER_S or first_chance
+            offline_s = DEVICE_OFFLINE_AFTER_S if is_told_alone else OFFLINE_AFTER_S
+            is_there = age_s <= offline_s or first_chance
             # who rests on his own has missed frames: that is no answer to what it was told
             is_deaf = report.resting and report.told_w != 0
             told_w = None if is_deaf else report.told_w

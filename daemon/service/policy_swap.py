@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from core.parts import Memory, Parts
 from daemon.bundles.store import ModelStore
 from daemon.config.sections import INSTALLED, PolicySection
 from daemon.config.settings import Settings
 from daemon.journal.records import AnyRecord, PolicyChange
 from daemon.monitoring.figures import Figures
-from daemon.runtime.assembly import AnyMemory, AnyParts, Assembled, named_bundle, with_policy
+from daemon.runtime.assembly import Assembled, named_bundle, with_policy
 from models.bundle import Bundle, BundleError, is_trusted, require_fit
 
 LOOK_EVERY_S = 1.0
@@ -81,7 +82,7 @@ class PolicySwap:
             "is_settled": is_still and desired_policy(self.settings, self.configured) == self.tried,
         }
 
-    def between_ticks(self, tick: int, memory: AnyMemory) -> tuple[AnyParts, AnyMemory] | None:
+    def between_ticks(self, tick: int, memory: Memory) -> tuple[Parts, Memory] | None:
         """Parts and memory from this tick on; None when nothing changes. For the loop alone.
 
         Args:
@@ -185,7 +186,7 @@ class PolicySwap:
             if now is None:  # what was in force has made way for it already
                 self.figures.policy_withdrawn()
 
-    def _change(self, memory: AnyMemory, bundle: Bundle | None) -> tuple[AnyParts, AnyMemory]:
+    def _change(self, memory: Memory, bundle: Bundle | None) -> tuple[Parts, Memory]:
         self.assembled, memory = with_policy(self.assembled, memory, bundle)
         sha256, directory = ("", "") if bundle is None else (bundle.sha256, str(bundle.directory.absolute()))
         change = PolicyChange(unix_s=time.time(), bundle_sha256=sha256, bundle_directory=directory)

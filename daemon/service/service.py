@@ -27,6 +27,7 @@ from daemon.monitoring.totals_file import TotalsFile
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop
+from daemon.runtime.slave_wires import broadcast_of, open_devices
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.runtime.supervisor_state import SupervisorStateFile
@@ -46,6 +47,7 @@ from daemon.system.log import log
 from daemon.web.server import StatusServer
 from drivers.meters.plausibility import Plausibility
 from drivers.zigbee.radio import ZigbeeRadio
+from drivers.zigbee.setpoint_broadcast import SetpointBroadcast
 from safety.gate import SafetyGate
 from safety.timers import PersistentFaults, start, to_record
 
@@ -103,10 +105,11 @@ class Service:
         async with (
             open_meter(settings, boottime_s) as meter,
             open_radio(settings, key, boottime_s, SystemRandom()) as radio,
+            open_devices(settings, boottime_s, SystemRandom()) as devices,
         ):
             site = settings.core_site()
-            gate = SafetyGate(site)
-            emitter = Transmitter(site, gate, radio, counter, key, settings.radio.ttl_s)
+            broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
+            emitter = Transmitter(site, SafetyGate(site), (broadcast, *devices))
             hour = partial(local_hour, settings.zone())
             senses = SnapshotSource(site, meter, radio, emitter, Plausibility(), boottime_s, hour)
             energy_check = EnergyCheck(gap_s(site.period_s))
@@ -128,7 +131,8 @@ class Service:
                     senses.read_s,
                     energy_check.ratio,
                 ),
-                radio_statistics=partial(_radio_statistics, radio, emitter),
+                radio_statistics=partial(_radio_statistics, radio, broadcast, emitter),
+                refused_leaps=broadcast.refused_leaps,
                 energy_check=energy_check,
                 keep_totals=partial(_keep, totals),
                 dropped_log_lines=self.dropped_log_lines,
@@ -260,18 +264,20 @@ class Service:
         )
 
 
-def _radio_statistics(radio: ZigbeeRadio, emitter: Transmitter) -> RadioStatistics:
+def _radio_statistics(
+    radio: ZigbeeRadio, broadcast: SetpointBroadcast, emitter: Transmitter
+) -> RadioStatistics:
     counted = radio.statistics
     return RadioStatistics(
         radio.up,
         emitter.refused_total,
         counted.losses,
-        emitter.reports_asked_total,
+        broadcast.reports_asked_total,
         radio.quality.ack_rate(boottime_s()),
         counted.foreign_frames,
         counted.reports_rejected,
-        emitter.counter.left,
-        len(emitter.refused_leaps),
+        broadcast.counter.left,
+        len(broadcast.refused_leaps),
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
     )

@@ -64,6 +64,8 @@ class TickRecorder:
     radio_statistics: Callable[[], RadioStatistics]
     energy_check: EnergyCheck
     keep_totals: Callable[[dict[str, Any]], None]
+    refused_leaps: dict[int, int] = field(default_factory=dict)
+    """By slot: a frame counter that a slave told and that was not believed."""
     dropped_log_lines: Callable[[], int] = int
     view: Callable[[], None] | None = None
     control: Callable[[TickResult], None] | None = None
@@ -200,7 +202,7 @@ class TickRecorder:
 
     def _watch_counters(self, at_s: float) -> None:
         """A slave that lies about counters, and their end: each is told once in a life."""
-        for slot, seen in self.senses.emitter.refused_leaps.items():
+        for slot, seen in self.refused_leaps.items():
             if slot not in self._leaps_told:
                 self._leaps_told.add(slot)
                 self.event("counter_leap_refused", slot=slot, counter=seen, last=self.counter.last)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.decision import Decision
+from core.parts import Memory, Parts
 from core.tick import decide
 from daemon.journal.digest import digest
 from daemon.journal.keys import FORMATS
@@ -20,7 +21,6 @@ from daemon.journal.records import (
     Tick,
     TickInputs,
 )
-from daemon.runtime.assembly import AnyMemory, AnyParts
 
 _FORMAT = FORMATS[max(FORMATS)]
 
@@ -51,8 +51,8 @@ class Compared:
         return told | {name: (one[name], other[name]) for name in one if repr(one[name]) != repr(other[name])}
 
 
-Begin = Callable[[Start], tuple[AnyParts, AnyMemory]]
-Change = Callable[[PolicyChange, AnyMemory], tuple[AnyParts, AnyMemory]]
+Begin = Callable[[Start], tuple[Parts, Memory]]
+Change = Callable[[PolicyChange, Memory], tuple[Parts, Memory]]
 
 
 @dataclass(slots=True)
@@ -72,8 +72,8 @@ class Replay:
     change: Change
     _run: Start | None = None
     _policy: PolicyChange | None = None
-    _parts: AnyParts | None = None
-    _memory: AnyMemory | None = None
+    _parts: Parts | None = None
+    _memory: Memory | None = None
     _expected: int | None = None
 
     def compare(self, records: Iterable[AnyRecord]) -> Iterator[Compared]:

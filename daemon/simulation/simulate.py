@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -148,8 +147,8 @@ class SimulatedIO:
 class SimulatedController:
     """A controller ready to act: parts, their memory, and whose authority it is."""
 
-    parts: Parts[Any, Any, Any, Any, Any]
-    memory: Memory[Any, Any, Any, Any, Any]
+    parts: Parts
+    memory: Memory
     authority: Authority
 
 

@@ -159,8 +159,8 @@ def injure(day: Trace, seed: int, fault: str, at_s: int, calibration: Calibratio
     site = default_site()
     acting = pilot("policy", site)
     assert acting is not None
-    parts: Parts[Any, Any, Any, Any, Any] = acting.parts
-    memory: Memory[Any, Any, Any, Any, Any] = acting.memory
+    parts: Parts = acting.parts
+    memory: Memory = acting.memory
     if calibration is not None:
         parts = replace(parts, detector=CalibratedDetector(ZScoreDetector((), (), ()), calibration))
         memory = replace(memory, seen=RecentTicks(since_s=-1.0e9))

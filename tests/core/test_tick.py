@@ -85,7 +85,7 @@ class StubFallback:
         return f"{memory} told {safe_action_w}"
 
 
-def parts(stub: Stub, at: Site | None = None) -> Parts[str, str, str, str, str]:
+def parts(stub: Stub, at: Site | None = None) -> Parts:
     return Parts(
         at or site(),
         stub,
@@ -97,9 +97,7 @@ def parts(stub: Stub, at: Site | None = None) -> Parts[str, str, str, str, str]:
     )
 
 
-def once(
-    stub: Stub, seen: Snapshot | None = None, at: Site | None = None
-) -> tuple[Decision, Memory[str, str, str, str, str]]:
+def once(stub: Stub, seen: Snapshot | None = None, at: Site | None = None) -> tuple[Decision, Memory]:
     of = parts(stub, at)
     return decide(seen or snapshot(), Authority.POLICY, initial_memory(of), of)
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.decision import Source
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.errors import StartError
 from daemon.system.clock import boottime_s
 from tests.support.full_daemon import until, whole

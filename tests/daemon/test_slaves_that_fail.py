@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.journal.reader import read_journal
 from daemon.journal.records import Event
 from daemon.monitoring.status import status

@@ -9,7 +9,7 @@ from random import Random
 
 from click.testing import CliRunner
 
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.errors import StartError
 from daemon.system.clock import boottime_s
 from plant.radio.channel import no_loss

@@ -55,7 +55,7 @@ class TwinStory:
         own, lived = twin.cold, []
         for tick in range(seconds):
             snapshot = self.see(tick, self._late(wires.snapshot()))
-            before: Memory[object, object, object, object, object] = memory
+            before: Memory = memory
             decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
             accepted: bool | None = None
             if decision.send is not Send.NOTHING:

@@ -14,12 +14,12 @@ from core.decision import Authority, Decision, Send, Source
 from core.estimation.actuator_model import EXTRA_DELAY_MAX_S, MEAN_AGE_S
 from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, ImbalanceOf, Limits
-from core.parts import initial_memory
+from core.parts import Memory, Parts, initial_memory
 from core.site import per_phase
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from daemon.config.settings import Settings, SettingsError, parse_settings
-from daemon.runtime.assembly import AnyMemory, AnyParts, assemble, fallback_law
+from daemon.runtime.assembly import assemble, fallback_law
 from models.bundle import Bundle, builtin_bundle, load_bundle
 from safety.pi import PiFallback
 from safety.supervisor import ModeSupervisor
@@ -106,7 +106,7 @@ def _toml(value: object) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
 
-def memories(parts: AnyParts) -> st.SearchStrategy[AnyMemory]:
+def memories(parts: Parts) -> st.SearchStrategy[Memory]:
     """Of a daemon that has just started, and of one that controls already."""
     cold = initial_memory(parts)
     return st.sampled_from([cold, replace(cold, watch=ModeSupervisor().warm)])
@@ -160,7 +160,7 @@ def bundle() -> Bundle:
     return load_bundle(builtin_bundle("builtin"))
 
 
-def parts_of(configuration: Settings, *, with_policy: bool) -> AnyParts:
+def parts_of(configuration: Settings, *, with_policy: bool) -> Parts:
     site = configuration.core_site()
     source = bundle if with_policy and configuration.site.role.value == "absorb" else None
     return assemble(

@@ -1,7 +1,7 @@
 """Simple parts that satisfy `core.parts`, for tests of what surrounds a decision."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from core.decision import Anomaly, Authority, Intervention, Source, State, SupervisorDecision
 from core.estimation.state_estimate import StateEstimate
@@ -84,7 +84,7 @@ class Open:
         return True
 
 
-def stub_parts(site: Site) -> Parts[Any, Any, Any, Any, Any]:
+def stub_parts(site: Site) -> Parts:
     """Parts whose fallback places the whole surplus."""
     blind = Blind()
     return Parts(site, blind, blind, PlacesAll(), blind, Trusting(), Open())

@@ -145,7 +145,7 @@ class LinearLaw:
 
 
 def test_the_student_notes_the_proposal_of_the_same_tick() -> None:
-    law: Fallback[int] = LinearLaw()
+    law: Fallback = LinearLaw()
     witness = RecordingExpert(law)
     student = Student(witness, np.random.default_rng(0), None)
     sight = StateEstimate(

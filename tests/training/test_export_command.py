@@ -10,7 +10,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from core.site import PHASE_NAMES
-from daemon.commands.model import model
+from daemon.commands.engineering.model import model
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
 from models.manifest import MANIFEST_FILE

@@ -86,7 +86,7 @@ _POLICY_ACTS = SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ())
 class RecordingExpert:
     """A fallback that proposes what its law proposes, and keeps the last proposal for the student."""
 
-    def __init__(self, law: Fallback[Any]) -> None:
+    def __init__(self, law: Fallback) -> None:
         self._law = law
         self.proposed_w: Phases = ZERO
         self.capacity_w: Phases = ZERO
@@ -142,7 +142,7 @@ class Student:
         return per_phase((self._gain * np.asarray(action_w) + self._offset_w).tolist())
 
 
-def teacher_law(name: str, site: Site) -> Fallback[Any]:
+def teacher_law(name: str, site: Site) -> Fallback:
     """The tuned law that is cloned: "predictive" or "pi"."""
     return PredictiveFallback(site) if name == "predictive" else PiFallback(site)
 

@@ -24,8 +24,8 @@ from daemon.calibration.file import (
     save_calibration,
 )
 from daemon.calibration.journal_features import gather
-from daemon.commands.calibrate import calibrate
-from daemon.commands.replay import replay
+from daemon.commands.engineering.calibrate import calibrate
+from daemon.commands.engineering.replay import replay
 from daemon.commissioning import embedded_site
 from daemon.commissioning.preflight import walk
 from daemon.config.settings import load_settings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from daemon.commands.slaves import slaves
+from daemon.commands.installing.slaves import slaves
 from daemon.identification.record import CommissioningRecord, save_record
 from tests.daemon.identification.test_record import TOML, _measured
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from daemon.commands.zigbee.permit import remarks
+from daemon.commands.installing.zigbee.permit import remarks
 from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.runtime.state_directory import hold_state
 from drivers.zigbee.joining import Joined

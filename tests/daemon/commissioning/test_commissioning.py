@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from daemon.__main__ import main
-from daemon.commands.zigbee import key
+from daemon.commands.installing.zigbee import key
 from daemon.commissioning.embedded_site import site_key
 from daemon.commissioning.keys import begin_state, make_key
 from daemon.runtime.state_directory import COUNTER_FILE, hold_state

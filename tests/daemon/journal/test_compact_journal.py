@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.journal_day import lived
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.commissioning.embedded_site import write_site
 from daemon.journal import writer
 from daemon.journal.reader import read_journal, records_of
@@ -118,6 +118,6 @@ async def test_a_damaged_line_costs_what_builds_on_it_and_no_more(site: Path) ->
 async def test_the_policy_is_kept_beside_the_journal(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a replay decides with it when it is not any more where it was."""
     await written(site)
-    monkeypatch.setattr("daemon.commands.replay.known_directories", lambda *_: iter(()))
+    monkeypatch.setattr("daemon.commands.engineering.replay.known_directories", lambda *_: iter(()))
     outcome = replayed(site)
     assert (outcome["different"], outcome["other_files"]) == (0, [])

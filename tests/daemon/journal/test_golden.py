@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from core.decision import State
 from core.modes import Mode
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.journal.format import from_line, to_line
 from daemon.journal.reader import read_journal
 from daemon.journal.records import Continuation, Event, PolicyChange, Start, Tick, unchecked

@@ -18,7 +18,7 @@ import daemon.journal.writer
 from core.decision import Authority
 from core.parts import initial_memory
 from core.tick import decide
-from daemon.commands.replay import replay as replay_command
+from daemon.commands.engineering.replay import replay as replay_command
 from daemon.config.settings import load_settings
 from daemon.journal.format import to_segment
 from daemon.journal.reader import read_journal

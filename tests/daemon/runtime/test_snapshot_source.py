@@ -38,7 +38,7 @@ def senses(script: Script, period_s: float = 1.0) -> SnapshotSource:
     """Only the meter matters here."""
     quality = SimpleNamespace(extra_delay_s=lambda _: 0.0, link_loss_rate=lambda _: 0.0)
     radio = SimpleNamespace(up=True, reports=dict, quality=quality, causes=tuple)
-    emitter = SimpleNamespace(on_air=lambda _: OnAirState())
+    emitter = SimpleNamespace(on_air=lambda _: OnAirState(), reports=dict)
     site = Site((Slave(0, "boiler", 0, 3000),), period_s=period_s)
     return SnapshotSource(
         site, cast(Any, script), cast(Any, radio), cast(Any, emitter), Plausibility(), lambda: script.now_s
@@ -130,7 +130,8 @@ async def test_who_was_silent_before_the_radio_was_lost_gets_no_first_chance_aft
     sensed = senses(script)
     sensed.site = Site((Slave(0, "boiler", 0, 3000), Slave(1, "charger", 1, 3000)))
     radio = cast(Any, sensed.radio)
-    radio.reports = lambda: {
+    emitter = cast(Any, sensed.emitter)
+    emitter.reports = lambda: {
         slot: SlaveStatus(slot, 1, 0, 0.0, False, at_s, told_w=0) for slot, at_s in heard_at_s.items()
     }
 

@@ -1,12 +1,14 @@
 """What is on air after a send, also when only the first of several frames was accepted."""
 
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 
 import pytest
 
-from core.authorization import AuthorizedFrame
+from core.authorization import AuthorizedFrame, Decoded
 from core.decision import Authority, Decision
 from core.parts import initial_memory
 from core.site import Site
@@ -14,9 +16,11 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from daemon.runtime.assembly import assemble
 from daemon.runtime.transmitter import Transmitter
+from drivers.devices.device_setpoint import DeviceSetpoint
 from drivers.errors import Transient, Unconfirmed
 from drivers.ports import SlaveStatus
 from drivers.zigbee.frame_counter import COUNTER_MAX, FrameCounter
+from drivers.zigbee.setpoint_broadcast import SetpointBroadcast
 from drivers.zigbee.setpoint_frame import decode
 from plant.simulated_site import slaves_of
 from safety.gate import SafetyGate
@@ -64,8 +68,22 @@ def first_decision(site: Site, air: OnAirState | None = None) -> tuple[Decision,
     return decide(snapshot, Authority.FALLBACK, memory, parts)[0], snapshot
 
 
+def broadcast(
+    site: Site, radio: FakeRadio, folder: Path, clock: Callable[[], float] = lambda: 100.0
+) -> SetpointBroadcast:
+    slots = tuple(slave.slot for slave in site.slaves if slave.driver == "sunkeep")
+    counter = FrameCounter.create(folder / "counter")
+    return SetpointBroadcast(radio, counter, KEY, 15, slots, clock)
+
+
 def emitter(site: Site, radio: FakeRadio, folder: Path) -> Transmitter:
-    return Transmitter(site, SafetyGate(site), radio, FrameCounter.create(folder / "counter"), KEY, ttl_s=15)
+    return Transmitter(site, SafetyGate(site), (broadcast(site, radio, folder),))
+
+
+def of(sender: Transmitter) -> SetpointBroadcast:
+    (wire,) = sender.wires
+    assert isinstance(wire, SetpointBroadcast)
+    return wire
 
 
 async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_path: Path) -> None:
@@ -95,7 +113,7 @@ async def test_who_has_waited_longest_is_told_first(tmp_path: Path) -> None:
     await sender.emit(decision, snapshot, lambda: 102.0)
     assert [decode(payload, KEY, NETWORK).base for payload in radio.sent] == [0, 30, 0]
     assert [decode(payload, KEY, NETWORK).counter for payload in radio.sent] == [1, 3, 4]
-    assert sender.last_counter == 3
+    assert of(sender).last_counters == {30: 3, 0: 4}
 
 
 @pytest.mark.parametrize(("error", "tried"), [(Transient("busy"), 2), (Unconfirmed("late"), 1)])
@@ -152,7 +170,7 @@ async def test_counters_go_on_behind_what_a_slave_has_accepted(tmp_path: Path) -
     sender = emitter(site, radio, tmp_path)
     await sender.emit(decision, snapshot, lambda: 100.0)
     assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
-    assert sender.refused_leaps == {}
+    assert of(sender).refused_leaps == {}
 
 
 async def test_a_leap_to_the_end_is_refused_and_hides_no_true_word_of_another_slave(tmp_path: Path) -> None:
@@ -162,7 +180,7 @@ async def test_a_leap_to_the_end_is_refused_and_hides_no_true_word_of_another_sl
     sender = emitter(site, radio, tmp_path)
     await sender.emit(decision, snapshot, lambda: 100.0)
     assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
-    assert sender.refused_leaps == {0: COUNTER_MAX}
+    assert of(sender).refused_leaps == {0: COUNTER_MAX}
 
 
 async def test_without_a_counter_nothing_is_sent_and_a_cause_is_raised(tmp_path: Path) -> None:
@@ -182,3 +200,139 @@ async def test_a_radio_that_is_down_gets_nothing(tmp_path: Path, down: dict[str,
     radio = FakeRadio(**down)  # type: ignore[arg-type]
     sent = await emitter(site, radio, tmp_path).emit(decision, snapshot, lambda: 100.0)
     assert (sent.accepted, radio.sent) == (None, [])
+
+
+@dataclass(eq=False)
+class OneDevice:
+    """A wire to one device, which answers as it likes."""
+
+    slot: int
+    takes_s: float = 0.0
+    error: Transient | None = None
+    up: bool = True
+    told: list[AuthorizedFrame] = field(default_factory=list)
+    late: list[tuple[Decoded, float]] = field(default_factory=list)
+
+    @property
+    def slots(self) -> tuple[int, ...]:
+        return (self.slot,)
+
+    def ttl_s(self, slot: int) -> float:
+        return 20.0
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def encode(self, setpoints_w: Mapping[int, int], *, rest: bool) -> bytes:
+        return DeviceSetpoint(self.slot, setpoints_w[self.slot], rest).to_bytes()
+
+    def decode(self, payload: bytes) -> Decoded:
+        return DeviceSetpoint.from_bytes(payload)
+
+    async def send(self, message: AuthorizedFrame) -> None:
+        await asyncio.sleep(self.takes_s)
+        if self.error is not None:
+            raise self.error
+        self.told.append(message)
+
+    def settled(self) -> list[tuple[Decoded, float]]:
+        late, self.late = self.late, []
+        return late
+
+    def reports(self) -> dict[int, SlaveStatus]:
+        return {}
+
+    def resting(self) -> bool:
+        return bool(self.told) and self.told[-1].safe_release
+
+
+def mixed() -> Site:
+    """Three slaves of the broadcast and two devices."""
+    slaves = [replace(slave, driver="modbus") if slave.slot >= 3 else slave for slave in slaves_of(5, 400)]
+    return Site(slaves=tuple(slaves))
+
+
+def several(folder: Path, radio: FakeRadio, *devices: OneDevice) -> Transmitter:
+    site = mixed()
+    return Transmitter(site, SafetyGate(site), (broadcast(site, radio, folder), *devices))
+
+
+async def test_every_group_is_told_by_its_own_wire(tmp_path: Path) -> None:
+    radio, one, other = FakeRadio(), OneDevice(3), OneDevice(4)
+    sender = several(tmp_path, radio, one, other)
+    decision, snapshot = first_decision(mixed(), sender.on_air(100.0))
+    assert min(decision.setpoints_w) > 0
+    sent = await sender.emit(decision, snapshot, lambda: 100.0)
+    assert sent.accepted
+    assert len(sent.frames) == 3
+    assert decode(radio.sent[0], KEY, NETWORK).setpoints_w == decision.setpoints_w[:3]
+    assert [message.said.setpoints_w for message in one.told + other.told] == [
+        decision.setpoints_w[3:4],
+        decision.setpoints_w[4:],
+    ]
+    air = sender.on_air(116.0)  # the frame has lived its 15 s, the devices have 20
+    assert air.setpoints_w == (0, 0, 0, *decision.setpoints_w[3:])
+    assert air.still_s == pytest.approx(1.0)
+
+
+async def test_a_slow_wire_delays_no_other(tmp_path: Path) -> None:
+    radio, slow, quick = FakeRadio(), OneDevice(3, takes_s=0.2), OneDevice(4)
+    sender = several(tmp_path, radio, slow, quick)
+    decision, snapshot = first_decision(mixed(), sender.on_air(100.0))
+    sending = asyncio.create_task(sender.emit(decision, snapshot, lambda: 100.0))
+    for _ in range(8):
+        await asyncio.sleep(0.0)
+    assert (len(radio.sent), len(quick.told), len(slow.told)) == (1, 1, 0)
+    await sending
+    assert len(slow.told) == 1
+
+
+@pytest.mark.parametrize("rest", [False, True])
+async def test_what_one_wire_does_keeps_nothing_from_the_others(tmp_path: Path, rest: bool) -> None:
+    refused, silent, gone = Transient("busy"), Unconfirmed("late"), FakeRadio(up=False)
+    for radio, first, second in (
+        (FakeRadio(0, refused), OneDevice(3, error=silent), OneDevice(4)),
+        (gone, OneDevice(3, up=False), OneDevice(4)),
+    ):
+        folder = tmp_path / first.up.__repr__()
+        folder.mkdir()
+        sender = several(folder, radio, first, second)
+        decision, snapshot = first_decision(mixed(), sender.on_air(100.0))
+        if rest:
+            parts = assemble(mixed(), PiFallback(mixed()), None).parts
+            decision, _ = decide(snapshot, Authority.REST, initial_memory(parts), parts)
+        sent = await sender.emit(decision, snapshot, lambda: 100.0)
+        assert sent.accepted is (not first.up)  # what is down was given nothing
+        assert [message.safe_release for message in second.told] == [rest]
+        likely = sender.on_air(100.0).setpoints_w
+        assert likely[:3] == (0, 0, 0)
+        assert likely[4] == decision.setpoints_w[4]
+
+
+async def test_without_a_counter_the_devices_are_told_to_rest(tmp_path: Path) -> None:
+    radio, one, other = FakeRadio(), OneDevice(3), OneDevice(4)
+    sender = several(tmp_path, radio, one, other)
+    (tmp_path / "counter").unlink()
+    _, snapshot = first_decision(mixed(), sender.on_air(100.0))
+    parts = assemble(mixed(), PiFallback(mixed()), None).parts
+    decision, _ = decide(snapshot, Authority.REST, initial_memory(parts), parts)
+    sent = await sender.emit(decision, snapshot, lambda: 100.0)
+    assert (sent.alarm, radio.sent) == ("no_frame_counter", [])
+    assert one.resting()
+    assert other.resting()
+
+
+async def test_a_message_that_is_confirmed_later_is_on_air_from_then_on(tmp_path: Path) -> None:
+    radio, slow = FakeRadio(), OneDevice(3, error=Unconfirmed("not yet"))
+    sender = several(tmp_path, radio, slow, OneDevice(4))
+    decision, snapshot = first_decision(mixed(), sender.on_air(100.0))
+    await sender.emit(decision, snapshot, lambda: 100.0)
+    group = sender.on_air(100.4).groups[1]
+    assert group.unconfirmed
+    assert (min(group.low_w), max(group.high_w)) == (0.0, decision.setpoints_w[3])
+    slow.late = [(DeviceSetpoint(3, decision.setpoints_w[3], False), 100.5)]
+    group = sender.on_air(101.0).groups[1]
+    assert not group.unconfirmed
+    assert group.age_s == 0.5
+    assert group.low_w == group.high_w

@@ -16,7 +16,7 @@ from core.site import Site
 from daemon import __main__ as command_line
 from daemon.bundles.active import Active
 from daemon.bundles.store import ModelStore
-from daemon.commands.replay import replay
+from daemon.commands.engineering.replay import replay
 from daemon.journal.records import Event, PolicyChange, Start, Tick
 from daemon.runtime.journal_completion import read_whole
 from daemon.service.operator_socket import ask

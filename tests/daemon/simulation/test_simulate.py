@@ -15,7 +15,7 @@ from core.site import Metering, Phases
 from core.snapshot import Snapshot
 from core.tick import decide
 from daemon.__main__ import main
-from daemon.commands.simulate import simulate as command
+from daemon.commands.engineering.simulate import simulate as command
 from daemon.simulation import simulate as simulation
 from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
 from plant.site.trace import DAY_S, Trace

@@ -137,12 +137,10 @@ class SearchedHouse:
         law: Any = PredictiveFallback if predictive else PiFallback
         detector = ZScoreDetector(("x",), (0.0,), (1.0,))
         self.gate = SafetyGate(self.site)
-        self.parts: Parts[Any, Any, Any, Any, Any] = Parts(
+        self.parts: Parts = Parts(
             self.site, self.told, self.told, law(self.site), detector, ModeSupervisor(), self.gate
         )
-        self.memory: Memory[Any, Any, Any, Any, Any] = replace(
-            initial_memory(self.parts), watch=ModeSupervisor().warm
-        )
+        self.memory: Memory = replace(initial_memory(self.parts), watch=ModeSupervisor().warm)
         self.referee = Referee(
             {slave.slot: slave.phase for slave in slaves},
             {slave.slot: slave.max_w for slave in slaves},

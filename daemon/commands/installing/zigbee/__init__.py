@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from daemon.cli.signals import run_and_close
-from daemon.commands.zigbee.conformance import conformance
-from daemon.commands.zigbee.devices import devices
-from daemon.commands.zigbee.drill import drill
-from daemon.commands.zigbee.permit import permit
+from daemon.commands.installing.zigbee.conformance import conformance
+from daemon.commands.installing.zigbee.devices import devices
+from daemon.commands.installing.zigbee.drill import drill
+from daemon.commands.installing.zigbee.permit import permit
 from daemon.commissioning.keys import begin_state, make_key
 from daemon.config.settings import load_settings
 from daemon.errors import InputError

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.site import Site, Slave
 from daemon.cli.signals import run_and_close
-from daemon.commands.slaves import with_interval
+from daemon.commands.installing.slaves import with_interval
 from daemon.config.settings import load_settings, read_site_key
 from daemon.errors import InputError
 from daemon.identification.record import SlaveMeasurement, load_record, save_record

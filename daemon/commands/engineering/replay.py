@@ -10,15 +10,13 @@ from typing import Any
 
 import click
 
-from core.parts import initial_memory
+from core.parts import Memory, Parts, initial_memory
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
 from daemon.journal.artifact_archive import ArtifactArchive
 from daemon.journal.reader import read_journal
 from daemon.journal.records import AnyRecord, JournalError, PolicyChange, Start, Tick, TickInputs
 from daemon.runtime.assembly import (
-    AnyMemory,
-    AnyParts,
     Assembled,
     assemble_from,
     configured_bundle,
@@ -75,7 +73,7 @@ class _Controllers:
     _settings: Settings | None = None
     _assembled: Assembled | None = None
 
-    def begin(self, start: Start) -> tuple[AnyParts, AnyMemory]:
+    def begin(self, start: Start) -> tuple[Parts, Memory]:
         """That of a run."""
         read = parse_settings(start.settings_toml, Path(start.settings_path))
         self._settings = settings = read.with_measured(start.measured)
@@ -90,7 +88,7 @@ class _Controllers:
             self.outcome.other_files.append(start.run)
         return assembled.parts, initial_memory(assembled.parts)
 
-    def change(self, change: PolicyChange, memory: AnyMemory) -> tuple[AnyParts, AnyMemory]:
+    def change(self, change: PolicyChange, memory: Memory) -> tuple[Parts, Memory]:
         """That after a change of policy."""
         assert self._assembled is not None
         bundle = self._then(change, change.bundle_sha256[:16]) if change.bundle_sha256 else None

@@ -9,7 +9,7 @@ import click
 
 from daemon.bundles.store import Installed, ModelStore
 from daemon.cli.errors import EX_CONFIG
-from daemon.commands.model_signing import keygen, sign
+from daemon.commands.engineering.model_signing import keygen, sign
 from daemon.config.sections import INSTALLED
 from daemon.config.settings import Settings, load_settings
 from daemon.service.operator_socket import ask

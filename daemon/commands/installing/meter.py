@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from core.site import PHASE_NAMES
-from daemon.commands.probe import probe
+from daemon.commands.installing.probe import probe
 from daemon.config.settings import Settings, load_settings
 from daemon.runtime.devices import open_meter
 from drivers.meters.profile import load_profile, profile_names

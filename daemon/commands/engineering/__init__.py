@@ -1,0 +1,1 @@
+"""Commands of engineers: policies, simulated sites, journals."""

@@ -1,0 +1,1 @@
+"""Commands that bring a site up: meter, radio, slaves."""
