@@ -53,6 +53,8 @@ class Manifest(StrictModel):
     for a site. `period_s` is the tick the features' histories were learnt with. `training_commit` and
     `training_data_sha256` say from which source and which data the policy comes, `parent_sha256` which bundle
     (the SHA-256 of its manifest) it was fine-tuned from; it is left out where there is none.
+    `training_sources` are the data sets that the training data come from, as the summary of the days names
+    them; those of a bundle that ships stand in `models/artifacts/sources.json` with their licences.
     """
 
     schema_version: Literal[1]
@@ -71,6 +73,7 @@ class Manifest(StrictModel):
     golden_tolerance_w: Annotated[float, Field(gt=0.0, le=TOLERANCE_W)] = TOLERANCE_W
     training_commit: str
     training_data_sha256: Sha256
+    training_sources: tuple[str, ...] | None = None
     parent_sha256: Sha256 | None = None
     minimum_daemon_version: Version
 
