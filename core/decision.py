@@ -44,13 +44,27 @@ class Send(Enum):
     SAFE = "safe"
 
 
+SOURCE = {
+    State.INIT: Source.REST,
+    State.HOLD: Source.HOLD,
+    State.PI_FALLBACK: Source.FALLBACK,
+    State.RL_ACTIVE: Source.POLICY,
+    State.SAFE_STOP: Source.REST,
+}
+"""Who acts in each state."""
+
+
 @dataclass(frozen=True, slots=True)
 class SupervisorDecision:
-    """What the supervisor lets happen this tick, with every active cause."""
+    """What the supervisor lets happen this tick, with every active cause, the worst first."""
 
     state: State
-    source: Source
-    causes: tuple[str, ...]
+    causes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        """Who acts."""
+        return SOURCE[self.state]
 
 
 @dataclass(frozen=True, slots=True)

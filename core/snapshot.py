@@ -5,6 +5,10 @@ from math import inf
 
 from core.site import ZERO, Phases, Slave
 
+METER_LOST_S = 2.5
+"""A sample older than this says nothing of now: two reads of one second were missed, and half a second is for
+jitter. What is on air is held no longer, and nothing that follows the samples goes on across such a gap."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlaveState:

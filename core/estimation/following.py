@@ -11,7 +11,7 @@ from enum import Enum
 from math import inf, isfinite
 
 from core.site import Site, Slave
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 
 SETTLE_S = 15.0
 """What was told earlier explains no power of now: 5 s on the way, 3 s of ramp, a lag of 2 s three times."""
@@ -27,8 +27,6 @@ FURTHER_SHARE = 0.5
 RETRY_S = 300.0
 RETRY_MAX_S = 1800.0
 """A full boiler takes water now and then. A try costs a few hundred watts for a quarter of a minute."""
-LONGEST_GAP_S = 2.5
-"""Beyond this between two ticks nobody knows what was on air."""
 ROUNDING_S = 1e-3
 """Of the instant of a report, which is told as an age."""
 
@@ -126,7 +124,7 @@ def _remember(site: Site, snapshot: Snapshot, state: FollowingState) -> Followin
     """What is on air now, and what was within `SETTLE_S`; everything anew after a gap."""
     at_s, resting = snapshot.at_s, (0,) * len(site.slaves)
     told, began_at_s = state.told, state.began_at_s
-    if not 0.0 <= at_s - state.at_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
+    if not 0.0 <= at_s - state.at_s <= max(METER_LOST_S, 2.0 * site.period_s):
         told, began_at_s = (), at_s
     for air in (*snapshot.on_air.doubts, snapshot.on_air):
         setpoints_w = air.setpoints_w or resting

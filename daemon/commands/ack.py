@@ -6,25 +6,19 @@ from typing import Any
 
 import click
 
+from daemon.cli.options import config_option, json_option
 from daemon.config.settings import load_settings
 from daemon.errors import InputError
 from daemon.service.operator_socket import SOCKET_FILE, ask
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 TIMEOUT_S = 60.0
 """The longest period is 10 s, and an acknowledgement may take four."""
 
 
 @click.command()
 @click.argument("cause", required=False)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration of the running daemon.",
-)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@config_option("The configuration of the running daemon.")
+@json_option()
 def ack(cause: str | None, config: Path, as_json: bool) -> None:
     """Acknowledge CAUSE, which keeps a running daemon stopped or away from the policy.
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import click
 
+from daemon.cli.options import config_option
 from daemon.cli.signals import run_and_close
 from daemon.config.settings import Settings, load_settings
 from daemon.errors import InputError
@@ -24,17 +25,9 @@ from daemon.lan.server import HousePage, lan_tls, own_names, serve_until_cancell
 from daemon.system.log import start_log
 from daemon.system.state_file import replace_whole
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
-
 
 @click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration of the running daemon.",
-)
+@config_option("The configuration of the running daemon.")
 @click.option("--set-password", is_flag=True, help="Ask for the password of the page in the house, and end.")
 @click.option("--test-notice", is_flag=True, help="Send one notice to every address, and end.")
 def gateway(config: Path, set_password: bool, test_notice: bool) -> None:

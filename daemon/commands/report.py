@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
 from daemon.config.sections import JournalSection
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
@@ -45,7 +45,7 @@ DAYS_MAX = 36_500
 @click.option("--price", type=MONEY, default=PRICE, show_default=True, help="Of a kWh that is bought.")
 @click.option("--feed-in", type=MONEY, default=FEED_IN, show_default=True, help="Pay for a kWh exported.")
 @click.option("--currency", default="EUR", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")
 def report(
     journal: Path | None,

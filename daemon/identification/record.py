@@ -6,13 +6,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from core.roles import sign
 from core.site import PHASE_NAMES, Site, Slave
 from daemon.identification.fit import IntervalEstimate, ResponseFit
 from daemon.identification.verdict import IdentificationOutcome, SlaveVerdict
 from daemon.system.state_file import replace_whole
+from models.strict_model import StrictModel
 
 RECORD_FILE = "commissioning.json"
 FILE_MAX_BYTES = 1_000_000
@@ -21,11 +22,7 @@ EXPIRES_AFTER = timedelta(days=365)
 Text = Annotated[str, Field(max_length=1000)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class MeasuredNumber(_Strict):
+class MeasuredNumber(StrictModel):
     """A number and the interval in which the true one lies, 95 of 100 times."""
 
     value: float
@@ -38,7 +35,7 @@ class MeasuredNumber(_Strict):
         return cls(value=round(estimate.value, 3), low=round(estimate.low, 3), high=round(estimate.high, 3))
 
 
-class SlaveMeasurement(_Strict):
+class SlaveMeasurement(StrictModel):
     """One slave as it was labelled when it was measured, and what was found.
 
     `dead_time_s` is from the command on air to the first effect at the meter, the meter's own lateness in it;
@@ -79,7 +76,7 @@ class DeadManOutcome(Enum):
     DRAWS_NOTHING = "draws nothing"
 
 
-class DeadManProof(_Strict):
+class DeadManProof(StrictModel):
     """One device was told `told_w`, then nothing; after `fell_after_s` the grid meter saw its power gone.
 
     `device` is what it was, and where; `dead_man_s` the time-out that it was given.
@@ -115,7 +112,7 @@ class DeadManProof(_Strict):
         return ""
 
 
-class CommissioningRecord(_Strict):
+class CommissioningRecord(StrictModel):
     """Everything in the file."""
 
     schema_version: Literal[1] = 1

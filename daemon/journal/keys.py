@@ -31,7 +31,7 @@ from daemon.journal.records import (
     Tick,
     TickInputs,
 )
-from daemon.system.file_format import Constant, FileFormat, Keys, Texts
+from daemon.system.file_format import Constant, Derived, FileFormat, Keys, Texts
 
 KIND = "kind"
 """The key that tells which record a line is."""
@@ -129,7 +129,7 @@ _KEYS: dict[type, Keys] = {
         "policy_latency_s": "policy_latency_s",
         "hour": "hour",
     },
-    SupervisorDecision: {"state": "state", "source": "source", "causes": "causes"},
+    SupervisorDecision: {"state": "state", "source": Derived("source"), "causes": "causes"},
     StateEstimate: {
         "fresh": "fresh",
         "meter_w": "meter_w",

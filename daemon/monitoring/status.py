@@ -14,13 +14,6 @@ from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparis
 SECONDS_PER_HOUR = 3600.0
 SCHEMA_VERSION = 2
 """Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
-STALE_AFTER_S = 2.5
-"""Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
-
-
-def stale_after_s(figures: Figures) -> float:
-    """Age of the newest tick from which on the figures no longer describe the present."""
-    return max(STALE_AFTER_S, 2.5 * figures.site.period_s)
 
 
 def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any]:
@@ -69,7 +62,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "version": figures.about.version,
         },
         "tick": figures.ticks,
-        "stale_after_s": stale_after_s(figures),
+        "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
         "acting": _acting(figures),

@@ -10,6 +10,7 @@ from heapq import heappush, heappushpop
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from core.causes import Cause
 from core.decision import Decision
 from core.modes import Mode
 from core.roles import Role
@@ -203,7 +204,7 @@ def _book(account: Account, life: DaemonRun, tick: Tick, recorded_s: float) -> N
     account.missed_samples += not sight.fresh
     account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
     account.frames_refused += tick.accepted is False
-    if "radio_down" not in tick.snapshot.alarms:
+    if Cause.RADIO_DOWN not in tick.snapshot.alarms:
         account.radio_up_s += recorded_s
         account.unanswered_s += tick.snapshot.link_loss_rate * recorded_s
     counts = tuple(getattr(figures.counts, name) for name in Counts.__slots__)

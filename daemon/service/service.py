@@ -14,6 +14,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+from core.causes import Cause
 from core.modes import Assignment, assign
 from core.parts import initial_memory
 from daemon.config.settings import Settings, read_site_key
@@ -96,7 +97,7 @@ class Service:
         standing_file = SupervisorStateFile(state)
         standing = standing_file.restore()
         if unordered_ends >= STORM:
-            standing = start(standing, "restart_storm")
+            standing = start(standing, Cause.RESTART_STORM)
         wanted = desired_policy(settings)
         assembled = assemble_from(settings, time.perf_counter, standing)
         if assembled.problem:

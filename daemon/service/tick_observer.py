@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.causes import Cause
 from core.decision import Decision, Source
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
@@ -17,7 +18,7 @@ from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
-from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.service.policy_monitor import PolicyMonitor
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
@@ -217,7 +218,7 @@ class TickRecorder:
 
         While the radio is down nobody can be heard, and that is told already.
         """
-        if "radio_down" in lived.snapshot.alarms:
+        if Cause.RADIO_DOWN in lived.snapshot.alarms:
             return
         now = messages.slaves_astray(lived.decision, lived.snapshot)
         for place in sorted(now.keys() | self._astray.keys()):
@@ -237,7 +238,7 @@ class TickRecorder:
     def _rollback_changed(self, decision: Decision) -> bool:
         """Else a power cut could bring back the evidence that an operator has dismissed."""
         before = () if self._last is None else self._last.verdict.causes
-        return (ROLLBACK in before) is not (ROLLBACK in decision.verdict.causes)
+        return (Cause.ROLLBACK in before) is not (Cause.ROLLBACK in decision.verdict.causes)
 
     def _keep_totals(self, at_s: float, *, now: bool) -> None:
         self._owes_totals |= now

@@ -14,6 +14,7 @@ from typing import Literal
 from zigpy.exceptions import DeliveryError
 
 from core.authorization import AuthorizedFrame
+from core.causes import Cause
 from drivers.errors import ConfigError, Transient, Unconfirmed, reason
 from drivers.ports import SlaveStatus
 from drivers.zigbee.coordinator import Coordinator, NetworkInfo
@@ -131,7 +132,7 @@ class ZigbeeRadio:
         """Network address of every slot heard so far."""
         return dict(self._slaves.addresses)
 
-    def causes(self) -> tuple[str, ...]:
+    def causes(self) -> tuple[Cause, ...]:
         """Causes of `safety.faults` that the radio shows now, beside being down."""
         return self._health.causes(self._clock())
 

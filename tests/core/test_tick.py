@@ -17,6 +17,7 @@ from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from tests.support.examples import site, snapshot
+from tests.support.telemetry_feed import STATE_OF
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Stub:
     ) -> Any:
         rules = () if self.policy_action_w is None else self.rules
         assert findings == PolicyHealth(self.policy_action_w is not None, rules, self.anomaly)
-        return SupervisorDecision(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
+        return SupervisorDecision(STATE_OF[self.source], ("a cause",)), memory + " stepped"
 
     def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules
@@ -123,7 +124,7 @@ def test_the_account_is_full() -> None:
     anomaly = Anomaly(("x",), trip=True)
     decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
     assert (decision.tick, decision.authority) == (7, Authority.POLICY)
-    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ("a cause",))
+    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, ("a cause",))
     assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
     assert (decision.violations, decision.anomaly) == (("step",), anomaly)
     assert decision.interventions == (

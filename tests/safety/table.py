@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from core.decision import State
+from core.decision import SOURCE, State
+from core.snapshot import METER_LOST_S
 from safety import anomaly, faults, supervisor, timers
-from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, Fault
+from safety.faults import FAULTS, SEVERITY, Clears, Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "develop" / "safety.md"
 END = "<!-- end -->"
@@ -99,7 +100,7 @@ def times() -> str:
         ("clean proposals before the policy acts", f"{supervisor.CLEAN_PROPOSALS}", "`CLEAN_PROPOSALS`"),
         (
             "oldest sample for which what is on air is held",
-            f"{supervisor.METER_LOST_S:g} s",
+            f"{METER_LOST_S:g} s",
             "`METER_LOST_S`",
         ),
         ("longest time without the radio before rest", f"{supervisor.RADIO_LOST_S:g} s", "`RADIO_LOST_S`"),

@@ -39,7 +39,7 @@ def decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
     return Decision(
         tick=0,
         authority=Authority.POLICY,
-        verdict=SupervisorDecision(State.SAFE_STOP if source is Source.REST else State.RL_ACTIVE, source, ()),
+        verdict=SupervisorDecision(State.SAFE_STOP if source is Source.REST else State.RL_ACTIVE),
         sight=sight(snapshot()),
         policy_action_w=None,
         fallback_action_w=ZERO,

@@ -17,10 +17,10 @@ def test_a_start_rests_for_ten_good_samples_then_the_fallback_acts_then_the_poli
     assert (story.state, story.verdict.source) == (State.INIT, Source.REST)
     assert story.causes == ("starting", "reentry")
     story.tick()
-    assert story.verdict == SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ("reentry",))
+    assert story.verdict == SupervisorDecision(State.PI_FALLBACK, ("reentry",))
     assert story.tick(times=59).state is State.PI_FALLBACK
     story.tick()
-    assert story.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ())
+    assert story.verdict == SupervisorDecision(State.RL_ACTIVE)
 
 
 def test_the_first_samples_must_come_in_a_row() -> None:

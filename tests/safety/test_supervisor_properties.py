@@ -7,9 +7,9 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Source, State, SupervisorDecision
+from core.decision import SOURCE, Anomaly, Authority, Source, State, SupervisorDecision
 from core.parts import PolicyHealth
-from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, cause, worst
+from safety.faults import FAULTS, SEVERITY, Clears, cause, worst
 from safety.supervisor import ModeSupervisor, SupervisorState
 from safety.timers import REPEATED, PersistentFaults
 from safety.wiring_monitor import WiringMonitorState

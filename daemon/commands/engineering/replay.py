@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from core.parts import Memory, Parts, initial_memory
+from daemon.cli.options import json_option
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
 from daemon.journal.artifact_archive import ArtifactArchive
@@ -41,7 +42,7 @@ class ReplayResult:
 
 @click.command("replay")
 @click.argument("journal", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 def replay(journal: Path, as_json: bool) -> int:
     """Decide every tick of JOURNAL again and compare to the last bit.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.site import Site, Slave
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.commands.installing.slaves import with_interval
 from daemon.config.settings import load_settings, read_site_key
@@ -24,9 +25,9 @@ EX_NOT_MEASURED = 1
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SLAVE]...")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option("--yes", is_flag=True, help="Switch without asking first.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def commission(names: tuple[str, ...], config: Path, yes: bool, as_json: bool) -> int:
     """Switch slaves on and off, and measure how they answer: all of them, or those that are named.
 

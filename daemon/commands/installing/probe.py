@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.errors import EX_CONFIG
+from daemon.cli.options import json_option
 from daemon.config.sections import P1Transport, SmlTransport
 from daemon.config.settings import load_settings
-from daemon.errors import InputError
+from daemon.errors import EX_CONFIG, InputError
 from drivers.errors import ConfigError, Transient
 from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
 from drivers.meters.modbus_transport import Rtu, Tcp, Transport
@@ -77,7 +77,7 @@ CHECK_SIGN = "Check the sign next (`sunkeep meter read`, switch a kettle on)."
     show_default=True,
     help="May be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def probe(as_json: bool, **options: Any) -> int:
     """Find out which known meter answers, and print the lines for the configuration.
 

@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
@@ -68,9 +68,7 @@ def test_the_headline_says_what_is_going_on(
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
     sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
-    decided = decision(
-        verdict=SupervisorDecision(state, Source.POLICY, causes), sight=sight, setpoints_w=(0,)
-    )
+    decided = decision(verdict=SupervisorDecision(state, causes), sight=sight, setpoints_w=(0,))
     seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
     figures.update(seen, decided, cost=COST, radio=RadioStatistics(True), baseline_grid_power_w=without_w)
     said = messages.headline(figures)
@@ -101,7 +99,7 @@ def test_the_headline_says_what_is_going_on(
 def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     assert messages.who(figures) == "Nobody yet"
-    ordered = SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, causes)
+    ordered = SupervisorDecision(State.PI_FALLBACK, causes)
     decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (messages.who(figures), messages.why(figures)) == ("The PI controller", why)
@@ -171,7 +169,7 @@ def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w
 )
 def test_nobody_is_said_to_rest_who_does_not(causes: tuple[str, ...], slave: SlaveState, text: str) -> None:
     figures = Figures(NET, ABOUT, 0.0)
-    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, causes)
+    resting = SupervisorDecision(State.SAFE_STOP, causes)
     seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(slave,))
     radio = RadioStatistics("radio_down" not in causes)
     figures.update(seen, decision(verdict=resting, setpoints_w=(0,)), cost=COST, radio=radio)
@@ -189,26 +187,23 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
 
 
 @pytest.mark.parametrize(
-    ("mode", "state", "source", "causes", "why"),
+    ("mode", "state", "causes", "why"),
     [
         (
             Mode.SHADOW,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("reentry", "fallback_ordered"),
             "in shadow mode: the",
         ),
         (
             Mode.PRODUCTION,
             State.SAFE_STOP,
-            Source.REST,
             ("reentry", "radio_lost", "meter_lost", "slaves_silent", "radio_down"),
             "because the radio coordinator has not answered for too long and the meter does not answer",
         ),
         (
             Mode.PRODUCTION,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("violation", "anomaly", "state_lost", "dwell"),
             "because the learned policy broke a safety rule in the last hour, the site looks unlike anything "
             "the policy was trained on, and 2 more",
@@ -216,18 +211,17 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
         (
             Mode.PRODUCTION,
             State.PI_FALLBACK,
-            Source.FALLBACK,
             ("reentry",),
             "because the learned policy has to",
         ),
     ],
 )
 def test_the_reason_is_short_and_the_right_one(
-    mode: Mode, state: State, source: Source, causes: tuple[str, ...], why: str
+    mode: Mode, state: State, causes: tuple[str, ...], why: str
 ) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     decided = decision(
-        verdict=SupervisorDecision(state, source, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
+        verdict=SupervisorDecision(state, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
     )
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert messages.why(figures).startswith(why), messages.why(figures)
