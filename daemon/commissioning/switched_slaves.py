@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from core.site import ZERO, Phases, Site
+from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 from daemon.runtime.direct_decision import direct_decision
 from daemon.runtime.transmitter import Transmitter, delivery_groups
@@ -60,6 +60,10 @@ class SwitchedSlaves:
         first = bisect_left(self.reading_at_s, at_s)
         last = min(len(self.reading_at_s), len(self.readings_w))
         return np.array(self.reading_at_s[first:last]), np.array(self.readings_w[first:last])
+
+    def dead_man_s(self, slave: Slave) -> float:
+        """After how long without a message a slave lets go, as it is told."""
+        return next(w.ttl_s(slave.slot) for w in self.emitter.wires if slave.slot in w.slots)
 
     def require_meter(self) -> None:
         """Raises Transient when the meter has been silent for too long: nothing is switched blind."""

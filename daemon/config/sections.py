@@ -246,6 +246,12 @@ class SlaveSection(Section):
     gain: float | None = Field(default=None, gt=0.0, le=2.0)
 
     @property
+    def device(self) -> str:
+        """What a device of its own is, and where; empty for a slave of the broadcast."""
+        modbus = self.modbus
+        return "" if modbus is None else f"{modbus.profile} at {modbus.host}:{modbus.port}"
+
+    @property
     def letters(self) -> str:
         """The phases it draws from."""
         phases = self.phases or self.phase or ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -67,11 +68,62 @@ class SlaveMeasurement(StrictModel):
         return self.outcome == IdentificationOutcome.MEASURED.value and not self.contradictions
 
 
+class DeadManOutcome(Enum):
+    """What a device did when nobody spoke to it any more."""
+
+    LET_GO = "let go"
+    WENT_ON = "went on"
+    DRAWS_NOTHING = "draws nothing"
+
+
+class DeadManProof(StrictModel):
+    """One device was told `told_w`, then nothing; after `fell_after_s` the grid meter saw its power gone.
+
+    `device` is what it was, and where; `dead_man_s` the time-out that it was given.
+    """
+
+    name: Text
+    slot: int
+    device: Text
+    at_utc: AwareDatetime
+    told_w: int
+    dead_man_s: Annotated[float, Field(gt=0.0)]
+    outcome: Literal["let go", "went on", "draws nothing"]
+    fell_after_s: Annotated[float, Field(ge=0.0)]
+
+    def why_not(self, device: str, dead_man_s: float, now_utc: datetime) -> str:
+        """Why it proves nothing for the device as it is configured now, a sentence; "" when it does."""
+        again = f"Prove it again with: sunkeep commission {self.name!r}"
+        if self.outcome != DeadManOutcome.LET_GO.value:
+            went_on = self.outcome == DeadManOutcome.WENT_ON.value
+            found = (
+                f"still drew power {self.fell_after_s:g} s after the last message"
+                if went_on
+                else self.outcome
+            )
+            return f"{self.name}: it {found}, so nothing but 0 W is told to it."
+        if (self.device, self.dead_man_s) != (device, dead_man_s):
+            return (
+                f"{self.name}: its dead-man of {self.dead_man_s:g} s was proven as {self.device}, and it is "
+                f"{device} with {dead_man_s:g} s now. {again}"
+            )
+        if not timedelta(0) <= now_utc - self.at_utc + timedelta(days=1) <= EXPIRES_AFTER:
+            return f"{self.name}: its dead-man was proven on {self.at_utc:%Y-%m-%d}, too long ago. {again}"
+        return ""
+
+
 class CommissioningRecord(StrictModel):
     """Everything in the file."""
 
     schema_version: Literal[1] = 1
     slaves: tuple[SlaveMeasurement, ...] = ()
+    dead_men: tuple[DeadManProof, ...] = ()
+
+    def with_dead_man(self, proof: DeadManProof) -> "CommissioningRecord":
+        """The newest proof of a device takes the place of the one before, whatever it shows."""
+        kept = [one for one in self.dead_men if one.slot != proof.slot]
+        dead_men = sorted([*kept, proof], key=lambda one: one.slot)
+        return self.model_copy(update={"dead_men": tuple(dead_men)})
 
     def with_slaves(self, measured: Iterable[SlaveMeasurement]) -> "CommissioningRecord":
         """What was measured now takes the place of what was known of the same slaves."""

@@ -24,6 +24,15 @@ PATIENCE_SHARE = 0.25
 """Of a period, and a quarter of a second at most: so long a tick waits for a device."""
 
 
+def dead_man_s_of(slave: SlaveSection) -> float:
+    """The time-out that a device of its own is given. Raises ConfigError."""
+    section = slave.modbus
+    assert section is not None  # a configuration without it is refused
+    if section.dead_man_s is not None:
+        return section.dead_man_s
+    return load_device_profile(section.profile).dead_man.default_s
+
+
 def modbus_wire(
     settings: Settings, slave: SlaveSection, clock: Callable[[], float], luck: Random
 ) -> DeviceWire:
@@ -32,7 +41,7 @@ def modbus_wire(
     assert section is not None  # a configuration without it is refused
     profile = load_device_profile(section.profile)
     phases = len(slave.letters)
-    dead_man_s = profile.dead_man.default_s if section.dead_man_s is None else section.dead_man_s
+    dead_man_s = dead_man_s_of(slave)
     device_id = profile.device_id if section.device_id is None else section.device_id
     line = RegisterLine(section.host, section.port, device_id, profile.answer_s)
     return DeviceWire(
