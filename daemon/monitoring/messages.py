@@ -205,7 +205,7 @@ def why(figures: Figures) -> str:
     if decision is None:
         return "waiting for the first tick"
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
-    if not names or (state is State.PI_FALLBACK and Cause.FALLBACK_ORDERED in names):
+    if not names or (state is State.FALLBACK and Cause.FALLBACK_ORDERED in names):
         return _by_mode(figures.about.mode, decision)  # whatever else speaks against the policy
     return "because " + _listed([cause(name) for name in names if faults.cause(name).state is state])
 

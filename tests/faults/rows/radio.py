@@ -76,7 +76,7 @@ def _lost(number: str, fault: Injection, lasts_s: float, rig: str = "tcp") -> Ro
     return Row(
         number,
         fault,
-        ("none", "pi_fallback") if lasts_s < 5.0 else ("safe_stop",),
+        ("none", "fallback") if lasts_s < 5.0 else ("safe_stop",),
         _down,
         LOST_S,
         lasts_s=lasts_s,
@@ -91,7 +91,7 @@ def _mute(number: str, fault: Injection) -> Row:
     return Row(
         number,
         fault,
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _told,
         20.0,
         lasts_s=30.0,
@@ -182,7 +182,7 @@ ROWS = (
     Row(
         "Z14",
         air.slave("stuck at its full power", "stuck_w", lambda *_: 1700.0, None),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -191,7 +191,7 @@ ROWS = (
     Row(
         "Z14",
         air.slave("stuck at 0 W", "stuck_w", lambda *_: 0.0, None),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -200,7 +200,7 @@ ROWS = (
     Row(
         "Z15",
         air.slave("three times too strong", "scale", lambda *_: 3.0, 1.0),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -218,7 +218,7 @@ ROWS = (
     Row(
         "Z18",
         air.bursts(),
-        ("none", "pi_fallback"),
+        ("none", "fallback"),
         lambda seen: (seen.ack_rate or 1.0) < seen.ack_rate_before - 0.02,
         60.0,
         lasts_s=60.0,
@@ -252,7 +252,7 @@ ROWS = (
     Row(
         "Z21",
         coordinator.counter_rolled_back(),
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _all_gone,
         HEARD_S + USABLE_S,
         lasts_s=50.0,
