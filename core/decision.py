@@ -5,6 +5,7 @@ from enum import Enum
 
 from core.estimation.following import NotFollowing
 from core.estimation.state_estimate import StateEstimate
+from core.estimation.swinging import Swinging
 from core.site import Phases
 
 
@@ -100,6 +101,7 @@ class Decision:
     Where slaves are staged, the policy and the fallback speak of the modulating ones alone; what is requested
     and safe are totals. `switch` is what the scheduler switches in this tick.
     `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
+    `swinging` says what is left of the gains after the loop has swung, None while all of them are.
     """
 
     tick: int
@@ -118,3 +120,9 @@ class Decision:
     switch: Switch | None = None
     withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()
+    swinging: Swinging | None = None
+
+    @property
+    def gain_share(self) -> float:
+        """What is left of the gains, 1 for all."""
+        return 1.0 if self.swinging is None else self.swinging.gain_share

@@ -24,6 +24,8 @@ TOLERANCE_SHARE = 0.3
 are rounded; a third of the elements lost, the mildest fault of a heater, lies beyond."""
 FURTHER_SHARE = 0.5
 """A slave that is held to its limit already must fall short by more, or a weak one would end at nothing."""
+SUSPECTED_FOR_S = 120.0
+"""Reports that agree count together for so long; those between that tell nothing do not part them."""
 RETRY_S = 300.0
 RETRY_MAX_S = 1800.0
 """A full boiler takes water now and then. A try costs a few hundred watts for a quarter of a minute."""
@@ -159,9 +161,11 @@ def _take(
     """One new report."""
     deviation = _deviation(seen, lately_w, FURTHER_SHARE if _is_led(record) else TOLERANCE_SHARE)
     if deviation is None:
+        if _leaves_suspicion(seen, lately_w, at_s, record):
+            return record
         return _sound(slave, seen, at_s, replace(record, suspected=None, suspicions=0))
     power_w = seen.power_w if seen.power_w is not None and isfinite(seen.power_w) else 0.0
-    if deviation is record.suspected:
+    if deviation is record.suspected and at_s - record.suspected_at_s <= SUSPECTED_FOR_S:
         record = replace(
             record, suspicions=record.suspicions + 1, suspect_w=max(power_w, record.suspect_w), sound=0
         )
@@ -186,6 +190,18 @@ def _deviation(seen: SlaveState, lately_w: list[int], share: float) -> Deviation
     if seen.power_w < min(told_w) - _tolerance_w(min(told_w), share):
         return Deviation.DRAWS_LESS
     return None
+
+
+def _leaves_suspicion(seen: SlaveState, lately_w: list[int], at_s: float, record: SlaveRecord) -> bool:
+    """Whether a report is too little to clear a slave that seemed to draw too much.
+
+    A controller that meets such a slave takes its setpoint back: told next to nothing, or much less than a
+    moment ago, a slave that is far too strong stays within what it may have been told.
+    """
+    if record.suspected is not Deviation.DRAWS_MORE or at_s - record.suspected_at_s > SUSPECTED_FOR_S:
+        return False
+    told_w = seen.told_w or 0
+    return told_w < TOLERANCE_W or told_w < 0.5 * max(lately_w)
 
 
 def _restricted(seen: SlaveState, at_s: float, record: SlaveRecord) -> SlaveRecord:

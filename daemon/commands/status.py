@@ -107,7 +107,8 @@ def summary(answer: Any) -> list[str]:
 def _refused(site: Any) -> list[str]:
     """What the daemon was told to use and does not; a daemon of before says nothing of it."""
     kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
-    return [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
+    remark = [f"remark   {site['remark']}"] if site.get("remark") else []
+    return remark + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 
 def _judged(details: Any) -> list[str]:

@@ -30,6 +30,8 @@ REPEAT_AFTER_S, REPEAT_EVERY_S = 2.0, 4.0
 FREE_BEFORE_SWITCH_S = 2.0
 """Nothing is repeated so shortly before a switching: the step that the gate allows grows with the pause."""
 LOOK_EVERY_S = 0.02
+RAMPED_DRIVER = "sunkeep"
+"""Slaves of the setpoint protocol move by 1000 W/s (rule W2)."""
 SETTLE_S = 5.0
 """After everybody was told to rest, before the first slave."""
 
@@ -189,6 +191,7 @@ class _SwitchingRun:
             reading_at_s - self._began_s,
             grid_w,
             self.slave.is_three_phase,
+            is_ramped=self.slave.driver == RAMPED_DRIVER,
         )
 
     def _level_w(self, switchings: int) -> int:

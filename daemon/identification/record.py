@@ -173,8 +173,10 @@ def usable_numbers(
             continue
         # a slow meter was counted at its new readings only; a loop sees them held, half of that on average
         held_s = max(0.0, 0.5 * (measured.reading_interval_s - site.period_s))
+        late_s = held_s - meter_delay_s
         numbers[measured.name] = {
-            "dead_time_s": max(0.0, measured.dead_time_s.value + held_s - meter_delay_s),
+            "dead_time_s": max(0.0, measured.dead_time_s.value + late_s),
+            "dead_time_high_s": max(0.0, measured.dead_time_s.high + late_s),
             "dead_time_sd_s": measured.dead_time_sd_s,
             "lag_s": measured.lag_s.value,
             "gain": measured.gain.value,

@@ -19,6 +19,7 @@ from core.decision import (
 )
 from core.estimation.following import Deviation, NotFollowing
 from core.estimation.state_estimate import StateEstimate
+from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
 from daemon.journal.records import (
@@ -222,7 +223,9 @@ _INPUTS_4: Keys = {
 _CHECKPOINT_4: Keys = {KIND: Constant("memory"), "shapes": "shapes", "values": "values"}
 _KEYS_4: dict[type, Keys] = {
     **_KEYS_3,
-    Start: {**_KEYS[Start], "measured": "measured"},
+    Start: {**_KEYS[Start], "measured": "measured", "watches": "watches"},
+    Swinging: {"phase": "phase", "gain_share": "gain_share", "delay_s": "delay_s", "lag_s": "lag_s"},
+    Decision: {**_KEYS_3[Decision], "swinging": "swinging"},
     TickInputs: _INPUTS_4,
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,

@@ -1,13 +1,16 @@
 """Sentences for owners: status page and terminal view say the same."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.causes import Cause
 from core.decision import Authority, Decision, Source, State
 from core.estimation.following import Deviation
+from core.estimation.swinging import Swinging
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
+from core.site import PHASE_NAMES
 from core.snapshot import Snapshot
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
@@ -117,7 +120,7 @@ def headline(figures: Figures) -> StatusMessage:
 
 def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
     if Cause.REST_ORDERED in decision.verdict.causes:
-        return StatusMessage("Stopping: every slave goes to 0 W", "quiet")
+        return StatusMessage(_paused(figures) or "Stopping: every slave goes to 0 W", "quiet")
     if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage("Nothing can be told to the slaves: they return to 0 W by themselves", "bad")
     drawn_w = sum(heard_power_w(state) or 0.0 for state in snapshot.slaves)
@@ -127,6 +130,18 @@ def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> Status
     verb = "fed in" if figures.site.role is Role.GENERATE else "drawn"
     still = f": {power(drawn_w)} still {verb}" if drawn_w >= NOTICEABLE_W else ""
     return StatusMessage(f"Every slave is told 0 W for safety{still}{f'; {idle}' if idle else ''}", "bad")
+
+
+def _paused(figures: Figures) -> str:
+    """The owner's own order; empty without one."""
+    if not figures.pause.is_on:
+        return ""
+    until_unix_s, local = figures.pause.until_unix_s, figures.local
+    if until_unix_s is None or local is None:
+        return "Paused until somebody says otherwise: every slave rests"
+    end = datetime.fromtimestamp(until_unix_s, local.tzinfo)
+    day = "" if end.date() == local.date() else f"{end:%Y-%m-%d} "
+    return f"Paused until {day}{end:%H:%M}: every slave rests"
 
 
 def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
@@ -204,10 +219,21 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
+    swung = "" if decision.swinging is None else "; " + swinging(decision.swinging)
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
     if not names or (state is State.FALLBACK and Cause.FALLBACK_ORDERED in names):
-        return _by_mode(figures.about.mode, decision)  # whatever else speaks against the policy
-    return "because " + _listed([cause(name) for name in names if faults.cause(name).state is state])
+        return _by_mode(figures.about.mode, decision) + swung  # whatever else speaks against the policy
+    reasons = [cause(name) for name in names if faults.cause(name).state is state]
+    return f"because {_listed(reasons)}{swung}"
+
+
+def swinging(found: Swinging) -> str:
+    """That the loop swung, what is left of the gains, and what the slaves seem to be like."""
+    return (
+        f"with {100.0 * found.gain_share:.0f} % of its gains, because setpoints swung on phase "
+        f"{PHASE_NAMES[found.phase]} as if slaves answered after {found.delay_s:.0f} s with a lag of "
+        f"{found.lag_s:g} s"
+    )
 
 
 def _listed(reasons: list[str]) -> str:

@@ -20,6 +20,7 @@ from core.metering import (
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
+from daemon.rollout.requirements import Judged
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.service.evidence_record import from_record, to_record
@@ -150,6 +151,13 @@ class PolicyMonitor:
         second = self._second(real, other, lived) if whose is Authority.POLICY else None
         reasons, self.live.evidence = judge(at_s, step_s, second, tripped, self.live.evidence)
         return () if is_rolled_back else reasons
+
+    def judged(self) -> Judged | None:
+        """For the plan: the whole spans so far; None after a fault."""
+        if self._is_broken:
+            return None
+        live, shadow = self.live.evidence, self.shadow.evidence
+        return Judged(live.export, live.j, shadow.export, shadow.j)
 
     def judgements(self) -> Judgements:
         """For people."""

@@ -72,6 +72,11 @@ class ModbusMeter:
         """Attempts to connect so far."""
         return self._line.connects
 
+    @property
+    def unasked_total(self) -> int:
+        """How often bytes came on a serial line while nothing was asked for."""
+        return self._line.unasked_total
+
     async def start(self) -> None:
         """Connect, check which device answers, and read once.
 

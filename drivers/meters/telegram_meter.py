@@ -64,6 +64,8 @@ class PushMeter:
         self._backoff_s = BACKOFF_FIRST_S
         self.identity = identity
         self.connects = 0
+        self.unasked_total = 0
+        """Always 0: this meter speaks by itself."""
         self.energy = EnergyCounters()
 
     async def start(self) -> None:

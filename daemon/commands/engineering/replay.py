@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from core.parts import Memory, Parts, initial_memory
+from core.parts import Memory, Parts, Watches, initial_memory
 from daemon.cli.options import json_option
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
@@ -82,7 +82,11 @@ class _Controllers:
         load = partial(self._then, start, start.run) if start.bundle_sha256 else lambda: None
         kept = self.archive.calibration(start.calibration_sha256)
         self._assembled = assembled = assemble_from(
-            settings, standing=standing, bundle=load, calibration=kept if kept.is_file() else None
+            settings,
+            standing=standing,
+            bundle=load,
+            calibration=kept if kept.is_file() else None,
+            watches=Watches.of(start.watches),
         )
         calibration = "" if assembled.calibration is None else assembled.calibration.sha256
         if calibration != start.calibration_sha256:

@@ -104,6 +104,30 @@ def probe(as_json: bool, **options: Any) -> int:
     return 0 if best(trials) else EX_CONFIG
 
 
+def find_meter(host: str | None, port: int, serial: str | None, device_id: int) -> list[str] | None:
+    """The lines of the configuration for the meter at a place; None when none that is known answers.
+
+    Raises:
+        ConfigError: the serial port is not there.
+    """
+    if serial is not None:
+        if not Path(serial).exists():
+            raise ConfigError(
+                f"{serial} is not there. Plug it in, and look into /dev/serial/by-id for its name."
+            )
+        heard = asyncio.run(_heard(serial))
+        if heard is not None:
+            kind, problem = heard
+            return (
+                None if problem else ["[meter.transport]", f'type = "{kind}"', f"path = {json.dumps(serial)}"]
+            )
+    transports = _transports(None, host, port, serial, BAUDRATES, PARITIES, (device_id,))
+    profiles = {name: load_profile(name) for name in profile_names()}
+    trials, _ = asyncio.run(_tried(transports, profiles, None))
+    found = best(trials)
+    return _lines(found[0]) if found else None
+
+
 def _transports(
     config: Path | None,
     host: str | None,

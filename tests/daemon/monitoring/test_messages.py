@@ -7,6 +7,7 @@ from math import inf, nan
 import pytest
 
 from core.decision import Authority, State, SupervisorDecision
+from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
@@ -26,6 +27,20 @@ COST = Cost(0.0005, 0.001, 0.00004)
 def test_every_cause_of_the_supervisor_has_words() -> None:
     assert set(FAULTS) <= set(messages.CAUSES)
     assert messages.cause("brand_new") == "brand new"
+
+
+def test_who_acts_is_said_with_what_is_left_of_the_gains() -> None:
+    figures = Figures(SITE, ABOUT, 0.0)
+    house = FedHouse()
+    feed(figures, house, "sunny", 1)
+    assert status(figures, 1.0)["details"]["gain_share"] == 1.0
+    assert figures.decision is not None
+    figures.decision = replace(figures.decision, swinging=Swinging(1, 0.16, 6.0, 1.5))
+    assert messages.why(figures).endswith(
+        "; with 16 % of its gains, because setpoints swung on phase b as if slaves answered after 6 s "
+        "with a lag of 1.5 s"
+    )
+    assert status(figures, 1.0)["details"]["gain_share"] == 0.16
 
 
 HEADLINES = [

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from core.decision import Authority, State, SupervisorDecision
 from core.roles import Role
 from core.snapshot import SlaveState
+from daemon.history.account import Account
 from daemon.journal.records import AnyRecord, Tick
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Counts
-from daemon.report.account import Account
 from daemon.report.books import JournalAccounting
 from daemon.report.reading import DateRange
 from tests.support.telemetry_feed import BLIND, decision, snapshot

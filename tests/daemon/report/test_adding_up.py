@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.decision import Anomaly, State
+from daemon.history.account import Account
 from daemon.journal.records import AnyRecord, Start, Tick
-from daemon.report.account import Account
 from daemon.report.reading import DateRange
 from tests.daemon.report.accounts import MIDNIGHT_S, booked, tick, values, with_verdict
 from tests.daemon.report.journals import configure, start_of

@@ -11,10 +11,10 @@ import pytest
 from core.decision import Source, State
 from core.modes import Mode, ModePlan
 from core.snapshot import SlaveState
+from daemon.history.account import Account
 from daemon.journal.records import Continuation, Event, PolicyChange, Start
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Figures
-from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, JournalGap
 from daemon.report.reading import DateRange, needed, newest, read
 from daemon.runtime.journal_completion import read_whole

@@ -143,7 +143,6 @@ ROWS = (
         660.0,
         lasts_s=700.0,
         more=BUILTIN,
-        gap="no watch of its own: the judge takes back what costs more than the fallback (rollback.md)",
         is_long=True,
     ),
     Row(
