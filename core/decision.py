@@ -22,7 +22,7 @@ class State(Enum):
 
     INIT = "init"
     HOLD = "hold"
-    PI_FALLBACK = "pi_fallback"
+    FALLBACK = "fallback"
     RL_ACTIVE = "rl_active"
     SAFE_STOP = "safe_stop"
 
@@ -48,7 +48,7 @@ class Send(Enum):
 SOURCE = {
     State.INIT: Source.REST,
     State.HOLD: Source.HOLD,
-    State.PI_FALLBACK: Source.FALLBACK,
+    State.FALLBACK: Source.FALLBACK,
     State.RL_ACTIVE: Source.POLICY,
     State.SAFE_STOP: Source.REST,
 }

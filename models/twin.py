@@ -80,7 +80,7 @@ class PassThroughSupervisor:
             return SupervisorDecision(State.HOLD), None
         if authority is Authority.POLICY and findings.policy_answered:
             return SupervisorDecision(State.RL_ACTIVE), None
-        return SupervisorDecision(State.PI_FALLBACK), None
+        return SupervisorDecision(State.FALLBACK), None
 
 
 @dataclass(frozen=True, slots=True)

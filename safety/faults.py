@@ -37,7 +37,7 @@ class Clears(Enum):
     ACKNOWLEDGED = "when an operator acknowledges it"
 
 
-SEVERITY = (State.RL_ACTIVE, State.PI_FALLBACK, State.HOLD, State.SAFE_STOP, State.INIT)
+SEVERITY = (State.RL_ACTIVE, State.FALLBACK, State.HOLD, State.SAFE_STOP, State.INIT)
 """States by rising severity: the later one wins."""
 
 
@@ -56,9 +56,9 @@ class Fault:
 _HOLD = Fault(State.HOLD, Clears.AT_ONCE)
 _STOP = Fault(State.SAFE_STOP, Clears.GOOD_SAMPLES)
 _STOP_LATCHED = Fault(State.SAFE_STOP, Clears.ACKNOWLEDGED)
-_FALLBACK = Fault(State.PI_FALLBACK, Clears.AT_ONCE)
-_FALLBACK_LATCHED = Fault(State.PI_FALLBACK, Clears.ACKNOWLEDGED)
-_FALLBACK_UNTIL_CLEAN = Fault(State.PI_FALLBACK, Clears.CLEAN_PROPOSALS)
+_FALLBACK = Fault(State.FALLBACK, Clears.AT_ONCE)
+_FALLBACK_LATCHED = Fault(State.FALLBACK, Clears.ACKNOWLEDGED)
+_FALLBACK_UNTIL_CLEAN = Fault(State.FALLBACK, Clears.CLEAN_PROPOSALS)
 
 FAULTS: dict[str, Fault] = {
     Cause.STARTING: Fault(State.INIT, Clears.AT_ONCE),
@@ -80,18 +80,18 @@ FAULTS: dict[str, Fault] = {
     # model: the fallback reads the same good meter
     Cause.RADIO_DOWN: _FALLBACK,
     Cause.SLAVES_SILENT: _FALLBACK,
-    Cause.AIRTIME_LOST: Fault(State.PI_FALLBACK, Clears.TIME, AIRTIME_S),
+    Cause.AIRTIME_LOST: Fault(State.FALLBACK, Clears.TIME, AIRTIME_S),
     Cause.FALLBACK_ORDERED: _FALLBACK,
     Cause.POLICY_LATE: _FALLBACK,
     Cause.STATE_UNWRITABLE: _FALLBACK,
-    Cause.RESTART_STORM: Fault(State.PI_FALLBACK, Clears.TIME, RESTART_STORM_S),
+    Cause.RESTART_STORM: Fault(State.FALLBACK, Clears.TIME, RESTART_STORM_S),
     Cause.POLICY_FAULT: _FALLBACK_UNTIL_CLEAN,
     Cause.REENTRY: _FALLBACK_UNTIL_CLEAN,
-    Cause.VIOLATION: Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
-    Cause.ANOMALY: Fault(State.PI_FALLBACK, Clears.TIME, ANOMALY_S),
-    Cause.STATE_LOST: Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
-    Cause.DWELL: Fault(State.PI_FALLBACK, Clears.TIME, DWELL_S),
-    Cause.REPEATED_LATE_TICKS: Fault(State.PI_FALLBACK, Clears.TIME, LATE_S),
+    Cause.VIOLATION: Fault(State.FALLBACK, Clears.TIME, VIOLATION_S),
+    Cause.ANOMALY: Fault(State.FALLBACK, Clears.TIME, ANOMALY_S),
+    Cause.STATE_LOST: Fault(State.FALLBACK, Clears.TIME, VIOLATION_S),
+    Cause.DWELL: Fault(State.FALLBACK, Clears.TIME, DWELL_S),
+    Cause.REPEATED_LATE_TICKS: Fault(State.FALLBACK, Clears.TIME, LATE_S),
     Cause.REPEATED_VIOLATIONS: _FALLBACK_LATCHED,
     Cause.ROLLBACK: _FALLBACK_LATCHED,
 }

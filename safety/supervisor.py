@@ -76,7 +76,7 @@ class ModeSupervisor:
     @property
     def warm(self) -> SupervisorState:
         """The memory of a site that has run well for a while, for simulation."""
-        return SupervisorState(State.PI_FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
+        return SupervisorState(State.FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
 
     def step(
         self,

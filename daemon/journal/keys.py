@@ -69,7 +69,7 @@ _TEXTS: dict[type[Enum], Texts] = {
     State: {
         "init": State.INIT,
         "hold": State.HOLD,
-        "pi_fallback": State.PI_FALLBACK,
+        "pi_fallback": State.FALLBACK,
         "rl_active": State.RL_ACTIVE,
         "safe_stop": State.SAFE_STOP,
     },

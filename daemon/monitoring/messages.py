@@ -221,7 +221,7 @@ def why(figures: Figures) -> str:
         return "waiting for the first tick"
     swung = "" if decision.swinging is None else "; " + swinging(decision.swinging)
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
-    if not names or (state is State.PI_FALLBACK and Cause.FALLBACK_ORDERED in names):
+    if not names or (state is State.FALLBACK and Cause.FALLBACK_ORDERED in names):
         return _by_mode(figures.about.mode, decision) + swung  # whatever else speaks against the policy
     reasons = [cause(name) for name in names if faults.cause(name).state is state]
     return f"because {_listed(reasons)}{swung}"

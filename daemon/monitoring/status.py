@@ -12,8 +12,9 @@ from daemon.monitoring.slave_power import heard_power_w, is_silent
 from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
 
 SECONDS_PER_HOUR = 3600.0
-SCHEMA_VERSION = 2
-"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
+SCHEMA_VERSION = 3
+"""Of the document. Version 2 calls the state `fallback` `pi_fallback`; version 1 names no version, and calls
+`policy_action_w` of the phases `wished_w`."""
 
 
 def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def direct_decision(
     return Decision(
         tick=0,
         authority=Authority.REST if rest else Authority.FALLBACK,
-        verdict=SupervisorDecision(State.SAFE_STOP if rest else State.PI_FALLBACK),
+        verdict=SupervisorDecision(State.SAFE_STOP if rest else State.FALLBACK),
         sight=_NOTHING_KNOWN,
         policy_action_w=None,
         fallback_action_w=ZERO,

@@ -22,7 +22,8 @@ GOOD_S = 60.0
 """The first good minute: as long as the policy must propose without fault before it may act."""
 LIMIT_S = 180.0
 """Two starts of a minute each (TimeoutStartSec), and the good minute."""
-CONTROLS = frozenset({"pi_fallback", "rl_active"})
+CONTROLS = frozenset({"fallback", "pi_fallback", "rl_active"})
+"""`pi_fallback` is how version 0.1 calls `fallback`."""
 ALLOWED = CONTROLS | {"hold"}
 """A missed sample now and then belongs to every site; it neither counts nor breaks the minute."""
 PLACE_USUAL = ("127.0.0.1", 9108)

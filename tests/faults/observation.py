@@ -17,7 +17,7 @@ from tests.faults.log_file import LogFile
 ACTING = (Source.FALLBACK, Source.POLICY)
 SEVERITY = {
     State.RL_ACTIVE: "none",
-    State.PI_FALLBACK: "pi_fallback",
+    State.FALLBACK: "fallback",
     State.HOLD: "hold",
     State.SAFE_STOP: "safe_stop",
     State.INIT: "init",

@@ -24,7 +24,7 @@ class Row:
     Args:
         number: of the fault table.
         reaction: the state that it may lead to at worst, or the states: "none" (goes on), "hold",
-            "pi_fallback", "safe_stop", "exit".
+            "fallback", "safe_stop", "exit".
         detected: whether what was seen since the onset shows the fault.
         within_s: from the onset until it shows.
         lasts_s: until the fault ends.

@@ -14,7 +14,7 @@ def trial(script: Script) -> Any:
     return script("deb/trial")
 
 
-def seen(trial: Any, at_s: float, state: str | None = "pi_fallback", **more: Any) -> Any:
+def seen(trial: Any, at_s: float, state: str | None = "fallback", **more: Any) -> Any:
     told = {"active": "active", "process": 7, "is_fresh": True} | more
     return trial.Look(at_s=at_s, state=state, **told)
 

@@ -67,13 +67,13 @@ def edges() -> dict[Edge, str]:
     stop = " or ".join(sorted({clears(FAULTS[name]) for name in names_of(State.SAFE_STOP)}))
     good = f"{supervisor.GOOD_AT_START} good samples, radio up"
     found |= {
-        (State.INIT, State.PI_FALLBACK): good,
+        (State.INIT, State.FALLBACK): good,
         (State.INIT, State.HOLD): f"{good}, in a late tick",
         (State.INIT, State.SAFE_STOP): f"{good}, a latched cause",
-        (State.PI_FALLBACK, State.RL_ACTIVE): "no cause left",
-        (State.HOLD, State.PI_FALLBACK): "good sample",
+        (State.FALLBACK, State.RL_ACTIVE): "no cause left",
+        (State.HOLD, State.FALLBACK): "good sample",
         (State.HOLD, State.RL_ACTIVE): "good sample, no cause left",
-        (State.SAFE_STOP, State.PI_FALLBACK): stop,
+        (State.SAFE_STOP, State.FALLBACK): stop,
         (State.SAFE_STOP, State.HOLD): "the same, in a late tick",
     }
     return found

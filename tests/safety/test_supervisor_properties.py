@@ -30,7 +30,7 @@ class TestTable:
             assert (row.least_s > 0.0) is (row.clears is Clears.TIME)
             assert row.state is not State.RL_ACTIVE
             if row.clears in (Clears.TIME, Clears.CLEAN_PROPOSALS):
-                assert row.state is State.PI_FALLBACK
+                assert row.state is State.FALLBACK
             if row.clears is Clears.GOOD_SAMPLES:
                 assert row.state is State.SAFE_STOP
 

@@ -51,7 +51,7 @@ class Trusting:
     cold = ()
     state: ClassVar = {
         Authority.POLICY: State.RL_ACTIVE,
-        Authority.FALLBACK: State.PI_FALLBACK,
+        Authority.FALLBACK: State.FALLBACK,
         Authority.REST: State.SAFE_STOP,
     }
 

@@ -45,7 +45,7 @@ BLIND = StateEstimate(True, ZERO, ZERO, ZERO, ZERO, ZERO, 1.0, 2.0, 1.0)
 
 STATE_OF = {
     Source.POLICY: State.RL_ACTIVE,
-    Source.FALLBACK: State.PI_FALLBACK,
+    Source.FALLBACK: State.FALLBACK,
     Source.HOLD: State.HOLD,
     Source.REST: State.SAFE_STOP,
 }
@@ -162,7 +162,7 @@ class FedHouse:
     def _decision(self, scene: str, sight: StateEstimate, safe_action_w: Phases) -> Decision:
         state, causes = {
             "stopped": (State.SAFE_STOP, ("meter_lost",)),
-            "fallback": (State.PI_FALLBACK, ("violation",)),
+            "fallback": (State.FALLBACK, ("violation",)),
         }.get(scene, (State.RL_ACTIVE, ()))
         return decision(
             state,

@@ -159,7 +159,7 @@ async def test_a_decision_that_does_not_rest_is_not_sent(
 
     async with commissioned(tmp_path, monkeypatch) as (settings, site, key):
         on_air = FrameLog(site)
-        for state, setpoints_w in ((State.PI_FALLBACK, (0, 0, 0)), (State.SAFE_STOP, (0, 1, 0))):
+        for state, setpoints_w in ((State.FALLBACK, (0, 0, 0)), (State.SAFE_STOP, (0, 1, 0))):
 
             def planted(*arguments: Any, state: State = state, w: tuple[int, ...] = setpoints_w) -> Any:
                 decision, memory = decide(*arguments)

@@ -188,8 +188,8 @@ def test_the_fallback_is_active_until_the_policy_acts_again() -> None:
     ("before", "authority", "live_count"),
     [
         (P.RL_ACTIVE, Authority.POLICY, 1),  # the violation that ends the policy's turn
-        (P.PI_FALLBACK, Authority.POLICY, 0),  # during the fallback it earned
-        (P.PI_FALLBACK, Authority.FALLBACK, 0),  # shadow mode
+        (P.FALLBACK, Authority.POLICY, 0),  # during the fallback it earned
+        (P.FALLBACK, Authority.FALLBACK, 0),  # shadow mode
     ],
 )
 def test_violations_in_the_shadow_are_counted_apart(
@@ -197,7 +197,7 @@ def test_violations_in_the_shadow_are_counted_apart(
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
     first = decision(before, setpoints_w=(0,))
-    then = decision(P.PI_FALLBACK, authority=authority, violations=("step",), setpoints_w=(0,))
+    then = decision(P.FALLBACK, authority=authority, violations=("step",), setpoints_w=(0,))
     for at, decided in enumerate((first, then)):
         figures.update(snapshot(float(at), (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (figures.counts.violations, figures.counts.shadow_violations) == (live_count, 1 - live_count)

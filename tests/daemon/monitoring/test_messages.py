@@ -68,7 +68,7 @@ HEADLINES = [
     (
         (0.0, 0.0, 0.0),
         (0.0, 0.0, 0.0),
-        State.PI_FALLBACK,
+        State.FALLBACK,
         ("radio_down",),
         "The radio does not answer",
         "watch",
@@ -114,7 +114,7 @@ def test_the_headline_says_what_is_going_on(
 def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     assert messages.who(figures) == "Nobody yet"
-    ordered = SupervisorDecision(State.PI_FALLBACK, causes)
+    ordered = SupervisorDecision(State.FALLBACK, causes)
     decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (messages.who(figures), messages.why(figures)) == ("The PI controller", why)
@@ -206,7 +206,7 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
     [
         (
             Mode.SHADOW,
-            State.PI_FALLBACK,
+            State.FALLBACK,
             ("reentry", "fallback_ordered"),
             "in shadow mode: the",
         ),
@@ -218,14 +218,14 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
         ),
         (
             Mode.PRODUCTION,
-            State.PI_FALLBACK,
+            State.FALLBACK,
             ("violation", "anomaly", "state_lost", "dwell"),
             "because the learned policy broke a safety rule in the last hour, the site looks unlike anything "
             "the policy was trained on, and 2 more",
         ),
         (
             Mode.PRODUCTION,
-            State.PI_FALLBACK,
+            State.FALLBACK,
             ("reentry",),
             "because the learned policy has to",
         ),

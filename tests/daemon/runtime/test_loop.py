@@ -120,7 +120,7 @@ async def test_a_daemon_that_cannot_see_any_more_says_rest_at_its_end(tmp_path: 
     living = FakeLife(tmp_path, sense=after(4))
     with pytest.raises(TooManyFailures):
         await living.begin().run()
-    assert living.told[-1].decision.verdict.state is State.PI_FALLBACK
+    assert living.told[-1].decision.verdict.state is State.FALLBACK
     assert any(living.told[-1].decision.setpoints_w)
     *_, before, first, second = living.frames()
     assert not before.safe_release

@@ -79,7 +79,7 @@ def changed(lived: TickResult, **changes: Any) -> TickResult:
     return replace(lived, decision=decision)
 
 
-def with_causes(lived: TickResult, *causes: str, state: State = State.PI_FALLBACK) -> TickResult:
+def with_causes(lived: TickResult, *causes: str, state: State = State.FALLBACK) -> TickResult:
     return changed(lived, verdict=replace(lived.decision.verdict, causes=causes, state=state))
 
 

@@ -81,7 +81,7 @@ def _lost(number: str, fault: Injection, lasts_s: float, rig: str = "tcp") -> Ro
     return Row(
         number,
         fault,
-        ("none", "pi_fallback") if lasts_s < 5.0 else ("safe_stop",),
+        ("none", "fallback") if lasts_s < 5.0 else ("safe_stop",),
         _down,
         LOST_S,
         lasts_s=lasts_s,
@@ -96,7 +96,7 @@ def _mute(number: str, fault: Injection) -> Row:
     return Row(
         number,
         fault,
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _told,
         20.0,
         lasts_s=30.0,
@@ -185,7 +185,7 @@ ROWS = (
     Row(
         "Z14",
         air.slave("stuck at its full power", "stuck_w", lambda *_: 1700.0, None, air.partly_loaded),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -196,7 +196,7 @@ ROWS = (
     Row(
         "Z14",
         air.slave("stuck at 0 W", "stuck_w", lambda *_: 0.0, None),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -205,7 +205,7 @@ ROWS = (
     Row(
         "Z15",
         air.slave("three times too strong", "scale", lambda *_: 3.0, 1.0, air.partly_loaded),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -224,7 +224,7 @@ ROWS = (
     Row(
         "Z18",
         air.bursts(),
-        ("none", "pi_fallback"),
+        ("none", "fallback"),
         lambda seen: seen.link_loss > 0.2,
         60.0,
         lasts_s=60.0,
@@ -257,7 +257,7 @@ ROWS = (
     Row(
         "Z21",
         coordinator.counter_rolled_back(),
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _all_gone,
         HEARD_S + USABLE_S,
         lasts_s=50.0,
