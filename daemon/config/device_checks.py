@@ -1,6 +1,7 @@
 """What is wrong with the slaves that are devices of their own."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 from core.site import SUNKEEP
 from daemon.config.sections import RadioSection, SiteSection, SlaveSection
@@ -15,6 +16,7 @@ MESSAGES_PER_DEAD_MAN = 3
 FRAME_SLOTS = 30
 """Setpoints of one frame (setpoint protocol)."""
 NO_SLOT = 10**6
+PERCENT = 100
 
 
 def devices_fit(
@@ -23,12 +25,13 @@ def devices_fit(
     """Every driver has its table, and no other; devices have slots that no frame covers."""
     for index, slave in enumerate(slaves):
         where: Location = ("slaves", index)
-        if slave.driver != "modbus" and slave.modbus is not None:
-            yield (
-                (*where, "modbus"),
-                f'belongs to driver = "modbus", and the driver is "{slave.driver}"',
-                'Remove it, or write driver = "modbus"',
-            )
+        for driver, table in (("modbus", slave.modbus), ("shelly", slave.shelly)):
+            if slave.driver != driver and table is not None:
+                yield (
+                    (*where, driver),
+                    f'belongs to driver = "{driver}", and the driver is "{slave.driver}"',
+                    f'Remove it, or write driver = "{driver}"',
+                )
         if slave.driver == SUNKEEP and slave.unproven_dead_man == "accepted":
             yield (
                 (*where, "unproven_dead_man"),
@@ -37,7 +40,38 @@ def devices_fit(
             )
         if slave.driver == "modbus":
             yield from _modbus_fits(index, slave, max(radio.airtime.keep_alive_s, site.period_s))
+        if slave.driver == "shelly":
+            yield from _shelly_fits(index, slave, max(radio.airtime.keep_alive_s, site.period_s))
     yield from _slots_fit(slaves)
+
+
+def _shelly_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[Contradiction]:
+    where: Location = ("slaves", index, "shelly")
+    section = slave.shelly
+    if section is None:
+        why = 'is missing: driver = "shelly" needs to know where the device is'
+        yield where, why, 'Add a table [slaves.shelly] with host = "..."'
+        return
+    if slave.is_three_phase:
+        yield (
+            ("slaves", index, "phases"),
+            "is of one phase: a Shelly switches one",
+            'Write phases = "a", "b" or "c"',
+        )
+    if section.component == "switch" and slave.levels_w != (slave.max_w,):
+        why = "does not fit a relay, which knows on and off only"
+        yield ("slaves", index, "levels_w"), why, f"Write levels_w = [{slave.max_w}]"
+    least_w = ceil(slave.max_w / PERCENT)
+    if section.component == "light" and not slave.levels_w and slave.min_w < least_w:
+        why = f"is below 1 % of {slave.max_w} W, the least that a dimmer knows"
+        yield ("slaves", index, "min_w"), why, f"Write min_w = {least_w}, or more"
+    if not section.dead_man_s >= MESSAGES_PER_DEAD_MAN * silence_s:
+        yield (
+            (*where, "dead_man_s"),
+            f"{section.dead_man_s:g} s is less than {MESSAGES_PER_DEAD_MAN} keep-alives of {silence_s:g} s: "
+            "the device would rest after two lost messages",
+            f"Write at least {MESSAGES_PER_DEAD_MAN * silence_s:g}, or shorten keep_alive_s",
+        )
 
 
 def _modbus_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[Contradiction]:

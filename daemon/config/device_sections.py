@@ -1,8 +1,9 @@
 """Slaves that are devices of their own: what each driver needs beside the slave's label."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 
 def _profile(value: str, info: ValidationInfo) -> str:
@@ -10,6 +11,11 @@ def _profile(value: str, info: ValidationInfo) -> str:
     if value.endswith(".toml") and info.context:
         return str(info.context["base"] / value)
     return value
+
+
+def _file(value: Any, info: ValidationInfo) -> Any:
+    """A file that belongs to the folder of the configuration."""
+    return info.context["base"] / value if isinstance(value, str) and info.context else value
 
 
 class ModbusDeviceSection(BaseModel):
@@ -22,3 +28,18 @@ class ModbusDeviceSection(BaseModel):
     port: int = Field(default=502, ge=1, le=65535)
     device_id: int | None = Field(default=None, ge=0, le=255)
     dead_man_s: float | None = Field(default=None, ge=1.0, le=600.0)
+
+
+class ShellySection(BaseModel):
+    """A Shelly of generation 2 or later. `component` "switch" is a relay, "light" a dimmer.
+
+    `dead_man_s` is the device's own timer (`toggle_after`); `password_file` is read where it has a password.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+    host: Annotated[str, Field(min_length=1, max_length=256)]
+    component: Literal["switch", "light"] = "switch"
+    channel: int = Field(default=0, ge=0, le=15)
+    password_file: Annotated[Path | None, BeforeValidator(_file)] = None
+    dead_man_s: float = Field(default=20.0, ge=1.0, le=600.0)

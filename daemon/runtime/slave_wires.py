@@ -5,10 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 from core.site import SUNKEEP
+from daemon.config.private_file import read_private
 from daemon.config.sections import SlaveSection
 from daemon.config.settings import Settings
 from daemon.system.log import log
 from drivers.devices.device_wire import DeviceEvent, DeviceWire
+from drivers.devices.shelly import Shelly
 from drivers.modbus_devices.modbus_device import ModbusDevice
 from drivers.modbus_devices.profile import load_device_profile
 from drivers.modbus_devices.register_line import RegisterLine
@@ -20,12 +22,16 @@ from drivers.zigbee.setpoint_broadcast import SetpointBroadcast
 MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random], SlaveDriver]
 """From the configuration of one slave to its wire, not yet started. May raise ConfigError."""
 
+SHELLY_ANSWER_S = 2.0
+"""A small device on a house's Wi-Fi; slower ones count as lost."""
 PATIENCE_SHARE = 0.25
 """Of a period, and a quarter of a second at most: so long a tick waits for a device."""
 
 
 def dead_man_s_of(slave: SlaveSection) -> float:
     """The time-out that a device of its own is given. Raises ConfigError."""
+    if slave.shelly is not None:
+        return slave.shelly.dead_man_s
     section = slave.modbus
     assert section is not None  # a configuration without it is refused
     if section.dead_man_s is not None:
@@ -58,6 +64,36 @@ def modbus_wire(
     )
 
 
+def shelly_wire(
+    settings: Settings, slave: SlaveSection, clock: Callable[[], float], luck: Random
+) -> DeviceWire:
+    """A Shelly. Raises StartError where its password cannot be read."""
+    section = slave.shelly
+    assert section is not None  # a configuration without it is refused
+    file = section.password_file
+    password = None if file is None else read_private(file, "[slaves.shelly] password_file").strip()
+    device = Shelly(
+        section.host,
+        section.component,
+        section.channel,
+        slave.max_w,
+        section.dead_man_s,
+        SHELLY_ANSWER_S,
+        password,
+    )
+    return DeviceWire(
+        slave.slot,
+        slave.name,
+        device,
+        dead_man_s=section.dead_man_s,
+        patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
+        limit_s=SHELLY_ANSWER_S,
+        clock=clock,
+        luck=luck,
+        on_event=_tell,
+    )
+
+
 def _tell_trust(settings: Settings, slave: SlaveSection) -> None:
     """What it means that nobody has proven its dead-man, at every start."""
     if slave.unproven_dead_man == "accepted":
@@ -71,7 +107,7 @@ def _tell(event: DeviceEvent) -> None:
     tell(f"device_{event.kind}", slave=event.name, text=event.text)
 
 
-DEVICES: dict[str, MakeWire] = {"modbus": modbus_wire}
+DEVICES: dict[str, MakeWire] = {"modbus": modbus_wire, "shelly": shelly_wire}
 """By the name of the driver in the configuration: what speaks to one device."""
 
 

@@ -61,3 +61,51 @@ def test_a_device_has_no_slot_within_a_frame() -> None:
     ) as refused:
         parse_settings(between, Path("site.toml"))
     assert "for example 21" in str(refused.value)
+
+
+PLUG = """
+[[slaves]]
+name = "plug"
+slot = 9
+driver = "shelly"
+phases = "c"
+max_w = 2000
+levels_w = [2000]
+[slaves.shelly]
+host = "192.168.1.31"
+password_file = "plug.password"
+"""
+
+
+def test_a_shelly_is_a_device_of_its_own() -> None:
+    settings = parsed(PLUG)
+    section = settings.slaves[2].shelly
+    assert section is not None
+    assert (section.component, section.channel, section.dead_man_s) == ("switch", 0, 20.0)
+    assert section.password_file == Path("plug.password")
+    assert settings.slaves[2].device == "Shelly switch 0 at 192.168.1.31"
+    assert not settings.core_site().slaves[2].may_draw
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (PLUG[PLUG.index("[slaves.shelly]") :], "", 'driver = "shelly" needs to know where the device is'),
+        ('driver = "shelly"\n', "", 'belongs to driver = "shelly"'),
+        ("levels_w = [2000]\n", "", "a relay, which knows on and off only. Write levels_w = [2000]"),
+        ("levels_w = [2000]", "levels_w = [1000, 2000]", "on and off only"),
+        ('phases = "c"', 'phases = "all"', "a Shelly switches one"),
+        (
+            "levels_w = [2000]\n[slaves.shelly]\n",
+            '[slaves.shelly]\ncomponent = "light"\n',
+            "Write min_w = 20",
+        ),
+        ('host = "192', 'dead_man_s = 6.0\nhost = "192', "less than 3 keep-alives of 3 s"),
+        ('host = "192', 'component = "cover"\nhost = "192', "component"),
+    ],
+)
+def test_a_shelly_that_cannot_work_is_refused(old: str, new: str, told: str) -> None:
+    assert old in PLUG
+    with pytest.raises(SettingsError) as refused:
+        parsed(PLUG.replace(old, new))
+    assert told in str(refused.value)
