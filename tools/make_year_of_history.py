@@ -77,7 +77,7 @@ def made_up(at_s: int, step_s: int, sky: float, slaves: int, luck: Random) -> Hi
     grid_w = without_w + placed_w
     energy.exported_j, energy.imported_j = max(0.0, -grid_w) * step_s, max(0.0, grid_w) * step_s
     account.reachable_j = energy.placed_j
-    account.state_s[State.RL_ACTIVE if luck.random() < 0.9 else State.PI_FALLBACK] = float(step_s)
+    account.state_s[State.RL_ACTIVE if luck.random() < 0.9 else State.FALLBACK] = float(step_s)
     TARIFF.book(account, energy, Role.ABSORB)
     names = [f"device {number + 1}" for number in range(slaves)]
     share_j = energy.placed_j / slaves

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
 from daemon.commissioning.embedded_site import CONFIG_FILE
 from daemon.config.sections import JournalSection
 from daemon.config.settings import Settings, SettingsError, load_settings, parse_settings
@@ -48,7 +48,7 @@ DAYS_MAX = 36_500
 @click.option("--price", type=MONEY, help="Of a kWh that is bought; else as configured.")
 @click.option("--feed-in", type=MONEY, help="Pay for a kWh exported; else as configured.")
 @click.option("--currency", help="Of both; else as configured.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")
 def report(
     journal: Path | None,

@@ -1,5 +1,6 @@
 """Books one tick, lived or retold, in an account: the report and the history by one rule."""
 
+from core.causes import Cause
 from core.decision import Decision
 from core.roles import Role
 from daemon.history.account import Account
@@ -65,7 +66,7 @@ def _book_time(account: Account, figures: Figures, tick: Tick, recorded_s: float
     account.missed_samples += not sight.fresh
     account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
     account.frames_refused += tick.accepted is False
-    if "radio_down" not in tick.snapshot.alarms:
+    if Cause.RADIO_DOWN not in tick.snapshot.alarms:
         account.radio_up_s += recorded_s
         account.unanswered_s += tick.snapshot.link_loss_rate * recorded_s
 

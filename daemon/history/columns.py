@@ -37,7 +37,7 @@ FIELDS: tuple[tuple[str, str, float], ...] = (
 """Column, field of `Account`, and how many of the column's unit are one of the field's."""
 STATES: tuple[tuple[str, State], ...] = (
     ("policy_ms", State.RL_ACTIVE),
-    ("fallback_ms", State.PI_FALLBACK),
+    ("fallback_ms", State.FALLBACK),
     ("hold_ms", State.HOLD),
     ("stop_ms", State.SAFE_STOP),
     ("init_ms", State.INIT),

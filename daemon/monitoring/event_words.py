@@ -48,7 +48,8 @@ EVENTS: dict[str, tuple[str, str]] = {
 STATES = {
     "safe_stop": "Every device was told 0 W",
     "hold": "The last orders were held",
-    "pi_fallback": "The simple controller took over",
+    "fallback": "The simple controller took over",
+    "pi_fallback": "The simple controller took over",  # as version 0.1 called it
     "rl_active": "The learned policy acts",
 }
 

@@ -19,7 +19,7 @@ from daemon.report.comparison import Arm, Comparison, Estimate
 
 STATE_NAMES = {
     State.RL_ACTIVE: "policy",
-    State.PI_FALLBACK: "fallback",
+    State.FALLBACK: "fallback",
     State.HOLD: "hold",
     State.SAFE_STOP: "stop",
     State.INIT: "init",

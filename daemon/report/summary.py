@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from core.causes import Cause
 from core.decision import State
 from core.roles import Role
 from daemon.history.account import Account
@@ -95,7 +96,7 @@ def _energy(report: SiteReport) -> Iterator[str]:
 def _acting(report: SiteReport) -> Iterator[str]:
     named = {
         State.RL_ACTIVE: "the learned policy",
-        State.PI_FALLBACK: f"the {_law(report)}",
+        State.FALLBACK: f"the {_law(report)}",
         State.HOLD: "held",
         State.SAFE_STOP: "at rest",
         State.INIT: "starting",
@@ -113,8 +114,8 @@ def _acting(report: SiteReport) -> Iterator[str]:
 def _trouble(report: SiteReport) -> Iterator[str]:
     for state, said in ((State.SAFE_STOP, "At rest because"), (State.HOLD, "Held because")):
         yield from _because(report.total, state, said, ())
-    passed = ("fallback_ordered", "dwell")  # who was told to act is no trouble
-    yield from _because(report.total, State.PI_FALLBACK, f"The {_law(report)} had to act because", passed)
+    passed = (Cause.FALLBACK_ORDERED, Cause.DWELL)  # who was told to act is no trouble
+    yield from _because(report.total, State.FALLBACK, f"The {_law(report)} had to act because", passed)
     counts = report.total.counts
     safety = f"Safety rules broken by the policy's proposals: {counts.violations}"
     if counts.shadow_violations:

@@ -11,7 +11,9 @@ from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
 from daemon.runtime.loop import Loop
 from daemon.service.operator_socket import OperatorSocket, serve_control
+from daemon.service.pause import Pause
 from daemon.service.policy_swap import PolicySwap
+from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.tick_observer import TickRecorder
 from daemon.system.clock import boottime_s
 from daemon.system.log import log
@@ -51,10 +53,10 @@ async def served_status(
 
 @asynccontextmanager
 async def served_operators(
-    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap
+    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap, walker: RolloutWalker, pause: Pause
 ) -> AsyncIterator[None]:
     """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = OperatorSocket(loop, chronicle.event, swap.describe)
+    control = OperatorSocket(loop, chronicle.event, swap.describe, walker.order, pause)
     chronicle.control = control.tell
     async with AsyncExitStack() as door:
         try:

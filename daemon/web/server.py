@@ -23,7 +23,6 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from daemon.errors import InputError
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.status import stale_after_s
 from daemon.system.clock import boottime_s
 from daemon.system.listener import BACKLOG, BoundedListener
 from daemon.system.pacer import Pacer, TickGap
@@ -212,7 +211,7 @@ class _Pages:
         if snapshot is None:
             return _text(503, "starting\n")
         age_s = self._clock() - snapshot.at_s
-        healthy = age_s <= stale_after_s(self._figures)
+        healthy = age_s <= self._figures.gap_s
         return _text(200 if healthy else 503, f"last tick {age_s:.1f} s ago\n")
 
 

@@ -43,7 +43,7 @@ def draw_far_end(
     actuators = draw_actuators_of(description, slaves, others)
     pace = pace_of(description)
     ticks = ceil(DAY_S / (pace.step_s * pace.tick_steps))
-    delays = _delays(description.radio, radio, ticks, len(actuators), extra_delay_s, pace)
+    delays = draw_delays_of(description.radio, radio, ticks, len(actuators), extra_delay_s, pace)
     readings = ceil(DAY_S / (pace.step_s * pace.reading_steps)) + 1
     noise_w = draw_noise(meter, readings, description.meter.noise_w)
     bare_w = bare_grid_w(scaled(trace, description), connection)
@@ -102,7 +102,7 @@ def told(slaves: Sequence[Slave], description: Description, seed: int) -> tuple[
     luck, radio, _, others = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
     actuators = draw_actuators_of(description, luck, others)
     pace = pace_of(description)
-    delays = _delays(description.radio, radio, DAY_S, len(actuators), 0.0, pace)
+    delays = draw_delays_of(description.radio, radio, DAY_S, len(actuators), 0.0, pace)
     heard = np.ma.masked_equal(delays, LOST)
     means_s, spreads_s = heard.mean(axis=0) * pace.step_s, heard.std(axis=0) * pace.step_s
     return tuple(
@@ -143,10 +143,10 @@ def _is_fast(description: Description) -> bool:
     )
 
 
-def _delays(
+def draw_delays_of(
     radio: RadioPart, luck: Generator, ticks: int, slaves: int, extra_delay_s: float, pace: Pace
 ) -> NDArray[np.int16]:
-    """Steps until a frame of each tick reaches each slave, [ticks, slaves]."""
+    """Steps until a frame of each tick reaches each slave, [ticks, slaves], or `plant.radio.link.LOST`."""
     extra_s = radio.extra_delay_s + extra_delay_s
     if radio.delay_s == "zigbee":
         link = draw_link(luck)

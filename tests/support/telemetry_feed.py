@@ -43,12 +43,21 @@ NOON = datetime(2026, 6, 21, 12, 40, tzinfo=timezone(timedelta(hours=2)))
 BLIND = StateEstimate(True, ZERO, ZERO, ZERO, ZERO, ZERO, 1.0, 2.0, 1.0)
 
 
-def decision(source: Source = Source.POLICY, state: State = State.RL_ACTIVE, **changes: object) -> Decision:
+STATE_OF = {
+    Source.POLICY: State.RL_ACTIVE,
+    Source.FALLBACK: State.FALLBACK,
+    Source.HOLD: State.HOLD,
+    Source.REST: State.SAFE_STOP,
+}
+"""A state in which this source acts."""
+
+
+def decision(state: State = State.RL_ACTIVE, **changes: object) -> Decision:
     """A decision with little in it."""
     base = Decision(
         tick=0,
         authority=Authority.POLICY,
-        verdict=SupervisorDecision(state, source, ()),
+        verdict=SupervisorDecision(state, ()),
         sight=BLIND,
         policy_action_w=(900.0, 600.0, 300.0),
         fallback_action_w=(800.0, 500.0, 200.0),
@@ -151,14 +160,13 @@ class FedHouse:
         return tuple(setpoints)
 
     def _decision(self, scene: str, sight: StateEstimate, safe_action_w: Phases) -> Decision:
-        source, state, causes = {
-            "stopped": (Source.REST, State.SAFE_STOP, ("meter_lost",)),
-            "fallback": (Source.FALLBACK, State.PI_FALLBACK, ("violation",)),
-        }.get(scene, (Source.POLICY, State.RL_ACTIVE, ()))
+        state, causes = {
+            "stopped": (State.SAFE_STOP, ("meter_lost",)),
+            "fallback": (State.FALLBACK, ("violation",)),
+        }.get(scene, (State.RL_ACTIVE, ()))
         return decision(
-            source,
             state,
-            verdict=SupervisorDecision(state, source, causes),
+            verdict=SupervisorDecision(state, causes),
             sight=sight,
             policy_action_w=per_phase([w * 1.05 for w in safe_action_w]),
             fallback_action_w=safe_action_w,

@@ -13,7 +13,7 @@ from core.airtime import Bucket
 from core.airtime import choose_send as choose_one
 from core.allocation import allocate
 from core.decision import Authority, Send, Source
-from core.estimation.actuator_model import delayed_command
+from core.estimation.actuator_model import HISTORY_S, delayed_command
 from core.estimation.state_estimate import StateEstimate
 from core.limits import Limits
 from core.metering import avoidable_import_w, exported_w
@@ -25,13 +25,26 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 from daemon.runtime.assembly import assemble
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
+from plant.site.description import load_description
+from plant.site.drawing import told as told_slaves
 from plant.site.trace import load_trace
 from safety.pi import PiFallback, PiGains
-from safety.predictive import PredictiveGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.supervisor import ModeSupervisor
 from training.batched.day_runs import DayScenario, ScenarioResult, rows_of, run
 from training.batched.laws import pi_law, predictive_law
 from training.batched.rules import balance_phases, choose_send, slew, split, whole
-from training.batched.simulator import KEPT_S, PLACES, PlantParameters, Policy, age_weights, billed
+from training.batched.scenarios import FamilyMember, member_end
+from training.batched.simulator import (
+    KEPT_S,
+    PLACES,
+    BatchMeter,
+    MeasuredActuators,
+    PlantParameters,
+    Policy,
+    age_weights,
+    billed,
+)
 from training.batched.simulator import BatchState as BatchSite
 from training.data.days import Day
 from training.imitation.demonstrations import AlwaysPolicySupervisor
@@ -114,7 +127,7 @@ def test_the_command_that_is_followed_on_average(told_s: int) -> None:
     sent_w = tuple(np.random.default_rng(5).uniform(0.0, 5000.0, KEPT_S).tolist())
     weights = age_weights(torch.tensor([told_s]))
     assert float((weights[0] * torch.tensor(sent_w)).sum()) == pytest.approx(
-        delayed_command(sent_w, told_s, 1.0)
+        delayed_command(sent_w[: int(HISTORY_S)], told_s, 1.0)
     )
 
 
@@ -124,7 +137,10 @@ def test_energy_is_billed_like_that_of_one_site(metering: Metering) -> None:
     n = len(grid)
     net = torch.full((n,), metering is Metering.NET)
     nothing = torch.zeros(n, 3, PLACES)
-    rig = PlantParameters(nothing[:, :, :1], nothing, nothing, nothing[:, :, 0], net, torch.zeros(n))
+    told, meter = MeasuredActuators(*[nothing] * 5), BatchMeter(*[nothing] * 5)
+    rig = PlantParameters(
+        nothing[:, :, :1], nothing, nothing, nothing[:, :, 0], net, torch.zeros(n), told, meter
+    )
     powers = torch.tensor(slaves)[:, :, None] / PLACES * torch.ones(PLACES)
     blank = dict.fromkeys(BatchSite._fields, nothing) | {"grid_w": torch.tensor(grid), "power_w": powers}
     export_w, avoidable_w = billed(rig, BatchSite(**blank))  # type: ignore[arg-type]
@@ -177,6 +193,33 @@ def test_what_is_lived_is_what_the_product_simulates(
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 3, float(extra_s))
     lived = simulate(scenario, pilot(law, site))
     _assert_equal(run(rows_of([heat], seconds), policy), dict(lived.score.summary()))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_told"),
+    [("slow-8", True), ("late-4", True), ("gain-low", True), ("meter-5s", False), ("meter-late", True)],
+)
+def test_members_of_the_family_are_lived_as_the_product_simulates_them(name: str, is_told: bool) -> None:
+    seconds, seed, day = 200, 5, _ShippedDay(Path("shipped"), "val", "3ph")
+    plant, member = load_description(name), FamilyMember(name, is_told)
+    heat = DayScenario(day, FROM_S, Metering.NET, seed, 0, member=member)
+    site = plant.core_site()
+    if is_told:
+        slaves = told_slaves(site.slaves, plant, seed)
+        site = replace(site, slaves=slaves, meter_delay_s=plant.meter.lateness_s(site.period_s))
+    scenario = Scenario(load_trace(), site, "3ph", FROM_S, FROM_S + seconds, seed, plant=plant)
+    parts = assemble(site, PredictiveFallback(site, PredictiveGains()), None).parts
+    warm = replace(initial_memory(parts), watch=ModeSupervisor().warm)
+    lived = simulate(scenario, SimulatedController(parts, warm, Authority.FALLBACK))
+    tally = run(rows_of([heat], seconds), predictive_law(PredictiveGains()))
+    _assert_equal(tally, dict(lived.score.summary()))
+
+
+def test_a_site_that_no_batch_can_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="wired moves faster than by the second"):
+        member_end(FamilyMember("wired"), 0, 0)
+    with pytest.raises(ValueError, match="one-per-phase has slaves that are no heaters of 1700 W"):
+        member_end(FamilyMember("one-per-phase"), 0, 0)
 
 
 class _NetPolicy:

@@ -23,18 +23,9 @@ from training.artifacts.checkpoint import (
     write_tensors,
 )
 from training.batched.laws import predictive_law
-from training.batched.simulator import View, age_weights, tick
-from training.batched.windows import (
-    JUDGED,
-    DomainRandomization,
-    RolloutWindow,
-    SolarDay,
-    measured,
-    read_days,
-    reel_of,
-    surplus_of,
-    varied,
-)
+from training.batched.randomization import FAMILY, JUDGED, DomainRandomization
+from training.batched.simulator import View, believed, tick
+from training.batched.windows import RolloutWindow, SolarDay, measured, read_days, reel_of, surplus_of, varied
 from training.data.days import DaysError
 from training.replay.differentiable_replay import Batch, ReplayPlan, judge, rate_at, settled, update
 from training.replay.network import ReplayNet
@@ -70,7 +61,7 @@ def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pyte
     for module in (training.batched.simulator, training.batched.rules):
         monkeypatch.setattr(module, "whole", lambda values: values)  # steps of 1 W have no slope
     reel = some_reel(40, 6, DomainRandomization(extra_s=(0.5, 0.5), told_nothing=0.5))
-    weights = age_weights(reel.rig.told_s)
+    belief = believed(reel.rig)
 
     def cost(theta: Tensor) -> Tensor:
         def propose(view: View, memory: Any) -> tuple[Tensor, Any]:
@@ -79,7 +70,7 @@ def test_gradients_through_the_replay_match_finite_differences(monkeypatch: pyte
 
         site, memory, total = settled(reel, 0), None, torch.zeros(())
         for second in range(reel.seconds):
-            site, memory, outcome = tick(reel.rig, site, weights, reel.moment(second), propose, memory)
+            site, memory, outcome = tick(reel.rig, site, belief, reel.moment(second), propose, memory)
             total = total + (outcome.export_w + 0.5 * outcome.avoidable_w).mean()
         return total
 
@@ -207,6 +198,25 @@ def test_far_ends_are_drawn_with_their_chances() -> None:
     judged = some_reel(30, 100)
     assert not judged.rig.told_s.any()
     assert set(judged.rig.slaves.flatten().tolist()) == {3.0}
+
+
+def test_the_family_is_drawn_with_its_chances_and_told_its_numbers() -> None:
+    rig = some_reel(400, 300, FAMILY).rig
+    told, is_told = rig.told, rig.told.is_told
+    assert float(is_told.float().mean()) == pytest.approx(FAMILY.measured, abs=0.08)
+    lag_s = -1.0 / torch.log1p(-rig.share)
+    assert float(lag_s[~is_told].max()) <= 2.0 < 8.0 < float(lag_s.max())
+    assert float(lag_s.min()) < 0.4
+    right = (told.lag_s / lag_s - 1.0).abs().amax((1, 2)) < 1e-3
+    share = float(right[is_told].float().mean())
+    assert share == pytest.approx(1.0 - FAMILY.wrong - FAMILY.stale, abs=0.1)
+    assert float((rig.meter.period_s > 1).float().mean()) == pytest.approx(0.7 * 0.3 * 2.0 / 3.0, abs=0.06)
+    assert float(told.dead_time_s[is_told].max()) > 6.0
+    belief = believed(rig)
+    added = belief.weights.sum(1)
+    assert torch.allclose(
+        belief.kept + added, torch.ones_like(added), atol=1e-5
+    )  # at rest it believes the command
 
 
 def test_days_without_light_teach_nothing() -> None:

@@ -49,6 +49,7 @@ class Lineage:
     minimum_daemon_version: str
     period_s: float = 1.0
     parent_sha256: str | None = None
+    training_sources: tuple[str, ...] | None = None
 
     @classmethod
     def now(
@@ -59,6 +60,7 @@ class Lineage:
         data_sha256: str,
         commit: str = "",
         parent_sha256: str | None = None,
+        sources: tuple[str, ...] = (),
     ) -> "Lineage":
         """Of a policy for absorbing slaves, exported now from data and source that are named by their hashes.
 
@@ -66,6 +68,7 @@ class Lineage:
             number: the bundle's version.
             commit: the source it was trained with; this one by default.
             parent_sha256: of the bundle it was fine-tuned from.
+            sources: the data sets that the data come from, as far as they are named.
         """
         return cls(
             name=name,
@@ -77,6 +80,7 @@ class Lineage:
             training_data_sha256=data_sha256,
             minimum_daemon_version=version("sunkeep"),
             parent_sha256=parent_sha256,
+            training_sources=sources or None,
         )
 
 
@@ -274,6 +278,7 @@ def _manifest(
         "training_range": {name: {"low": low, "high": high} for name, low, high in columns},
         "training_commit": lineage.training_commit,
         "training_data_sha256": lineage.training_data_sha256,
+        "training_sources": lineage.training_sources,
         "parent_sha256": lineage.parent_sha256,
         "minimum_daemon_version": lineage.minimum_daemon_version,
     }

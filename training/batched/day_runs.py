@@ -19,8 +19,19 @@ from core.site import Metering
 from daemon.simulation.score import CHANGE_W, PEAK_WINDOW_S, REVERSAL_W
 from daemon.simulation.simulate import SETTLE_S
 from plant.site.stepped import bare_grid_w
-from training.batched.scenarios import FaultScenario, SiteDay, far_end
-from training.batched.simulator import SLAVE_W, Disturbance, PlantParameters, Policy, age_weights, start, tick
+from training.batched.scenarios import FamilyMember, FaultScenario, SiteDay, far_end, member_end
+from training.batched.simulator import (
+    PLACES,
+    SLAVE_W,
+    BatchMeter,
+    Disturbance,
+    MeasuredActuators,
+    PlantParameters,
+    Policy,
+    believed,
+    start,
+    tick,
+)
 from training.batched.windows import SURPLUS_W
 from training.data.days import Day, daylight_s
 
@@ -47,6 +58,13 @@ class DayScenario:
     extra_delay_s: int
     margin_w: float = 0.0
     trouble: FaultScenario = FaultScenario.NONE
+    member: FamilyMember | None = None
+
+    def far_end(self) -> SiteDay:
+        """Its slaves, radio and meter."""
+        if self.member is None:
+            return far_end(self.seed, self.extra_delay_s, self.trouble)
+        return member_end(self.member, self.seed, self.extra_delay_s)
 
 
 class Swings(NamedTuple):
@@ -149,7 +167,7 @@ def rows_of(
     bare_w = {heat.day: np.zeros(0) for heat in heats}
     for day in bare_w:
         bare_w[day] = bare_of(day)
-    ends = [far_end(heat.seed, heat.extra_delay_s, heat.trouble) for heat in heats]
+    ends = [heat.far_end() for heat in heats]
     spans = [slice(heat.from_s - SETTLE_S, heat.from_s + seconds) for heat in heats]
     before = [slice(span.start - 1, span.stop) for span in spans]
     bare = np.stack([bare_w[heat.day][span] for heat, span in zip(heats, before, strict=True)], 1)
@@ -167,6 +185,26 @@ def _rig(heats: Sequence[DayScenario], ends: Sequence[SiteDay]) -> PlantParamete
         (slaves * SLAVE_W).clamp(max=PHASE_CAP_W),
         torch.tensor([heat.metering is Metering.NET for heat in heats]),
         torch.tensor([end.told_s for end in ends]),
+        _told(ends),
+        _meter(heats, ends),
+    )
+
+
+def _told(ends: Sequence[SiteDay]) -> MeasuredActuators:
+    nothing = np.ones((4, 3, PLACES))
+    numbers = np.stack([nothing if end.told is None else end.told for end in ends], 1)
+    is_told = torch.tensor([end.told is not None for end in ends])
+    return MeasuredActuators(is_told, *map(_real, numbers))
+
+
+def _meter(heats: Sequence[DayScenario], ends: Sequence[SiteDay]) -> BatchMeter:
+    paces = [end.pace for end in ends]
+    return BatchMeter(
+        torch.tensor([pace.reading_steps for pace in paces]),
+        torch.tensor([pace.late_steps for pace in paces]),
+        torch.tensor([pace.averages for pace in paces]),
+        _real(np.array([pace.resolution_w for pace in paces])),
+        torch.tensor([heat.from_s - SETTLE_S for heat in heats]),
     )
 
 
@@ -180,7 +218,7 @@ def run(rows: DayBatch, policy: Policy) -> ScenarioResult:
     rig, seconds = rows.rig, len(rows.noise_w)
     n, counted = len(rig.capacity_w), seconds - SETTLE_S
     site = start(rig, rows.bare_w[0], rows.noise_w[0])
-    weights, memory = age_weights(rig.told_s), None
+    belief, memory = believed(rig), None
     sums = torch.zeros(7, n, dtype=torch.float64)
     recent_w, peak_w, peak10s_w = torch.zeros(PEAK_WINDOW_S, n), torch.zeros(n), torch.zeros(n)
     zero = torch.zeros(n, 3)
@@ -188,7 +226,7 @@ def run(rows: DayBatch, policy: Policy) -> ScenarioResult:
     for second in range(seconds):
         before = site
         moment = Disturbance(rows.bare_w[second + 1], rows.noise_w[second], rows.delays[second])
-        site, memory, outcome = tick(rig, site, weights, moment, policy, memory)
+        site, memory, outcome = tick(rig, site, belief, moment, policy, memory)
         swings = _swing(swings, site.command_w, second >= SETTLE_S)
         if second < SETTLE_S:
             continue

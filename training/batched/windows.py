@@ -6,7 +6,6 @@ here is everything a batch of sites needs: grid power without slaves, and a far 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +14,9 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from plant.radio.link import draw_delays, draw_link, draw_noise
-from plant.site.physics import GAIN_RANGE, LAG_RANGE_S, PHASE_SHARES
-from training.batched.simulator import PLACES, SLAVE_W, Disturbance, PlantParameters
+from plant.site.physics import PHASE_SHARES
+from training.batched.randomization import DomainRandomization, draw_far_ends
+from training.batched.simulator import Disturbance, PlantParameters
 from training.data.days import Day, daylight_s
 
 Floats = NDArray[np.float32]
@@ -36,26 +35,6 @@ MIX_SHARE = 0.5
 """Windows whose load is another day's."""
 CONNECTIONS = {"3ph": 0.7, "A": 0.3}
 """Of the PV, where it is drawn; the phases are exchanged afterwards."""
-
-
-@dataclass(frozen=True)
-class DomainRandomization:
-    """How far ends are drawn. Delays are extra whole seconds on every frame, told or not to the estimator."""
-
-    net: float = 0.7
-    extra_s: tuple[float, ...] = (0.7, 0.15, 0.15)
-    told_nothing: float = 0.6
-    told_right: float = 0.25
-    other_slaves: float = 0.25
-    dead_slave: float = 0.04
-    lossy: float = 0.1
-
-
-JUDGED = DomainRandomization(
-    extra_s=(0.7, 0.15, 0.15), told_nothing=1.0, told_right=0.0, other_slaves=0.0, dead_slave=0.0, lossy=0.0
-)
-"""Far ends that choices are made on: the usual site, mostly with the usual delay, never told otherwise."""
-LOSSY_RANGE = (0.05, 0.15)
 
 
 class SolarDay(NamedTuple):
@@ -163,46 +142,6 @@ def _is_sunny(window: Floats) -> bool:
 
 def reel_of(windows: Sequence[Floats], luck: Generator, chances: DomainRandomization) -> RolloutWindow:
     """Give every window a far end of its own."""
-    n, seconds = len(windows), len(windows[0]) - 1
-    extra_s = luck.choice(len(chances.extra_s), size=n, p=chances.extra_s)
-    delays = np.stack([_delays(luck, seconds, int(extra), chances) for extra in extra_s])
-    noise_w = np.stack([draw_noise(luck, seconds) for _ in range(n)])
-    return RolloutWindow(
-        _rig(luck, extra_s, chances),
-        torch.from_numpy(-np.stack(windows)).to(torch.get_default_dtype()),
-        torch.from_numpy(noise_w).to(torch.get_default_dtype()),
-        torch.from_numpy(delays),
-        torch.from_numpy(extra_s),
-    )
-
-
-def _delays(luck: Generator, seconds: int, extra_s: int, chances: DomainRandomization) -> NDArray[np.int8]:
-    link = draw_link(luck)
-    if luck.random() < chances.lossy:
-        link = replace(link, loss=float(luck.uniform(*LOSSY_RANGE)))
-    return draw_delays(luck, link, seconds, 3 * PLACES, extra_s).reshape(seconds, 3, PLACES)
-
-
-def _rig(luck: Generator, extra_s: NDArray[np.int64], chances: DomainRandomization) -> PlantParameters:
-    n = len(extra_s)
-    shape = (n, 3, PLACES)
-    others = luck.random((n, 1)) < chances.other_slaves
-    slaves = np.where(others, luck.integers(2, PLACES + 1, (n, 3)), 3)
-    gain = luck.uniform(*GAIN_RANGE, shape)
-    dead = luck.random(n) < chances.dead_slave
-    gain[dead, luck.integers(0, 3, n)[dead], 0] = 0.0
-    told = luck.integers(0, len(chances.extra_s), n)
-    drawn = luck.random(n)
-    told = np.where(drawn < chances.told_nothing + chances.told_right, extra_s, told)
-    told = np.where(drawn < chances.told_nothing, 0, told)
-    share = 1.0 - np.exp(-1.0 / luck.uniform(*LAG_RANGE_S, shape))
-    capacity_w = np.minimum(slaves * SLAVE_W, 5000.0)
-    real = torch.get_default_dtype()
-    return PlantParameters(
-        torch.from_numpy(slaves[:, :, None]).to(real),
-        torch.from_numpy(gain).to(real),
-        torch.from_numpy(share).to(real),
-        torch.from_numpy(capacity_w).to(real),
-        torch.from_numpy(luck.random(n) < chances.net),
-        torch.from_numpy(told),
-    )
+    ends = draw_far_ends(luck, len(windows), len(windows[0]) - 1, chances)
+    bare_w = torch.from_numpy(-np.stack(windows)).to(torch.get_default_dtype())
+    return RolloutWindow(ends.rig, bare_w, ends.noise_w, ends.delays, ends.extra_s)

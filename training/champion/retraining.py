@@ -21,7 +21,7 @@ from training.batched.windows import read_days
 from training.champion.train import SHORT_COURSE, SHORT_PLAN, record_run, write_bundle
 from training.contest.contest import compete
 from training.contest.results import ControllerResult, Field, standings
-from training.data.days import Day, data_sha256
+from training.data.days import Day, data_sha256, data_sources
 from training.evaluation.criteria import CriteriaAnswers
 from training.evaluation.judgement import Told, day_result, in_the_product, known
 from training.evaluation.succession import Rival, Succession, succession
@@ -117,6 +117,7 @@ def export_challenger(
         lessons.metering.value,
         data_sha256(lessons.all),
         parent_sha256=before.sha256,
+        sources=tuple(sorted({*(before.manifest.training_sources or ()), *data_sources(lessons.all)})),
     )
     write_bundle(net.eval(), read_days(lessons.teach), out / BUNDLE, lineage, seed)
     return BundlePolicy(load_bundle(out / BUNDLE))

@@ -24,11 +24,13 @@ from safety.pi import PiGains
 from training.artifacts.checkpoint import BEST_FILE, CheckpointError, load_weights
 from training.artifacts.destination import ExportError, next_version
 from training.artifacts.export import Floats, Lineage, current_commit, export_bundle
+from training.batched.randomization import JUDGED
 from training.batched.simulator import View
-from training.batched.windows import JUDGED, SolarDay, read_days, reel_of, varied
+from training.batched.windows import SolarDay, read_days, reel_of, varied
 from training.contest.contest import compete
 from training.contest.results import as_table, standings
-from training.data.days import Day, DaysError, data_sha256, find_days
+from training.data.chords import with_broken_cloud
+from training.data.days import Day, DaysError, data_sha256, data_sources, find_days
 from training.device import device_option
 from training.imitation.demonstrations import orders
 from training.replay.differentiable_replay import ReplayPlan, judge
@@ -139,6 +141,9 @@ def _differences(before: Mapping[str, int | float | None], now: Mapping[str, int
 @click.option("--minutes", type=FiniteRange(0.0), help="Train for this long instead; not reproducible.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @device_option
+@click.option(
+    "--drawn-suns", type=click.IntRange(0), default=0, help="Days more, under broken cloud that is drawn."
+)
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")
 @click.option("--name", default="champion", show_default=True)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
@@ -149,6 +154,7 @@ def main(
     minutes: float | None,
     seed: int,
     device: str,
+    drawn_suns: int,
     short: bool,
     name: str,
     bundle_version: int | None,
@@ -156,24 +162,36 @@ def main(
     """Train, choose, export and judge a champion."""
     torch.set_num_threads(1)
     course = SHORT_COURSE if short else RunLength(minutes=minutes, updates=updates)
-    course = replace(course, seed=seed, device=device)
+    course = replace(course, seed=seed, device=device, is_family=True)
     try:
-        _make(traces, out, course, short, name, next_version(out / "bundle", bundle_version))
+        _make(traces, out, course, short, name, next_version(out / "bundle", bundle_version), drawn_suns)
     except (CheckpointError, DaysError, TraceError, ExportError) as error:
         raise click.ClickException(str(error)) from None
 
 
-def _make(traces: Path, out: Path, course: RunLength, short: bool, name: str, number: int) -> None:
+def _under_drawn_suns(days: tuple[SolarDay, ...], count: int, seed: int) -> tuple[SolarDay, ...]:
+    """Days more, each the load of one of these under a sun of its own."""
+    luck = np.random.default_rng([seed, 2])
+    return tuple(with_broken_cloud(days[place % len(days)], luck) for place in range(count))
+
+
+def _make(
+    traces: Path, out: Path, course: RunLength, short: bool, name: str, number: int, drawn_suns: int
+) -> None:
     train_days, val_days = find_days(traces, "train"), find_days(traces, "val")
     if short:
         train_days, val_days = train_days[:4], val_days[:1]
-    record_run(out, traces, train_days + val_days, course.seed)
+    made_with = {"drawn_suns": drawn_suns} if drawn_suns else None
+    record_run(out, traces, train_days + val_days, course.seed, made_with=made_with)
     sunshine, plan = read_days(train_days), SHORT_PLAN if short else ReplayPlan()
-    progress = train(sunshine, read_days(val_days), out, course, plan)
+    taught = sunshine + _under_drawn_suns(sunshine, drawn_suns, course.seed)
+    progress = train(taught, read_days(val_days), out, course, plan)
     console.print(f"best of {progress.step} updates: {progress.best:.1f} W after {progress.best_step}")
     net = ReplayNet()
     load_weights(out / BEST_FILE, net)
-    lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(train_days + val_days))
+    days = train_days + val_days
+    sources = sorted({*data_sources(days), *(["chord"] if drawn_suns else [])})
+    lineage = Lineage.now(name, number, Metering.NET.value, data_sha256(days), sources=tuple(sources))
     write_bundle(net.eval(), sunshine, out / "bundle", lineage, course.seed)
     if not short:
         rows = standings(compete(val_days, range(1), {"champion": net.policy}, PiGains()))

@@ -25,12 +25,14 @@ class Day:
     """One trace: its file, the split it belongs to, and how its PV is connected ("3ph", "A", "B", "C").
 
     With `has_gaps`, some of its seconds are unknown (NaN); nobody lives an hour or a window with one.
+    `sources` are the data sets that the day is composed of, as far as its summary names them.
     """
 
     path: Path
     split: str
     connection: str
     has_gaps: bool = False
+    sources: tuple[str, ...] = ()
 
     def load(self) -> Trace:
         """The trace itself. Raises plant.site.trace.TraceError."""
@@ -42,7 +44,7 @@ def find_days(folder: Path, split: str) -> tuple[Day, ...]:
 
     Args:
         folder: traces, and a ``SUMMARY.json``: a list of objects with `file`, `split`, `pv_connection`, and
-            `has_gaps` where seconds of the day are unknown.
+            `has_gaps` where seconds of the day are unknown, and `sources`, the names of data sets.
         split: "train", "val" or "test".
 
     Raises:
@@ -52,7 +54,13 @@ def find_days(folder: Path, split: str) -> tuple[Day, ...]:
     try:
         rows = json.loads(summary.read_text(encoding="utf-8"))
         every = [
-            Day(folder / Path(r["file"]).name, r["split"], r["pv_connection"], r.get("has_gaps") is True)
+            Day(
+                folder / Path(r["file"]).name,
+                r["split"],
+                r["pv_connection"],
+                r.get("has_gaps") is True,
+                tuple(map(str, r.get("sources", ()))),
+            )
             for r in rows
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -76,6 +84,11 @@ def middle_of_light_s(trace: Trace, share: float) -> tuple[int, int]:
     first_s, end_s = daylight_s(trace)
     cut_s = int((end_s - first_s) * (1.0 - share) / 2.0)
     return first_s + cut_s, end_s - cut_s
+
+
+def data_sources(days: Iterable[Day]) -> tuple[str, ...]:
+    """The data sets that these days are composed of, sorted."""
+    return tuple(sorted({source for day in days for source in day.sources}))
 
 
 def data_sha256(days: Iterable[Day]) -> str:

@@ -18,18 +18,20 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from core.limits import PHASE_CAP_W
+from training.batched.randomization import DomainRandomization
 from training.batched.simulator import (
     DEFAULT_RULES,
+    BatchBelief,
     BatchState,
     View,
     act,
-    age_weights,
+    believed,
     billed,
     estimate_state,
     live,
     start,
 )
-from training.batched.windows import DomainRandomization, RolloutWindow, SolarDay, reel_of, varied
+from training.batched.windows import RolloutWindow, SolarDay, reel_of, varied
 from training.envs.episodes import Reward
 from training.envs.wrappers import Floats, observation_bounds
 
@@ -68,7 +70,7 @@ class SiteVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         self._reel: RolloutWindow | None = None
         self._site: BatchState | None = None
         self._view: View | None = None
-        self._weights = torch.empty(0)
+        self._belief: BatchBelief | None = None
         self._second = 0
 
     def reset(
@@ -78,7 +80,7 @@ class SiteVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
         super().reset(seed=seed if isinstance(seed, int) else None)
         windows = [varied(self._days, self._length_s + 2, self.np_random) for _ in range(self.num_envs)]
         reel = reel_of(windows, self.np_random, self._chances)
-        self._reel, self._weights, self._second = reel, age_weights(reel.rig.told_s), 0
+        self._reel, self._belief, self._second = reel, believed(reel.rig), 0
         with torch.inference_mode():
             self._site = start(reel.rig, reel.bare_w[:, 0], reel.noise_w[:, 0])
             self._look()
@@ -110,8 +112,9 @@ class SiteVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
     def _look(self) -> None:
         assert self._reel is not None
         assert self._site is not None
+        assert self._belief is not None
         noise_w = self._reel.noise_w[:, min(self._second, self._length_s)]
-        self._view, self._site = estimate_state(self._reel.rig, self._site, self._weights, noise_w)
+        self._view, self._site = estimate_state(self._reel.rig, self._site, self._belief, noise_w)
 
     def _observation(self) -> Floats:
         assert self._view is not None

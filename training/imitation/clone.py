@@ -21,7 +21,7 @@ from torch import Tensor
 from core.limits import PHASE_CAP_W
 from core.site import Metering, Phases, per_phase
 from training.artifacts.export import Lineage, export_bundle
-from training.data.days import Day, data_sha256, find_days
+from training.data.days import Day, data_sha256, data_sources, find_days
 from training.imitation.demonstrations import (
     TEACHERS,
     Answer,
@@ -181,7 +181,10 @@ def main(
     """Clone a tuned law into a policy bundle, from a folder of traces with a SUMMARY.json."""
     train, val = (find_days(traces, split)[:days] for split in ("train", "val"))
     net, lessons = clone(train, val, teacher, Metering(metering), seed, epochs)
-    lineage = Lineage.now(out.name, bundle_version, metering, data_sha256(train + val))
+    taught = train + val
+    lineage = Lineage.now(
+        out.name, bundle_version, metering, data_sha256(taught), sources=data_sources(taught)
+    )
     actions_w = np.minimum(lessons.actions_w, np.float32(PHASE_CAP_W))
     exported = export_bundle(net, lessons.states, actions_w, lineage, out)
     console.print(f"policy.onnx {exported.bundle.manifest.files['policy.onnx']}", soft_wrap=True)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from training.batched.windows import DomainRandomization, SolarDay
+from training.batched.randomization import DomainRandomization
+from training.batched.windows import SolarDay
 from training.learners.callback import Callback
 from training.learners.clipping import with_clipped_rewards
 from training.learners.data.prioritized import PrioritizedSampler, PrioritySettings

@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from core.metering import AVOIDABLE_WEIGHT
+from training.batched.randomization import DomainRandomization
 from training.batched.simulator import (
     DEFAULT_RULES,
     BatchLimits,
     BatchState,
     PlantParameters,
     Policy,
-    age_weights,
+    believed,
     start,
     tick,
 )
-from training.batched.windows import DomainRandomization, RolloutWindow, SolarDay, reel_of, varied
+from training.batched.windows import RolloutWindow, SolarDay, reel_of, varied
 from training.replay.network import ReplayNet
 
 COST_SCALE_W = 100.0
@@ -95,13 +96,13 @@ class Batch:
         rig: PlantParameters = tree_map(
             lambda *leaves: torch.cat(leaves), *(reel.rig for reel, _ in self._reels)
         )
-        weights = age_weights(rig.told_s)
+        belief = believed(rig)
         site, memory = self._site, self._memory
         total, rows = torch.zeros((), device=self._device), plan.rows
         for second in range(plan.stretch_s):
             moments = [reel.moment(at + second) for reel, at in self._reels]
             moment = tree_map(lambda *leaves: torch.cat(leaves), *moments)
-            site, memory, outcome = tick(rig, site, weights, moment, self._net.policy, memory, rules)
+            site, memory, outcome = tick(rig, site, belief, moment, self._net.policy, memory, rules)
             cost_w = outcome.export_w + AVOIDABLE_WEIGHT * outcome.avoidable_w
             total = total + (cost_w[rows:] if second < plan.lead_s else cost_w).sum()
         counted = len(self._memory) * plan.stretch_s - rows * plan.lead_s
@@ -145,10 +146,10 @@ def judge(
 ) -> EvaluationResult:
     """Live a whole reel without gradients. `lead_s` seconds at its begin do not count."""
     site, memory = settled(reel, 0), None
-    weights = age_weights(reel.rig.told_s)
+    belief = believed(reel.rig)
     export_w, avoidable_w, sends = (torch.zeros_like(reel.bare_w[:, 0, 0]) for _ in range(3))
     for second in range(reel.seconds):
-        site, memory, outcome = tick(reel.rig, site, weights, reel.moment(second), policy, memory, rules)
+        site, memory, outcome = tick(reel.rig, site, belief, reel.moment(second), policy, memory, rules)
         if second >= lead_s:
             export_w += outcome.export_w
             avoidable_w += outcome.avoidable_w

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress as Bar
 from torch import Tensor
+from torch.utils._pytree import tree_map
 from torch.utils.tensorboard import SummaryWriter
 
 from training.artifacts.checkpoint import (
@@ -22,7 +23,8 @@ from training.artifacts.checkpoint import (
     save_weights,
     write_checkpoint,
 )
-from training.batched.windows import JUDGED, DomainRandomization, RolloutWindow, SolarDay, measured, reel_of
+from training.batched.randomization import FAMILY, JUDGED, JUDGED_FAMILY, DomainRandomization
+from training.batched.windows import RolloutWindow, SolarDay, measured, reel_of
 from training.data.days import DaysError
 from training.replay.differentiable_replay import (
     Batch,
@@ -45,7 +47,8 @@ console = Console(stderr=True)
 class RunLength:
     """How long a run lasts (updates, or minutes where given) and how often it is checked.
 
-    `net` is the share of sites that are billed net, where it is not the usual one.
+    `net` is the share of sites that are billed net, where it is not the usual one. `is_family` is whether it
+    teaches the family of sites and is judged on it, beside the usual one.
     """
 
     seed: int = 0
@@ -56,6 +59,7 @@ class RunLength:
     windows: int | None = None
     device: str = "cpu"
     net: float | None = None
+    is_family: bool = False
 
     def chances(self, usual: DomainRandomization) -> DomainRandomization:
         """How far ends are drawn, billed as this course wants it."""
@@ -75,7 +79,12 @@ def choosing_reel(days: tuple[SolarDay, ...], course: RunLength) -> RolloutWindo
         )
     if course.windows is not None:
         windows = windows[:: max(1, len(windows) // course.windows)][: course.windows]
-    return reel_of(windows, np.random.default_rng(CHOICE_SEED), course.chances(JUDGED))
+    usual = reel_of(windows, np.random.default_rng(CHOICE_SEED), course.chances(JUDGED))
+    if not course.is_family:
+        return usual
+    family = reel_of(windows, np.random.default_rng([CHOICE_SEED, 1]), course.chances(JUDGED_FAMILY))
+    both: RolloutWindow = tree_map(lambda *leaves: torch.cat(leaves), usual, family)
+    return both
 
 
 def train(
@@ -103,7 +112,8 @@ def train(
     progress = Progress(course.seed)
     if (out / LAST_FILE).exists():
         progress = read_checkpoint(out / LAST_FILE, contents)
-    batch = Batch(train_days, plan, course.chances(DomainRandomization()), device, net)
+    taught = course.chances(FAMILY if course.is_family else DomainRandomization())
+    batch = Batch(train_days, plan, taught, device, net)
     reel = to_device(choosing_reel(val_days, course), device)
     began_s = monotonic() - progress.elapsed_s
     with SummaryWriter(str(out / "tensorboard")) as writer, Bar(console=console) as bar:
@@ -161,13 +171,15 @@ def parts(judged: EvaluationResult, reel: RolloutWindow) -> dict[str, float]:
     def mean_w(rows: Tensor) -> float:
         return float(judged.j_w[rows].mean()) if bool(rows.any()) else float("nan")
 
-    usual, is_net = reel.extra_s == 0, reel.rig.is_net
+    told, is_net = reel.rig.told.is_told, reel.rig.is_net
+    usual = (reel.extra_s == 0) & ~told
     return {
         "j_w": float(judged.j_w.mean()),
         "net_j_w": mean_w(usual & is_net),
         "per_phase_j_w": mean_w(usual & ~is_net),
-        "late_1s_j_w": mean_w(reel.extra_s == 1),
-        "late_2s_j_w": mean_w(reel.extra_s == 2),
+        "late_1s_j_w": mean_w((reel.extra_s == 1) & ~told),
+        "late_2s_j_w": mean_w((reel.extra_s == 2) & ~told),
+        "measured_j_w": mean_w(told),
         "export_w": float((judged.export_w - judged.beyond_w).mean()),
         "avoidable_w": float(judged.avoidable_w.mean()),
         "frames_per_min": judged.frames_per_min,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from core.decision import Source, State, SupervisorDecision
+from core.decision import State, SupervisorDecision
 from core.snapshot import SlaveState
 from daemon.history.account import Account
 from daemon.history.database import FILE, HistoryDatabase, open_history
@@ -114,7 +114,7 @@ async def test_the_chart_ends_where_the_data_end_and_the_head_says_since_when(
         meter_age_s=360.0,
         slaves=tuple(SlaveState(True, 1700.0, 375.0) for _ in SITE.slaves),
     )
-    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, ("meter_lost", "radio_lost", "radio_down"))
+    resting = SupervisorDecision(State.SAFE_STOP, ("meter_lost", "radio_lost", "radio_down"))
     figures.update(blind, decision(verdict=resting), cost=Cost(), radio=RadioStatistics(False), local=NOON)
     figures.configuration_refused("sunkeep.toml:3: mode.mode: no such mode. Write shadow.")
     server = await serve(figures, "127.0.0.1", 0)

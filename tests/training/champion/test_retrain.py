@@ -66,7 +66,7 @@ def test_the_weights_of_the_shipped_graph_give_the_same_graph_again() -> None:
 
 
 def test_a_graph_of_another_kind_or_another_law_cannot_be_taught_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CheckpointError, match=r"clone 2: .* not that of a policy trained by replay"):
+    with pytest.raises(CheckpointError, match=r"clone 3: .* not that of a policy trained by replay"):
         net_of(load_bundle(builtin_bundle("clone")))
     monkeypatch.setattr("training.replay.network.COARSE_W", 1010.0)
     with pytest.raises(CheckpointError, match="apart from the graph"):
@@ -160,6 +160,7 @@ def refused(*words: object) -> str:
     return " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_a_poor_champion_is_taught_and_beaten_and_the_challenger_names_it(
     journals: Path, poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

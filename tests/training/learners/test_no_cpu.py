@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.no_cpu import AWAY, Luck, learner_away, sent_away, watched
-from training.batched.windows import JUDGED, DomainRandomization, SolarDay, measured, reel_of
+from training.batched.randomization import JUDGED, DomainRandomization
+from training.batched.windows import SolarDay, measured, reel_of
 from training.data.lookahead import LookAheads
 from training.dynamics.fit import FitPlan, fit
 from training.dynamics.model import Shape, StateScaling

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from training.batched.randomization import DomainRandomization
 from training.batched.windows import (
-    DomainRandomization,
     Floats,
     RolloutWindow,
     SolarDay,

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.batched.windows import DomainRandomization, RolloutWindow, SolarDay, reel_of, varied
+from training.batched.randomization import DomainRandomization
+from training.batched.windows import RolloutWindow, SolarDay, reel_of, varied
 from training.learners.callback import Callback
 from training.learners.learner import Learner
 

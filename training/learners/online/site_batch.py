@@ -8,18 +8,20 @@ import torch
 from torch import Tensor
 
 from core.metering import AVOIDABLE_WEIGHT
+from training.batched.randomization import DomainRandomization
 from training.batched.simulator import (
     DEFAULT_RULES,
+    BatchBelief,
     BatchState,
     Policy,
     View,
     act,
-    age_weights,
+    believed,
     billed,
     estimate_state,
     live,
 )
-from training.batched.windows import DomainRandomization, RolloutWindow, SolarDay, reel_of, varied
+from training.batched.windows import RolloutWindow, SolarDay, reel_of, varied
 from training.learners.data.files import REWARD_W
 from training.learners.online.environment import BatchStep
 from training.replay.differentiable_replay import settled, to_device
@@ -52,7 +54,7 @@ class Sites:
         self._reel: RolloutWindow | None = None
         self._site: BatchState | None = None
         self._view: View | None = None
-        self._weights = torch.empty(0)
+        self._belief: BatchBelief | None = None
         self._second = 0
 
     @property
@@ -67,7 +69,7 @@ class Sites:
         luck = np.random.default_rng(int(seed))
         reel = self._scenery(self._count, self._seconds + LEAD_S + 2, luck)
         self._reel = to_device(reel, self._device)
-        self._weights = age_weights(self._reel.rig.told_s)
+        self._belief = believed(self._reel.rig)
         self._site, self._second = settled(self._reel, 0), 0
         self._look()
         for _ in range(LEAD_S):
@@ -86,8 +88,9 @@ class Sites:
     def _look(self) -> None:
         assert self._reel is not None
         assert self._site is not None
+        assert self._belief is not None
         noise_w = self._reel.noise_w[:, self._second]
-        self._view, self._site = estimate_state(self._reel.rig, self._site, self._weights, noise_w)
+        self._view, self._site = estimate_state(self._reel.rig, self._site, self._belief, noise_w)
 
     def _live(self, policy_action_w: Tensor) -> Tensor:
         assert self._reel is not None

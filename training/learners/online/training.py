@@ -7,7 +7,8 @@ from torch import Tensor
 
 from safety.predictive import PredictiveGains
 from training.batched.laws import predictive_law
-from training.batched.windows import DomainRandomization, SolarDay
+from training.batched.randomization import DomainRandomization
+from training.batched.windows import SolarDay
 from training.learners.loop import Source
 from training.learners.online.environment import ControlVariate
 from training.learners.online.ppo import Ppo, Rollout

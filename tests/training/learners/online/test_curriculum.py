@@ -9,7 +9,8 @@ import torch
 
 from tests.training.learners.interrupted import CPU, is_the_same_after_an_interruption
 from tests.training.learners.test_no_cpu import SPACE
-from training.batched.windows import DomainRandomization, SolarDay, roughness_w
+from training.batched.randomization import DomainRandomization
+from training.batched.windows import SolarDay, roughness_w
 from training.learners.loop import Source
 from training.learners.online.curriculum import Curriculum, difficulty_at, eased
 from training.learners.online.ppo import Ppo, PpoSettings, Rollout

@@ -15,7 +15,8 @@ from models.features import FEATURE_NAMES
 from plant.site.trace import load_trace
 from safety.predictive import PredictiveGains
 from training.batched.laws import predictive_law
-from training.batched.windows import DomainRandomization, SolarDay, read_days
+from training.batched.randomization import DomainRandomization
+from training.batched.windows import SolarDay, read_days
 from training.commands.train import train
 from training.data.days import Day
 from training.learners.data.files import write_log

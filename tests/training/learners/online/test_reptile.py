@@ -12,7 +12,7 @@ from tests.training.learners.interrupted import CPU, is_the_same_after_an_interr
 from tests.training.learners.online.test_curriculum import two_weathers
 from tests.training.learners.test_no_cpu import SPACE
 from tests.training.learners.toys import plain_space, uniform
-from training.batched.windows import DomainRandomization
+from training.batched.randomization import DomainRandomization
 from training.learners.callback import Callback
 from training.learners.data.transitions import Transitions
 from training.learners.loop import Source, TrainingPlan, seeded, train
