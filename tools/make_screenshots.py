@@ -2,6 +2,9 @@
 
     python tools/make_screenshots.py [--url http://127.0.0.1:9108/] [--into docs/images] [--details]
 
+For pictures with a past: ``python tools/make_year_of_history.py FOLDER``, then ``python -m
+tests.support.telemetry_feed page --history FOLDER``.
+
 Speaks the DevTools protocol with the aiohttp that the daemon has anyway.
 """
 
@@ -32,10 +35,12 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 PICTURES = (
-    ("status-light", "light", 1160, 2.0),
-    ("status-dark", "dark", 1160, 2.0),
-    ("status-phone", "light", 390, 2.0),
-    ("status-phone-dark", "dark", 390, 2.0),
+    ("status-light", "light", 1160, 2.0, "day"),
+    ("status-dark", "dark", 1160, 2.0, "day"),
+    ("status-phone", "light", 390, 2.0, "day"),
+    ("status-phone-dark", "dark", 390, 2.0, "day"),
+    ("history-year", "light", 1160, 1.5, "year"),
+    ("history-month-phone-dark", "dark", 390, 2.0, "month"),
 )
 LIVE_S = 4.0
 """Time for the page to fetch its history and a few ticks."""
@@ -56,8 +61,8 @@ async def main() -> int:
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
         async with browser(Path(profile)) as port, ClientSession() as session, tab(session, port) as page:
-            for name, scheme, width, scale in PICTURES:
-                picture = await _picture(page, arguments.url, scheme, width, scale, arguments.details)
+            for name, scheme, width, scale, span in PICTURES:
+                picture = await _picture(page, arguments.url, scheme, width, scale, arguments.details, span)
                 (arguments.into / f"{name}.png").write_bytes(picture)
                 sys.stdout.write(f"{arguments.into / name}.png\n")
     return 0
@@ -94,7 +99,7 @@ def _program() -> str | None:
 
 
 async def _picture(
-    page: ClientWebSocketResponse, url: str, scheme: str, width: int, scale: float, details: bool
+    page: ClientWebSocketResponse, url: str, scheme: str, width: int, scale: float, details: bool, span: str
 ) -> bytes:
     await call(
         page, "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
@@ -103,13 +108,28 @@ async def _picture(
     await call(page, "Emulation.setDeviceMetricsOverride", **size)
     await call(page, "Page.navigate", url=url)
     await asyncio.sleep(LIVE_S)
+    chosen = f"document.querySelector('[data-span={span}]').click()"
+    if span != "day":
+        await call(page, "Runtime.evaluate", expression=chosen)
+        await asyncio.sleep(LIVE_S)
     if details:
         await call(page, "Runtime.evaluate", expression="document.querySelector('details').open = true")
         await asyncio.sleep(0.5)
-    height = (await call(page, "Page.getLayoutMetrics"))["cssContentSize"]["height"]
-    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+    clip = {"x": 0, "y": 0, "width": width, "scale": 1} | await _extent(page, span)
     shot = await call(page, "Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
     return b64decode(shot["data"])
+
+
+async def _extent(page: ClientWebSocketResponse, span: str) -> dict[str, float]:
+    """The whole page, or for longer spans the part that tells them."""
+    if span == "day":
+        size = (await call(page, "Page.getLayoutMetrics"))["cssContentSize"]
+        return {"height": size["height"]}
+    box = "(() => { const b = document.getElementById('past').getBoundingClientRect();"
+    asked = f"{box} return [b.top + scrollY - 12, b.height + 24]; }})()"
+    answer = await call(page, "Runtime.evaluate", expression=asked, returnByValue=True)
+    top, height = answer["result"]["value"]
+    return {"y": top, "height": height}
 
 
 _numbers = count(1)
