@@ -5,6 +5,7 @@ from enum import Enum
 
 from core.estimation.following import NotFollowing
 from core.estimation.state_estimate import StateEstimate
+from core.estimation.swinging import Swinging
 from core.site import Phases
 
 
@@ -21,7 +22,7 @@ class State(Enum):
 
     INIT = "init"
     HOLD = "hold"
-    PI_FALLBACK = "pi_fallback"
+    FALLBACK = "fallback"
     RL_ACTIVE = "rl_active"
     SAFE_STOP = "safe_stop"
 
@@ -44,13 +45,27 @@ class Send(Enum):
     SAFE = "safe"
 
 
+SOURCE = {
+    State.INIT: Source.REST,
+    State.HOLD: Source.HOLD,
+    State.FALLBACK: Source.FALLBACK,
+    State.RL_ACTIVE: Source.POLICY,
+    State.SAFE_STOP: Source.REST,
+}
+"""Who acts in each state."""
+
+
 @dataclass(frozen=True, slots=True)
 class SupervisorDecision:
-    """What the supervisor lets happen this tick, with every active cause."""
+    """What the supervisor lets happen this tick, with every active cause, the worst first."""
 
     state: State
-    source: Source
-    causes: tuple[str, ...]
+    causes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Source:
+        """Who acts."""
+        return SOURCE[self.state]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +101,7 @@ class Decision:
     Where slaves are staged, the policy and the fallback speak of the modulating ones alone; what is requested
     and safe are totals. `switch` is what the scheduler switches in this tick.
     `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
+    `swinging` says what is left of the gains after the loop has swung, None while all of them are.
     """
 
     tick: int
@@ -104,3 +120,9 @@ class Decision:
     switch: Switch | None = None
     withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()
+    swinging: Swinging | None = None
+
+    @property
+    def gain_share(self) -> float:
+        """What is left of the gains, 1 for all."""
+        return 1.0 if self.swinging is None else self.swinging.gain_share

@@ -9,6 +9,9 @@ from core.decision import Authority
 
 BLOCK_S = 900
 """Sticky blocks of 15 minutes: long against the seconds of delay, short against the weather."""
+DAY_S = 86400.0
+DAY_SHIFT_S = 14.0 * 3600.0
+"""Local midnights lie from 14 h before those of UTC to 10 h after: shifted so, each is in its own day."""
 MINUTES_PER_DAY = 1440
 
 
@@ -35,12 +38,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class ModePlan:
-    """The configured mode. `schedule` switches `ab` to fixed hours, whose results are confounded."""
+    """The configured mode. `schedule` switches `ab` to fixed hours, whose results are confounded.
+
+    `block_s` is how long the lot's blocks are; a day of 86400 s is the site's own, from midnight to midnight.
+    """
 
     mode: Mode = Mode.SHADOW
     rollout_percent: float = 0.0
     schedule: tuple[Window, ...] = ()
     site_seed: bytes = b""
+    block_s: float = BLOCK_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +79,12 @@ def assign(plan: ModePlan, moment: WallClock) -> Assignment:
     restart, and open to an audit. Without a synchronised clock no block is known and the fallback acts.
     """
     if plan.mode is Mode.SHADOW:
-        return Assignment(Authority.FALLBACK, 0.0, _block(moment))
+        return Assignment(Authority.FALLBACK, 0.0, _block(plan, moment))
     if plan.mode is Mode.PRODUCTION:
-        return Assignment(Authority.POLICY, 1.0, _block(moment))
+        return Assignment(Authority.POLICY, 1.0, _block(plan, moment))
     if moment.unix_s is None:
         return Assignment(Authority.FALLBACK, 0.0, -1)
-    block = _block(moment)
+    block = _block(plan, moment)
     if plan.mode is Mode.ROLLOUT:
         share = min(max(0.0, plan.rollout_percent), 100.0) / 100.0
         chosen = _fraction(plan.site_seed, b"rollout", block) < share
@@ -93,8 +100,13 @@ def _policy_if(chosen: bool) -> Authority:
     return Authority.POLICY if chosen else Authority.FALLBACK
 
 
-def _block(moment: WallClock) -> int:
-    return -1 if moment.unix_s is None else int(moment.unix_s // BLOCK_S)
+def _block(plan: ModePlan, moment: WallClock) -> int:
+    if moment.unix_s is None:
+        return -1
+    if plan.block_s < DAY_S:
+        return int(moment.unix_s // plan.block_s)
+    midnight_s = moment.unix_s - 60.0 * moment.minute
+    return int((midnight_s + DAY_SHIFT_S) // DAY_S)
 
 
 def _fraction(seed: bytes, purpose: bytes, index: int) -> float:

@@ -1,13 +1,14 @@
 """Protocols of the parts of a decision. Plain values in, plain values out: no part does any I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
 from core.estimation.following import FollowingState
 from core.estimation.state_estimate import EstimatorState, StateEstimate
+from core.estimation.swinging import SwingState
 from core.scheduling.staged import SchedulerState
 from core.site import Phases, Site
 from core.snapshot import Snapshot
@@ -99,6 +100,27 @@ class Gate(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Watches:
+    """What a decision observes of its own loop. A journal of a release without one is replayed without it."""
+
+    swinging: bool = True
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> "Watches":
+        """Those of these names only."""
+        return cls(**{one.name: one.name in names for one in fields(cls)})
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of those in force."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name))
+
+
+WATCHES = Watches()
+"""All that this release has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """One of each, chosen at start-up by ``daemon.runtime.assembly`` and replaced only between ticks."""
 
@@ -109,6 +131,7 @@ class Parts:
     detector: Detector
     supervisor: Supervisor
     gate: Gate
+    watches: Watches = WATCHES
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +152,7 @@ class Memory:
     bucket: Bucket
     scheduler: SchedulerState = field(default_factory=SchedulerState)
     following: FollowingState = field(default_factory=FollowingState)
+    swinging: SwingState = field(default_factory=SwingState)
 
 
 def initial_memory(

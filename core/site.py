@@ -34,8 +34,10 @@ class Slave:
     It takes any power from 0 to `max_w`, or from `min_w` once it is on, or only the powers of `levels_w`
     (rising, the last is `max_w`). `min_on_s` and `min_off_s` are what it endures. `priority` 1 is served
     first. What was measured on the site is None until then: `dead_time_s` from a command to its first
-    effect (and `dead_time_sd_s`, by how much that differs from command to command), `lag_s` of first order
-    after that, `gain` in watts drawn per watt told.
+    effect (`dead_time_sd_s` is by how much that differs from command to command, `dead_time_high_s` the most
+    that its mean may be), `lag_s` of first order after that, `gain` in watts drawn per watt told. One that
+    not `may_draw` is told nothing but 0 W: nobody has proven that it lets go by itself when nobody speaks
+    to it.
     """
 
     slot: int
@@ -49,8 +51,10 @@ class Slave:
     min_off_s: float = 0.0
     priority: int = DEFAULT_PRIORITY
     driver: str = SUNKEEP
+    may_draw: bool = True
     dead_time_s: float | None = None
     dead_time_sd_s: float = 0.0
+    dead_time_high_s: float | None = None
     lag_s: float | None = None
     gain: float | None = None
 

@@ -5,6 +5,10 @@ from math import inf
 
 from core.site import ZERO, Phases, Slave
 
+METER_LOST_S = 2.5
+"""A sample older than this says nothing of now: two reads of one second were missed, and half a second is for
+jitter. What is on air is held no longer, and nothing that follows the samples goes on across such a gap."""
+
 
 @dataclass(frozen=True, slots=True)
 class SlaveState:
@@ -87,8 +91,8 @@ class Snapshot:
 
 
 def slave_capacity_w(slave: Slave, state: SlaveState) -> int:
-    """The most that a slave can be told now; 0 when it is silent, or works only from more on."""
-    if not state.available:
+    """The most that a slave can be told now; 0 when it is silent, may not draw, or works only from more."""
+    if not (state.available and slave.may_draw):
         return 0
     capacity_w = slave.max_w if state.limit_w is None else min(state.limit_w, slave.max_w)
     if slave.levels_w:

@@ -8,6 +8,7 @@ from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
 from core.estimation.following import check_following, limit_capacities, not_following
 from core.estimation.state_estimate import StateEstimate, estimate_state
+from core.estimation.swinging import damped, watch_swings, what_swings
 from core.parts import Memory, Parts, PolicyHealth
 from core.scheduling.schedule import Schedule, feed_forward, made_room_w, part_above, schedule
 from core.scheduling.staged import above, view_apart, whole_estimate
@@ -37,10 +38,16 @@ def decide(
     plan, scheduler = schedule(
         site, snapshot, sight, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
     )
+    whole = whole_estimate(sight, site, snapshot, view)
+    swinging = memory.swinging
+    if parts.watches.swinging:
+        swinging = watch_swings(site, snapshot, whole.model_w, swinging)
     ahead = feed_forward(site, snapshot, sight, view, plan)
-    fallback = memory.fallback
+    fallback, before_w = memory.fallback, swinging.action_w
     if plan.switches:  # the modulating slaves make room in the same moment
-        fallback = parts.fallback.track(fallback, sight, made_room_w(scheduler.action_w, sight, plan, ahead))
+        before_w = made_room_w(scheduler.action_w, sight, plan, ahead)
+        fallback = parts.fallback.track(fallback, sight, before_w)
+    calm = partial(damped, before_w=before_w, share=swinging.gain_share, period_s=site.period_s)
     fallback_action_w, fallback = parts.fallback.propose(ahead, fallback)
     observation, observed = parts.observer.observe(snapshot, ahead, memory.observed)
     recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
@@ -51,15 +58,14 @@ def decide(
     reach_w = (
         None
         if policy_action_w is None
-        else slew(policy_action_w, ahead, snapshot.grid_power_w, site.limits, floor)
+        else slew(calm(policy_action_w), ahead, snapshot.grid_power_w, site.limits, floor)
     )
     violations = () if reach_w is None or plan.switches else parts.gate.violations(reach_w, snapshot)
     findings = PolicyHealth(policy_action_w is not None, violations, anomaly)
-    whole = whole_estimate(sight, site, snapshot, view)
     verdict, watch = parts.supervisor.step(snapshot, whole, authority, findings, memory.watch)
 
     source = Source.HOLD if plan.waits and _acts(verdict.source) else verdict.source
-    requested_action_w = _asked(source, reach_w, fallback_action_w, ahead, snapshot, site, floor)
+    requested_action_w = _asked(source, reach_w, calm(fallback_action_w), ahead, snapshot, site, floor)
     safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
     if plan.switches and _acts(source):  # the gate judges a switching by the setpoints, slave by slave
         safe_action_w, interventions = requested_action_w, ()
@@ -95,6 +101,7 @@ def decide(
         withheld=withheld,
         switch=plan.switch,
         not_following=not_following(site, following),
+        swinging=what_swings(swinging),
     )
     return decision, replace(
         memory,
@@ -107,6 +114,7 @@ def decide(
         bucket=bucket,
         scheduler=replace(scheduler, action_w=action_w) if plan.base_w else scheduler,
         following=following,
+        swinging=swinging._replace(action_w=action_w) if parts.watches.swinging else swinging,
     )
 
 

@@ -3,6 +3,10 @@
 import click
 
 EX_INPUT = 2
+"""What the user gave cannot be used (as of click)."""
+EX_SOFTWARE = 70
+EX_CONFIG = 78
+"""As in sysexits.h: a fault of Sunkeep's own, and a site or configuration that has to be mended."""
 
 
 class InputError(click.ClickException):

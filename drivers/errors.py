@@ -1,5 +1,7 @@
 """Errors of the wires, split by what the caller does about them."""
 
+from core.causes import Cause
+
 
 class DriverError(Exception):
     """Base of everything a driver raises."""
@@ -23,10 +25,10 @@ class Unconfirmed(Transient):
 class DeviceFault(DriverError):
     """What the other end says cannot be right or has changed; rest and alert.
 
-    `cause` is the name of the supervisor's cause, for example ``meter_identity``.
+    `cause` is the supervisor's.
     """
 
-    def __init__(self, cause: str, message: str) -> None:
+    def __init__(self, cause: Cause, message: str) -> None:
         super().__init__(message)
         self.cause = cause
 

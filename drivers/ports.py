@@ -70,6 +70,11 @@ class Meter(Protocol):
         ...
 
     @property
+    def unasked_total(self) -> int:
+        """How often bytes came on a polled line while nothing was asked for."""
+        ...
+
+    @property
     def energy(self) -> EnergyCounters:
         """The counters as last read."""
         ...

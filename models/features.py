@@ -12,9 +12,9 @@ from math import exp, isfinite, nan
 from typing import NamedTuple
 
 from core.arrays import SCALAR, Namespace, Number
-from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
+from core.estimation.state_estimate import StateEstimate
 from core.site import PHASE_NAMES
-from core.snapshot import Snapshot
+from core.snapshot import METER_LOST_S, Snapshot
 
 PHASE_FEATURES = (
     "surplus_hat_w",
@@ -148,7 +148,7 @@ class FeatureObserver:
         """The features of one tick, in the order of `FEATURE_NAMES`.
 
         A sight that is not fresh leaves the history as it is and describes it with what is on air now.
-        When more than `core.estimation.state_estimate.LONGEST_GAP_S` passed since the last estimate, or time
+        When more than `core.snapshot.METER_LOST_S` passed since the last estimate, or time
         ran backwards, the history begins anew. Finite input gives finite features; a sight that is not finite
         gives NaN throughout, which no policy answers, and leaves the history as it is.
         """
@@ -158,7 +158,7 @@ class FeatureObserver:
         step_s = snapshot.at_s - memory.at_s
         cells = memory.cells
         if sight.fresh:
-            if cells and 0.0 < step_s <= LONGEST_GAP_S:
+            if cells and 0.0 < step_s <= METER_LOST_S:
                 cells = tuple(map(advance, cells, sight.surplus_w))
             else:
                 cells = tuple(map(begin, sight.surplus_w))

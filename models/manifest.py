@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+from pydantic import AwareDatetime, Field, FiniteFloat, StringConstraints
+
+from models.strict_model import StrictModel
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
@@ -22,18 +24,14 @@ TOLERANCE_W = 0.05
 """Largest deviation from a golden vector between machines (measured x86-64 to aarch64: 0.0015 W)."""
 
 
-class _StrictManifest(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Tensor(_StrictManifest):
+class Tensor(StrictModel):
     """Name and shape of one float32 input or output of the graph."""
 
     name: str
     shape: tuple[Positive, ...]
 
 
-class MemoryTensor(_StrictManifest):
+class MemoryTensor(StrictModel):
     """One recurrent state: zero at start and after any gap, the output of a tick is the input of the next."""
 
     name_in: str
@@ -41,14 +39,14 @@ class MemoryTensor(_StrictManifest):
     shape: tuple[Positive, ...]
 
 
-class Range(_StrictManifest):
+class Range(StrictModel):
     """Lowest and highest value of a feature in the training data, in the feature's unit."""
 
     low: float
     high: float
 
 
-class Manifest(_StrictManifest):
+class Manifest(StrictModel):
     """`manifest.json`.
 
     `files` maps every other file of the bundle to its SHA-256. `bundle_version` grows with every bundle made
@@ -80,27 +78,27 @@ class Manifest(_StrictManifest):
     minimum_daemon_version: Version
 
 
-class GoldenVector(_StrictManifest):
+class GoldenVector(StrictModel):
     """One observation and the action the policy must answer with, in W."""
 
     state: Features
     action_w: Watts
 
 
-class Golden(_StrictManifest):
+class Golden(StrictModel):
     """`golden.json`: observations and answers. With memory, the vectors follow each other from cold."""
 
     vectors: Annotated[tuple[GoldenVector, ...], Field(min_length=32)]
 
 
-class FeatureStatistics(_StrictManifest):
+class FeatureStatistics(StrictModel):
     """Mean and standard deviation over the training data, in the unit of the quantity."""
 
     mean: float
     std: Annotated[float, Field(ge=0.0)]
 
 
-class Normalization(_StrictManifest):
+class Normalization(StrictModel):
     """`normalization_params.json`: every feature by name, and the actions of phases a, b, c in W."""
 
     features: dict[str, FeatureStatistics]

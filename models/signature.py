@@ -10,9 +10,10 @@ from typing import Literal
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from models.public_key import key_bytes, key_text
+from models.strict_model import StrictModel
 
 SIGNATURE_FILE = "signature.json"
 
@@ -21,10 +22,8 @@ class SignatureError(Exception):
     """A signature file that proves nothing. The message is part of a sentence."""
 
 
-class _SignatureFile(BaseModel):
+class _SignatureFile(StrictModel):
     """`signature.json`: the key that signed, and the 64 bytes of the signature in base64."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     schema_version: Literal[1] = 1
     public_key: str

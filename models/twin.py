@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from core.allocation import totals_w
+from core.causes import Cause
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.estimation.following import FollowingState
 from core.estimation.state_estimate import StateEstimate, estimate_state
@@ -74,12 +75,12 @@ class PassThroughSupervisor:
     ) -> tuple[SupervisorDecision, None]:
         """Rest, hold, or let whoever is meant to act."""
         if authority is Authority.REST:
-            return SupervisorDecision(State.SAFE_STOP, Source.REST, ()), None
+            return SupervisorDecision(State.SAFE_STOP), None
         if not sight.fresh:
-            return SupervisorDecision(State.HOLD, Source.HOLD, ()), None
+            return SupervisorDecision(State.HOLD), None
         if authority is Authority.POLICY and findings.policy_answered:
-            return SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()), None
-        return SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ()), None
+            return SupervisorDecision(State.RL_ACTIVE), None
+        return SupervisorDecision(State.FALLBACK), None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +192,7 @@ class CounterfactualController:
         authority = Authority.REST if decision.verdict.source is Source.REST else self._whose
         own, following = decide(seen, authority, memory.memory, self._parts)
         tick = TwinTick(seen.grid_power_w, own.sight.model_w, own.sight.command_w)
-        is_refused = accepted is False or (accepted is None and "radio_down" in snapshot.alarms)
+        is_refused = accepted is False or (accepted is None and Cause.RADIO_DOWN in snapshot.alarms)
         has_sent = own.send is not Send.NOTHING and not is_refused
         if has_sent:
             sent_at_s = snapshot.at_s + memory.frame_s

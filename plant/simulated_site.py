@@ -1,13 +1,16 @@
 """Everything a daemon talks to, on loopback: a virtual meter and radio around one site."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 
 import numpy as np
 
 from core.roles import Role, sign
 from core.site import Metering, Phases, Slave, per_phase
+from plant.devices.modbus_models import MODELS
+from plant.devices.modbus_server import VirtualModbusDevice
 from plant.meters.layouts import MeterState
 from plant.meters.virtual_meter import REFRESH_S, VirtualMeter
 from plant.radio.channel import BurstLoss, Delay, IndependentLoss, Loss
@@ -45,6 +48,8 @@ class SimulatedSite:
     meter: VirtualMeter
     radio: RadioSite
     meter_port: int
+    devices: Mapping[int, VirtualModbusDevice] = field(default_factory=dict)
+    """By slot: slaves that speak Modbus, each on a port of its own."""
 
     @property
     def radio_path(self) -> str:
@@ -52,7 +57,9 @@ class SimulatedSite:
         return self.radio.path
 
     async def stop(self) -> None:
-        """Take both wires down."""
+        """Take all wires down."""
+        for device in self.devices.values():
+            await device.stop()
         await self.meter.stop()
         await self.radio.stop()
 
@@ -74,8 +81,9 @@ async def start_far_end(
     layout: str = "sdm630",
     described: Description | None = None,
     make_slave: MakeSlave = sound_slave,
+    modbus: Mapping[int, str] | None = None,
 ) -> SimulatedSite:
-    """Start site, meter and radio.
+    """Start site, meter, radio and devices.
 
     Args:
         key: the site key of the slaves, 32 bytes.
@@ -88,12 +96,14 @@ async def start_far_end(
         layout: the kind of meter, a key of `plant.meters.layouts.LAYOUTS`.
         described: the true site, of which `slaves` are the labels; the usual one by default.
         make_slave: makes each slave's radio and firmware.
+        modbus: by slot, the slaves that are Modbus devices: keys of `plant.devices.modbus_models.MODELS`.
 
     Raises:
         OSError: a port is taken.
     """
     luck = Random(seed)
-    appliances: dict[int, DeadTime] = {}
+    appliances: dict[int, DeadTime | VirtualModbusDevice] = {}
+    models = modbus or ({} if described is None else described.devices())
     if described is None:
         actuators = sample_actuators(np.random.default_rng(seed), slaves)
     else:
@@ -115,7 +125,7 @@ async def start_far_end(
         return site.slave_power_w(slot)
 
     radio = await serve_radio_site(
-        [(slave.slot, slave.max_w) for slave in slaves],
+        [(slave.slot, slave.max_w) for slave in slaves if slave.slot not in models],
         key,
         measured_w=measured_w,
         rng=luck,
@@ -127,9 +137,21 @@ async def start_far_end(
         joined=commissioned,
         make_slave=make_slave,
     )
-    for actuator, (slot, firmware) in zip(actuators, radio.firmwares.items(), strict=True):
+    dead_times_s = {actuator.slot: actuator.dead_time_s for actuator in actuators}
+    for slot, firmware in radio.firmwares.items():
         is_known = described is not None and described.radio.delay_s != "zigbee"
-        appliances[slot] = DeadTime(firmware, luck, actuator.dead_time_s if is_known else None)
+        appliances[slot] = DeadTime(firmware, luck, dead_times_s[slot] if is_known else None)
+    devices = {
+        slave.slot: VirtualModbusDevice(
+            MODELS[models[slave.slot]](slave.max_w, len(slave.phases)),
+            clock=clock,
+            measured_w=partial(measured_w, slave.slot),
+            temperature_c=partial(site.temperature_c, slave.slot),
+        )
+        for slave in slaves
+        if slave.slot in models
+    }
+    appliances |= devices
 
     def state() -> MeterState:
         now_s = clock()
@@ -148,12 +170,14 @@ async def start_far_end(
         noise_w=NOISE_W if described is None else described.meter.noise_w,
         refresh_s=REFRESH_S if described is None else described.meter.period_s,
     )
+    whole = SimulatedSite(site, meter, radio, 0, devices)
     try:
-        port = await meter.start(meter_port)
+        for device in devices.values():
+            await device.start()
+        return replace(whole, meter_port=await meter.start(meter_port))
     except OSError:
-        await radio.stop()
+        await whole.stop()
         raise
-    return SimulatedSite(site, meter, radio, port)
 
 
 def _delay(luck: Random, described: Description | None) -> Delay:

@@ -9,7 +9,8 @@ misspelt alarm stops the site rather than passing unseen; warnings without a rea
 from dataclasses import dataclass
 from enum import Enum
 
-from core.decision import Source, State
+from core.causes import Cause
+from core.decision import State
 
 VIOLATION_S = 3600.0
 """Least time with the fallback after a safety violation (specification: 1 h)."""
@@ -36,17 +37,8 @@ class Clears(Enum):
     ACKNOWLEDGED = "when an operator acknowledges it"
 
 
-SEVERITY = (State.RL_ACTIVE, State.PI_FALLBACK, State.HOLD, State.SAFE_STOP, State.INIT)
+SEVERITY = (State.RL_ACTIVE, State.FALLBACK, State.HOLD, State.SAFE_STOP, State.INIT)
 """States by rising severity: the later one wins."""
-
-SOURCE = {
-    State.INIT: Source.REST,
-    State.HOLD: Source.HOLD,
-    State.PI_FALLBACK: Source.FALLBACK,
-    State.RL_ACTIVE: Source.POLICY,
-    State.SAFE_STOP: Source.REST,
-}
-"""Who acts in each state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,49 +56,50 @@ class Fault:
 _HOLD = Fault(State.HOLD, Clears.AT_ONCE)
 _STOP = Fault(State.SAFE_STOP, Clears.GOOD_SAMPLES)
 _STOP_LATCHED = Fault(State.SAFE_STOP, Clears.ACKNOWLEDGED)
-_FALLBACK = Fault(State.PI_FALLBACK, Clears.AT_ONCE)
-_FALLBACK_LATCHED = Fault(State.PI_FALLBACK, Clears.ACKNOWLEDGED)
-_FALLBACK_UNTIL_CLEAN = Fault(State.PI_FALLBACK, Clears.CLEAN_PROPOSALS)
+_FALLBACK = Fault(State.FALLBACK, Clears.AT_ONCE)
+_FALLBACK_LATCHED = Fault(State.FALLBACK, Clears.ACKNOWLEDGED)
+_FALLBACK_UNTIL_CLEAN = Fault(State.FALLBACK, Clears.CLEAN_PROPOSALS)
 
 FAULTS: dict[str, Fault] = {
-    "starting": Fault(State.INIT, Clears.AT_ONCE),
+    Cause.STARTING: Fault(State.INIT, Clears.AT_ONCE),
     # sensor and shell: hold what is on air, then rest
-    "meter_late": _HOLD,
-    "late_tick": _HOLD,
-    "meter_lost": _STOP,
-    "radio_lost": _STOP,
-    "rest_ordered": _STOP,
-    "tick_error": _STOP,
-    "loop_diverges": _STOP,
-    "meter_identity": _STOP_LATCHED,
-    "meter_sign": _STOP_LATCHED,
-    "meter_phases": _STOP_LATCHED,
-    "frame_round_trip": _STOP_LATCHED,
-    "no_frame_counter": _STOP,
+    Cause.METER_LATE: _HOLD,
+    Cause.LATE_TICK: _HOLD,
+    Cause.METER_LOST: _STOP,
+    Cause.RADIO_LOST: _STOP,
+    Cause.REST_ORDERED: _STOP,
+    Cause.TICK_ERROR: _STOP,
+    Cause.LOOP_DIVERGES: _STOP,
+    Cause.METER_CONFIG: _STOP,
+    Cause.METER_IDENTITY: _STOP_LATCHED,
+    Cause.METER_SIGN: _STOP_LATCHED,
+    Cause.METER_PHASES: _STOP_LATCHED,
+    Cause.FRAME_ROUND_TRIP: _STOP_LATCHED,
+    Cause.NO_FRAME_COUNTER: _STOP,
+    Cause.UNKNOWN_ALARM: _STOP,
     # model: the fallback reads the same good meter
-    "radio_down": _FALLBACK,
-    "slaves_silent": _FALLBACK,
-    "airtime_lost": Fault(State.PI_FALLBACK, Clears.TIME, AIRTIME_S),
-    "fallback_ordered": _FALLBACK,
-    "policy_late": _FALLBACK,
-    "state_unwritable": _FALLBACK,
-    "restart_storm": Fault(State.PI_FALLBACK, Clears.TIME, RESTART_STORM_S),
-    "policy_fault": _FALLBACK_UNTIL_CLEAN,
-    "reentry": _FALLBACK_UNTIL_CLEAN,
-    "violation": Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
-    "anomaly": Fault(State.PI_FALLBACK, Clears.TIME, ANOMALY_S),
-    "state_lost": Fault(State.PI_FALLBACK, Clears.TIME, VIOLATION_S),
-    "dwell": Fault(State.PI_FALLBACK, Clears.TIME, DWELL_S),
-    "repeated_late_ticks": Fault(State.PI_FALLBACK, Clears.TIME, LATE_S),
-    "repeated_violations": _FALLBACK_LATCHED,
-    "rollback": _FALLBACK_LATCHED,
+    Cause.RADIO_DOWN: _FALLBACK,
+    Cause.SLAVES_SILENT: _FALLBACK,
+    Cause.AIRTIME_LOST: Fault(State.FALLBACK, Clears.TIME, AIRTIME_S),
+    Cause.FALLBACK_ORDERED: _FALLBACK,
+    Cause.POLICY_LATE: _FALLBACK,
+    Cause.STATE_UNWRITABLE: _FALLBACK,
+    Cause.RESTART_STORM: Fault(State.FALLBACK, Clears.TIME, RESTART_STORM_S),
+    Cause.POLICY_FAULT: _FALLBACK_UNTIL_CLEAN,
+    Cause.REENTRY: _FALLBACK_UNTIL_CLEAN,
+    Cause.VIOLATION: Fault(State.FALLBACK, Clears.TIME, VIOLATION_S),
+    Cause.ANOMALY: Fault(State.FALLBACK, Clears.TIME, ANOMALY_S),
+    Cause.STATE_LOST: Fault(State.FALLBACK, Clears.TIME, VIOLATION_S),
+    Cause.DWELL: Fault(State.FALLBACK, Clears.TIME, DWELL_S),
+    Cause.REPEATED_LATE_TICKS: Fault(State.FALLBACK, Clears.TIME, LATE_S),
+    Cause.REPEATED_VIOLATIONS: _FALLBACK_LATCHED,
+    Cause.ROLLBACK: _FALLBACK_LATCHED,
 }
-UNKNOWN = _STOP
 
 
 def cause(name: str) -> Fault:
     """The row of a cause."""
-    return FAULTS.get(name, UNKNOWN)
+    return FAULTS.get(name, FAULTS[Cause.UNKNOWN_ALARM])
 
 
 def worst(names: tuple[str, ...]) -> State:

@@ -3,12 +3,12 @@
 PI: the form of SIMC (Skogestad 2003; Grimholt and Skogestad 2012) with its constants fitted to this loop,
 where the disturbance adds to the output and export costs twice: within 8 % of the best of a grid of gains on
 fourteen sites between 0.1 and 6 s of dead time and 0.3 and 8 s of lag. A dead time told 0.3 s too short can
-oscillate, 0.3 s too long costs little: tell the rule the upper end of what was measured.
+oscillate, 0.3 s too long costs little: the rule takes the upper end of what was measured.
 """
 
 from dataclasses import replace
 
-from core.estimation.actuator_model import response_groups
+from core.estimation.actuator_model import DEAD_TIME_MAX_S, ResponseGroup, response_groups
 from core.site import Site
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
@@ -31,7 +31,7 @@ def pi_gains_by_phase(site: Site, gains: PiGains) -> tuple[PiGains, PiGains, PiG
         gains: of a site where nothing was measured; `margin_w` is kept.
     """
     a, b, c = (
-        gains if dynamics is None else _pi_gains(*dynamics, site.period_s, gains)
+        gains if dynamics is None else _pi_gains(dynamics[0] + dynamics[2], dynamics[1], site.period_s, gains)
         for dynamics in _dynamics(site)
     )
     return a, b, c
@@ -58,9 +58,10 @@ def _pi_gains(dead_time_s: float, lag_s: float, period_s: float, gains: PiGains)
     return replace(gains, kp=min(max(kp, low), high), ki=min(INTEGRAL_WEIGHT / wait_s, KI_MAX))
 
 
-def _dynamics(site: Site) -> list[tuple[float, float] | None]:
-    """Longest dead time and mean lag of each phase's slaves; None where not all of them were measured."""
-    found: list[tuple[float, float] | None] = []
+def _dynamics(site: Site) -> list[tuple[float, float, float] | None]:
+    """Longest dead time and mean lag of each phase's slaves, and how much longer the dead time may be; None
+    where not all of them were measured."""
+    found: list[tuple[float, float, float] | None] = []
     groups = response_groups(site)
     for phase in range(3):
         own = [group for group in groups if group.phase == phase]
@@ -68,5 +69,16 @@ def _dynamics(site: Site) -> list[tuple[float, float] | None]:
         if not own or len(dead_times_s) < len(own):
             found.append(None)
         else:
-            found.append((max(dead_times_s), sum(group.weight * group.lag_s for group in own)))
+            longest_s, lag_s = max(dead_times_s), sum(group.weight * group.lag_s for group in own)
+            found.append((longest_s, lag_s, _most_s(site, own) - longest_s))
     return found
+
+
+def _most_s(site: Site, groups: list[ResponseGroup]) -> float:
+    """The longest dead time that any of them may have: the upper end of what was measured."""
+    most_s = 0.0
+    for group in groups:
+        slaves = [site.slaves[place] for place, _ in group.shares]
+        beyond_s = [(slave.dead_time_high_s or 0.0) - (slave.dead_time_s or 0.0) for slave in slaves]
+        most_s = max(most_s, (group.dead_time_s or 0.0) + max(0.0, *beyond_s))
+    return min(most_s, DEAD_TIME_MAX_S)

@@ -25,7 +25,7 @@ from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot
 from safety.partial import Reachable, corners, reachable
-from safety.switching import is_workable, switch_credit_s
+from safety.switching import has_authority, is_workable, switch_credit_s
 
 FLOAT_NOISE_W = 1e-6
 """A proposal is not at fault for the last bits of its arithmetic (5000 W in double precision: 1e-12 W)."""
@@ -99,7 +99,9 @@ class SafetyGate:
         slave takes one of its powers, and its switching has a step of its own (`safety.switching`).
         """
         air = snapshot.on_air
-        if source is not Source.REST and not is_workable(setpoints_w, snapshot, self._site):
+        if source is not Source.REST and not (
+            is_workable(setpoints_w, snapshot, self._site) and has_authority(setpoints_w, self._site)
+        ):
             return False
         credit_s = switch_credit_s(setpoints_w, snapshot, self._site)
         if source is Source.REST or not air.groups:

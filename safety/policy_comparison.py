@@ -8,9 +8,9 @@ What is found here is the cause `rollback`, which latches until an operator ackn
 from dataclasses import dataclass, field, replace
 from math import log
 
+from core.reversal import ReversalState, swing
 from core.site import Phases
 from safety.evidence import PairedSums, log_e_value
-from safety.reversal import ReversalState, swing
 
 SPAN_S = 7200.0
 """Of judged time, compared as one: the shorter the spans of a day, the more they resemble each other."""

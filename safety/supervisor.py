@@ -1,12 +1,14 @@
 """Who may act: a pure step from causes to a state, with time as an argument. Can only lower authority."""
 
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
+from core.causes import Cause
 from core.decision import Authority, State, SupervisorDecision
 from core.estimation.state_estimate import StateEstimate
 from core.parts import PolicyHealth
-from core.snapshot import Snapshot
-from safety.faults import LATE_S, SEVERITY, SOURCE, cause, worst
+from core.snapshot import METER_LOST_S, Snapshot
+from safety.faults import LATE_S, SEVERITY, cause, worst
 from safety.timers import PersistentFaults, acknowledge, advance, latch, start, start_violation
 from safety.wiring_monitor import WiringMonitorState, check_wiring
 
@@ -16,8 +18,6 @@ GOOD_AFTER_STOP = 30
 """Good samples in a row before a stop that does not latch ends."""
 CLEAN_PROPOSALS = 60
 """Clean proposals of the policy in a row, unapplied, before it may act."""
-METER_LOST_S = 2.5
-"""Longest age of a sample that what is on air is held for."""
 RADIO_LOST_S = 5.0
 """Longest time without the radio before the site rests until it is known again."""
 POLICY_LATENCY_MAX_S = 0.010
@@ -28,11 +28,12 @@ it is met again some 45 s after each of them. Clouds over a large generator, on 
 is known, look like one up to eight times a day, never three times in 17 minutes
 (docs/results/safety-campaigns.md).
 """
-STARTING = "starting"
-"""The one cause that nobody else can raise: before the first good samples nothing can be lost, so an alarm of
-this name would blind a running site. From outside it is an unknown name like any other."""
 LATE_TICKS = 3
 """So many late ticks within `LATE_S` are no chance any more: the machine is too busy for the policy."""
+
+
+Causes: TypeAlias = tuple[str, ...]
+"""Names of causes, those unknown to this release among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class ModeSupervisor:
     @property
     def warm(self) -> SupervisorState:
         """The memory of a site that has run well for a while, for simulation."""
-        return SupervisorState(State.PI_FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
+        return SupervisorState(State.FALLBACK, self._standing, GOOD_AFTER_STOP, CLEAN_PROPOSALS)
 
     def step(
         self,
@@ -85,49 +86,74 @@ class ModeSupervisor:
         findings: PolicyHealth,
         memory: SupervisorState,
     ) -> tuple[SupervisorDecision, SupervisorState]:
-        """Take in one tick. Total: every combination of flags and memory has exactly one answer."""
-        elapsed_s = snapshot.at_s - (snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s)
-        is_down = "radio_down" in snapshot.alarms
-        radio_down_s = memory.radio_down_s + max(0.0, elapsed_s) if is_down else 0.0
-        wiring, loop = _wiring(snapshot, sight, memory)
-        alarms = ("unknown_alarm" if name == STARTING else name for name in snapshot.alarms)
-        raised = (*alarms, *wiring)
-        late_at_s, diverged_at_s = memory.late_at_s, memory.diverged_at_s
-        if "late_tick" in raised:
-            late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
-        if "loop_diverges" in raised and memory.state is not State.SAFE_STOP:
-            diverged_at_s = (*diverged_at_s, snapshot.at_s)[-SUSPICIONS:]
-        memory = replace(memory, radio_down_s=radio_down_s, late_at_s=late_at_s, diverged_at_s=diverged_at_s)
-        raised = (*raised, *_shown(snapshot, sight, authority, findings, memory))
-        stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
-        good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
-        stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
-        standing = advance(memory.standing, snapshot.at_s)
-        standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
-        if memory.state is State.INIT and (good < GOOD_AT_START or is_down):
-            raised = (*raised, STARTING)
-        standing = _start_penalties(standing, (*raised, *stopped), findings, sight)
-        active = {*raised, *stopped, *standing.latched, *(name for name, _ in standing.left_s)}
-        state = worst(tuple(active))
-        causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
-        clean = _clean(memory.clean, findings, sight, state)
-        ordered = memory.ordered if authority is Authority.REST else authority
-        watch = replace(
-            memory,
-            state=state,
-            standing=standing,
-            good=good,
-            clean=clean,
-            stopped=stopped,
-            loop=loop,
-            ordered=ordered,
-        )
-        return SupervisorDecision(state, SOURCE[state], causes), watch
+        """Take in one tick: collect its causes, latch what outlasts it, resolve all into a state.
+
+        Total: every combination of flags and memory has exactly one answer.
+        """
+        raised, memory = _collect(snapshot, sight, authority, findings, memory)
+        raised, memory = _latch(snapshot, sight, findings, raised, memory)
+        return _resolve(sight, authority, findings, raised, memory)
+
+
+def _collect(
+    snapshot: Snapshot,
+    sight: StateEstimate,
+    authority: Authority,
+    findings: PolicyHealth,
+    memory: SupervisorState,
+) -> tuple[Causes, SupervisorState]:
+    """The causes that this tick raises, and what is remembered of this tick to raise them by."""
+    before_s = snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s
+    is_down = Cause.RADIO_DOWN in snapshot.alarms
+    radio_down_s = memory.radio_down_s + max(0.0, snapshot.at_s - before_s) if is_down else 0.0
+    wiring, loop = _wiring(snapshot, sight, memory)
+    alarms = (Cause.UNKNOWN_ALARM if name == Cause.STARTING else name for name in snapshot.alarms)
+    raised = (*alarms, *wiring)
+    late_at_s, diverged_at_s = memory.late_at_s, memory.diverged_at_s
+    if Cause.LATE_TICK in raised:
+        late_at_s = (*late_at_s, snapshot.at_s)[-LATE_TICKS:]
+    if Cause.LOOP_DIVERGES in raised and memory.state is not State.SAFE_STOP:
+        diverged_at_s = (*diverged_at_s, snapshot.at_s)[-SUSPICIONS:]
+    memory = replace(
+        memory, radio_down_s=radio_down_s, late_at_s=late_at_s, diverged_at_s=diverged_at_s, loop=loop
+    )
+    return (*raised, *_shown(snapshot, sight, authority, findings, memory)), memory
+
+
+def _latch(
+    snapshot: Snapshot, sight: StateEstimate, findings: PolicyHealth, raised: Causes, memory: SupervisorState
+) -> tuple[Causes, SupervisorState]:
+    """What outlasts this tick: stops, latches and running fallbacks. Adds `STARTING` where it holds."""
+    stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
+    good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
+    stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
+    standing = advance(memory.standing, snapshot.at_s)
+    standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
+    if memory.state is State.INIT and (good < GOOD_AT_START or Cause.RADIO_DOWN in snapshot.alarms):
+        raised = (*raised, Cause.STARTING)
+    standing = _start_penalties(standing, (*raised, *stopped), findings, sight)
+    return raised, replace(memory, standing=standing, good=good, stopped=stopped)
+
+
+def _resolve(
+    sight: StateEstimate,
+    authority: Authority,
+    findings: PolicyHealth,
+    raised: Causes,
+    memory: SupervisorState,
+) -> tuple[SupervisorDecision, SupervisorState]:
+    """The state that all active causes allow, the worst of them first."""
+    active = {*raised, *memory.stopped, *memory.standing.latched, *_running(memory.standing)}
+    state = worst(tuple(active))
+    causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
+    clean = _clean(memory.clean, findings, sight, state)
+    ordered = memory.ordered if authority is Authority.REST else authority
+    return SupervisorDecision(state, causes), replace(memory, state=state, clean=clean, ordered=ordered)
 
 
 def _wiring(
     snapshot: Snapshot, sight: StateEstimate, memory: SupervisorState
-) -> tuple[tuple[str, ...], WiringMonitorState]:
+) -> tuple[tuple[Cause, ...], WiringMonitorState]:
     """What the loop shows. At rest it shows nothing: the slaves' own fast ramp is not what is believed."""
     if memory.state is State.SAFE_STOP:
         return (), WiringMonitorState()
@@ -142,22 +168,22 @@ def _shown(
     authority: Authority,
     findings: PolicyHealth,
     memory: SupervisorState,
-) -> tuple[str, ...]:
+) -> tuple[Cause, ...]:
     """The causes that this tick shows. Before the first good samples neither meter nor radio can be lost."""
     is_running = memory.state is not State.INIT
     is_ordered = authority is Authority.FALLBACK
     flags = {
-        "rest_ordered": authority is Authority.REST,
-        "fallback_ordered": is_ordered,
-        "dwell": is_ordered and memory.ordered is Authority.POLICY,
-        "repeated_late_ticks": _is_repeated(memory.late_at_s, snapshot.at_s, LATE_TICKS, LATE_S),
-        "meter_sign": _is_repeated(memory.diverged_at_s, snapshot.at_s, SUSPICIONS, SUSPICIONS_S),
-        "meter_late": not sight.fresh,
-        "meter_lost": is_running and not snapshot.meter_age_s <= METER_LOST_S,
-        "radio_lost": is_running and not memory.radio_down_s <= RADIO_LOST_S,
-        "policy_fault": not findings.policy_answered,
-        "policy_late": not snapshot.policy_latency_s <= POLICY_LATENCY_MAX_S,
-        "reentry": memory.clean < CLEAN_PROPOSALS,
+        Cause.REST_ORDERED: authority is Authority.REST,
+        Cause.FALLBACK_ORDERED: is_ordered,
+        Cause.DWELL: is_ordered and memory.ordered is Authority.POLICY,
+        Cause.REPEATED_LATE_TICKS: _is_repeated(memory.late_at_s, snapshot.at_s, LATE_TICKS, LATE_S),
+        Cause.METER_SIGN: _is_repeated(memory.diverged_at_s, snapshot.at_s, SUSPICIONS, SUSPICIONS_S),
+        Cause.METER_LATE: not sight.fresh,
+        Cause.METER_LOST: is_running and not snapshot.meter_age_s <= METER_LOST_S,
+        Cause.RADIO_LOST: is_running and not memory.radio_down_s <= RADIO_LOST_S,
+        Cause.POLICY_FAULT: not findings.policy_answered,
+        Cause.POLICY_LATE: not snapshot.policy_latency_s <= POLICY_LATENCY_MAX_S,
+        Cause.REENTRY: memory.clean < CLEAN_PROPOSALS,
     }
     return tuple(name for name, is_raised in flags.items() if is_raised)
 
@@ -175,13 +201,18 @@ def _start_penalties(
     Violations count only against a policy that would act now: a shadow run is counted, not punished, and
     a running fallback is not extended by what the policy proposes meanwhile.
     """
-    running = (*others, *standing.latched, *(name for name, _ in standing.left_s))
+    running = (*others, *standing.latched, *_running(standing))
     if findings.violations and worst(running) is State.RL_ACTIVE:
         standing = start_violation(standing)
     for name in others:
         if cause(name).least_s > 0.0:
             standing = start(standing, name)
-    return start(standing, "anomaly") if findings.anomaly.trip and sight.fresh else standing
+    return start(standing, Cause.ANOMALY) if findings.anomaly.trip and sight.fresh else standing
+
+
+def _running(standing: PersistentFaults) -> Causes:
+    """Causes whose time runs."""
+    return tuple(name for name, _ in standing.left_s)
 
 
 def _clean(clean: int, findings: PolicyHealth, sight: StateEstimate, state: State) -> int:

@@ -39,6 +39,13 @@ def is_workable(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) ->
     return all(not slave.levels_w or slave.takes(new) or new == old for slave, new, old in cells)
 
 
+def has_authority(setpoints_w: tuple[int, ...], site: Site) -> bool:
+    """Whether nobody is told to draw whose dead-man is not proven."""
+    if len(setpoints_w) != len(site.slaves):
+        return all(slave.may_draw for slave in site.slaves)
+    return all(slave.may_draw or w == 0 for slave, w in zip(site.slaves, setpoints_w, strict=True))
+
+
 def _step(steps_w: tuple[int, ...], setpoint_w: int) -> int:
     """How many of its steps a slave is up."""
     return sum(step_w <= setpoint_w for step_w in steps_w)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from core.causes import Cause
 from safety.faults import FAULTS, Clears, cause
 
 VERSION = 1
@@ -49,10 +50,10 @@ def start(standing: PersistentFaults, name: str) -> PersistentFaults:
 
 def start_violation(standing: PersistentFaults) -> PersistentFaults:
     """Start the fallback of a violation; the third within a day latches."""
-    standing = start(standing, "violation")
+    standing = start(standing, Cause.VIOLATION)
     recent_s = (*standing.recent_s, REPEATED_WITHIN_S)[-REPEATED:]
     standing = replace(standing, recent_s=recent_s)
-    return latch(standing, ("repeated_violations",)) if len(recent_s) == REPEATED else standing
+    return latch(standing, (Cause.REPEATED_VIOLATIONS,)) if len(recent_s) == REPEATED else standing
 
 
 def latch(standing: PersistentFaults, names: tuple[str, ...]) -> PersistentFaults:
@@ -64,7 +65,7 @@ def latch(standing: PersistentFaults, names: tuple[str, ...]) -> PersistentFault
 def acknowledge(standing: PersistentFaults, names: tuple[str, ...]) -> PersistentFaults:
     """Drop latched causes that an operator has cleared. Times run on."""
     cleared = {*names}.intersection(standing.latched)
-    recent_s = () if "repeated_violations" in cleared else standing.recent_s
+    recent_s = () if Cause.REPEATED_VIOLATIONS in cleared else standing.recent_s
     latched = tuple(name for name in standing.latched if name not in cleared)
     return replace(standing, latched=latched, recent_s=recent_s)
 
@@ -104,7 +105,7 @@ def restore(
         standing = from_record(record["standing"])
         saved_unix_s = number(record["unix_s"])
     except (TypeError, ValueError):
-        return start(PersistentFaults(at_s=boottime_s), "state_lost")
+        return start(PersistentFaults(at_s=boottime_s), Cause.STATE_LOST)
     if record["boot_id"] == boot_id != "" and standing.at_s is not None and standing.at_s <= boottime_s:
         return advance(standing, boottime_s)
     credit_s = max(0.0, unix_s - saved_unix_s) if synced and record["synced"] is True else 0.0

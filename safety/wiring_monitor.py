@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from itertools import permutations
 from math import exp, inf
 
+from core.causes import Cause
 from core.site import ZERO, Phases, per_phase
+from core.snapshot import METER_LOST_S
 
 MOVE_S = 2.0
 """Time constant of the high pass: between the delays of the slaves and the length of a cloud's edge."""
@@ -33,8 +35,6 @@ On 56 h of measured days in closed loop, right wiring, the largest was 370 W
 (docs/results/safety-campaigns.md)."""
 TENFOLD = 10.0
 """A wrong scale of the registers, in a meter that tells nothing to check its power against."""
-GAP_MAX_S = 2.5
-"""After a longer gap the watch starts anew."""
 BELIEVABLE_W = 1.0e6
 """Beyond this nothing is compared: the watch starts anew."""
 
@@ -61,7 +61,7 @@ class WiringMonitorState:
 
 def check_wiring(
     at_s: float, model_w: Phases, grid_power_w: Phases, sign: float, memory: WiringMonitorState
-) -> tuple[tuple[str, ...], WiringMonitorState]:
+) -> tuple[tuple[Cause, ...], WiringMonitorState]:
     """Judge the wiring by one more fresh sample.
 
     Args:
@@ -75,7 +75,7 @@ def check_wiring(
     if not all(abs(power_w) <= BELIEVABLE_W for power_w in (*model_w, *grid_power_w)):
         return (), WiringMonitorState()
     step_s = at_s - memory.at_s
-    if not 0.0 < step_s <= GAP_MAX_S:
+    if not 0.0 < step_s <= METER_LOST_S:
         return (), WiringMonitorState(at_s, model_w, grid_power_w)
     passed = exp(-step_s / MOVE_S)
     moved_w = [passed * (new - slow) for new, slow in zip(model_w, memory.slow_model_w, strict=True)]
@@ -116,7 +116,7 @@ def _squares(one: list[float], other: list[float]) -> float:
     return sum((x - y) ** 2 for x, y in zip(one, other, strict=True))
 
 
-def _causes(memory: WiringMonitorState) -> tuple[str, ...]:
+def _causes(memory: WiringMonitorState) -> tuple[Cause, ...]:
     told = list(zip(memory.told_w, memory.moved_w, strict=True))
     up, down, crossed, tenfold = told[: len(_TURNED)], told[len(_TURNED) : _WAYS], told[_WAYS:-1], told[-1]
     ways = list(zip(up, down, strict=True))
@@ -125,9 +125,9 @@ def _causes(memory: WiringMonitorState) -> tuple[str, ...]:
         return told_w >= least_w and told_w >= SHARE * moved_w
 
     found = {
-        "meter_sign": any(speaks(*one, PROVEN_W) and speaks(*other, PROVEN_W) for one, other in ways),
-        "meter_phases": any(speaks(*one, PROVEN_W) for one in crossed),
-        "loop_diverges": any(speaks(a + c, b + d, SUSPECTED_W) for (a, b), (c, d) in ways)
+        Cause.METER_SIGN: any(speaks(*one, PROVEN_W) and speaks(*other, PROVEN_W) for one, other in ways),
+        Cause.METER_PHASES: any(speaks(*one, PROVEN_W) for one in crossed),
+        Cause.LOOP_DIVERGES: any(speaks(a + c, b + d, SUSPECTED_W) for (a, b), (c, d) in ways)
         or speaks(*tenfold, SUSPECTED_W),
     }
     return tuple(name for name, is_found in found.items() if is_found)

@@ -11,7 +11,7 @@ from enum import Enum
 from math import inf, isfinite
 
 from core.site import Site, Slave
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 
 SETTLE_S = 15.0
 """What was told earlier explains no power of now: 5 s on the way, 3 s of ramp, a lag of 2 s three times."""
@@ -24,11 +24,11 @@ TOLERANCE_SHARE = 0.3
 are rounded; a third of the elements lost, the mildest fault of a heater, lies beyond."""
 FURTHER_SHARE = 0.5
 """A slave that is held to its limit already must fall short by more, or a weak one would end at nothing."""
+SUSPECTED_FOR_S = 120.0
+"""Reports that agree count together for so long; those between that tell nothing do not part them."""
 RETRY_S = 300.0
 RETRY_MAX_S = 1800.0
 """A full boiler takes water now and then. A try costs a few hundred watts for a quarter of a minute."""
-LONGEST_GAP_S = 2.5
-"""Beyond this between two ticks nobody knows what was on air."""
 ROUNDING_S = 1e-3
 """Of the instant of a report, which is told as an age."""
 
@@ -126,7 +126,7 @@ def _remember(site: Site, snapshot: Snapshot, state: FollowingState) -> Followin
     """What is on air now, and what was within `SETTLE_S`; everything anew after a gap."""
     at_s, resting = snapshot.at_s, (0,) * len(site.slaves)
     told, began_at_s = state.told, state.began_at_s
-    if not 0.0 <= at_s - state.at_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
+    if not 0.0 <= at_s - state.at_s <= max(METER_LOST_S, 2.0 * site.period_s):
         told, began_at_s = (), at_s
     for air in (*snapshot.on_air.doubts, snapshot.on_air):
         setpoints_w = air.setpoints_w or resting
@@ -161,9 +161,11 @@ def _take(
     """One new report."""
     deviation = _deviation(seen, lately_w, FURTHER_SHARE if _is_led(record) else TOLERANCE_SHARE)
     if deviation is None:
+        if _leaves_suspicion(seen, lately_w, at_s, record):
+            return record
         return _sound(slave, seen, at_s, replace(record, suspected=None, suspicions=0))
     power_w = seen.power_w if seen.power_w is not None and isfinite(seen.power_w) else 0.0
-    if deviation is record.suspected:
+    if deviation is record.suspected and at_s - record.suspected_at_s <= SUSPECTED_FOR_S:
         record = replace(
             record, suspicions=record.suspicions + 1, suspect_w=max(power_w, record.suspect_w), sound=0
         )
@@ -188,6 +190,18 @@ def _deviation(seen: SlaveState, lately_w: list[int], share: float) -> Deviation
     if seen.power_w < min(told_w) - _tolerance_w(min(told_w), share):
         return Deviation.DRAWS_LESS
     return None
+
+
+def _leaves_suspicion(seen: SlaveState, lately_w: list[int], at_s: float, record: SlaveRecord) -> bool:
+    """Whether a report is too little to clear a slave that seemed to draw too much.
+
+    A controller that meets such a slave takes its setpoint back: told next to nothing, or much less than a
+    moment ago, a slave that is far too strong stays within what it may have been told.
+    """
+    if record.suspected is not Deviation.DRAWS_MORE or at_s - record.suspected_at_s > SUSPECTED_FOR_S:
+        return False
+    told_w = seen.told_w or 0
+    return told_w < TOLERANCE_W or told_w < 0.5 * max(lately_w)
 
 
 def _restricted(seen: SlaveState, at_s: float, record: SlaveRecord) -> SlaveRecord:

@@ -23,10 +23,7 @@ from core.estimation.actuator_model import (
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
-from core.snapshot import Snapshot, slave_capacity_w
-
-LONGEST_GAP_S = 2.5
-"""Beyond this the belief is worthless and starts anew."""
+from core.snapshot import METER_LOST_S, Snapshot, slave_capacity_w
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def estimate_state(
     """
     step_s = snapshot.at_s - belief.at_s
     fresh = snapshot.meter_age_s < site.period_s and all(map(isfinite, snapshot.grid_power_w))
-    if belief.started and 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
+    if belief.started and 0.0 < step_s <= max(METER_LOST_S, 2.0 * site.period_s):
         groups = belief.groups or response_groups(site)
         sent_w, group_w = _followed(groups, site.period_s, snapshot, belief, step_s)
     else:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import exp
 
 from core.decision import Switch
-from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
+from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
 from core.metering import balance_phases
 from core.scheduling.candidates import SwitchCandidates, free_capacity_w
@@ -27,7 +27,7 @@ from core.scheduling.staged import (
 )
 from core.site import ZERO, Metering, Phases, Site, per_phase
 from core.slew import distance_w
-from core.snapshot import Snapshot
+from core.snapshot import METER_LOST_S, Snapshot
 
 FILTER_ALONE_S = 3.0
 FILTER_BESIDE_S = 8.0
@@ -102,7 +102,7 @@ def _filtered(
         return state.surplus_w
     raw_w = bare_surplus_w(sight, site, snapshot, view.draw_w)
     step_s = snapshot.at_s - state.at_s
-    if state.surplus_w is None or not 0.0 < step_s <= max(LONGEST_GAP_S, 2.0 * site.period_s):
+    if state.surplus_w is None or not 0.0 < step_s <= max(METER_LOST_S, 2.0 * site.period_s):
         return raw_w
     is_alone = all(slave.is_staged for slave in site.slaves)
     share = 1.0 - exp(-step_s / (FILTER_ALONE_S if is_alone else FILTER_BESIDE_S))

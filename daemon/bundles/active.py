@@ -10,11 +10,12 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import StringConstraints, ValidationError
 
 from daemon.config.sections import SHIPPED
 from daemon.system.state_file import COPIES, StateFile
 from models.bundle import BundleError
+from models.strict_model import StrictModel
 
 BEFORE_MAX = 16
 """So many steps back are kept."""
@@ -25,11 +26,7 @@ AS_DAEMON = "Run this as the daemon's user: sudo -u sunkeep sunkeep model ..."
 _REMEDY = "Activate one: sunkeep model activate NAME@VERSION (`sunkeep model list` names them)."
 
 
-class _StrictChoice(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Active(_StrictChoice):
+class Active(StrictModel):
     """One bundle: ``NAME@VERSION`` in the store with the SHA-256 of its manifest, or one that ships.
 
     One that ships has no hash: it changes with Sunkeep itself.
@@ -41,7 +38,7 @@ class Active(_StrictChoice):
     sha256: str = ""
 
 
-class ActiveBundle(_StrictChoice):
+class ActiveBundle(StrictModel):
     """What is active, and what was before, the newest last."""
 
     active: Active

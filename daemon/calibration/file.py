@@ -5,11 +5,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from core.site import Site
 from daemon.system.state_file import replace_whole
 from models.features import FEATURE_NAMES
+from models.strict_model import StrictModel
 from safety.anomaly import Calibration
 
 FILE_MAX_BYTES = 1_000_000
@@ -22,10 +23,8 @@ class CalibrationError(Exception):
     """A calibration that must not be used. The message says why and what to do."""
 
 
-class TailRecord(BaseModel):
+class TailRecord(StrictModel):
     """How the threshold came about (`daemon.calibration.fit.Tail`)."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     level: Positive
     events_per_day: Positive
@@ -33,10 +32,8 @@ class TailRecord(BaseModel):
     scale: float
 
 
-class CalibrationRecord(BaseModel):
+class CalibrationRecord(StrictModel):
     """Everything in the file. `sha256` is over the canonical JSON of all other keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     created_at_utc: AwareDatetime

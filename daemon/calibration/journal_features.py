@@ -16,7 +16,7 @@ from daemon.journal.records import AnyRecord, Continuation, Start, Tick, TickInp
 from daemon.journal.segments import name_of, size_bytes
 from models.features import FEATURE_NAMES, FeatureObserver, Observed
 
-NORMAL = (State.PI_FALLBACK, State.RL_ACTIVE)
+NORMAL = (State.FALLBACK, State.RL_ACTIVE)
 ROWS_AT_ONCE = 65536
 
 

@@ -11,15 +11,22 @@ DAILY = {
     "run": "Control the site; without --config the embedded one.",
     "status": "Show what a running daemon is doing.",
     "report": "Tell what the site did: energy, money, who acted, policy against PI.",
+    "history": "Look after the history of minutes, hours and days: fill, backup, check.",
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
+    "pause": "Let every device rest for a while.",
+    "resume": "End a pause.",
+    "rollout": "Look after the plan from shadow to production: status, advance, hold, back.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }
 INSTALLING = {
+    "setup": "Set a site up: meter, stick, slaves, network, measuring, start.",
     "check": "Walk the checklist before the daemon starts.",
     "meter": "Look after the meter: profiles, probe, read.",
     "zigbee": "Look after the radio network: key, form, permit, drill, devices, backup.",
     "commission": "Switch slaves and measure how they answer.",
     "slaves": "Show every slave, and what was measured of it.",
+    "backup": "Write everything a new computer needs into one encrypted file.",
+    "restore": "Lay a site down from its backup.",
 }
 ENGINEERING = {
     "plant": "Start the far end alone: virtual meter, coordinator, slaves.",

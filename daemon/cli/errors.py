@@ -11,11 +11,9 @@ from pathlib import Path
 
 import click
 
-from daemon.errors import EX_INPUT
+from daemon.errors import EX_CONFIG, EX_INPUT, EX_SOFTWARE
 from daemon.system.redaction import redact
 
-EX_SOFTWARE = 70
-EX_CONFIG = 78
 _CONFIGURATION = (
     ("daemon.config.settings", "SettingsError"),
     ("daemon.errors", "StartError"),

@@ -1,11 +1,33 @@
-"""Kinds of option values that several commands take."""
+"""Options, and kinds of their values, that several commands take."""
 
+from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
+"""Where packages and guides put the configuration."""
+FILE = click.Path(path_type=Path)
 DAY_S = 86400
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def config_option(help_text: str) -> Callable[[CommandT], CommandT]:
+    """``--config FILE``; without it the usual place."""
+    return click.option("--config", type=FILE, default=DEFAULT_CONFIG, show_default=True, help=help_text)
+
+
+def required_config(command: CommandT) -> CommandT:
+    """``--config FILE``, which must be given: the command opens the wires of the site."""
+    return click.option("--config", type=FILE, required=True, help="The configuration.")(command)
+
+
+def json_option(help_text: str = "For programs.") -> Callable[[CommandT], CommandT]:
+    """``--json``, as `as_json`: the result as JSON on standard output."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
 
 
 class FiniteRange(click.FloatRange):

@@ -6,25 +6,15 @@ from typing import Any
 
 import click
 
+from daemon.cli.options import config_option, json_option
+from daemon.commands.requests import put_request
 from daemon.config.settings import load_settings
-from daemon.errors import InputError
-from daemon.service.operator_socket import SOCKET_FILE, ask
-
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
-TIMEOUT_S = 60.0
-"""The longest period is 10 s, and an acknowledgement may take four."""
 
 
 @click.command()
 @click.argument("cause", required=False)
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration of the running daemon.",
-)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@config_option("The configuration of the running daemon.")
+@json_option()
 def ack(cause: str | None, config: Path, as_json: bool) -> None:
     """Acknowledge CAUSE, which keeps a running daemon stopped or away from the policy.
 
@@ -33,31 +23,11 @@ def ack(cause: str | None, config: Path, as_json: bool) -> None:
     """
     directory = load_settings(config, key=False).state.directory
     request = {"command": "list"} if cause is None else {"command": "acknowledge", "cause": cause}
-    answer = _ask(directory, request)
+    answer = put_request(directory, request)
     if as_json:
         click.echo(json.dumps(answer))
         return
     click.echo("\n".join(in_words(answer, cause)))
-
-
-def _ask(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
-    file = directory / SOCKET_FILE
-    try:
-        answer = ask(directory, request, TIMEOUT_S)
-    except PermissionError:
-        raise InputError(f"{file} belongs to another user. Run this as the daemon's user.") from None
-    except TimeoutError:
-        raise InputError(f"The daemon at {file} does not answer. Look at its log.") from None
-    except OSError as error:
-        raise InputError(
-            f"No daemon listens at {file} ({error.strerror}). Latched causes are kept in the state directory "
-            "and can be acknowledged when it runs: start it with `sunkeep run`, or name its --config."
-        ) from None
-    except ValueError:
-        raise InputError(f"What answers at {file} is not a daemon of this version.") from None
-    if "refused" in answer:
-        raise InputError(f"Refused: {answer['refused']}")
-    return answer
 
 
 def in_words(answer: dict[str, Any], cause: str | None) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import click
 
+from daemon.cli.options import config_option
 from daemon.cli.signals import run_and_close
 from daemon.config.settings import Settings, load_settings
 from daemon.errors import InputError
@@ -21,20 +22,15 @@ from daemon.gateway.status_client import StatusClient
 from daemon.lan.password import hashed, read_password_line
 from daemon.lan.relay import Relay
 from daemon.lan.server import HousePage, lan_tls, own_names, serve_until_cancelled
+from daemon.service.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.state_file import replace_whole
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
+COMMAND_S = 10.0
 
 
 @click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration of the running daemon.",
-)
+@config_option("The configuration of the running daemon.")
 @click.option("--set-password", is_flag=True, help="Ask for the password of the page in the house, and end.")
 @click.option("--test-notice", is_flag=True, help="Send one notice to every address, and end.")
 def gateway(config: Path, set_password: bool, test_notice: bool) -> None:
@@ -82,10 +78,16 @@ def _works(
         page = HousePage(relay, line, own_names(lan), is_encrypted=encryption is not None)
         works.append(partial(serve_until_cancelled, page, lan, encryption))
     if mqtt is not None:
-        works.append(MqttPublisher(mqtt, read_password(mqtt), broker_tls(mqtt), status.read).run)
+        command = partial(_command, settings.state.directory)
+        works.append(MqttPublisher(mqtt, read_password(mqtt), broker_tls(mqtt), status.read, command).run)
     if notify is not None:
         works.append(Notifier(notify, status.read, sender(read_addresses(notify)), time.monotonic).run)
     return works
+
+
+async def _command(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Put a request to the daemon through its operators' socket."""
+    return await asyncio.to_thread(ask, directory, request, COMMAND_S)
 
 
 def _set_password(settings: Settings, config: Path) -> None:

@@ -1,6 +1,7 @@
 """`sunkeep report`: what the site did over some days, from the daemon's own journals."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -9,27 +10,24 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
+from daemon.commissioning.embedded_site import CONFIG_FILE
 from daemon.config.sections import JournalSection
-from daemon.config.settings import Settings, SettingsError, parse_settings
+from daemon.config.settings import Settings, SettingsError, load_settings, parse_settings
+from daemon.config.tariff_section import MONEY_MAX
 from daemon.errors import InputError
 from daemon.journal.reader import journal_files
 from daemon.report.books import JournalAccounting
 from daemon.report.comparison import compare
 from daemon.report.document import SiteReport, document, table
 from daemon.report.reading import DateRange, needed, newest, read
+from daemon.report.remembered import Prices, remembered
 from daemon.report.summary import summary
-from daemon.report.tariff import Tariff
 from daemon.runtime.state_directory import embedded_state
 
 DAY = click.DateTime(["%Y-%m-%d"])
-PRICE, FEED_IN = 0.30, 0.08
-"""In EUR: about what a kWh cost households in the euro area in 2024 (Eurostat nrg_pc_204), and what Germany
-paid in 2024 for one from a small roof that feeds in its surplus (EEG 2023, section 48)."""
-
-
-MONEY = FiniteRange(-1e6, 1e6)
-"""What a kWh may cost or earn; exchanges do pay for taking one, at times."""
+MONTH = click.DateTime(["%Y-%m"])
+MONEY = FiniteRange(-MONEY_MAX, MONEY_MAX)
 DAYS_MAX = 36_500
 
 
@@ -42,26 +40,34 @@ DAYS_MAX = 36_500
 @click.option("--days", type=click.IntRange(1, DAYS_MAX), help="The newest N local days; by default all.")
 @click.option("--from", "first", type=DAY, metavar="DATE", help="First local day, YYYY-MM-DD.")
 @click.option("--to", "last", type=DAY, metavar="DATE", help="Last local day, YYYY-MM-DD.")
-@click.option("--price", type=MONEY, default=PRICE, show_default=True, help="Of a kWh that is bought.")
-@click.option("--feed-in", type=MONEY, default=FEED_IN, show_default=True, help="Pay for a kWh exported.")
-@click.option("--currency", default="EUR", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--month", type=MONTH, metavar="YYYY-MM", help="One month, from the history.")
+@click.option("--year", type=click.IntRange(1970, 9998), help="One year by months, from the history.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The site's configuration, of --month and --year."
+)
+@click.option("--price", type=MONEY, help="Of a kWh that is bought; else as configured.")
+@click.option("--feed-in", type=MONEY, help="Pay for a kWh exported; else as configured.")
+@click.option("--currency", help="Of both; else as configured.")
+@json_option("Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")
 def report(
     journal: Path | None,
     days: int | None,
     first: datetime | None,
     last: datetime | None,
-    price: float,
-    feed_in: float,
-    currency: str,
+    month: datetime | None,
+    year: int | None,
+    config: Path | None,
+    price: float | None,
+    feed_in: float | None,
+    currency: str | None,
     as_json: bool,
     as_csv: bool,
 ) -> None:
     """Tell what the site did: energy and money by day, who acted, what went wrong, policy against PI.
 
     Counted from the journal exactly as the running daemon counts. Where the journal has a gap or was
-    damaged, it says so and guesses nothing.
+    damaged, it says so and guesses nothing. Months and years come from the history, at once.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
@@ -70,15 +76,23 @@ def report(
     span = DateRange(None if first is None else first.date(), None if last is None else last.date())
     if not (span.first is None or span.last is None or span.first <= span.last):
         raise click.UsageError("--to must not be before --from")
-    with Progress(console=Console(stderr=True), transient=True, disable=as_json or as_csv) as progress:
-        bar = progress.add_task("journals", total=1.0)
-        told = _told(
-            journal or _usual_journal(),
-            span,
-            days,
-            Tariff(price, feed_in, currency),
-            lambda share: progress.update(bar, completed=share),
-        )
+    prices = Prices(price, feed_in, currency)
+    if month is not None or year is not None:
+        if len([one for one in (month, year, days, first or last, journal) if one is not None]) > 1:
+            raise click.UsageError(
+                "--month and --year exclude each other, and --journal, --days, --from and --to"
+            )
+        told = _remembered(config, month, year, prices)
+    else:
+        with Progress(console=Console(stderr=True), transient=True, disable=as_json or as_csv) as progress:
+            bar = progress.add_task("journals", total=1.0)
+            told = _told(
+                journal or _usual_journal(),
+                span,
+                days,
+                prices,
+                lambda share: progress.update(bar, completed=share),
+            )
     if as_json:
         click.echo(json.dumps(document(told)))
     elif as_csv:
@@ -102,7 +116,7 @@ def _usual_journal() -> Path:
 
 
 def _told(
-    journal: Path, span: DateRange, days: int | None, tariff: Tariff, tell: Callable[[float], None]
+    journal: Path, span: DateRange, days: int | None, prices: Prices, tell: Callable[[float], None]
 ) -> SiteReport:
     """Read what is needed and count it. Raises InputError when there is nothing to tell."""
     files = journal_files(journal)
@@ -115,7 +129,8 @@ def _told(
     if days is not None:
         today = datetime.fromtimestamp(newest_unix_s, zone).date()
         span = DateRange(today - timedelta(days=days - 1), today)
-    books, damaged = JournalAccounting(zone, site.role, span), list[str]()
+    tariff = prices.of(settings)
+    books, damaged = JournalAccounting(zone, site.role, span, tariff), list[str]()
     for record in read(needed(files, span, zone), damaged.append, tell):
         books.take(record)
         if books.done:
@@ -140,6 +155,26 @@ def _told(
         comparisons=compare(books.trial.blocks.values()),
         damaged=damaged,
     )
+
+
+def _remembered(config: Path | None, month: datetime | None, year: int | None, prices: Prices) -> SiteReport:
+    """The days of a month or the months of a year, from the history. Raises InputError."""
+    path = config or _usual_config()
+    settings = load_settings(path, key=False)
+    if month is not None:
+        first = month.date()
+        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+    else:
+        assert year is not None
+        first, last = date(year, 1, 1), date(year, 12, 31)
+    return remembered(settings, DateRange(first, last), prices, by_month=month is None)
+
+
+def _usual_config() -> Path:
+    for place in (Path("/etc/sunkeep/sunkeep.toml"), embedded_state() / CONFIG_FILE):
+        if os.access(place, os.R_OK):
+            return place
+    raise InputError("No configuration that you may read. Name it with --config.")
 
 
 def _settings(text: str, path: Path) -> Settings:

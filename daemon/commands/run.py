@@ -17,6 +17,7 @@ from daemon.monitoring.figures import Figures
 from daemon.runtime.state_directory import embedded_state, hold_state
 from daemon.service.service import Service
 from daemon.system.log import start_log
+from daemon.system.release import rolled_back
 
 PRIVATE = 0o077
 """Whatever the daemon writes is its own user's, also where no unit says so."""
@@ -37,7 +38,7 @@ def run(config: Path | None, trace: Path | None, at: str, status_port: int, plai
     Modbus meter and a real Zigbee coordinator interface on loopback.
     """
     if config is not None:
-        _control(config, plain, "")
+        _control(config, plain, rolled_back())
         return
     with _embedded_site(trace, at, status_port) as (site, day):
         _control(site, plain, day)

@@ -14,6 +14,8 @@ from daemon.errors import InputError
 TIMEOUT_S = 3.0
 _PHASE_KEYS_1 = {"wished_w": "policy_action_w"}
 """Keys of a phase in version 1 of the document, which named no version, and what they are called now."""
+_STATES_2 = {"pi_fallback": "fallback"}
+"""States as versions 1 and 2 of the document call them."""
 
 
 @click.command()
@@ -64,16 +66,20 @@ def _fetch(host: str, port: int) -> Any:
 
 
 def _current(answer: dict[str, Any]) -> dict[str, Any]:
-    """A document of a daemon of version 1 with the keys of today; anything else as it is."""
-    phases = answer.get("phases")
-    if "schema_version" in answer or not isinstance(phases, list):
-        return answer
-    renamed = [
-        {_PHASE_KEYS_1.get(key, key): value for key, value in phase.items()}
-        for phase in phases
-        if isinstance(phase, dict)
-    ]
-    return {"schema_version": 1, **answer, "phases": renamed}
+    """A document of a daemon of version 1 or 2 with the words of today; anything else as it is."""
+    version = answer.get("schema_version", 1)
+    acting, phases = answer.get("acting"), answer.get("phases")
+    if version == 1 and isinstance(phases, list):
+        renamed = [
+            {_PHASE_KEYS_1.get(key, key): value for key, value in phase.items()}
+            for phase in phases
+            if isinstance(phase, dict)
+        ]
+        answer = {"schema_version": 1, **answer, "phases": renamed}
+    if version in (1, 2) and isinstance(acting, dict) and "state" in acting:
+        state = acting["state"]
+        answer = {**answer, "acting": {**acting, "state": _STATES_2.get(state, state)}}
+    return answer
 
 
 def summary(answer: Any) -> list[str]:
@@ -101,7 +107,8 @@ def summary(answer: Any) -> list[str]:
 def _refused(site: Any) -> list[str]:
     """What the daemon was told to use and does not; a daemon of before says nothing of it."""
     kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
-    return [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
+    remark = [f"remark   {site['remark']}"] if site.get("remark") else []
+    return remark + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 
 def _judged(details: Any) -> list[str]:

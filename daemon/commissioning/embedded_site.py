@@ -1,6 +1,6 @@
 """Prepares what a daemon needs to control the simulated site: key, frame counter, configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 
@@ -83,8 +83,13 @@ def write_site(
     role: Role = Role.ABSORB,
     metering: Metering = Metering.NET,
     period_s: float = 1.0,
+    modbus: Mapping[int, tuple[str, int]] | None = None,
 ) -> Path:
-    """Write the configuration and, on first use, what is made when a site is commissioned."""
+    """Write the configuration and, on first use, what is made when a site is commissioned.
+
+    Args:
+        modbus: by slot, the slaves that are Modbus devices on loopback: profile and port.
+    """
     begin_state(folder)
     (folder / "totals.json").unlink(missing_ok=True)  # the simulated day begins anew
     text = _CONFIG.format(
@@ -97,11 +102,13 @@ def write_site(
         airtime=_airtime(slaves),
     )
     config = folder / CONFIG_FILE
-    config.write_text(text + "".join(map(_section, slaves)))
+    devices = modbus or {}
+    sections = [_section(slave, devices.get(slave.slot)) for slave in slaves]
+    config.write_text(text + "".join(sections))
     return config
 
 
-def _section(slave: Slave) -> str:
+def _section(slave: Slave, modbus: tuple[str, int] | None) -> str:
     """A slave as its label tells it; what it has by default is left out."""
     phases = "all" if slave.is_three_phase else slave.phase_name
     text = _SLAVE.format(name=slave.name, slot=slave.slot, phases=phases, max_w=slave.max_w)
@@ -110,13 +117,17 @@ def _section(slave: Slave) -> str:
         value = getattr(slave, key)
         if value != getattr(usual, key):
             text += f"{key} = {list(value) if key == 'levels_w' else value}\n"
+    if modbus is not None:
+        profile, port = modbus
+        text += 'driver = "modbus"\nunproven_dead_man = "accepted"  # simulated: nothing can burn\n'
+        text += f'[slaves.modbus]\nprofile = "{profile}"\nhost = "127.0.0.1"\nport = {port}\n'
     return text
 
 
 def _airtime(slaves: Sequence[Slave]) -> str:
     """Nothing while one frame carries all setpoints; else the slower pace that the air allows."""
     frames = frames_for([slave.slot for slave in slaves])
-    if frames == 1:
+    if frames <= 1:
         return ""
     pace = airtime_for(frames)
     ttl_s = pace.pop("ttl_s")

@@ -12,6 +12,7 @@ from daemon.config.sections import TcpTransport
 from daemon.config.settings import Settings, SettingsError, load_settings, read_site_key
 from daemon.runtime.assembly import configured_bundle
 from daemon.runtime.state_directory import COUNTER_FILE
+from daemon.system.release import release, rolled_back
 from drivers.errors import ConfigError
 from drivers.meters.profile import load_profile
 from drivers.zigbee.frame_counter import FrameCounter
@@ -49,6 +50,7 @@ def walk(path: Path) -> Iterator[Item]:
         return
     yield Item("settings", True, f"{path}: {_summary(settings)}")
     checks: dict[str, Callable[[], str]] = {
+        "version": _version,
         "site key": lambda: _key(settings, path),
         "meter profile": lambda: _profile(settings),
         "meter port": lambda: _meter_port(settings),
@@ -76,6 +78,12 @@ def _summary(settings: Settings) -> str:
         f"{settings.site.name}, {slaves} slave{'s' if slaves > 1 else ''} that {settings.site.role.value}, "
         f"mode {settings.mode.mode.value}"
     )
+
+
+def _version() -> str:
+    if said := rolled_back():
+        raise FailsError(f"{said} Install a newer one when there is one; the site runs meanwhile.")
+    return release()
 
 
 def _key(settings: Settings, path: Path) -> str:

@@ -12,6 +12,7 @@ from math import inf
 from random import SystemRandom
 from statistics import median
 
+from core.causes import Cause
 from core.decision import Authority, Decision, Source
 from core.parts import Parts, initial_memory
 from core.site import ZERO, Site
@@ -92,7 +93,7 @@ def _without_meter(site: Site, emitter: Transmitter, tick: int) -> Snapshot:
         meter_age_s=inf,
         slaves=(SlaveState(),) * len(site.slaves),
         on_air=emitter.on_air(now_s),
-        alarms=() if emitter.up else ("radio_down",),
+        alarms=() if emitter.up else (Cause.RADIO_DOWN,),
     )
 
 

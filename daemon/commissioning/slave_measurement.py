@@ -6,16 +6,17 @@ One slave is told at a time, all others rest, and whatever ends it ends with res
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import SystemRandom
 
 import numpy as np
 
-from core.site import Site, Slave
+from core.site import SUNKEEP, Site, Slave
+from daemon.commissioning.dead_man_proof import prove_dead_man
 from daemon.commissioning.switched_slaves import SwitchedSlaves
 from daemon.config.settings import Settings
 from daemon.identification.fit import ResponseFit, fit_response
-from daemon.identification.record import SlaveMeasurement, measurement
+from daemon.identification.record import DeadManProof, SlaveMeasurement, measurement
 from daemon.identification.switching import LENGTHS_S, switching_instants
 from daemon.identification.verdict import draws_nothing, is_exact, judge_fit
 from daemon.runtime.devices import open_meter, open_radio
@@ -30,6 +31,8 @@ REPEAT_AFTER_S, REPEAT_EVERY_S = 2.0, 4.0
 FREE_BEFORE_SWITCH_S = 2.0
 """Nothing is repeated so shortly before a switching: the step that the gate allows grows with the pause."""
 LOOK_EVERY_S = 0.02
+RAMPED_DRIVER = "sunkeep"
+"""Slaves of the setpoint protocol move by 1000 W/s (rule W2)."""
 SETTLE_S = 5.0
 """After everybody was told to rest, before the first slave."""
 
@@ -69,8 +72,9 @@ async def measure_slaves(
     keep: Callable[[SlaveMeasurement], None],
     show: Callable[[SwitchingProgress], None],
     lengths_s: Sequence[float] = LENGTHS_S,
+    proven: Callable[[DeadManProof], None] = lambda _: None,
 ) -> None:
-    """Measure one slave after the other.
+    """Measure one slave after the other; of devices also prove that they let go by themselves.
 
     Args:
         key: the site key.
@@ -79,19 +83,29 @@ async def measure_slaves(
         keep: called with each slave's numbers as soon as they are there.
         show: called many times a second.
         lengths_s: the numbers are judged after so long; the last is the end.
+        proven: called with what each device did when nobody spoke to it.
 
     Raises:
         StartError: meter or radio does not open.
         Transient: meter or radio was lost; everybody rests then, as at every other end.
     """
-    site = settings.core_site()
-    async with _opened(settings, site, key, counter) as wires:
-        for slave in chosen:
+    by_slot = {section.slot: section for section in settings.slaves}
+    site = attended(settings.core_site())
+    async with opened_slaves(settings, site, key, counter) as wires:
+        for slave in (one for one in site.slaves if one.slot in {each.slot for each in chosen}):
             keep(await _measure(wires, slave, lengths_s, show))
+            if slave.driver != SUNKEEP:
+                told_w = switched_w(slave, site)
+                proven(await prove_dead_man(wires, slave, told_w, by_slot[slave.slot].device))
+
+
+def attended(site: Site) -> Site:
+    """Whoever commissions is there: every slave may draw while he looks on."""
+    return replace(site, slaves=tuple(replace(slave, may_draw=True) for slave in site.slaves))
 
 
 @asynccontextmanager
-async def _opened(
+async def opened_slaves(
     settings: Settings, site: Site, key: bytes, counter: FrameCounter
 ) -> AsyncIterator[SwitchedSlaves]:
     """Meter and radio, read and told to rest; at the end everybody rests again."""
@@ -189,6 +203,7 @@ class _SwitchingRun:
             reading_at_s - self._began_s,
             grid_w,
             self.slave.is_three_phase,
+            is_ramped=self.slave.driver == RAMPED_DRIVER,
         )
 
     def _level_w(self, switchings: int) -> int:

@@ -13,14 +13,12 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
-from core.estimation.state_estimate import StateEstimate
-from core.site import ZERO, Phases, Site
-from core.snapshot import SlaveState, Snapshot
+from core.site import ZERO, Phases, Site, Slave
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
+from daemon.runtime.direct_decision import direct_decision
 from daemon.runtime.transmitter import Transmitter, delivery_groups
 from drivers.errors import DeviceFault, Transient
 from drivers.ports import Meter
-from safety.supervisor import METER_LOST_S
 
 GATE_PATIENCE_S = 4.0
 TRY_EVERY_S = 0.05
@@ -28,7 +26,6 @@ READ_SHARE = 0.8
 """Of the period, as in a tick of the daemon."""
 REST_TRIES = 3
 REST_EVERY_S = 0.3
-_BLIND = StateEstimate(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)
 
 
 @dataclass(slots=True)
@@ -64,6 +61,10 @@ class SwitchedSlaves:
         last = min(len(self.reading_at_s), len(self.readings_w))
         return np.array(self.reading_at_s[first:last]), np.array(self.readings_w[first:last])
 
+    def dead_man_s(self, slave: Slave) -> float:
+        """After how long without a message a slave lets go, as it is told."""
+        return next(w.ttl_s(slave.slot) for w in self.emitter.wires if slave.slot in w.slots)
+
     def require_meter(self) -> None:
         """Raises Transient when the meter has been silent for too long: nothing is switched blind."""
         if not self.clock() - self._last_read_at_s <= METER_LOST_S:
@@ -82,7 +83,7 @@ class SwitchedSlaves:
         give_up_s = self.clock() + GATE_PATIENCE_S
         while self.clock() <= give_up_s:
             sent = await self.emitter.emit(
-                _decision(setpoints_w, Source.FALLBACK, others), self._snapshot(), self.clock
+                direct_decision(setpoints_w, withheld=others), self._snapshot(), self.clock
             )
             if sent.accepted:
                 return self.clock()
@@ -92,7 +93,7 @@ class SwitchedSlaves:
     async def rest(self) -> None:
         """Tell everybody 0 W, more than once: a frame may be lost."""
         for _ in range(REST_TRIES):
-            resting = _decision((0,) * len(self.site.slaves), Source.REST, ())
+            resting = direct_decision((0,) * len(self.site.slaves), rest=True)
             await self.emitter.emit(resting, self._snapshot(), self.clock)
             await asyncio.sleep(REST_EVERY_S)
 
@@ -106,24 +107,3 @@ class SwitchedSlaves:
             slaves=(SlaveState(),) * len(self.site.slaves),
             on_air=self.emitter.on_air(now_s),
         )
-
-
-def _decision(setpoints_w: tuple[int, ...], source: Source, withheld: tuple[int, ...]) -> Decision:
-    """What the gate is asked to clear: nobody's law but the installer's."""
-    state = State.SAFE_STOP if source is Source.REST else State.PI_FALLBACK
-    return Decision(
-        tick=0,
-        authority=Authority.REST if source is Source.REST else Authority.FALLBACK,
-        verdict=SupervisorDecision(state, source, ("commissioning",)),
-        sight=_BLIND,
-        policy_action_w=None,
-        fallback_action_w=ZERO,
-        requested_action_w=ZERO,
-        safe_action_w=ZERO,
-        setpoints_w=setpoints_w,
-        send=Send.SAFE if source is Source.REST else Send.CHANGE,
-        anomaly=Anomaly(),
-        violations=(),
-        interventions=(),
-        withheld=withheld,
-    )

@@ -25,7 +25,8 @@ class MqttSection(Section):
     """The MQTT broker that `sunkeep gateway` publishes to, for Home Assistant and others.
 
     Without a `username` the broker must take anybody. With `tls` the broker's certificate is checked against
-    `ca_file`, or against the system's authorities.
+    `ca_file`, or against the system's authorities. Where `commands` are accepted, whoever may publish on the
+    broker may pause the site.
     """
 
     host: Text
@@ -37,6 +38,7 @@ class MqttSection(Section):
     base_topic: Topic = "sunkeep/home"
     discovery_prefix: Topic = "homeassistant"
     every_s: float = Field(default=5.0, ge=1.0, le=300.0)
+    commands: Literal["refused", "accepted"] = "refused"
 
 
 class NotifySection(Section):

@@ -11,6 +11,7 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.modes import MINUTES_PER_DAY, Mode
 from core.roles import Role
 from core.site import DEFAULT_PRIORITY, PHASE_NAMES, Metering
+from daemon.config.device_sections import ModbusDeviceSection
 from models.public_key import key_bytes
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -222,11 +223,14 @@ class SlaveSection(Section):
 
     A phase carries 5000 W at most, three of them 15,000 W. `phases` says where it draws, "all" for alike from
     all three; `phase` is the older word for one. Without `levels_w` it takes any power from `min_w` on.
+    A device whose dead-man was not proven on this site is told nothing but 0 W, unless that is "accepted".
     """
 
     name: Name
     slot: int = Field(ge=0, le=254)
-    driver: Literal["sunkeep"] = "sunkeep"
+    driver: Literal["sunkeep", "modbus"] = "sunkeep"
+    unproven_dead_man: Literal["refused", "accepted"] = "refused"
+    modbus: ModbusDeviceSection | None = None
     phase: Literal["a", "b", "c"] | None = None
     phases: Literal["a", "b", "c", "all"] | None = None
     max_w: int = Field(gt=0, le=3 * int(PHASE_CAP_W))
@@ -237,8 +241,15 @@ class SlaveSection(Section):
     priority: int = Field(default=DEFAULT_PRIORITY, ge=1, le=9)
     dead_time_s: float | None = Field(default=None, ge=0.0, le=60.0)
     dead_time_sd_s: float = Field(default=0.0, ge=0.0, le=10.0)
+    dead_time_high_s: float | None = Field(default=None, ge=0.0, le=60.0)
     lag_s: float | None = Field(default=None, gt=0.0, le=300.0)
     gain: float | None = Field(default=None, gt=0.0, le=2.0)
+
+    @property
+    def device(self) -> str:
+        """What a device of its own is, and where; empty for a slave of the broadcast."""
+        modbus = self.modbus
+        return "" if modbus is None else f"{modbus.profile} at {modbus.host}:{modbus.port}"
 
     @property
     def letters(self) -> str:

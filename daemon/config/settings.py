@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from core.limits import Limits
@@ -18,8 +18,11 @@ from core.modes import ModePlan, Window
 from core.site import PHASE_NAMES, SUNKEEP, Airtime, Site, Slave
 from daemon.config import consistency as against
 from daemon.config import sections, slave_checks
+from daemon.config.device_checks import devices_fit
 from daemon.config.diagnostics import Problem, dotted, problem_of
 from daemon.config.gateway_sections import LanSection, MqttSection, NotifySection
+from daemon.config.rollout_section import RolloutSection, plan_stands_alone
+from daemon.config.tariff_section import HistorySection, TariffSection
 from daemon.config.toml_limits import BYTES_MAX, excess
 from daemon.config.toml_lines import LineIndex, line_of
 
@@ -48,15 +51,20 @@ class Settings(sections.Section):
     radio: sections.RadioSection
     slaves: Annotated[tuple[sections.SlaveSection, ...], Field(strict=False, max_length=sections.SLAVES_MAX)]
     mode: sections.ModeSection = sections.ModeSection()
+    rollout: RolloutSection | None = None
     policy: sections.PolicySection = sections.PolicySection()
     fallback: sections.FallbackSection = sections.FallbackSection()
     anomaly: sections.AnomalySection = sections.AnomalySection()
     journal: sections.JournalSection = sections.JournalSection()
     state: sections.StateSection = sections.StateSection()
     status: sections.StatusSection = sections.StatusSection()
+    tariff: TariffSection = TariffSection()
+    history: HistorySection = HistorySection()
     lan: LanSection | None = None
     mqtt: MqttSection | None = None
     notify: NotifySection | None = None
+    _proven: frozenset[str] = PrivateAttr(default=frozenset())
+    """Names of the devices whose dead-man was proven on this site."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Settings":
@@ -67,9 +75,11 @@ class Settings(sections.Section):
                 against.air_fits(self.site, self.radio, self.slaves),
                 slave_checks.slaves_fit(self.slaves),
                 slave_checks.slaves_obey_limits(self.limits, self.slaves),
+                devices_fit(self.site, self.radio, self.slaves),
                 against.export_cap_fits(self.site),
                 against.gains_fit(self.fallback),
                 against.windows_fit(self.mode),
+                plan_stands_alone(self.rollout, self.mode),
             )
         )
         if found:
@@ -82,7 +92,7 @@ class Settings(sections.Section):
         frames = against.frames_for([slave.slot for slave in self.slaves if slave.driver == SUNKEEP])
         window_frames = against.BROADCASTS_MAX // max(1, frames)
         return Site(
-            slaves=tuple(map(_core_slave, self.slaves)),
+            slaves=tuple(_core_slave(slave, slave.name in self._proven) for slave in self.slaves),
             role=self.site.role,
             metering=self.site.metering,
             period_s=self.site.period_s,
@@ -95,12 +105,15 @@ class Settings(sections.Section):
         """With what was measured on the site, where the configuration leaves it open.
 
         Args:
-            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `lag_s` and `gain`.
+            numbers: by name of the slave, any of `dead_time_s`, `dead_time_sd_s`, `dead_time_high_s`,
+                `lag_s`, `gain`, and `dead_man_s` where its dead-man was proven.
         """
         slaves = tuple(
             slave.model_copy(update=_left_open(slave, numbers.get(slave.name, {}))) for slave in self.slaves
         )
-        return self.model_copy(update={"slaves": slaves})
+        copy = self.model_copy(update={"slaves": slaves})
+        copy._proven = frozenset(name for name, told in numbers.items() if "dead_man_s" in told)
+        return copy
 
     def core_limits(self) -> Limits:
         """Limits in force: never wider than the hard caps."""
@@ -132,15 +145,15 @@ class Settings(sections.Section):
 
 
 def _left_open(section: sections.SlaveSection, numbers: Mapping[str, float]) -> dict[str, float]:
-    """Those that the configuration does not tell; the spread belongs to the dead time."""
+    """Those that the configuration does not tell; spread and upper end belong to the dead time."""
     told = {key for key in ("dead_time_s", "lag_s", "gain") if getattr(section, key) is not None}
     if "dead_time_s" in told:
-        told.add("dead_time_sd_s")
-    known = {"dead_time_s", "dead_time_sd_s", "lag_s", "gain"}
+        told |= {"dead_time_sd_s", "dead_time_high_s"}
+    known = {"dead_time_s", "dead_time_sd_s", "dead_time_high_s", "lag_s", "gain"}
     return {key: float(value) for key, value in numbers.items() if key in known - told}
 
 
-def _core_slave(section: sections.SlaveSection) -> Slave:
+def _core_slave(section: sections.SlaveSection, is_proven: bool) -> Slave:
     return Slave(
         slot=section.slot,
         name=section.name,
@@ -153,8 +166,10 @@ def _core_slave(section: sections.SlaveSection) -> Slave:
         min_off_s=section.min_off_s,
         priority=section.priority,
         driver=section.driver,
+        may_draw=section.driver == SUNKEEP or is_proven or section.unproven_dead_man == "accepted",
         dead_time_s=section.dead_time_s,
         dead_time_sd_s=section.dead_time_sd_s,
+        dead_time_high_s=section.dead_time_high_s,
         lag_s=section.lag_s,
         gain=section.gain,
     )

@@ -41,6 +41,7 @@ def slaves_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
         yield from _phases_fit(index, slave)
         yield from _powers_fit(index, slave)
         yield from _times_fit(index, slave)
+        yield from _measured_fit(index, slave)
 
 
 def _phases_fit(index: int, slave: SlaveSection) -> Iterator[Contradiction]:
@@ -99,6 +100,22 @@ def _times_fit(index: int, slave: SlaveSection) -> Iterator[Contradiction]:
                 "a slave that moves freely from 0 W on is never switched",
                 f"Add min_w or levels_w = [{slave.max_w}], or remove {key}",
             )
+
+
+def _measured_fit(index: int, slave: SlaveSection) -> Iterator[Contradiction]:
+    """The most that a dead time may be belongs to that dead time."""
+    high_s, dead_time_s = slave.dead_time_high_s, slave.dead_time_s
+    if high_s is not None and (dead_time_s is None or high_s < dead_time_s):
+        than = (
+            "there is no dead_time_s"
+            if dead_time_s is None
+            else f"it is below dead_time_s, {dead_time_s:g} s"
+        )
+        yield (
+            ("slaves", index, "dead_time_high_s"),
+            than,
+            "Give dead_time_s, and at least as much here",
+        )
 
 
 def slaves_obey_limits(limits: LimitsSection, slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
-from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
-from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S
 from core.site import ZERO, Site
 from core.snapshot import SlaveState, Snapshot
 from daemon.conformance.bad_frames import GoodFrame
+from daemon.runtime.direct_decision import direct_decision
 from daemon.runtime.on_air import OnAir
 from drivers.errors import Transient
 from drivers.zigbee.coordinator import Coordinator
@@ -36,7 +35,6 @@ TIMING_SLACK_S = 0.01
 """Of clocks and of the serial line, for a report that comes early."""
 LATE_S = 0.6
 """How much later than its time slot a report is waited for: two or three hops on a busy network."""
-_BLIND = StateEstimate(False, ZERO, ZERO, ZERO, ZERO, ZERO, 0.0, 0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class SlaveBench:
             safe_release=True,
             report=True,
         )
-        resting = _decision((0,) * len(slots), Source.REST)
+        resting = direct_decision((0,) * len(slots), rest=True)
         snapshot = Snapshot(0, self.clock(), ZERO, inf, (SlaveState(),) * len(slots))
         cleared = SafetyGate(site).clear_all(payloads, self._decoded, resting, snapshot)
         if cleared is None:
@@ -169,7 +167,7 @@ class SlaveBench:
         (payload,) = encode(
             told, counter=counter, ttl_s=ttl_s, key=self.key, network_id=self.network_id, report=report
         )
-        decision = _decision((watts,), Source.FALLBACK)
+        decision = direct_decision((watts,))
         give_up_s = self.clock() + CREDIT_MAX_S + 1.0
         while True:
             now_s = self.clock()
@@ -255,23 +253,3 @@ class SlaveBench:
         while self.clock() < until_s and not self.since(sent.began_s):
             await asyncio.sleep(LOOK_EVERY_S)
         return self.since(sent.began_s)
-
-
-def _decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
-    """What the gate is asked to clear: nobody's law but this test's."""
-    state = State.SAFE_STOP if source is Source.REST else State.PI_FALLBACK
-    return Decision(
-        tick=0,
-        authority=Authority.REST if source is Source.REST else Authority.FALLBACK,
-        verdict=SupervisorDecision(state, source, ("conformance",)),
-        sight=_BLIND,
-        policy_action_w=None,
-        fallback_action_w=ZERO,
-        requested_action_w=ZERO,
-        safe_action_w=ZERO,
-        setpoints_w=setpoints_w,
-        send=Send.CHANGE,
-        anomaly=Anomaly(),
-        violations=(),
-        interventions=(),
-    )

@@ -25,6 +25,7 @@ class Topics:
     state: str
     gateway: str
     daemon: str
+    pause: str
     birth: str
     node: str
 
@@ -36,6 +37,7 @@ class Topics:
             state=f"{base}/state",
             gateway=f"{base}/gateway",
             daemon=f"{base}/daemon",
+            pause=f"{base}/pause/set",
             birth=f"{section.discovery_prefix}/status",
             node=re.sub(r"[^A-Za-z0-9_-]+", "_", base),
         )
@@ -70,6 +72,7 @@ def state(document: dict[str, Any]) -> dict[str, Any]:
         "state": document["acting"]["state"],
         "causes": document["acting"]["causes"],
         "mode": document["site"]["mode"],
+        "paused": bool(document["pause"]["is_on"]),
         "devices": {
             str(slave["slot"]): {
                 "power_w": slave["power_w"],
@@ -81,8 +84,10 @@ def state(document: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def entities(document: dict[str, Any]) -> Iterator[Entity]:
+def entities(document: dict[str, Any], section: MqttSection) -> Iterator[Entity]:
     """Every entity of a site."""
+    if section.commands == "accepted":
+        yield _pause_switch(Topics.of(section))
     yield _power("grid_power", "Grid power", "grid_w")
     yield _power("exported_power", "Exported power", "exported_w")
     yield _power("imported_power", "Imported power", "imported_w")
@@ -135,7 +140,7 @@ def discovery(document: dict[str, Any], section: MqttSection) -> dict[str, str]:
             | _expiry(entity, section)
             | entity.options
         )
-        for entity in entities(document)
+        for entity in entities(document, section)
     }
 
 
@@ -152,6 +157,18 @@ def _power(identifier: str, name: str, path: str) -> Entity:
 def _energy(identifier: str, name: str, path: str) -> Entity:
     options = {"device_class": "energy", "unit_of_measurement": "Wh", "state_class": "total_increasing"}
     return Entity("sensor", identifier, name, path, options)
+
+
+def _pause_switch(topics: Topics) -> Entity:
+    options = {
+        "command_topic": topics.pause,
+        "payload_on": "ON",
+        "payload_off": "OFF",
+        "state_on": "True",
+        "state_off": "False",
+        "icon": "mdi:pause-circle",
+    }
+    return Entity("switch", "pause", "Pause", "paused", options)
 
 
 def _two_values(device_class: str) -> dict[str, Any]:

@@ -33,12 +33,14 @@ class MqttPublisher:
     Args:
         password: of `section.username`, where the broker wants one.
         read: the newest status of the daemon.
+        command: puts one request to the daemon; raises OSError or ValueError where nobody answers.
     """
 
     section: MqttSection
     password: str | None
     tls: ssl.SSLContext | None
     read: Callable[[], Awaitable[StatusReading]]
+    command: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
     topics: Topics = field(init=False)
     _announced: dict[str, str] = field(default_factory=dict)
 
@@ -55,6 +57,7 @@ class MqttPublisher:
                     log.info("mqtt_connected", host=self.section.host, port=self.section.port)
                     await self._publish(client)
             except MqttError as error:
+                _end_if_cancelled()  # the end of the connection failed, and hid that somebody wants to stop
                 wait_s = AGAIN_AFTER_S[min(attempt, len(AGAIN_AFTER_S) - 1)]
                 attempt += 1
                 log.warning("mqtt_lost", reason=str(error), again_in_s=wait_s)
@@ -85,6 +88,8 @@ class MqttPublisher:
         self._announced = {}
         await client.subscribe(self.topics.birth)
         await client.subscribe(discovery_topic(self.section, "+", "+"))
+        if self.section.commands == "accepted":
+            await client.subscribe(self.topics.pause)
         hearing = asyncio.create_task(self._hear(client), name="mqtt commands")
         try:
             await self._say(client, self.topics.gateway, ONLINE)
@@ -118,13 +123,39 @@ class MqttPublisher:
         async for message in client.messages:
             topic = str(message.topic)
             text = message.payload.decode(errors="replace") if isinstance(message.payload, bytes) else ""
-            if topic == self.topics.birth:
+            if topic == self.topics.pause:
+                await self._order(text, was_retained=message.retain)
+                await self._say_status(client)
+            elif topic == self.topics.birth:
                 self._announced = dict.fromkeys(self._announced, "") if text == ONLINE else self._announced
             elif text and topic not in self._announced:
                 self._announced[topic] = text
 
+    async def _order(self, text: str, *, was_retained: bool) -> None:
+        """Pause or go on. What is retained was said some time ago, to somebody else perhaps."""
+        requests: dict[str, dict[str, Any]] = {
+            "ON": {"command": "pause", "until_unix_s": None},
+            "OFF": {"command": "resume"},
+        }
+        if was_retained or text not in requests:
+            log.warning("mqtt_command_ignored", text=text[:32], retained=was_retained)
+            return
+        try:
+            answer = await self.command(requests[text])
+        except (OSError, ValueError) as error:
+            answer = {"refused": str(error)}
+        say = log.warning if "refused" in answer else log.info
+        say("mqtt_command", text=text, answer=answer)
+
     async def _say(self, client: Client, topic: str, payload: str) -> None:
         await client.publish(topic, payload, qos=AT_LEAST_ONCE, retain=True)
+        _end_if_cancelled()  # Python 3.11 loses a cancellation that meets the broker's answer
+
+
+def _end_if_cancelled() -> None:
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() > 0:
+        raise asyncio.CancelledError
 
 
 def read_password(section: MqttSection) -> str | None:

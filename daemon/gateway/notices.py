@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.causes import Cause
 from daemon.gateway.status_client import StatusReading
 
 DAY_S = 86_400.0
@@ -75,7 +76,7 @@ def conditions(reading: StatusReading, after_s: float) -> Iterator[Condition]:
             yield Condition(
                 key, f"The {what} is refused, and the one of before stays in force: {site[key]}", after_s
             )
-    if "rollback" in acting["causes"]:
+    if Cause.ROLLBACK in acting["causes"]:
         yield Condition("rollback", "The learned policy was taken out of charge, because it was worse.", 0.0)
     yield from _devices(document, 2.0 * after_s)
 

@@ -21,6 +21,9 @@ INSIDE_NATS = 3.84
 """Twice the textbook's for 95 %: the noise is not quite what is assumed."""
 ROUNDS = 3
 """Of dead time and lag, then the delay of each switching, again and again."""
+DRAWN_SDS = 2.2
+"""Where each command takes a time of its own, the mean of a dozen says no more of the mean of all: the 97.5 %
+point of Student's t with 11 degrees of freedom."""
 GRID_S, GRID_LAG_SHARE, GRID_GAIN = 0.05, 0.03, 0.003
 """The grid's own share of the uncertainty."""
 
@@ -69,6 +72,7 @@ def fit_response(
     reading_at_s: Values,
     grid_w: Values,
     is_three_phase: bool = False,
+    is_ramped: bool = True,
 ) -> ResponseFit:
     """Fit one slave.
 
@@ -78,6 +82,8 @@ def fit_response(
         reading_at_s: when each reading was taken, rising, [n].
         grid_w: the readings, [n, 3], + import.
         is_three_phase: whether it is said to draw alike from all phases.
+        is_ramped: whether it surely moves with the ramp of the setpoint protocol. A meter that averages over
+            as long looks the same, and would put half of that on the dead time.
     """
     fresh = np.flatnonzero(np.r_[True, np.any(np.diff(grid_w, axis=0) != 0.0, axis=1)])
     at_s, seen_w = reading_at_s[fresh], grid_w[fresh]  # a slow meter repeats itself: that is no answer
@@ -85,17 +91,18 @@ def fit_response(
     phase = None if is_three_phase else _surest_phase(switch_at_s, changes_w, at_s, seen_w)
     column_w = seen_w.sum(axis=1) if phase is None else seen_w[:, phase]
     seen = Switchings(switch_at_s, changes_w, at_s, column_w)
-    response = _coarse(seen, interval_s)
-    shifts_s, sd_s = np.zeros(switch_at_s.size), 0.0
+    response = _coarse(seen, interval_s, is_ramped)
+    shifts_s, sd_s, sd_high_s = np.zeros(switch_at_s.size), 0.0, 0.0
     for _ in range(ROUNDS):
         moved = replace(seen, at_s=switch_at_s + shifts_s)
         response, dead_time, lag, gain_sd = _fine(moved, response)
         found = delay_spread(seen, response, shifts_s)
+        sd_high_s = found.sd_high_s
         if found.sd_s == 0.0 and sd_s == 0.0:
             break
         shifts_s, sd_s = found.shifts_s, found.sd_s
     shift_s = 0.5 * response.smoothing.window_s
-    drawn_s = 2.0 * sd_s / np.sqrt(max(1, switch_at_s.size))
+    drawn_s = DRAWN_SDS * sd_high_s / np.sqrt(max(1, switch_at_s.size))
     gains, gain_sds = _by_phase(replace(seen, at_s=switch_at_s + shifts_s), seen_w, response)
     return ResponseFit(
         phase=phase,
@@ -129,11 +136,12 @@ def _surest_phase(switch_at_s: Values, changes_w: Values, at_s: Values, seen_w: 
     return int(np.argmax(sure))
 
 
-def _coarse(seen: Switchings, interval_s: float) -> ActuatorResponse:
-    """The best of the coarse grid, with and without ramp, for a meter of the moment or one that averages."""
+def _coarse(seen: Switchings, interval_s: float, is_ramped: bool) -> ActuatorResponse:
+    """The best of the coarse grid, for a meter of the moment or one that averages, with the slave's ramp and,
+    where that is not sure, without."""
     best, best_likelihood = None, -np.inf
     ramp_s = float(np.abs(seen.changes_w).max()) / RAMP_W_PER_S
-    for window_s, ramped_s in product((0.0, interval_s), (0.0, ramp_s)):
+    for window_s, ramped_s in product((0.0, interval_s), (ramp_s,) if is_ramped else (0.0, ramp_s)):
         smoothing = Smoothing(window_s, ramped_s)
         rows_w = responses_w(seen.reading_at_s, seen.at_s, seen.changes_w, DEAD_TIMES_S, LAGS_S, smoothing)
         for pole in POLES:  # the filters have unit determinant: their likelihoods compare

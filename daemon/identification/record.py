@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 
 from core.roles import sign
 from core.site import PHASE_NAMES, Site, Slave
 from daemon.identification.fit import IntervalEstimate, ResponseFit
 from daemon.identification.verdict import IdentificationOutcome, SlaveVerdict
 from daemon.system.state_file import replace_whole
+from models.strict_model import StrictModel
 
 RECORD_FILE = "commissioning.json"
 FILE_MAX_BYTES = 1_000_000
@@ -20,11 +22,7 @@ EXPIRES_AFTER = timedelta(days=365)
 Text = Annotated[str, Field(max_length=1000)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class MeasuredNumber(_Strict):
+class MeasuredNumber(StrictModel):
     """A number and the interval in which the true one lies, 95 of 100 times."""
 
     value: float
@@ -37,7 +35,7 @@ class MeasuredNumber(_Strict):
         return cls(value=round(estimate.value, 3), low=round(estimate.low, 3), high=round(estimate.high, 3))
 
 
-class SlaveMeasurement(_Strict):
+class SlaveMeasurement(StrictModel):
     """One slave as it was labelled when it was measured, and what was found.
 
     `dead_time_s` is from the command on air to the first effect at the meter, the meter's own lateness in it;
@@ -70,11 +68,62 @@ class SlaveMeasurement(_Strict):
         return self.outcome == IdentificationOutcome.MEASURED.value and not self.contradictions
 
 
-class CommissioningRecord(_Strict):
+class DeadManOutcome(Enum):
+    """What a device did when nobody spoke to it any more."""
+
+    LET_GO = "let go"
+    WENT_ON = "went on"
+    DRAWS_NOTHING = "draws nothing"
+
+
+class DeadManProof(StrictModel):
+    """One device was told `told_w`, then nothing; after `fell_after_s` the grid meter saw its power gone.
+
+    `device` is what it was, and where; `dead_man_s` the time-out that it was given.
+    """
+
+    name: Text
+    slot: int
+    device: Text
+    at_utc: AwareDatetime
+    told_w: int
+    dead_man_s: Annotated[float, Field(gt=0.0)]
+    outcome: Literal["let go", "went on", "draws nothing"]
+    fell_after_s: Annotated[float, Field(ge=0.0)]
+
+    def why_not(self, device: str, dead_man_s: float, now_utc: datetime) -> str:
+        """Why it proves nothing for the device as it is configured now, a sentence; "" when it does."""
+        again = f"Prove it again with: sunkeep commission {self.name!r}"
+        if self.outcome != DeadManOutcome.LET_GO.value:
+            went_on = self.outcome == DeadManOutcome.WENT_ON.value
+            found = (
+                f"still drew power {self.fell_after_s:g} s after the last message"
+                if went_on
+                else self.outcome
+            )
+            return f"{self.name}: it {found}, so nothing but 0 W is told to it."
+        if (self.device, self.dead_man_s) != (device, dead_man_s):
+            return (
+                f"{self.name}: its dead-man of {self.dead_man_s:g} s was proven as {self.device}, and it is "
+                f"{device} with {dead_man_s:g} s now. {again}"
+            )
+        if not timedelta(0) <= now_utc - self.at_utc + timedelta(days=1) <= EXPIRES_AFTER:
+            return f"{self.name}: its dead-man was proven on {self.at_utc:%Y-%m-%d}, too long ago. {again}"
+        return ""
+
+
+class CommissioningRecord(StrictModel):
     """Everything in the file."""
 
     schema_version: Literal[1] = 1
     slaves: tuple[SlaveMeasurement, ...] = ()
+    dead_men: tuple[DeadManProof, ...] = ()
+
+    def with_dead_man(self, proof: DeadManProof) -> "CommissioningRecord":
+        """The newest proof of a device takes the place of the one before, whatever it shows."""
+        kept = [one for one in self.dead_men if one.slot != proof.slot]
+        dead_men = sorted([*kept, proof], key=lambda one: one.slot)
+        return self.model_copy(update={"dead_men": tuple(dead_men)})
 
     def with_slaves(self, measured: Iterable[SlaveMeasurement]) -> "CommissioningRecord":
         """What was measured now takes the place of what was known of the same slaves."""
@@ -176,8 +225,10 @@ def usable_numbers(
             continue
         # a slow meter was counted at its new readings only; a loop sees them held, half of that on average
         held_s = max(0.0, 0.5 * (measured.reading_interval_s - site.period_s))
+        late_s = held_s - meter_delay_s
         numbers[measured.name] = {
-            "dead_time_s": max(0.0, measured.dead_time_s.value + held_s - meter_delay_s),
+            "dead_time_s": max(0.0, measured.dead_time_s.value + late_s),
+            "dead_time_high_s": max(0.0, measured.dead_time_s.high + late_s),
             "dead_time_sd_s": measured.dead_time_sd_s,
             "lag_s": measured.lag_s.value,
             "gain": measured.gain.value,

@@ -12,14 +12,20 @@ SHIFTS_S = np.linspace(-SHIFT_MAX_S, SHIFT_MAX_S, 61)
 SPREADS_S = (0.1, 0.15, 0.2, 0.3, 0.45, 0.65, 0.9, 1.2, 1.6)
 BELIEVED_NATS = 3.0
 """A spread that explains the readings no better than this is none."""
+POSSIBLE_NATS = 1.92
+"""So much less likely than the best one, a spread is possible yet: the textbook's 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class DelaySpread:
-    """Spread of the dead time (standard deviation), and how much later than the mean each switching acted."""
+    """Spread of the dead time (standard deviation), and how much later than the mean each switching acted.
+
+    `sd_high_s` is the largest spread that explains the readings nearly as well as the best one does.
+    """
 
     sd_s: float
     shifts_s: Values
+    sd_high_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +55,20 @@ def delay_spread(seen: Switchings, response: ActuatorResponse, before: Values) -
     likelihoods = _by_shift(seen, response, before)
     fixed = likelihoods[:, _nearest(0.0)].sum()
     best, spread_s, posterior = fixed + BELIEVED_NATS, 0.0, None
+    found = {0.0: float(fixed)}
     for sd_s in SPREADS_S:
         prior = -0.5 * (SHIFTS_S / sd_s) ** 2
         joint = likelihoods + (prior - np.logaddexp.reduce(prior))
         evidence = np.logaddexp.reduce(joint, axis=1)
+        found[sd_s] = float(evidence.sum())
         if evidence.sum() > best:
             best, spread_s = evidence.sum(), sd_s
             posterior = np.exp(joint - evidence[:, None])
     shifts_s = np.zeros(seen.at_s.size) if posterior is None else posterior @ SHIFTS_S
-    return DelaySpread(spread_s, shifts_s - shifts_s.mean() if shifts_s.size else shifts_s)
+    likeliest = max(found.values())
+    high_s = max(sd_s for sd_s, nats in found.items() if nats >= likeliest - POSSIBLE_NATS)
+    centred_s = shifts_s - shifts_s.mean() if shifts_s.size else shifts_s
+    return DelaySpread(spread_s, centred_s, max(high_s, spread_s))
 
 
 def _by_shift(seen: Switchings, response: ActuatorResponse, before: Values) -> Values:

@@ -37,7 +37,7 @@ def is_exact(fit: ResponseFit) -> bool:
     """Whether the intervals are small enough for gains within a few percent of the best."""
     return (
         abs(fit.gain) >= SURE_SDS * fit.gain_sd
-        and fit.dead_time_s.width <= max(0.5, 0.2 * fit.dead_time_s.value) + 0.5 * fit.dead_time_sd_s
+        and fit.dead_time_s.width <= max(0.5, 0.2 * fit.dead_time_s.value) + fit.dead_time_sd_s
         and fit.lag_s.width <= max(0.5, 0.4 * fit.lag_s.value)
         and fit.gain_sd <= GAIN_WIDTH_MAX
     )

@@ -127,6 +127,8 @@ class TickReader:
     def __init__(self) -> None:
         self._last: Tree | None = None
         self._clocks = _Clocks()
+        self._places: dict[str, dict[str, tuple[str, bool, bool]]] = {}
+        """Of each key below a path: its place, whether it is an age, and whether it holds for one tick."""
 
     def whole(self, tree: Tree) -> None:
         """A tick that was told in full."""
@@ -166,13 +168,17 @@ class TickReader:
 
     def _applied(self, path: str, last: Tree, told: Tree) -> Tree:
         tree: Tree = {}
+        places = self._places.setdefault(path, {})
         for key, before in last.items():
-            place = f"{path}/{key}"
-            if key in AGES:
+            if key not in places:
+                place = f"{path}/{key}"
+                places[key] = place, key in AGES, place in PASSING
+            place, is_age, is_passing = places[key]
+            if is_age:
                 tree[key] = self._age(place, told.get(key))
-            elif place in PASSING:
+            elif is_passing:
                 tree[key] = told.get(key, PASSING[place])
-            elif isinstance(before, dict) or _is_list_of_objects(before):
+            elif type(before) is dict or (type(before) is list and before and type(before[0]) is dict):
                 inner = told.get(key, _NOTHING)
                 is_same = inner is _NOTHING and place in _STILL  # the very same object: nothing to decode
                 tree[key] = before if is_same else self._inner(place, before, inner)

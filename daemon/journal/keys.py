@@ -19,6 +19,7 @@ from core.decision import (
 )
 from core.estimation.following import Deviation, NotFollowing
 from core.estimation.state_estimate import StateEstimate
+from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
 from daemon.journal.records import (
@@ -31,7 +32,7 @@ from daemon.journal.records import (
     Tick,
     TickInputs,
 )
-from daemon.system.file_format import Constant, FileFormat, Keys, Texts
+from daemon.system.file_format import Constant, Derived, FileFormat, Keys, Texts
 
 KIND = "kind"
 """The key that tells which record a line is."""
@@ -68,7 +69,7 @@ _TEXTS: dict[type[Enum], Texts] = {
     State: {
         "init": State.INIT,
         "hold": State.HOLD,
-        "pi_fallback": State.PI_FALLBACK,
+        "pi_fallback": State.FALLBACK,
         "rl_active": State.RL_ACTIVE,
         "safe_stop": State.SAFE_STOP,
     },
@@ -129,7 +130,7 @@ _KEYS: dict[type, Keys] = {
         "policy_latency_s": "policy_latency_s",
         "hour": "hour",
     },
-    SupervisorDecision: {"state": "state", "source": "source", "causes": "causes"},
+    SupervisorDecision: {"state": "state", "source": Derived("source"), "causes": "causes"},
     StateEstimate: {
         "fresh": "fresh",
         "meter_w": "meter_w",
@@ -222,7 +223,9 @@ _INPUTS_4: Keys = {
 _CHECKPOINT_4: Keys = {KIND: Constant("memory"), "shapes": "shapes", "values": "values"}
 _KEYS_4: dict[type, Keys] = {
     **_KEYS_3,
-    Start: {**_KEYS[Start], "measured": "measured"},
+    Start: {**_KEYS[Start], "measured": "measured", "watches": "watches"},
+    Swinging: {"phase": "phase", "gain_share": "gain_share", "delay_s": "delay_s", "lag_s": "lag_s"},
+    Decision: {**_KEYS_3[Decision], "swinging": "swinging"},
     TickInputs: _INPUTS_4,
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,

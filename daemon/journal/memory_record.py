@@ -62,7 +62,9 @@ def _positions(value: Any) -> Any:
         return [_positions(getattr(value, one.name)) for one in fields(value)]
     if isinstance(value, tuple | list):
         return [_positions(one) for one in value]
-    return list(type(value)).index(value) if isinstance(value, Enum) else value
+    if not isinstance(value, Enum):
+        return value
+    return str(value) if isinstance(value, str) else list(type(value)).index(value)
 
 
 def _value(kind: Any, value: Any) -> Any:

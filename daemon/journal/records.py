@@ -29,7 +29,8 @@ class Start:
     `standing` is what outlived the restart (`safety.timers`), `settings_toml` the configuration as it
     was read and `settings_path` where it lay (relative paths in it are resolved against that). Without a
     `bundle_sha256` there was no policy; `bundle_directory` is where the bundle lay. `measured` are the
-    numbers of commissioning in force, by name of the slave (`Settings.with_measured`).
+    numbers of commissioning in force, by name of the slave (`Settings.with_measured`), `watches` what a
+    decision observed of its own loop (`core.parts.Watches`).
     """
 
     version: str
@@ -41,6 +42,7 @@ class Start:
     bundle_directory: str = ""
     calibration_sha256: str = ""
     measured: dict[str, Any] = field(default_factory=dict)
+    watches: tuple[str, ...] = ()
     standing: dict[str, Any]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
-PATHS = ("/", "/status.json")
+PATHS = ("/", "/status.json", "/history.json")
 """What people in the house may read. Metrics and health are for machines on the controller itself."""
 TIMEOUT_S = 5.0
 FRESH_S = 0.5

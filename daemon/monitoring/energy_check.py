@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from math import inf, isfinite, sqrt
 
 from core.site import Phases
-from daemon.monitoring.energy_ledger import GAP_S
+from core.snapshot import METER_LOST_S
 from drivers.ports import EnergyCounters
 
 LIMIT = 0.05
@@ -128,7 +128,7 @@ class EnergyCheck:
         gap_s: the longest step between two samples over which power is integrated.
     """
 
-    def __init__(self, gap_s: float = GAP_S) -> None:
+    def __init__(self, gap_s: float = METER_LOST_S) -> None:
         self.finding: Finding | None = None
         self._gap_s = gap_s
         self._at_s = -inf

@@ -7,11 +7,12 @@ from typing import Any
 from core.metering import avoidable_import_w, exported_w, imported_w
 from core.roles import Role
 from core.site import Phases, Site
+from core.snapshot import METER_LOST_S
 from daemon.monitoring.accumulators import Rolling
 from daemon.monitoring.totals_format import ENERGY
 
-GAP_S = 2.5
-"""Energy is not guessed across a longer gap between ticks (by then the meter counts as lost)."""
+PERIODS_HELD = 2.5
+"""Where ticks are slower than one a second: two that are missing, and half of one."""
 JOULES_PER_WH = 3600.0
 CARRIED_MAX = 1e18
 """J or s; a carried total beyond is damage: 100 kW for 300,000 years."""
@@ -20,8 +21,11 @@ FLOOR_J = 50.0 * JOULES_PER_WH
 
 
 def gap_s(period_s: float) -> float:
-    """The longest step between two ticks of this period that a reading is held over."""
-    return max(GAP_S, 2.5 * period_s)
+    """The longest step between two ticks of this period that a reading is held over.
+
+    Beyond it energy is not guessed, and figures are not called current.
+    """
+    return max(METER_LOST_S, PERIODS_HELD * period_s)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from daemon.monitoring.telemetry import (
     Cost,
     Judgements,
     MeterStatistics,
+    PauseOrder,
     ProcessStatistics,
     RadioStatistics,
     SiteInfo,
@@ -94,6 +95,7 @@ class Figures:
         self.cost = Cost()
         self.meter, self.radio, self.house = MeterStatistics(), RadioStatistics(), ProcessStatistics()
         self.judgements = Judgements()
+        self.pause = PauseOrder()
         self.placed_w: Phases = (0.0, 0.0, 0.0)
         self.without_w: Phases | None = None
         self.without_given = False

@@ -1,12 +1,16 @@
 """Sentences for owners: status page and terminal view say the same."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from core.causes import Cause
 from core.decision import Authority, Decision, Source, State
 from core.estimation.following import Deviation
+from core.estimation.swinging import Swinging
 from core.metering import exported_w, imported_w
 from core.modes import Mode
 from core.roles import Role
+from core.site import PHASE_NAMES
 from core.snapshot import Snapshot
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
@@ -22,36 +26,38 @@ REASONS_MAX = 2
 PARTLY = 0.2
 """Share of the surplus that may be exported before it counts as only partly used."""
 
-CAUSES = {
-    "starting": "it has just started and checks the meter first",
-    "meter_late": "the newest meter reading is missing",
-    "late_tick": "the computer was too busy to be on time",
-    "meter_lost": "the meter does not answer",
-    "radio_lost": "the radio coordinator has not answered for too long",
-    "rest_ordered": "it was told to rest",
-    "tick_error": "an unforeseen error occurred",
-    "loop_diverges": "the slaves do not do what they are told",
-    "meter_identity": "the meter is not the one that was set up",
-    "meter_sign": "the meter seems to count in the wrong direction",
-    "meter_phases": "the meter's phases seem to be swapped",
-    "frame_round_trip": "a frame did not decode to what was decided",
-    "no_frame_counter": "no frame can be numbered: the counters are used up or cannot be stored",
-    "radio_down": "the radio coordinator does not answer",
-    "slaves_silent": "no slave answers",
-    "airtime_lost": "the radio channel has no room for setpoints",
-    "fallback_ordered": "the configured mode says so",
-    "policy_late": "the learned policy took too long",
-    "state_unwritable": "the state cannot be saved",
-    "restart_storm": "it was restarted too often",
-    "policy_fault": "the learned policy gave no usable answer",
-    "reentry": "the learned policy has to propose well for a minute first",
-    "violation": "the learned policy broke a safety rule in the last hour",
-    "anomaly": "the site looks unlike anything the policy was trained on",
-    "state_lost": "the saved state was lost",
-    "dwell": "the learned policy was told to give way less than 15 minutes ago",
-    "repeated_late_ticks": "the computer was too busy again and again",
-    "repeated_violations": "the learned policy broke safety rules again and again",
-    "rollback": "the judge has taken the learned policy out of charge",
+CAUSES: dict[str, str] = {
+    Cause.STARTING: "it has just started and checks the meter first",
+    Cause.METER_LATE: "the newest meter reading is missing",
+    Cause.LATE_TICK: "the computer was too busy to be on time",
+    Cause.METER_LOST: "the meter does not answer",
+    Cause.RADIO_LOST: "the radio coordinator has not answered for too long",
+    Cause.REST_ORDERED: "it was told to rest",
+    Cause.TICK_ERROR: "an unforeseen error occurred",
+    Cause.LOOP_DIVERGES: "the slaves do not do what they are told",
+    Cause.METER_CONFIG: "the meter refuses what the daemon asks",
+    Cause.METER_IDENTITY: "the meter is not the one that was set up",
+    Cause.METER_SIGN: "the meter seems to count in the wrong direction",
+    Cause.METER_PHASES: "the meter's phases seem to be swapped",
+    Cause.FRAME_ROUND_TRIP: "a frame did not decode to what was decided",
+    Cause.NO_FRAME_COUNTER: "no frame can be numbered: the counters are used up or cannot be stored",
+    Cause.UNKNOWN_ALARM: "a device raised an alarm that is not known",
+    Cause.RADIO_DOWN: "the radio coordinator does not answer",
+    Cause.SLAVES_SILENT: "no slave answers",
+    Cause.AIRTIME_LOST: "the radio channel has no room for setpoints",
+    Cause.FALLBACK_ORDERED: "the configured mode says so",
+    Cause.POLICY_LATE: "the learned policy took too long",
+    Cause.STATE_UNWRITABLE: "the state cannot be saved",
+    Cause.RESTART_STORM: "it was restarted too often",
+    Cause.POLICY_FAULT: "the learned policy gave no usable answer",
+    Cause.REENTRY: "the learned policy has to propose well for a minute first",
+    Cause.VIOLATION: "the learned policy broke a safety rule in the last hour",
+    Cause.ANOMALY: "the site looks unlike anything the policy was trained on",
+    Cause.STATE_LOST: "the saved state was lost",
+    Cause.DWELL: "the learned policy was told to give way less than 15 minutes ago",
+    Cause.REPEATED_LATE_TICKS: "the computer was too busy again and again",
+    Cause.REPEATED_VIOLATIONS: "the learned policy broke safety rules again and again",
+    Cause.ROLLBACK: "the judge has taken the learned policy out of charge",
 }
 """What a cause of the supervisor means. An unknown one is shown by its name."""
 DEVIATIONS = {
@@ -101,9 +107,9 @@ def headline(figures: Figures) -> StatusMessage:
         return StatusMessage("Starting: waiting for the first good meter readings", "quiet")
     if decision.verdict.state is State.SAFE_STOP:
         return _resting(figures, decision, snapshot)
-    if "radio_down" in decision.verdict.causes:
+    if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage("The radio does not answer: the slaves return to 0 W by themselves", "watch")
-    if "slaves_silent" in decision.verdict.causes:
+    if Cause.SLAVES_SILENT in decision.verdict.causes:
         return StatusMessage(
             "No slave answers: look whether they have power, then after the coordinator", "bad"
         )
@@ -113,9 +119,9 @@ def headline(figures: Figures) -> StatusMessage:
 
 
 def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
-    if "rest_ordered" in decision.verdict.causes:
-        return StatusMessage("Stopping: every slave goes to 0 W", "quiet")
-    if "radio_down" in decision.verdict.causes:
+    if Cause.REST_ORDERED in decision.verdict.causes:
+        return StatusMessage(_paused(figures) or "Stopping: every slave goes to 0 W", "quiet")
+    if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage("Nothing can be told to the slaves: they return to 0 W by themselves", "bad")
     drawn_w = sum(heard_power_w(state) or 0.0 for state in snapshot.slaves)
     idle = missing_slaves(decision, snapshot, figures.radio.up)
@@ -124,6 +130,18 @@ def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> Status
     verb = "fed in" if figures.site.role is Role.GENERATE else "drawn"
     still = f": {power(drawn_w)} still {verb}" if drawn_w >= NOTICEABLE_W else ""
     return StatusMessage(f"Every slave is told 0 W for safety{still}{f'; {idle}' if idle else ''}", "bad")
+
+
+def _paused(figures: Figures) -> str:
+    """The owner's own order; empty without one."""
+    if not figures.pause.is_on:
+        return ""
+    until_unix_s, local = figures.pause.until_unix_s, figures.local
+    if until_unix_s is None or local is None:
+        return "Paused until somebody says otherwise: every slave rests"
+    end = datetime.fromtimestamp(until_unix_s, local.tzinfo)
+    day = "" if end.date() == local.date() else f"{end:%Y-%m-%d} "
+    return f"Paused until {day}{end:%H:%M}: every slave rests"
 
 
 def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
@@ -201,10 +219,21 @@ def why(figures: Figures) -> str:
     decision = figures.decision
     if decision is None:
         return "waiting for the first tick"
+    swung = "" if decision.swinging is None else "; " + swinging(decision.swinging)
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
-    if not names or (state is State.PI_FALLBACK and "fallback_ordered" in names):
-        return _by_mode(figures.about.mode, decision)  # whatever else speaks against the policy
-    return "because " + _listed([cause(name) for name in names if faults.cause(name).state is state])
+    if not names or (state is State.FALLBACK and Cause.FALLBACK_ORDERED in names):
+        return _by_mode(figures.about.mode, decision) + swung  # whatever else speaks against the policy
+    reasons = [cause(name) for name in names if faults.cause(name).state is state]
+    return f"because {_listed(reasons)}{swung}"
+
+
+def swinging(found: Swinging) -> str:
+    """That the loop swung, what is left of the gains, and what the slaves seem to be like."""
+    return (
+        f"with {100.0 * found.gain_share:.0f} % of its gains, because setpoints swung on phase "
+        f"{PHASE_NAMES[found.phase]} as if slaves answered after {found.delay_s:.0f} s with a lag of "
+        f"{found.lag_s:g} s"
+    )
 
 
 def _listed(reasons: list[str]) -> str:

@@ -106,6 +106,7 @@ def _identity(f: Figures) -> Families:
     yield info
     text = "1 while the policy that is configured or activated is not used: it is missing or does not verify."
     yield _gauge("policy_refused", text, float(bool(f.about.policy_problem)))
+    yield _gauge("paused", "1 while the owner has paused the site.", float(f.pause.is_on))
     text = "1 while the configuration file is refused and an older configuration stays in force."
     yield _gauge("configuration_refused", text, float(bool(f.about.configuration_problem)))
     yield _counter("policy_swaps", "Policies taken over between two ticks since the start.", f.policy_swaps)
@@ -165,6 +166,8 @@ def _slaves(f: Figures) -> Families:
     age = GaugeMetricFamily("sunkeep_slave_report_age_seconds", "Age of a slave's last report.", labels=names)
     text = "1 while a slave does what it is told as far as it says, 0 while it does not."
     follows = GaugeMetricFamily("sunkeep_slave_following", text, labels=names)
+    text = "1 while a slave may draw power, 0 while its dead-man is neither proven nor waived."
+    allowed = GaugeMetricFamily("sunkeep_slave_may_draw", text, labels=names)
     apart = {one.slave for one in decision.not_following}
     rows = zip(f.site.slaves, snapshot.slaves, decision.setpoints_w, strict=False)
     for place, (slave, state, setpoint_w) in enumerate(rows):
@@ -172,11 +175,12 @@ def _slaves(f: Figures) -> Families:
         setpoint.add_metric(key, setpoint_w)
         there.add_metric(key, float(not is_silent(state, f.radio.up)))
         follows.add_metric(key, float(place not in apart))
+        allowed.add_metric(key, float(slave.may_draw))
         if (power_w := heard_power_w(state)) is not None:
             power.add_metric(key, power_w)
         if isfinite(state.report_age_s):
             age.add_metric(key, state.report_age_s)
-    yield from (setpoint, power, there, follows, age)
+    yield from (setpoint, power, there, follows, allowed, age)
 
 
 def _energy(f: Figures) -> Families:
@@ -211,6 +215,8 @@ def _control(f: Figures) -> Families:
     yield _gauge("action_changes_per_minute", text, changes)
     text = "Reversals of the setpoint on air per minute and phase over the last 5 minutes."
     yield _gauge("action_reversals_per_minute", text, reversals)
+    text = "What is left of the controllers' gains: 1, and less after the loop has swung by itself."
+    yield _gauge("gain_share_ratio", text, 1.0 if f.decision is None else f.decision.gain_share)
     text = "Population standard deviation over the phases."
     action_w, grid_w = f.imbalance_w() or (0.0, 0.0)
     rows = {"action": action_w} | ({"grid": grid_w} if f.meter_known() else {})
@@ -281,6 +287,8 @@ def _judged(f: Figures) -> Families:
 
 def _edges(f: Figures) -> Families:
     yield _counter("meter_reads", "Reads of the meter that were tried.", f.meter.reads_total)
+    text = "Times that bytes came on the meter's line while nothing was asked for."
+    yield _counter("meter_unasked", text, f.meter.unasked_total)
     yield _counter("meter_failures", "Reads of the meter that gave no valid sample.", f.meter.failures_total)
     yield _counter(
         "meter_reconnects", "Connections to the meter that were made anew.", f.meter.reconnects_total
@@ -317,6 +325,8 @@ def _edges(f: Figures) -> Families:
     if f.radio.ack_rate is not None:
         text = "Share of the answers due in the last 5 minutes that came."
         yield _gauge("ack_ratio", text, f.radio.ack_rate)
+    text = "Share of the answers due in the last minute that did not come."
+    yield _gauge("link_loss_ratio", text, f.radio.link_loss_rate)
     text = "Lines of the log dropped because the reader was too slow."
     yield _counter("log_lines_dropped", text, f.house.log_lines_dropped_total)
     yield _gauge("journal_bytes", "Size of the journal on disk.", f.house.journal_bytes)

@@ -12,15 +12,9 @@ from daemon.monitoring.slave_power import heard_power_w, is_silent
 from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
 
 SECONDS_PER_HOUR = 3600.0
-SCHEMA_VERSION = 2
-"""Of the document. Version 1 names none, and calls `policy_action_w` of the phases `policy_action_w`."""
-STALE_AFTER_S = 2.5
-"""Without a new tick for this long (or 2.5 periods, if that is longer) the figures are called old."""
-
-
-def stale_after_s(figures: Figures) -> float:
-    """Age of the newest tick from which on the figures no longer describe the present."""
-    return max(STALE_AFTER_S, 2.5 * figures.site.period_s)
+SCHEMA_VERSION = 3
+"""Of the document. Version 2 calls the state `fallback` `pi_fallback`; version 1 names no version, and calls
+`policy_action_w` of the phases `wished_w`."""
 
 
 def status(figures: Figures, at_s: float, since_s: float = 0.0) -> dict[str, Any]:
@@ -68,8 +62,9 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "configuration_problem": figures.about.configuration_problem,
             "version": figures.about.version,
         },
+        "pause": {"is_on": figures.pause.is_on, "until_unix_s": figures.pause.until_unix_s},
         "tick": figures.ticks,
-        "stale_after_s": stale_after_s(figures),
+        "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
         "acting": _acting(figures),
@@ -196,6 +191,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "ack_rate": None if rate is None else round(rate, 4),
         "changes_per_min": round(changes, 2),
         "reversals_per_min": round(reversals, 2),
+        "gain_share": 1.0 if figures.decision is None else round(figures.decision.gain_share, 4),
         "imbalance_action_w": None if imbalance is None else round(imbalance[0], 1),
         "imbalance_grid_w": round(imbalance[1], 1) if imbalance and figures.meter_known() else None,
         "reduction_1h": None if reduction is None else round(reduction, 4),

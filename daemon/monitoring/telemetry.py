@@ -37,6 +37,14 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseOrder:
+    """What the owner said: every device rests until `until_unix_s`; None is until further notice."""
+
+    is_on: bool = False
+    until_unix_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterStatistics:
     """Counters of the meter's driver since the start of the daemon, and how long the last read took.
 
@@ -48,6 +56,7 @@ class MeterStatistics:
     reconnects_total: int = 0
     read_s: float | None = None
     energy_mismatch_ratio: float | None = None
+    unasked_total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,8 @@ class RadioStatistics:
     slaves answer unasked as well, so it is no quotient of counters. `foreign_frames_total` came from somebody
     who has no business in this network, `reports_rejected_total` are reports that were not believed.
     `*_broadcasts_total` were handed to the coordinator. `counter_leaps_refused` are slaves that
-    told a counter too far ahead.
+    told a counter too far ahead. `link_loss_rate` is the share of the answers due in the last minute that did
+    not come, 0 while none was due: it shows interference at once.
     """
 
     up: bool = False
@@ -73,6 +83,7 @@ class RadioStatistics:
     counter_leaps_refused: int = 0
     setpoint_broadcasts_total: int = 0
     other_broadcasts_total: int = 0
+    link_loss_rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,25 +4,25 @@ Nothing is measured a second time: `daemon.monitoring.figures` counts a retold t
 lived one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from heapq import heappush, heappushpop
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from core.decision import Decision
 from core.modes import Mode
 from core.roles import Role
 from core.site import Site
 from daemon.config.settings import SettingsError, parse_settings
+from daemon.history.account import Account
+from daemon.history.booking import TickBooker
+from daemon.history.tariff import Tariff, TimeOfUse
 from daemon.journal.records import AnyRecord, Continuation, Event, PolicyChange, Start, Tick
-from daemon.monitoring.figures import Counts, Figures
-from daemon.monitoring.slave_power import reachable_w
+from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, SiteInfo
-from daemon.report.account import Account
 from daemon.report.reading import DateRange
 from daemon.report.trial import BlockTrial
-from safety.faults import cause
 
 GAPS_KEPT = 20
 """The longest gaps are named one by one; all of them are counted."""
@@ -38,6 +38,8 @@ class JournalGap:
 
 
 RELOADED = "configuration_reloaded"
+FREE = TimeOfUse(Tariff(0.0, 0.0, ""))
+"""Where nobody asks for money."""
 
 
 @dataclass(slots=True)
@@ -47,8 +49,8 @@ class DaemonRun:
     start: Start
     figures: Figures
     bundle_sha256: str
+    booker: TickBooker
     tick: Tick | None = None
-    counts: tuple[int, ...] = (0,) * len(Counts.__slots__)
 
     @property
     def site(self) -> Site:
@@ -67,11 +69,14 @@ class JournalAccounting:
 
     `role` is the newest run's: ticks of slaves that work the other way would not add up, and are left out
     like those whose configuration cannot be read. `done` is set by the first tick after the last day.
+    `retold` hears of every tick once the figures of its run hold it.
     """
 
     zone: ZoneInfo
     role: Role
     span: DateRange = field(default_factory=DateRange)
+    tariff: TimeOfUse = FREE
+    retold: Callable[[Tick, Figures], None] | None = None
     days: dict[date, Account] = field(default_factory=dict)
     trial: BlockTrial = field(default_factory=BlockTrial)
     gaps: list[JournalGap] = field(default_factory=list)
@@ -118,9 +123,8 @@ class JournalAccounting:
         site = settings.core_site()
         if site.role is self.role:
             self.runs += 1
-            self._life = DaemonRun(
-                start, Figures(site, SiteInfo(mode=settings.mode.mode), 0.0), start.bundle_sha256
-            )
+            figures = Figures(site, SiteInfo(mode=settings.mode.mode), 0.0)
+            self._life = DaemonRun(start, figures, start.bundle_sha256, TickBooker(figures))
 
     def _tell(self, tick: Tick) -> None:
         day = self._day(tick.unix_s)
@@ -130,16 +134,17 @@ class JournalAccounting:
         if life is None or len(tick.snapshot.slaves) != len(life.site.slaves):
             self.left_out += day in self.span
             return
-        figures, before = life.figures, life.tick
+        figures = life.figures
         self._look_for_gap(life, tick)
-        step_s = 0.0 if before is None else tick.snapshot.at_s - before.snapshot.at_s
-        recorded_s = step_s if 0.0 < step_s <= figures.gap_s else 0.0
+        recorded_s = life.booker.recorded_s(tick)
         booked = self.days.setdefault(day, Account()) if day in self.span else Account()
         if tick.mode is not None:
             life.adopt(tick.mode)
-        _live(figures, tick, datetime.fromtimestamp(tick.unix_s, self.zone))
-        _book(booked, life, tick, recorded_s)
-        _book_causes(booked, None if before is None else before.decision, tick.decision, recorded_s)
+        local = datetime.fromtimestamp(tick.unix_s, self.zone)
+        _live(figures, tick, local)
+        life.booker.book(booked, tick, self.tariff.at(local))
+        if self.retold is not None:
+            self.retold(tick, figures)
         if day in self.span:
             self.trial.book(tick, figures.about.mode, life.bundle_sha256, figures.newest, recorded_s)
         life.tick = self._latest = tick
@@ -187,38 +192,3 @@ def _live(figures: Figures, tick: Tick, local: datetime) -> None:
         frames_sent=len(tick.frames_hex) if tick.accepted else 0,
         local=local,
     )
-
-
-def _book(account: Account, life: DaemonRun, tick: Tick, recorded_s: float) -> None:
-    """What the figures counted in this tick."""
-    figures, sight = life.figures, tick.decision.sight
-    account.energy.add(figures.newest)
-    if figures.newest.compared_s and figures.without_w is not None and life.site.role is Role.ABSORB:
-        reachable = reachable_w(figures.without_w, sight.capacity_w, life.site.metering)
-        account.reachable_j += reachable * figures.newest.compared_s
-    account.state_s[tick.decision.verdict.state] += recorded_s
-    account.recorded_s += recorded_s
-    account.unsynchronised_s += recorded_s if tick.snapshot.hour is None else 0.0
-    account.ticks += 1
-    account.missed_samples += not sight.fresh
-    account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
-    account.frames_refused += tick.accepted is False
-    if "radio_down" not in tick.snapshot.alarms:
-        account.radio_up_s += recorded_s
-        account.unanswered_s += tick.snapshot.link_loss_rate * recorded_s
-    counts = tuple(getattr(figures.counts, name) for name in Counts.__slots__)
-    if counts != life.counts:
-        for name, now, then in zip(Counts.__slots__, counts, life.counts, strict=True):
-            setattr(account.counts, name, getattr(account.counts, name) + now - then)
-        life.counts = counts
-
-
-def _book_causes(account: Account, before: Decision | None, now: Decision, recorded_s: float) -> None:
-    """Causes that lead to the state they stand beside. One begins where the tick before had it not."""
-    verdict = now.verdict
-    then = before.verdict.causes if before is not None and before.verdict.state is verdict.state else ()
-    for name in verdict.causes:
-        if cause(name).state is verdict.state:
-            spell = account.spell(verdict.state, name)
-            spell.times += name not in then
-            spell.lasted_s += recorded_s

@@ -10,16 +10,16 @@ from zoneinfo import ZoneInfo
 from core.decision import State
 from core.roles import Role
 from core.site import Metering
+from daemon.history.account import Account
+from daemon.history.tariff import TimeOfUse
 from daemon.monitoring.energy_ledger import JOULES_PER_WH
 from daemon.monitoring.figures import Counts
-from daemon.report.account import Account
 from daemon.report.books import JournalGap
 from daemon.report.comparison import Arm, Comparison, Estimate
-from daemon.report.tariff import Tariff
 
 STATE_NAMES = {
     State.RL_ACTIVE: "policy",
-    State.PI_FALLBACK: "fallback",
+    State.FALLBACK: "fallback",
     State.HOLD: "hold",
     State.SAFE_STOP: "stop",
     State.INIT: "init",
@@ -28,14 +28,17 @@ STATE_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class SiteReport:
-    """Everything that is told. `law` is the fallback's, `damaged` names what could not be read."""
+    """Everything that is told. `law` is the fallback's, `damaged` names what could not be read.
+
+    With `by_month` every entry of `days` is a month, under its first day.
+    """
 
     site_name: str
     zone: ZoneInfo
     role: Role
     metering: Metering
     law: str
-    tariff: Tariff
+    tariff: TimeOfUse
     days: dict[date, Account]
     total: Account
     gaps: list[JournalGap]
@@ -44,6 +47,7 @@ class SiteReport:
     left_out: int
     comparisons: list[Comparison] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    by_month: bool = False
 
 
 def document(report: SiteReport) -> dict[str, Any]:
@@ -55,10 +59,11 @@ def document(report: SiteReport) -> dict[str, Any]:
         "role": report.role.value,
         "metering": report.metering.value,
         "fallback_law": report.law,
+        "by": "month" if report.by_month else "day",
         "from": first.isoformat(),
         "to": last.isoformat(),
-        "price_per_kwh": report.tariff.price_per_kwh,
-        "feed_in_per_kwh": report.tariff.feed_in_per_kwh,
+        "price_per_kwh": report.tariff.otherwise.price_per_kwh,
+        "feed_in_per_kwh": report.tariff.otherwise.feed_in_per_kwh,
         "currency": report.tariff.currency,
         "total": _values(report, report.total) | {"causes": _causes(report.total)},
         "days": [
@@ -117,7 +122,10 @@ def _values(report: SiteReport, account: Account) -> dict[str, float | int | Non
     return {
         **{name: round(value / JOULES_PER_WH, 3) for name, value in joules.items()},
         "used_share": _share(account.used_share),
-        "saved": round(report.tariff.saved(energy, report.role), 4),
+        "saved": round(account.saved, 4),
+        "spent": round(account.spent, 4),
+        "earned": round(account.earned, 4),
+        "co2_avoided_g": round(account.co2_g, 1),
         **{name: round(value, 1) for name, value in seconds.items()},
         "ticks": account.ticks,
         "missed_samples": account.missed_samples,

@@ -8,13 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from core.causes import Cause
 from core.decision import State
 from core.roles import Role
+from daemon.history.account import Account
+from daemon.history.tariff import JOULES_PER_KWH
 from daemon.monitoring import messages
-from daemon.report.account import Account
 from daemon.report.document import SiteReport
 from daemon.report.side_by_side import percent, side_by_side
-from daemon.report.tariff import JOULES_PER_KWH
 
 ABSORBING = ("Surplus", "Export", "Used", "Placed", "Import", "slaves'")
 GENERATING = ("Fed", "Export", "without", "Import", "without")
@@ -41,7 +42,7 @@ def _days(report: SiteReport) -> Table:
     for name in (*names, report.tariff.currency, "Missing"):
         table.add_column(name, justify="right", no_wrap=True)
     for day, account in sorted(report.days.items()):
-        table.add_row(f"{day:%a %d %b}", *_cells(report, account))
+        table.add_row(f"{day:%b %Y}" if report.by_month else f"{day:%a %d %b}", *_cells(report, account))
     if len(report.days) > 1:
         table.add_section()
         table.add_row("Total", *_cells(report, report.total), style="bold")
@@ -50,6 +51,9 @@ def _days(report: SiteReport) -> Table:
 
 def _title(report: SiteReport) -> str:
     first, last = min(report.days), max(report.days)
+    if report.by_month:
+        months = {f"{first:%B %Y}": None, f"{last:%B %Y}": None}
+        return f"{report.site_name}, {' to '.join(months)} ({report.zone.key})"
     time = f"{first}" if first == last else f"{first} to {last}"
     return f"{report.site_name}, {time} ({report.zone.key})"
 
@@ -57,7 +61,7 @@ def _title(report: SiteReport) -> str:
 def _cells(report: SiteReport, account: Account) -> tuple[str, ...]:
     energy = account.energy
     missing = _time(account.recorded_s + account.unrecorded_s - energy.measured_s)
-    money = _money(report, account)
+    money = _money(account)
     if report.role is Role.GENERATE:
         figures = (
             energy.placed_j, energy.exported_j, energy.exported_without_j, energy.imported_j,
@@ -72,8 +76,8 @@ def _cells(report: SiteReport, account: Account) -> tuple[str, ...]:
 
 def _energy(report: SiteReport) -> Iterator[str]:
     total, tariff = report.total, report.tariff
-    saved = f"{_money(report, total)} {tariff.currency}"
-    prices = f"{tariff.price_per_kwh:g} a kWh bought, {tariff.feed_in_per_kwh:g} a kWh exported"
+    saved = f"{_money(total)} {tariff.currency}"
+    prices = tariff.told()
     if report.role is Role.GENERATE:
         fed, less = _kwh(total.energy.placed_j), total.energy.imported_without_j - total.energy.imported_j
         yield f"The slaves fed {fed} kWh, and {_kwh(less)} kWh less were bought: {saved} saved ({prices})."
@@ -92,7 +96,7 @@ def _energy(report: SiteReport) -> Iterator[str]:
 def _acting(report: SiteReport) -> Iterator[str]:
     named = {
         State.RL_ACTIVE: "the learned policy",
-        State.PI_FALLBACK: f"the {_law(report)}",
+        State.FALLBACK: f"the {_law(report)}",
         State.HOLD: "held",
         State.SAFE_STOP: "at rest",
         State.INIT: "starting",
@@ -110,8 +114,8 @@ def _acting(report: SiteReport) -> Iterator[str]:
 def _trouble(report: SiteReport) -> Iterator[str]:
     for state, said in ((State.SAFE_STOP, "At rest because"), (State.HOLD, "Held because")):
         yield from _because(report.total, state, said, ())
-    passed = ("fallback_ordered", "dwell")  # who was told to act is no trouble
-    yield from _because(report.total, State.PI_FALLBACK, f"The {_law(report)} had to act because", passed)
+    passed = (Cause.FALLBACK_ORDERED, Cause.DWELL)  # who was told to act is no trouble
+    yield from _because(report.total, State.FALLBACK, f"The {_law(report)} had to act because", passed)
     counts = report.total.counts
     safety = f"Safety rules broken by the policy's proposals: {counts.violations}"
     if counts.shadow_violations:
@@ -148,6 +152,8 @@ def _missing(report: SiteReport) -> Iterator[str]:
         told = "; ".join(_gap(report, gap.from_unix_s, gap.lasted_s, gap.reason) for gap in longest)
         many = "1 gap" if report.gaps_total == 1 else f"{report.gaps_total} gaps, the longest"
         yield f"Not recorded: {_time(total.unrecorded_s)} in {many}: {told}. Nothing is guessed there."
+    elif total.unrecorded_s >= 60.0:
+        yield f"Not recorded: {_time(total.unrecorded_s)}. Nothing is guessed there."
     if total.unsynchronised_s > 0.0:
         unsure = _time(total.unsynchronised_s)
         yield f"{unsure} were recorded before the clock was set: they may stand under a wrong day."
@@ -168,8 +174,8 @@ def _law(report: SiteReport) -> str:
     return messages.LAWS.get(report.law, report.law)
 
 
-def _money(report: SiteReport, account: Account) -> str:
-    return f"{round(report.tariff.saved(account.energy, report.role), 2) + 0.0:.2f}"  # no minus before zero
+def _money(account: Account) -> str:
+    return f"{round(account.saved, 2) + 0.0:.2f}"  # no minus before zero
 
 
 def _kwh(joules: float) -> str:

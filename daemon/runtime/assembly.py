@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
-from core.parts import Detector, Fallback, Memory, Parts
+from core.parts import WATCHES, Detector, Fallback, Memory, Parts, Watches
 from core.site import Site
 from daemon.bundles.store import ModelStore
 from daemon.calibration.file import (
@@ -57,6 +57,7 @@ def assemble(
     calibration: Path | None = None,
     clock: Callable[[], float] | None = None,
     standing: PersistentFaults | None = None,
+    watches: Watches = WATCHES,
 ) -> Assembled:
     """Put a controller together.
 
@@ -69,6 +70,7 @@ def assemble(
         calibration: file of `sunkeep calibrate`; None for a detector that only flags.
         clock: fine clock that measures the policy's latency; None where time is simulated.
         standing: fallbacks and latches that outlived a restart.
+        watches: what a decision observes of its own loop.
     """
     loaded, problem = _bundle(bundle, site)
     calibrated, calibration_problem = _calibration(calibration, site)
@@ -81,6 +83,7 @@ def assemble(
         detector=_detector(loaded, z_threshold, calibrated),
         supervisor=ModeSupervisor(standing),
         gate=SafetyGate(site),
+        watches=watches,
     )
     return Assembled(parts, policy, loaded, problem, calibrated, calibration_problem, z_threshold, clock)
 
@@ -104,6 +107,7 @@ def assemble_from(
     standing: PersistentFaults | None = None,
     bundle: Callable[[], Bundle | None] | None = None,
     calibration: Path | None = None,
+    watches: Watches = WATCHES,
 ) -> Assembled:
     """The controller that a configuration describes.
 
@@ -118,6 +122,7 @@ def assemble_from(
         calibration=calibration or settings.anomaly.calibration,
         clock=clock,
         standing=standing,
+        watches=watches,
     )
 
 

@@ -18,7 +18,7 @@ from core.estimation.following import (
     not_following,
 )
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
-from core.parts import Memory, Parts, initial_memory
+from core.parts import Memory, Parts, Watches, initial_memory
 from core.scheduling.staged import has_staged
 from core.site import Phases
 from core.tick import decide
@@ -31,7 +31,7 @@ from daemon.runtime.assembly import assemble_from
 from safety.timers import from_record
 
 UNKNOWN: Phases = (nan, nan, nan)
-_NEEDED = ("belief", "fallback", "watch", "bucket", "scheduler", "following")
+_NEEDED = ("belief", "fallback", "watch", "bucket", "scheduler", "following", "swinging")
 """Parts of the memory that decide what follows, once the policy's answers are known."""
 
 
@@ -101,7 +101,8 @@ class Completion:
             standing = from_record(start.standing) if start.standing else None
         except (SettingsError, ValueError):
             return  # written by another release
-        parts = assemble_from(settings, standing=standing, bundle=lambda: None).parts
+        watches = Watches.of(start.watches)
+        parts = assemble_from(settings, standing=standing, bundle=lambda: None, watches=watches).parts
         part = self._journalled
         self._parts = replace(parts, observer=part, policy=part, detector=part)
 

@@ -8,6 +8,7 @@ from math import inf, isfinite
 from time import perf_counter
 
 from core.airtime import choose_send
+from core.causes import Cause
 from core.decision import Authority, Decision, Send, Source, State, SupervisorDecision
 from core.modes import Assignment
 from core.parts import Memory, Parts
@@ -72,11 +73,11 @@ class Loop:
     pat: Callable[[], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: list[str] = field(default_factory=list)
-    lasting: Callable[[], tuple[str, ...]] = tuple
+    lasting: Callable[[], tuple[Cause, ...]] = tuple
     between_ticks: Callable[[int, Memory], tuple[Parts, Memory] | None] = lambda *_: None
-    judge: Callable[[TickResult], tuple[str, ...]] = lambda _lived: ()
+    judge: Callable[[TickResult], tuple[Cause, ...]] = lambda _lived: ()
     failed_total: int = 0
-    _alarms: tuple[str, ...] = ()
+    _alarms: tuple[Cause, ...] = ()
     _tick: int = 0
     _last: TickResult | None = None
     _failed_at_s: list[float] = field(default_factory=list)
@@ -122,7 +123,7 @@ class Loop:
             now_s = self.clock()
             self.failed_total += 1
             self._failed_at_s = [t for t in self._failed_at_s if now_s - t < FAILED_TICKS_WITHIN_S] + [now_s]
-            self._alarms = (*self._alarms, "tick_error")
+            self._alarms = (*self._alarms, Cause.TICK_ERROR)
             log.exception("tick_failed", error=repr(error))
             if len(self._failed_at_s) >= FAILED_TICKS_MAX:
                 raise TooManyFailures(repr(error)) from error
@@ -181,7 +182,7 @@ class Loop:
         site, bucket = self.emitter.site, self.memory.bucket
         rest = replace(
             self._last.decision,
-            verdict=SupervisorDecision(State.SAFE_STOP, Source.REST, ("tick_error",)),
+            verdict=SupervisorDecision(State.SAFE_STOP, (Cause.TICK_ERROR,)),
             setpoints_w=(0,) * len(site.slaves),
             send=Send.SAFE,
         )

@@ -7,6 +7,11 @@ from random import Random
 from core.site import SUNKEEP
 from daemon.config.sections import SlaveSection
 from daemon.config.settings import Settings
+from daemon.system.log import log
+from drivers.devices.device_wire import DeviceEvent, DeviceWire
+from drivers.modbus_devices.modbus_device import ModbusDevice
+from drivers.modbus_devices.profile import load_device_profile
+from drivers.modbus_devices.register_line import RegisterLine
 from drivers.ports import SlaveDriver
 from drivers.zigbee.frame_counter import FrameCounter
 from drivers.zigbee.radio import ZigbeeRadio
@@ -15,7 +20,58 @@ from drivers.zigbee.setpoint_broadcast import SetpointBroadcast
 MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random], SlaveDriver]
 """From the configuration of one slave to its wire, not yet started. May raise ConfigError."""
 
-DEVICES: dict[str, MakeWire] = {}
+PATIENCE_SHARE = 0.25
+"""Of a period, and a quarter of a second at most: so long a tick waits for a device."""
+
+
+def dead_man_s_of(slave: SlaveSection) -> float:
+    """The time-out that a device of its own is given. Raises ConfigError."""
+    section = slave.modbus
+    assert section is not None  # a configuration without it is refused
+    if section.dead_man_s is not None:
+        return section.dead_man_s
+    return load_device_profile(section.profile).dead_man.default_s
+
+
+def modbus_wire(
+    settings: Settings, slave: SlaveSection, clock: Callable[[], float], luck: Random
+) -> DeviceWire:
+    """A Modbus TCP device. Raises ConfigError."""
+    section = slave.modbus
+    assert section is not None  # a configuration without it is refused
+    profile = load_device_profile(section.profile)
+    phases = len(slave.letters)
+    dead_man_s = dead_man_s_of(slave)
+    device_id = profile.device_id if section.device_id is None else section.device_id
+    line = RegisterLine(section.host, section.port, device_id, profile.answer_s)
+    return DeviceWire(
+        slave.slot,
+        slave.name,
+        ModbusDevice(profile, line, phases, dead_man_s),
+        dead_man_s=dead_man_s,
+        patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
+        limit_s=profile.answer_s,
+        clock=clock,
+        luck=luck,
+        on_event=_tell,
+        write_every_s=profile.write_every_s,
+    )
+
+
+def _tell_trust(settings: Settings, slave: SlaveSection) -> None:
+    """What it means that nobody has proven its dead-man, at every start."""
+    if slave.unproven_dead_man == "accepted":
+        log.warning("unproven_dead_man", slave=slave.name, told="setpoints: the configuration accepts it")
+    elif not next(one for one in settings.core_site().slaves if one.slot == slave.slot).may_draw:
+        log.warning("unproven_dead_man", slave=slave.name, told="0 W only")
+
+
+def _tell(event: DeviceEvent) -> None:
+    tell = log.info if event.kind == "up" else log.warning
+    tell(f"device_{event.kind}", slave=event.name, text=event.text)
+
+
+DEVICES: dict[str, MakeWire] = {"modbus": modbus_wire}
 """By the name of the driver in the configuration: what speaks to one device."""
 
 
@@ -41,6 +97,7 @@ async def open_devices(
             if slave.driver == SUNKEEP:
                 continue
             wire = DEVICES[slave.driver](settings, slave, clock, luck)
+            _tell_trust(settings, slave)
             opened.push_async_callback(wire.stop)
             await wire.start()
             wires.append(wire)

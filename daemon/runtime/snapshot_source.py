@@ -5,14 +5,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from core.causes import Cause
 from core.site import SUNKEEP, ZERO, Phases, Site
-from core.snapshot import SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 from daemon.runtime.transmitter import Transmitter
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.plausibility import Plausibility, PlausibilityMemory
 from drivers.ports import Meter, Reading
 from drivers.zigbee.radio import ZigbeeRadio
-from safety.supervisor import METER_LOST_S
 
 OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
@@ -74,18 +74,18 @@ class SnapshotSource:
         self,
         tick: int,
         late_s: float,
-        alarms: tuple[str, ...],
+        alarms: tuple[Cause, ...],
         acknowledged: tuple[str, ...],
         policy_latency_s: float,
     ) -> Snapshot:
         """The process image of this tick. A failing meter makes the sample old, never the tick late."""
         causes = list(alarms)
         if not late_s <= LATE_TICK_SHARE * self.site.period_s:
-            causes.append("late_tick")
+            causes.append(Cause.LATE_TICK)
         causes += await self._read_meter()
         now_s = self.clock()
         if not self.radio.up:
-            causes.append("radio_down")
+            causes.append(Cause.RADIO_DOWN)
             self._radio_up_at_s = inf
         elif self._radio_up_at_s == inf:
             self._radio_up_at_s = now_s
@@ -106,7 +106,7 @@ class SnapshotSource:
             hour=self.hour(),
         )
 
-    async def _read_meter(self) -> list[str]:
+    async def _read_meter(self) -> list[Cause]:
         began_s = self.clock()
         if (
             self._unseen_end and began_s > self._hold_ends_at_s
@@ -131,8 +131,8 @@ class SnapshotSource:
             self._count(error.cause)
             return [error.cause]
         except ConfigError:
-            self._count("meter_config")
-            return ["meter_identity"]
+            self._count(Cause.METER_CONFIG)
+            return [Cause.METER_IDENTITY]
         now_s = self.clock()
         self.read_s = now_s - began_s
         implausible, self._memory = self.plausibility.check(reading, now_s, self._memory)

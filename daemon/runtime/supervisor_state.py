@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from core.causes import Cause
 from daemon.system.clock import boot_id, boottime_s, synchronised
 from daemon.system.log import log
 from daemon.system.state_file import StateFile
@@ -43,8 +44,8 @@ class SupervisorStateFile:
             self.writable = True
         except OSError as error:
             self.writable = False
-            log.error("state_unwritable", reason=error.strerror, directory=str(self._directory))
+            log.error(Cause.STATE_UNWRITABLE, reason=error.strerror, directory=str(self._directory))
 
-    def causes(self) -> tuple[str, ...]:
+    def causes(self) -> tuple[Cause, ...]:
         """What the supervisor has to know: a fallback that cannot be kept must not be risked."""
-        return () if self.writable else ("state_unwritable",)
+        return () if self.writable else (Cause.STATE_UNWRITABLE,)

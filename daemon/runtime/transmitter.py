@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from core.authorization import AuthorizedFrame
+from core.causes import Cause
 from core.decision import Decision, Send, Source
 from core.site import SUNKEEP, Site
 from core.snapshot import OnAirState, Snapshot
@@ -22,7 +23,7 @@ class Sent:
 
     frames: tuple[bytes, ...] = ()
     accepted: bool | None = None
-    alarm: str = ""
+    alarm: Cause | None = None
 
 
 @dataclass(slots=True)
@@ -97,19 +98,20 @@ class Transmitter:
             lost=tuple(number for number in range(len(self._groups)) if number not in payloads),
         )
         if cleared is None:
-            return Sent(tuple(wires), False, "frame_round_trip")
+            return Sent(tuple(wires), False, Cause.FRAME_ROUND_TRIP)
         accepted = await self._transmit(cleared, wires, clock)
         if accepted:
             self.frames_total[decision.send] += len(payloads)
         return Sent(tuple(wires), accepted, alarm)
 
-    def _encode(self, told: list[int], decision: Decision) -> tuple[str, dict[int, bytes]]:
+    def _encode(self, told: list[int], decision: Decision) -> tuple[Cause | None, dict[int, bytes]]:
         """By group one message, and the cause when a wire can make none. Who has waited longest comes first.
 
         Without a counter (used up, or the disk refuses to reserve more) the broadcast is silent; what other
         wires say does not depend on it.
         """
-        alarm, payloads = "", {}
+        alarm: Cause | None = None
+        payloads = dict[int, bytes]()
         for number in told:
             setpoints_w = {
                 self.site.slaves[place].slot: decision.setpoints_w[place] for place in self._groups[number]
@@ -119,7 +121,7 @@ class Transmitter:
                     setpoints_w, rest=decision.verdict.source is Source.REST
                 )
             except ConfigError:
-                alarm = "no_frame_counter"
+                alarm = Cause.NO_FRAME_COUNTER
         return alarm, payloads
 
     async def _transmit(

@@ -17,12 +17,18 @@ SETTLE_S = 1.0
 
 @dataclass(slots=True)
 class Reloader:
-    """Holds the plan in force. `now` asks for a look at once (SIGHUP); `policy` is told of new settings."""
+    """Follows the file. `now` asks for a look at once (SIGHUP); `policy` is told of new settings.
+
+    `admit` gives the reason why a mode must not follow the one in force, else nothing; `in_force` is what
+    acts, which with a plan is not what the file says.
+    """
 
     path: Path
     settings: Settings
     site_seed: bytes
     policy: Callable[[Settings], None] = lambda _: None
+    admit: Callable[[Settings, ModePlan], str] = lambda *_: ""
+    in_force: Callable[[], ModePlan] = ModePlan
     now: asyncio.Event = field(default_factory=asyncio.Event)
     plan: ModePlan = field(init=False)
     _seen: tuple[int, int] = field(init=False)
@@ -60,12 +66,17 @@ class Reloader:
             figures.configuration_refused(str(error.problems[0]))
             tell("configuration_refused", reason=str(error.problems[0]), kept="the one in force")
             return
-        self.plan = settings.plan(self.site_seed)
+        plan = settings.plan(self.site_seed)
+        if refused := self.admit(settings, plan):
+            figures.configuration_refused(refused)
+            tell("configuration_refused", reason=refused, kept="the one in force")
+            return
+        self.plan = plan
         self.policy(settings)
-        figures.adopt(figures.site, replace(figures.about, mode=self.plan.mode))
+        figures.adopt(figures.site, replace(figures.about, mode=self.in_force().mode))
         figures.configuration_accepted()
         waiting = _after_restart(self.settings, settings)
-        tell("configuration_reloaded", mode=self.plan.mode.value, after_restart=", ".join(waiting))
+        tell("configuration_reloaded", mode=self.in_force().mode.value, after_restart=", ".join(waiting))
 
     def _stamp(self) -> tuple[int, int]:
         try:
@@ -77,5 +88,5 @@ class Reloader:
 
 def _after_restart(old: Settings, new: Settings) -> list[str]:
     """Sections that take effect only with a restart."""
-    names: list[Any] = [name for name in type(old).model_fields if name not in ("mode", "policy")]
+    names: list[Any] = [name for name in type(old).model_fields if name not in ("mode", "rollout", "policy")]
     return [name for name in names if getattr(old, name) != getattr(new, name)]

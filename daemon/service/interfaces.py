@@ -6,13 +6,18 @@ from pathlib import Path
 
 from daemon.config.settings import Settings
 from daemon.errors import StartError
+from daemon.history.database import FILE
+from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
 from daemon.runtime.loop import Loop
 from daemon.service.operator_socket import OperatorSocket, serve_control
+from daemon.service.pause import Pause
 from daemon.service.policy_swap import PolicySwap
+from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.tick_observer import TickRecorder
 from daemon.system.clock import boottime_s
 from daemon.system.log import log
+from daemon.web.history_answers import HistoryAnswers
 from daemon.web.server import StatusError, StatusServer, serve
 
 
@@ -22,9 +27,21 @@ async def served_status(
 ) -> AsyncIterator[StatusServer | None]:
     """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
     host, port = settings.status.host, settings.status.port
+    tariff = settings.tariff
+    past = HistoryAnswers(
+        HistoryReader(settings.state.directory / FILE, settings.zone()),
+        tariff.currency,
+        tariff.co2_g_per_kwh is not None,
+        boottime_s,
+    )
     try:
         server = await serve(
-            figures, host, port, clock=boottime_s, next_tick_at_s=lambda: loop.pace.next_at_s
+            figures,
+            host,
+            port,
+            clock=boottime_s,
+            next_tick_at_s=lambda: loop.pace.next_at_s,
+            history=past,
         )
     except StatusError as error:
         raise StartError(str(error)) from None
@@ -36,10 +53,10 @@ async def served_status(
 
 @asynccontextmanager
 async def served_operators(
-    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap
+    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap, walker: RolloutWalker, pause: Pause
 ) -> AsyncIterator[None]:
     """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = OperatorSocket(loop, chronicle.event, swap.describe)
+    control = OperatorSocket(loop, chronicle.event, swap.describe, walker.order, pause)
     chronicle.control = control.tell
     async with AsyncExitStack() as door:
         try:

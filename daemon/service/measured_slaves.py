@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from core.site import SUNKEEP
 from daemon.config.settings import Settings
-from daemon.identification.record import load_record, usable_numbers
+from daemon.identification.record import CommissioningRecord, load_record, usable_numbers
+from daemon.runtime.slave_wires import dead_man_s_of
 from daemon.system.log import log
 
 Numbers: TypeAlias = dict[str, dict[str, float]]
@@ -27,4 +29,22 @@ def measured_numbers(settings: Settings) -> Numbers:
             dead_time_s=round(numbers[slowest]["dead_time_s"], 2),
             lag_s=round(numbers[slowest]["lag_s"], 2),
         )
+    for name, dead_man_s in proven_dead_men(record, settings, datetime.now(UTC)).items():
+        numbers.setdefault(name, {})["dead_man_s"] = dead_man_s
     return numbers
+
+
+def proven_dead_men(record: CommissioningRecord, settings: Settings, now_utc: datetime) -> dict[str, float]:
+    """By name, after how long each device lets go that has proven it as configured now; says why not."""
+    by_slot = {slave.slot: slave for slave in settings.slaves if slave.driver != SUNKEEP}
+    found = {}
+    for proof in record.dead_men:
+        slave = by_slot.get(proof.slot)
+        if slave is None or slave.name != proof.name:
+            continue
+        reason = proof.why_not(slave.device, dead_man_s_of(slave), now_utc)
+        if reason:
+            log.warning("dead_man_not_proven", reason=reason)
+        else:
+            found[slave.name] = proof.fell_after_s
+    return found

@@ -4,7 +4,10 @@ Nobody on the network can reach it, and there is no password: whoever may write 
 speak here. One request per connection, one line of JSON each way:
 
 - ``{"command": "list"}`` gives the state, the active causes, the latched ones and running times;
-- ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised.
+- ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised;
+- ``{"command": "rollout", "what": WHAT}`` asks for the plan's status, or moves it (`sunkeep rollout`);
+- ``{"command": "pause", "until_unix_s": SECONDS or null}`` lets every device rest until then, or until
+  ``{"command": "resume"}``.
 
 The supervisor decides: a cause that is raised in the tick that hears the acknowledgement stays latched.
 """
@@ -14,14 +17,20 @@ import json
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daemon.monitoring.telemetry import PauseOrder
+from daemon.rollout.plan import RolloutStep
+from daemon.rollout.walk import MoveRefused
+
 if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
     from daemon.runtime.loop import Loop, TickResult
+    from daemon.service.pause import Pause
 
 SOCKET_FILE = "control.sock"
 REQUEST_MAX_BYTES = 1024
@@ -32,6 +41,9 @@ TICKS_TO_WAIT = 4
 """Periods until an acknowledgement must have been heard; a tick that fails costs one."""
 LEAST_WAIT_S = 2.0
 CONNECTIONS_MAX = 4
+PAUSE_MAX_S = 366 * 86_400.0
+ORDERS = ("status", "advance", "hold", "release", "back")
+"""To the plan."""
 _PEER = struct.Struct("3i")
 """Process, user and group of the other end (``struct ucred`` of unix(7))."""
 
@@ -44,12 +56,15 @@ class RefusedError(Exception):
 class OperatorSocket:
     """Answers operators of one loop. `tell` must be called with every tick that was lived.
 
-    `event` records what operators did, in the journal and the log; `policy` says which one is in force.
+    `event` records what operators did, in the journal and the log; `policy` says which one is in force;
+    `rollout` carries out orders to the plan.
     """
 
     loop: "Loop"
     event: Callable[..., None]
     policy: Callable[[], dict[str, Any]] = dict
+    rollout: Callable[[dict[str, Any], int], Awaitable[dict[str, Any]]] | None = None
+    pause: "Pause | None" = None
     _last: "TickResult | None" = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
@@ -76,6 +91,17 @@ class OperatorSocket:
                 return self.policy()
             case {"command": "acknowledge", "cause": str(cause)} if len(request) == 2:
                 return await self._acknowledge(cause, user_id)
+            case {"command": "pause", "until_unix_s": None | float() | int() as until_unix_s} if (
+                len(request) == 2
+            ):
+                return self._pause(until_unix_s, user_id)
+            case {"command": "resume"} if len(request) == 1:
+                return self._resume(user_id)
+            case {"command": "rollout", "what": str(what)} if self.rollout and is_order(what, request):
+                try:
+                    return await self.rollout(request, user_id)
+                except MoveRefused as error:
+                    raise RefusedError(str(error)) from None
         raise RefusedError("not a request of this version")
 
     def _list(self) -> dict[str, Any]:
@@ -87,6 +113,29 @@ class OperatorSocket:
             "latched": list(standing.latched),
             "left_s": dict(standing.left_s),
         }
+
+    def _pause(self, until_unix_s: float | None, user_id: int) -> dict[str, Any]:
+        if until_unix_s is not None and not 0.0 < until_unix_s - time.time() <= PAUSE_MAX_S:
+            raise RefusedError("a pause ends in the future, and within a year.")
+        self._order(PauseOrder(True, None if until_unix_s is None else float(until_unix_s)))
+        self.event("paused", until_unix_s=until_unix_s, user_id=user_id)
+        return {"paused": True, "until_unix_s": until_unix_s}
+
+    def _resume(self, user_id: int) -> dict[str, Any]:
+        if self.pause is None or not self.pause.order.is_on:
+            raise RefusedError("nothing is paused.")
+        self._order(PauseOrder())
+        self.event("resumed", user_id=user_id)
+        return {"paused": False, "until_unix_s": None}
+
+    def _order(self, order: PauseOrder) -> None:
+        try:
+            if self.pause is not None:
+                self.pause.put(order)
+        except OSError as error:
+            raise RefusedError(
+                f"it could not be saved ({error.strerror}). Make room, and try again."
+            ) from None
 
     async def _acknowledge(self, cause: str, user_id: int) -> dict[str, Any]:
         latched = self.loop.memory.watch.standing.latched
@@ -137,6 +186,16 @@ class OperatorSocket:
             return await self.answer(request, user_id)
         except RefusedError as error:
             return {"refused": str(error)}
+
+
+def is_order(what: str, request: dict[str, Any]) -> bool:
+    """Whether a request to the plan is one of this version."""
+    return (
+        what in ORDERS
+        and set(request) <= {"command", "what", "to", "force"}
+        and request.get("to") in (None, *(step.value for step in RolloutStep))
+        and type(request.get("force", False)) is bool
+    )
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from core.causes import Cause
 from core.decision import Authority, State
 from core.metering import (
     AVOIDABLE_WEIGHT,
@@ -19,6 +20,7 @@ from core.metering import (
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
+from daemon.rollout.requirements import Judged
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.service.evidence_record import from_record, to_record
@@ -28,7 +30,6 @@ from models.twin import CounterfactualController, TwinMemory, TwinTick, fallback
 from safety.evidence import PairedSums, bounds
 from safety.policy_comparison import ALPHA, SPAN_S, ComparisonState, TickCost, judge, totals
 
-ROLLBACK = "rollback"
 T = TypeVar("T")
 
 
@@ -103,14 +104,14 @@ class PolicyMonitor:
         live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
         return {"subject": self.subject, "live": live, "shadow": shadow}
 
-    def __call__(self, lived: TickResult) -> tuple[str, ...]:
+    def __call__(self, lived: TickResult) -> tuple[Cause, ...]:
         """Causes that the tick has shown."""
         none: tuple[str, ...] = ()
         reasons = self._tried(lambda: self._judge(lived), none)
         if not reasons:
             return ()
         self.event("rollback", reasons=list(reasons), subject=self.subject)
-        return (ROLLBACK,)
+        return (Cause.ROLLBACK,)
 
     def _tried(self, what: Callable[[], T], otherwise: T) -> T:
         if self._is_broken:
@@ -135,7 +136,7 @@ class PolicyMonitor:
         causes = decision.verdict.causes
         is_new = "anomaly" in causes and not self._was_anomalous
         tripped = is_new and decision.authority is Authority.POLICY
-        is_rolled_back = ROLLBACK in causes
+        is_rolled_back = Cause.ROLLBACK in causes
         if self._was_rolled_back and not is_rolled_back:  # an operator gives the policy another chance
             self.live.evidence = ComparisonState()
         self._was_anomalous, self._was_rolled_back = "anomaly" in causes, is_rolled_back
@@ -150,6 +151,13 @@ class PolicyMonitor:
         second = self._second(real, other, lived) if whose is Authority.POLICY else None
         reasons, self.live.evidence = judge(at_s, step_s, second, tripped, self.live.evidence)
         return () if is_rolled_back else reasons
+
+    def judged(self) -> Judged | None:
+        """For the plan: the whole spans so far; None after a fault."""
+        if self._is_broken:
+            return None
+        live, shadow = self.live.evidence, self.shadow.evidence
+        return Judged(live.export, live.j, shadow.export, shadow.j)
 
     def judgements(self) -> Judgements:
         """For people."""

@@ -4,8 +4,10 @@ A tick without a policy lies between the old one and the new one. To the supervi
 no answer, so the fallback takes over and the new policy has to propose cleanly for as long as after any fault
 (`safety.supervisor.CLEAN_PROPOSALS`) before it acts. A bundle that must not be used changes nothing.
 
-One exception: a policy in force that no trusted key has signed goes when a changed configuration asks for a
-signature, as it would with a restart. The fallback acts then.
+Two exceptions. A policy in force that no trusted key has signed goes when a changed configuration asks for a
+signature, as it would with a restart. And one that misses its golden vectors goes at once: they are run again
+every hour, because memory can go wrong while the file is sound. The fallback acts then; a bundle that was
+spoilt in memory is loaded and verified anew.
 """
 
 import asyncio
@@ -13,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, TypeAlias
 
 from core.parts import Memory, Parts
@@ -23,8 +26,11 @@ from daemon.journal.records import AnyRecord, PolicyChange
 from daemon.monitoring.figures import Figures
 from daemon.runtime.assembly import Assembled, named_bundle, with_policy
 from models.bundle import Bundle, BundleError, is_trusted, require_fit
+from models.inference import GraphError
 
 LOOK_EVERY_S = 1.0
+SELF_TEST_EVERY_S = 3600.0
+"""32 inferences, some milliseconds, in the pause after a tick."""
 TICKS_TO_WAIT = 3
 
 DesiredPolicy: TypeAlias = tuple[PolicySection, tuple[tuple[int, int], ...]]
@@ -56,6 +62,9 @@ class PolicySwap:
     configured: PolicySection = field(init=False)
     _waiting: Bundle | None = None
     _distrusted: bool = False
+    _damaged: bool = False
+    _loads_again: bool = False
+    _tested_at_s: float = 0.0
     _withdrawn_tick: int = -1
     _lived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,13 +100,13 @@ class PolicySwap:
         """
         if tick == self._withdrawn_tick:
             return None
-        if self._distrusted:
-            self.tell(
-                "policy_withdrawn", policy=policy_name(self.assembled.bundle), reason="no trusted signature"
-            )
+        withdrawn = "no trusted signature" if self._distrusted else "failed its self-test"
+        is_withdrawn = self._distrusted or self._damaged
+        if is_withdrawn:
+            self.tell("policy_withdrawn", policy=policy_name(self.assembled.bundle), reason=withdrawn)
             self.figures.policy_withdrawn()
-        if self.assembled.bundle is not None and (self._waiting is not None or self._distrusted):
-            self._withdrawn_tick, self._distrusted = tick, False
+        if self.assembled.bundle is not None and (self._waiting is not None or is_withdrawn):
+            self._withdrawn_tick, self._distrusted, self._damaged = tick, False, False
             return self._change(memory, None)
         if self._waiting is None:
             return None
@@ -109,15 +118,37 @@ class PolicySwap:
 
     async def watch(self) -> None:
         """Look once a second, for ever."""
+        self._tested_at_s = asyncio.get_running_loop().time()
         while True:
             await self.look()
+            await self.self_test()
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def self_test(self) -> None:
+        """Once an hour: whether the session that runs still answers its golden vectors."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._tested_at_s < SELF_TEST_EVERY_S:
+            return
+        self._tested_at_s = now_s
+        await self._after_tick()
+        bundle = self.assembled.bundle
+        if bundle is None:
+            return
+        try:
+            error_w = bundle.session.golden_error_w(bundle.golden)
+        except GraphError:
+            error_w = inf
+        if not error_w <= bundle.manifest.golden_tolerance_w:
+            self._damaged = self._loads_again = True
+            reason = f"misses its golden vectors by {error_w:.3f} W"
+            self.tell("policy_self_test_failed", policy=policy_name(bundle), reason=reason)
 
     async def look(self) -> None:
         """Load what is wanted if that has changed. A bundle that must not be used is told once."""
         wanted = desired_policy(self.settings, self.configured)
-        if wanted == self.tried:
-            return
+        if wanted == self.tried and (self._damaged or not self._loads_again):
+            return  # a damaged one makes way first: what is loaded anew has the same bytes
+        self._loads_again = False
         await self._after_tick()
         try:
             bundle = await asyncio.to_thread(self._load, self.configured)

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from daemon.errors import StartError
 from drivers.zigbee.radio import ZigbeeRadio
 
-GIVE_UP_S = 45.0
-"""The radio makes a new attempt every few seconds; slaves rest after 15 s."""
+GIVE_UP_S = 40.0
+"""The radio makes a new attempt every few seconds; slaves rest after 15 s. 45 s after the coordinator fell
+silent the process is over: it was seen up to 3 s later, and this watch needs up to 2 s."""
 LOOK_EVERY_S = 1.0
 REACH_S = 1.0
 

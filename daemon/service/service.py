@@ -6,17 +6,21 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from core.causes import Cause
+from core.decision import Authority
 from core.modes import Assignment, assign
 from core.parts import initial_memory
 from daemon.config.settings import Settings, read_site_key
+from daemon.history.recorder import started_history
 from daemon.journal.records import Start
 from daemon.journal.writer import Journal
 from daemon.monitoring.energy_check import EnergyCheck
@@ -26,7 +30,7 @@ from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteIn
 from daemon.monitoring.totals_file import TotalsFile
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
-from daemon.runtime.loop import Loop
+from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.slave_wires import broadcast_of, open_devices
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.runtime.state_directory import hold_state, open_counter
@@ -35,15 +39,18 @@ from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
 from daemon.service.measured_slaves import Numbers, measured_numbers
+from daemon.service.pause import Pause
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
 from daemon.service.restarts import STORM, WITHIN_S, marked_run
+from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.stop_signals import Startup, heeded_signals
 from daemon.service.tick_observer import JUDGE, TickRecorder
 from daemon.system import sd_notify
 from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log
+from daemon.system.release import release
 from daemon.web.server import StatusServer
 from drivers.meters.plausibility import Plausibility
 from drivers.zigbee.radio import ZigbeeRadio
@@ -96,7 +103,7 @@ class Service:
         standing_file = SupervisorStateFile(state)
         standing = standing_file.restore()
         if unordered_ends >= STORM:
-            standing = start(standing, "restart_storm")
+            standing = start(standing, Cause.RESTART_STORM)
         wanted = desired_policy(settings)
         assembled = assemble_from(settings, time.perf_counter, standing)
         if assembled.problem:
@@ -130,11 +137,13 @@ class Service:
                     meter.connects,
                     senses.read_s,
                     energy_check.ratio,
+                    meter.unasked_total,
                 ),
                 radio_statistics=partial(_radio_statistics, radio, broadcast, emitter),
                 refused_leaps=broadcast.refused_leaps,
                 energy_check=energy_check,
                 keep_totals=partial(_keep, totals),
+                history=started_history(settings),
                 dropped_log_lines=self.dropped_log_lines,
             )
             chronicle.journal.put(self._start_record(assembled, standing, measured))
@@ -146,12 +155,16 @@ class Service:
             del assembled  # from here on the swap alone holds the policy, and lets go of it
             reloader.policy = swap.configure
             chronicle.lived = swap.tick_lived
-            loop = self._loop(swap, senses, emitter, chronicle, reloader)
+            pause = Pause.restored(state)
+            loop = self._loop(swap, senses, emitter, chronicle)
             loop.lasting = standing_file.causes
-            chronicle.judging = loop.judge = self._judging(swap, chronicle, carried)
+            chronicle.judging = judging = self._judging(swap, chronicle, carried)
+            walker = self._rollout(swap, chronicle, judging, reloader)
+            loop.judge = partial(_judged_and_walked, judging, walker)
+            loop.assignment = partial(_assignment, walker, pause, figures, settings.zone())
             async with (
                 served_status(settings, figures, loop) as server,
-                served_operators(state, loop, chronicle, swap),
+                served_operators(state, loop, chronicle, swap, walker, pause),
                 ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
                 startup.over = True
@@ -163,13 +176,7 @@ class Service:
         senses: SnapshotSource,
         emitter: Transmitter,
         chronicle: TickRecorder,
-        reloader: Reloader,
     ) -> Loop:
-        zone = self.settings.zone()
-
-        def assignment() -> Assignment:
-            return assign(reloader.plan, wall_moment(zone))
-
         loop = Loop(
             parts=swap.assembled.parts,
             memory=initial_memory(swap.assembled.parts),
@@ -177,7 +184,7 @@ class Service:
             emitter=emitter,
             pace=TickPace(self.settings.site.period_s, boottime_s()),
             clock=boottime_s,
-            assignment=assignment,
+            assignment=lambda: Assignment(Authority.FALLBACK, 0.0, -1),  # until the plan is there
             policy_latency=swap.policy_latency_s,
             tell=chronicle.tell,
             pat=_feed_watchdog,
@@ -199,6 +206,35 @@ class Service:
         swap.adopted = judging.adopt
         return judging
 
+    def _rollout(
+        self, swap: PolicySwap, chronicle: TickRecorder, judging: PolicyMonitor, reloader: Reloader
+    ) -> RolloutWalker:
+        """The plan, where the last run left it; it says which mode is in force from now on."""
+        fallback, figures = describe_fallback(self.settings), chronicle.figures
+
+        def subject() -> tuple[str, str]:
+            bundle = swap.assembled.bundle
+            return ("" if bundle is None else bundle.sha256), fallback
+
+        walker = RolloutWalker(
+            self.settings.core_site(),
+            self.settings.state.directory,
+            chronicle.event,
+            judging.judged,
+            subject,
+            show=lambda mode: figures.adopt(figures.site, replace(figures.about, mode=mode)),
+            look_again=self.reload.set,
+        )
+        refused = walker.begin(reloader.settings, reloader.plan)
+        walker.show(walker.mode_plan().mode)
+        if refused:
+            figures.configuration_refused(refused)
+            chronicle.event("configuration_refused", reason=refused, kept="shadow")
+        walker.resumed()
+        reloader.admit, reloader.in_force = walker.admit, walker.mode_plan
+        chronicle.walker = walker
+        return walker
+
     async def _live(
         self,
         loop: Loop,
@@ -212,7 +248,7 @@ class Service:
         url = "" if server is None else server.url
         if self.show is not None:
             chronicle.view = self.show(figures, url)
-        chronicle.event("started", version=version("sunkeep"), mode=figures.about.mode.value, status=url)
+        chronicle.event("started", version=release(), mode=figures.about.mode.value, status=url)
         running = asyncio.get_running_loop()
         running.set_default_executor(ThreadPoolExecutor(DISK_THREADS, "disk"))
         watchers = [
@@ -238,7 +274,7 @@ class Service:
             fallback_law=self.settings.fallback.law,
             policy_name=policy_name(assembled.bundle),
             policy_problem=assembled.problem,
-            version=version("sunkeep"),
+            version=release(),
             remark=self.remark,
             anomaly_calibrated=assembled.calibration is not None,
         )
@@ -260,8 +296,22 @@ class Service:
             bundle_directory="" if bundle is None else str(bundle.directory.absolute()),
             calibration_sha256="" if assembled.calibration is None else assembled.calibration.sha256,
             measured=measured,
+            watches=assembled.parts.watches.names,
             standing=to_record(standing),
         )
+
+
+def _judged_and_walked(judging: PolicyMonitor, walker: RolloutWalker, lived: TickResult) -> tuple[Cause, ...]:
+    causes = judging(lived)
+    walker.tell(lived, causes)
+    return causes
+
+
+def _assignment(walker: RolloutWalker, pause: Pause, figures: Figures, zone: ZoneInfo) -> Assignment:
+    moment = wall_moment(zone)
+    given = pause.over(assign(walker.mode_plan(), moment), moment.unix_s)
+    figures.pause = pause.order
+    return given
 
 
 def _radio_statistics(
@@ -280,6 +330,7 @@ def _radio_statistics(
         len(broadcast.refused_leaps),
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
+        radio.quality.link_loss_rate(boottime_s()),
     )
 
 

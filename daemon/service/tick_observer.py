@@ -8,16 +8,22 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.causes import Cause
 from core.decision import Decision, Source
+from core.site import PHASE_NAMES
+from daemon.history.recorder import HistoryRecorder
 from daemon.journal.records import Event, Tick
 from daemon.journal.writer import Journal
 from daemon.monitoring import messages
+from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
-from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.service.policy_monitor import PolicyMonitor
+from daemon.service.rollout_walker import RolloutWalker
+from daemon.service.stuck_policy import StuckPolicy
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.errors import ConfigError
@@ -28,19 +34,30 @@ JUDGE = "judge"
 ALARMING = frozenset(
     (
         "acknowledge_refused",
+        "bus_contention",
         "configuration_refused",
         "counter_leap_refused",
         "frame_counters_near_end",
+        "loop_swings",
         "meter_energy_mismatch",
+        "policy_self_test_failed",
+        "policy_stuck",
         "policy_swap_refused",
         "restart_storm",
+        "mode_leap_forced",
         "rollback",
+        "rollout_back",
+        "rollout_held",
+        "rollout_ready",
         "slave_not_following",
         "slave_silent",
     )
 )
 """Events that somebody has to do something about."""
 SAVE_EVERY_S = 10.0
+"""While a time runs: what is left of it is told to be more after a power cut, by so much at most."""
+SAVE_AT_REST_S = 60.0
+"""Where nothing stands: nothing could be lost, and what is written shows that the disk still takes it."""
 TOTALS_EVERY_S = 300.0
 """Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
 
@@ -67,13 +84,16 @@ class TickRecorder:
     refused_leaps: dict[int, int] = field(default_factory=dict)
     """By slot: a frame counter that a slave told and that was not believed."""
     dropped_log_lines: Callable[[], int] = int
+    history: HistoryRecorder | None = None
     view: Callable[[], None] | None = None
     control: Callable[[TickResult], None] | None = None
     lived: Callable[[], None] | None = None
     loop: Loop | None = None
     judging: PolicyMonitor | None = None
+    walker: RolloutWalker | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
+    _was_saved_at_rest: bool = False
     _saving: asyncio.Task[None] | None = None
     _owed: bool = False
     _reserving: asyncio.Task[None] | None = None
@@ -82,21 +102,28 @@ class TickRecorder:
     _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
+    _stuck: StuckPolicy = field(default_factory=StuckPolicy)
+    _bus: BusWatch = field(default_factory=BusWatch)
     _astray: dict[int, str] = field(default_factory=dict)
     """By place: why a slave takes no full part, as it was told last."""
 
     def tell(self, lived: TickResult) -> None:
         """One tick: recorded, counted, shown."""
         changed = self._changed(lived.decision)
-        self._record(lived)
+        tick = self._record(lived)
         self._check_energy(lived)
+        self._check_bus(lived.snapshot.at_s)
+        self._check_policy(lived)
         self._count(lived)
+        if self.history is not None:
+            self.history.take(tick, self.figures)
         if changed:
             self._log(lived)
         self._save(lived, now=changed)
         self._reserve_counters()
         self._watch_counters(lived.snapshot.at_s)
         self._watch_slaves(lived)
+        self._watch_gains(lived)
         self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
@@ -109,7 +136,10 @@ class TickRecorder:
 
     def event(self, name: str, **detail: Any) -> None:
         """Something between ticks."""
-        self.journal.put(Event(unix_s=time.time(), event=name, detail=detail))
+        now_s = time.time()
+        self.journal.put(Event(unix_s=now_s, event=name, detail=detail))
+        if self.history is not None:
+            self.history.event(now_s, name, detail)
         tell = log.warning if name in ALARMING else log.info
         tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
 
@@ -119,30 +149,33 @@ class TickRecorder:
             if task is not None:
                 await asyncio.wait([task])
         self.keep_totals(self._carry())
+        if self.walker is not None:
+            await self.walker.close()
+        if self.history is not None:
+            await asyncio.to_thread(self.history.stop)
         await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
         last = self._last
         return last is None or decision.verdict != last.verdict
 
-    def _record(self, lived: TickResult) -> None:
+    def _record(self, lived: TickResult) -> Tick:
         reading = self.senses.reading
-        self.journal.put(
-            Tick(
-                unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
-                mode=self.figures.about.mode,
-                snapshot=lived.snapshot,
-                authority=lived.assignment.authority,
-                propensity=lived.assignment.propensity,
-                block=lived.assignment.block,
-                confounded=lived.assignment.confounded,
-                decision=lived.decision,
-                frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
-                accepted=lived.sent.accepted,
-                meter_raw=() if reading is None else reading.raw,
-            ),
-            lived.before,
+        tick = Tick(
+            unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
+            mode=self.figures.about.mode,
+            snapshot=lived.snapshot,
+            authority=lived.assignment.authority,
+            propensity=lived.assignment.propensity,
+            block=lived.assignment.block,
+            confounded=lived.assignment.confounded,
+            decision=lived.decision,
+            frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
+            accepted=lived.sent.accepted,
+            meter_raw=() if reading is None else reading.raw,
         )
+        self.journal.put(tick, lived.before)
+        return tick
 
     def _check_energy(self, lived: TickResult) -> None:
         """Power against the meter's counters: told when they begin to disagree, and when that ends."""
@@ -157,6 +190,18 @@ class TickRecorder:
         detail = {} if found is None else found.told()
         self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
         self.figures.note(snapshot.at_s, messages.energy_check(found))
+
+    def _check_bus(self, at_s: float) -> None:
+        if self._bus.update(at_s, self.senses.meter.unasked_total):
+            self.event("bus_contention", unasked=self.senses.meter.unasked_total)
+            self.figures.note(at_s, "somebody else speaks on the meter's serial line")
+
+    def _check_policy(self, lived: TickResult) -> None:
+        decision, at_s = lived.decision, lived.snapshot.at_s
+        sight = decision.sight
+        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
+            self.event("policy_stuck", policy=self.figures.about.policy_name)
+            self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 
     def _count(self, lived: TickResult) -> None:
         inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
@@ -217,7 +262,7 @@ class TickRecorder:
 
         While the radio is down nobody can be heard, and that is told already.
         """
-        if "radio_down" in lived.snapshot.alarms:
+        if Cause.RADIO_DOWN in lived.snapshot.alarms:
             return
         now = messages.slaves_astray(lived.decision, lived.snapshot)
         for place in sorted(now.keys() | self._astray.keys()):
@@ -234,10 +279,26 @@ class TickRecorder:
             self.figures.note(lived.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
         self._astray = now
 
+    def _watch_gains(self, lived: TickResult) -> None:
+        """Every change of what is left of the gains after the loop has swung."""
+        before = None if self._last is None else self._last.swinging
+        now, share = lived.decision.swinging, lived.decision.gain_share
+        if now == before:
+            return
+        acting = lived.decision.verdict.source.value
+        if now is not None and (before is None or now.gain_share < before.gain_share):
+            phase = PHASE_NAMES[now.phase]
+            detail = {"phase": phase, "delay_s": now.delay_s, "lag_s": now.lag_s, "acting": acting}
+            self.event("loop_swings", gain_share=round(share, 4), **detail)
+            self.figures.note(lived.snapshot.at_s, f"control goes on {messages.swinging(now)}")
+        else:
+            self.event("gains_restored", gain_share=round(share, 4), acting=acting)
+            self.figures.note(lived.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains")
+
     def _rollback_changed(self, decision: Decision) -> bool:
         """Else a power cut could bring back the evidence that an operator has dismissed."""
         before = () if self._last is None else self._last.verdict.causes
-        return (ROLLBACK in before) is not (ROLLBACK in decision.verdict.causes)
+        return (Cause.ROLLBACK in before) is not (Cause.ROLLBACK in decision.verdict.causes)
 
     def _keep_totals(self, at_s: float, *, now: bool) -> None:
         self._owes_totals |= now
@@ -255,13 +316,16 @@ class TickRecorder:
         return self.figures.carry() | judged
 
     def _save(self, lived: TickResult, *, now: bool) -> None:
-        at_s = lived.snapshot.at_s
-        due = now or self._owed or at_s - self._saved_at_s >= SAVE_EVERY_S
-        if self.loop is None or not due:
+        if self.loop is None:
+            return
+        at_s, watch = lived.snapshot.at_s, self.loop.memory.watch
+        standing = watch.standing
+        is_at_rest = not (standing.left_s or standing.recent_s or standing.latched)
+        every_s = SAVE_AT_REST_S if is_at_rest and self._was_saved_at_rest else SAVE_EVERY_S
+        if not (now or self._owed or at_s - self._saved_at_s >= every_s):
             return
         self._owed = self._saving is not None and not self._saving.done()
         if self._owed:  # the disk is slow: the next tick tries again
             return
-        self._saved_at_s = at_s
-        watch = self.loop.memory.watch
+        self._saved_at_s, self._was_saved_at_rest = at_s, is_at_rest
         self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")

@@ -15,8 +15,8 @@ from math import inf, isfinite, sqrt
 
 from core.limits import CREDIT_MAX_S, SWITCH_CREDIT_MAX_S, ImbalanceOf
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, curtailable_w, exported_w, imported_w
+from core.reversal import ReversalState, swing
 from core.site import ZERO, Phases, Site, per_phase
-from safety.reversal import ReversalState, swing
 
 CHANGE_W = 50.0
 REVERSAL_W = 100.0

@@ -18,7 +18,14 @@ class Constant:
     text: str
 
 
-Keys: TypeAlias = Mapping[str, str | Constant]
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What follows from the fields of a class: a property of it. A file that says otherwise is refused."""
+
+    name: str
+
+
+Keys: TypeAlias = Mapping[str, str | Constant | Derived]
 """From the key in the file to the field in the code."""
 Texts: TypeAlias = Mapping[str, Enum]
 """From the text in the file to the member of an enum."""
@@ -95,6 +102,8 @@ class FileFormat:
         for key, name in self._classes[kind].items():
             if isinstance(name, Constant):
                 cells.constant(key, name.text)
+            elif isinstance(name, Derived):
+                cells.derived(key, name.name, self.codec(_type_of(kind, name.name)))
             else:
                 cells.add(key, by_name[name], self.codec(hints[name]))
         return codec
@@ -109,6 +118,7 @@ class _ClassCells:
         self._cells: list[tuple[str, str, Convert]] = []
         self._readers: dict[str, tuple[str, Convert]] = {}
         self._needed: set[str] = set()
+        self._derived: list[tuple[str, str]] = []
         self._count = 0
         self._value: Any = self
         self._made: Any = None
@@ -116,6 +126,11 @@ class _ClassCells:
     def constant(self, key: str, text: str) -> None:
         self.constants[key] = text
         self._readers[key] = (key, _only(text))
+
+    def derived(self, key: str, name: str, codec: Codec) -> None:
+        self._cells.append((key, name, codec.encode))
+        self._readers[key] = (key, codec.decode)
+        self._derived.append((key, name))
 
     def add(self, key: str, one: Field[Any], codec: Codec) -> None:
         self._cells.append((key, one.name, codec.encode))
@@ -149,9 +164,19 @@ class _ClassCells:
         for name in self.constants:
             if made.pop(name, None) is None:
                 raise FormatError(f"{name}: missing")
+        told = [(key, name, made.pop(key)) for key, name in self._derived if key in made]
         if len(made) < self._count and not self._needed <= made.keys():
             raise FormatError(f"{min(self._needed - made.keys())}: missing")
-        return self.kind(**made)
+        value = self.kind(**made)
+        for key, name, one in told:
+            if one != getattr(value, name):
+                raise FormatError(f"{key}: does not follow from the rest")
+        return value
+
+
+def _type_of(kind: type, name: str) -> Any:
+    """What a property gives."""
+    return get_type_hints(getattr(kind, name).fget)["return"]
 
 
 def _of_enum(kind: type[Enum], texts: Texts) -> Codec:
@@ -224,5 +249,6 @@ def _same(value: Any) -> Any:
 _PLAIN: dict[Any, Codec] = {
     float: Codec(float, _float),
     Any: Codec(_same, _same),
-    **{kind: Codec(_same, _checked(kind)) for kind in (int, str, bool)},
+    str: Codec(str, _checked(str)),  # an enum of texts is written as the text
+    **{kind: Codec(_same, _checked(kind)) for kind in (int, bool)},
 }

@@ -14,6 +14,8 @@ from typing import Any
 
 COPIES = (".a", ".b")
 COPY_BYTES = 16384
+PAGE_BYTES = 4096
+"""What is written at once at least: a block of the usual file systems, and a page of the card's memory."""
 _HEAD = struct.Struct("<8sQI")
 """Magic, number of the save, length of the JSON text; then 32 bytes SHA-256 over head and text."""
 _MAGIC = b"SUNKEEP1"
@@ -54,6 +56,8 @@ class StateFile:
         index = 0 if self._saves[0] <= self._saves[1] else 1
         number = max(self._saves) + 1
         data = encode(number, record)
+        if _size(self._paths[index]) == COPY_BYTES:  # what lies behind the text says nothing
+            data = data[: -(-len(data.rstrip(b"\0")) // PAGE_BYTES) * PAGE_BYTES]
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_new = not self._paths[index].exists()
         self._saves[index] = 0  # from here on until it is on the disk, not a copy to rely on
@@ -61,7 +65,7 @@ class StateFile:
         try:
             view = memoryview(data)
             while view:
-                view = view[os.pwrite(descriptor, view, COPY_BYTES - len(view)) :]
+                view = view[os.pwrite(descriptor, view, len(data) - len(view)) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -94,6 +98,13 @@ def decode(data: bytes) -> tuple[int, dict[str, Any] | None]:
     except (ValueError, RecursionError):  # whole, and of no use: written by something else
         return 0, None
     return (number, record) if isinstance(record, dict) else (0, None)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _read(path: Path) -> tuple[int, dict[str, Any] | None]:

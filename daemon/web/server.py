@@ -10,6 +10,7 @@ import socket
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
 from importlib.resources import files
 from ipaddress import ip_address
@@ -20,12 +21,13 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+from daemon.errors import InputError
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.status import stale_after_s
 from daemon.system.clock import boottime_s
 from daemon.system.listener import BACKLOG, BoundedListener
 from daemon.system.pacer import Pacer, TickGap
 from daemon.web.answers import PageAnswers
+from daemon.web.history_answers import SPANS, HistoryAnswers
 
 CONNECTIONS_MAX = 32
 """A page, a scraper and some curious people. The oldest connection makes room for a new one beyond that."""
@@ -69,6 +71,7 @@ async def serve(
     *,
     clock: Callable[[], float] = boottime_s,
     next_tick_at_s: Callable[[], float] | None = None,
+    history: HistoryAnswers | None = None,
 ) -> StatusServer:
     """Listen for scrapers and browsers.
 
@@ -76,6 +79,7 @@ async def serve(
         host: a loopback address; port: 0 chooses a free one.
         clock: the clock of the snapshots, in s.
         next_tick_at_s: when the next tick is due, on the same clock; None where nothing ticks.
+        history: answers about days, months and years; None where there are none.
 
     Raises:
         StatusError: the address is not on loopback, or taken.
@@ -83,7 +87,7 @@ async def serve(
     _require_loopback(host)
     listening = _listen(host, port)
     gap = TickGap(clock, figures.site.period_s, next_tick_at_s, lambda: _lived_at_s(figures))
-    pages = _Pages(figures, clock, Pacer(gap, REQUESTS_PER_S, burst=10))
+    pages = _Pages(figures, clock, Pacer(gap, REQUESTS_PER_S, burst=10), history)
     server = _FewConnections(
         pages.answer, keepalive_timeout=IDLE_S, access_log=None, handler_cancellation=True
     )
@@ -133,9 +137,16 @@ class _FewConnections(web.Server):
 
 
 class _Pages:
-    """The four addresses."""
+    """The five addresses."""
 
-    def __init__(self, figures: Figures, clock: Callable[[], float], pacer: Pacer) -> None:
+    def __init__(
+        self,
+        figures: Figures,
+        clock: Callable[[], float],
+        pacer: Pacer,
+        history: HistoryAnswers | None = None,
+    ) -> None:
+        self._history = history
         self._figures, self._clock, self._pacer = figures, clock, pacer
         self._answers = PageAnswers(figures, clock)
         self._page = files("daemon").joinpath("page/index.html").read_bytes()
@@ -150,6 +161,8 @@ class _Pages:
             response = _text(405, "only GET\n")
             response.headers["Allow"] = "GET, HEAD"
             return response
+        if request.path == "/history.json":
+            return await self._past(request)
         answers = {
             "/": self._index,
             "/metrics": self._metrics,
@@ -177,12 +190,28 @@ class _Pages:
         body = self._answers.status(since_s)
         return web.Response(body=body, content_type="application/json", headers=_HEADERS)
 
+    async def _past(self, request: web.BaseRequest) -> web.Response:
+        span, on = request.query.get("span", "day"), request.query.get("day", "")
+        try:
+            day = date.fromisoformat(on) if on else None
+        except ValueError:
+            day = date.min
+        if span not in SPANS or (day is not None and not 1970 < day.year < 2200):
+            return _text(400, f"span is one of {', '.join(SPANS)}; day is a date such as 2026-06-01\n")
+        if self._history is None:
+            return _text(404, "no history is kept here\n")
+        try:
+            body = await self._history.answer(span, day)
+        except InputError as error:
+            return _text(503, f"{error}\n")
+        return web.Response(body=body, content_type="application/json", headers=_HEADERS)
+
     def _health(self, _: web.BaseRequest) -> web.Response:
         snapshot = self._figures.snapshot
         if snapshot is None:
             return _text(503, "starting\n")
         age_s = self._clock() - snapshot.at_s
-        healthy = age_s <= stale_after_s(self._figures)
+        healthy = age_s <= self._figures.gap_s
         return _text(200 if healthy else 503, f"last tick {age_s:.1f} s ago\n")
 
 

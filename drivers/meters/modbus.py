@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
+from core.causes import Cause
 from core.site import Phases
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.modbus_connection import IllegalRequestError, ModbusConnection
@@ -71,12 +72,17 @@ class ModbusMeter:
         """Attempts to connect so far."""
         return self._line.connects
 
+    @property
+    def unasked_total(self) -> int:
+        """How often bytes came on a serial line while nothing was asked for."""
+        return self._line.unasked_total
+
     async def start(self) -> None:
         """Connect, check which device answers, and read once.
 
         Raises:
             Transient: nobody answers; may be cured by itself.
-            Broken: ``meter_identity`` (another device than before), ``meter_unit`` (the gateway has no
+            Broken: ``meter_identity`` (another device than before), ``meter_config`` (the gateway has no
                 device with this id).
             ConfigError: the device does not fit the profile.
         """
@@ -89,7 +95,7 @@ class ModbusMeter:
             ) from error
         except Transient as error:
             if error.kind in _GATEWAY:
-                raise DeviceFault("meter_unit", f"{error}; check device_id") from error
+                raise DeviceFault(Cause.METER_CONFIG, f"{error}; check device_id") from error
             raise
 
     async def read(self) -> Reading:
@@ -105,9 +111,9 @@ class ModbusMeter:
             if self._identity_is_due():
                 await self._check_identity(until_s)
         except IllegalRequestError as error:
-            raise DeviceFault("meter_config", str(error)) from error
+            raise DeviceFault(Cause.METER_CONFIG, str(error)) from error
         except ConfigError as error:
-            raise DeviceFault("meter_identity", str(error)) from error
+            raise DeviceFault(Cause.METER_IDENTITY, str(error)) from error
         values = self._decoders[self._profile.power_block].decode(raw)
         self._note_energy(values)
         values = await self._read_slow(until_s) | values
@@ -172,7 +178,7 @@ class ModbusMeter:
         told = tuple(words)
         if self._known_identity is not None and told != self._known_identity:
             raise DeviceFault(
-                "meter_identity", f"another meter answers: identity {told}, was {self._known_identity}"
+                Cause.METER_IDENTITY, f"another meter answers: identity {told}, was {self._known_identity}"
             )
         self._known_identity = told
         self._identity_at_s = self._clock()

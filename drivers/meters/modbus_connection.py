@@ -91,6 +91,8 @@ class ModbusConnection:
         self._backoff_s = BACKOFF_FIRST_S
         self._mute = 0
         self.connects = 0
+        self.unasked_total = 0
+        """How often bytes came while nothing was asked for: a second master, or a disturbed line."""
 
     async def read_registers(
         self, function: int, address: int, count: int, deadline_s: float
@@ -234,6 +236,7 @@ class ModbusConnection:
                 retries=0,
                 reconnect_delay=0,
                 trace_connect=self._on_connection,
+                trace_packet=self._on_bytes,
             )
         client.set_max_no_responses(1 << 30)  # when to give up a connection is decided here
         return client
@@ -243,6 +246,11 @@ class ModbusConnection:
             not up and self._waiting is not None and not self._waiting.expired()
         ):  # do not wait for an answer that cannot come
             self._waiting.reschedule(asyncio.get_running_loop().time())
+
+    def _on_bytes(self, sending: bool, received: bytes) -> bytes:
+        if not sending and self._waiting is None and self._clock() >= self._quiet_until_s:
+            self.unasked_total += 1
+        return received
 
     def _where(self) -> str:
         line = self._transport

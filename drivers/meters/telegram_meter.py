@@ -10,6 +10,7 @@ from math import ceil, inf
 
 import serial_asyncio
 
+from core.causes import Cause
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.modbus_connection import BACKOFF_FIRST_S, BACKOFF_LAST_S
 from drivers.meters.telegram_parser import Splitter, Telegram, TelegramParser, UnsupportedMeterError
@@ -21,7 +22,7 @@ OLDEST_S = 1.0
 """A telegram that nobody has asked for in time is not fresh any more."""
 SLOWEST_S = 1.7
 """A tick takes a telegram of the last `OLDEST_S`, or waits for one until the last sample is 2.5 s old and
-lost (`safety.supervisor.METER_LOST_S`). At a period of T s that is a window of OLDEST_S + 2.5 - T, which must
+lost (`core.snapshot.METER_LOST_S`). At a period of T s that is a window of OLDEST_S + 2.5 - T, which must
 be T at least: else there are phases between tick and telegram in which tick after tick comes away empty."""
 CADENCE_SHARE = 1.1
 """Of the control period. A meter that sends more rarely leaves a tick without a sample before ten in a row
@@ -63,6 +64,8 @@ class PushMeter:
         self._backoff_s = BACKOFF_FIRST_S
         self.identity = identity
         self.connects = 0
+        self.unasked_total = 0
+        """Always 0: this meter speaks by itself."""
         self.energy = EnergyCounters()
 
     async def start(self) -> None:
@@ -98,7 +101,7 @@ class PushMeter:
         try:
             telegram = await self._next(self._read_limit_s)
         except UnsupportedMeterError as error:
-            raise DeviceFault("meter_config", str(error)) from error
+            raise DeviceFault(Cause.METER_CONFIG, str(error)) from error
         now_s = self._clock()
         self.energy = EnergyCounters(telegram.import_wh, telegram.export_wh, now_s, now_s)
         return Reading(
@@ -148,7 +151,7 @@ class PushMeter:
         told = tuple(telegram.identity)
         if self.identity is not None and told != self.identity:
             raise DeviceFault(
-                "meter_identity", f"{self._path}: another meter sends: {_readable(telegram.identity)}"
+                Cause.METER_IDENTITY, f"{self._path}: another meter sends: {_readable(telegram.identity)}"
             )
         self.identity = told
         self._backoff_s = BACKOFF_FIRST_S

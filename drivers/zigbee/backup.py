@@ -85,14 +85,27 @@ def read_backup(file: Path) -> NetworkBackup:
         ConfigError: it cannot be read, or is no whole backup. The message holds nothing of its content.
     """
     try:
-        backup = NetworkBackup.from_dict(json.loads(file.read_text()))
-        whole = backup.is_complete()
+        content = json.loads(file.read_text())
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from None
+    except ValueError:
+        content = None
+    return parsed_backup(content, str(file))
+
+
+def parsed_backup(content: Any, name: str) -> NetworkBackup:
+    """A backup from plain JSON values; `name` is what a message calls it.
+
+    Raises:
+        ConfigError: it is no whole backup. The message holds nothing of its content.
+    """
+    try:
+        backup = NetworkBackup.from_dict(content)
+        whole = backup.is_complete()
     except Exception:  # noqa: BLE001  # a foreign file breaks zigpy's reader anywhere, and the text may hold keys
         whole = False
     if not whole:
-        raise ConfigError(f"{file} is not a whole backup in the open coordinator backup format")
+        raise ConfigError(f"{name} is not a whole backup in the open coordinator backup format")
     return backup
 
 

@@ -25,6 +25,10 @@ RATE_WINDOW_S = 300.0
 LOSS_WINDOW_S = 60.0
 DELAY_SAMPLES = 31
 DELAY_SAMPLES_MIN = 5
+PATIENCE_MIN_S = 0.7
+"""How much later than its slot an answer may come where commands are known to be quick."""
+PATIENCE_DELAYS = 2.0
+"""Times the longest of the last delays."""
 MISSES_TO_REPAIR = 2
 REPAIR_AGAIN_S = 10.0
 REPAIR_AGAIN_MAX_S = 300.0
@@ -124,7 +128,7 @@ class LinkQuality:
 
         The way back is a unicast of some 10 ms and is not told apart.
         """
-        delays_s = [delay_s for heard_at_s, delay_s in self._delays_s if at_s - heard_at_s <= RATE_WINDOW_S]
+        delays_s = self._recent_delays_s(at_s)
         if len(delays_s) < DELAY_SAMPLES_MIN:
             return 0.0
         return max(0.0, median(delays_s) - self._nominal_delay_s)
@@ -148,13 +152,31 @@ class LinkQuality:
         return any(link.waiting for link in self._links.values())
 
     def repair_due(self, at_s: float) -> tuple[int, ...]:
-        """Slots that missed two answers in a row and were not repaired lately."""
+        """Slots to repair that were not repaired lately: those that missed two answers in a row.
+
+        And one that owes an answer for longer than this network takes: the one that owes it longest.
+        """
         self._settle(at_s)
-        return tuple(
-            slot
-            for slot, link in self._links.items()
-            if link.misses >= MISSES_TO_REPAIR and at_s >= link.repair_at_s
-        )
+        may = {slot: link for slot, link in self._links.items() if at_s >= link.repair_at_s}
+        due = tuple(slot for slot, link in may.items() if link.misses >= MISSES_TO_REPAIR)
+        patience_s = self._patience_s(at_s)
+        late_s = {
+            slot: at_s - link.waiting[0][1] - reply_delay_s(slot)
+            for slot, link in may.items()
+            if link.waiting and slot not in due
+        }
+        slowest = max(late_s, key=lambda slot: late_s[slot], default=None)
+        return due if slowest is None or not late_s[slowest] > patience_s else (*due, slowest)
+
+    def _patience_s(self, at_s: float) -> float:
+        """How long after its slot an answer is late here; the longest of all while little is known."""
+        delays_s = self._recent_delays_s(at_s)
+        if len(delays_s) < DELAY_SAMPLES_MIN:
+            return GRACE_S
+        return min(GRACE_S, max(PATIENCE_MIN_S, PATIENCE_DELAYS * max(delays_s)))
+
+    def _recent_delays_s(self, at_s: float) -> list[float]:
+        return [delay_s for heard_at_s, delay_s in self._delays_s if at_s - heard_at_s <= RATE_WINDOW_S]
 
     def repair_sent(self, slot: int, at_s: float) -> None:
         """A repair was tried; the pause before the next doubles until the slave is heard."""

@@ -14,6 +14,7 @@ from typing import Literal
 from zigpy.exceptions import DeliveryError
 
 from core.authorization import AuthorizedFrame
+from core.causes import Cause
 from drivers.errors import ConfigError, Transient, Unconfirmed, reason
 from drivers.ports import SlaveStatus
 from drivers.zigbee.coordinator import Coordinator, NetworkInfo
@@ -32,7 +33,7 @@ PAUSE_MAX_S = 5.0
 PAUSE_JITTER = 0.2
 STEADY_AFTER_S = 30.0
 """Up for this long, the next loss starts again with the shortest pause. Every start costs a broadcast."""
-REPAIR_EVERY_S = 1.0
+REPAIR_EVERY_S = 0.5
 NOBODY_ANSWERS = "no slave has answered for a long time: perhaps it accepts frames and transmits none"
 STOPPED = "stopped"
 """Text of the event when the radio goes down because it was told to."""
@@ -131,7 +132,7 @@ class ZigbeeRadio:
         """Network address of every slot heard so far."""
         return dict(self._slaves.addresses)
 
-    def causes(self) -> tuple[str, ...]:
+    def causes(self) -> tuple[Cause, ...]:
         """Causes of `safety.faults` that the radio shows now, beside being down."""
         return self._health.causes(self._clock())
 
@@ -273,7 +274,7 @@ class ZigbeeRadio:
         return sound
 
     async def _repair_links(self, app: Coordinator) -> None:
-        """Repair slaves that missed two answers, one after the other, as long as this life lasts.
+        """Repair slaves that miss frames, one after the other, as long as this life lasts.
 
         Where nobody at all answers, it is perhaps the coordinator: it is started anew.
         """

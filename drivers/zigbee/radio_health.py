@@ -7,6 +7,8 @@ and a coordinator that accepts every frame and transmits none, or a site whose s
 from collections import deque
 from math import inf
 
+from core.causes import Cause
+
 AIRTIME_WINDOW_S = 30.0
 REFUSED_MIN = 4
 """Refused within the window, and at least as many as were accepted: at one frame in 2 s, 8 s without any."""
@@ -47,14 +49,14 @@ class RadioHealth:
         self._quiet_since_s, self._unanswered = at_s, 0
         self._rebuild_after_s = REBUILD_AFTER_S
 
-    def causes(self, at_s: float) -> tuple[str, ...]:
+    def causes(self, at_s: float) -> tuple[Cause, ...]:
         """Causes of `safety.faults` that hold now."""
         while self._outcomes and at_s - self._outcomes[0][0] > AIRTIME_WINDOW_S:
             self._outcomes.popleft()
         refused = sum(not accepted for _, accepted in self._outcomes)
         flags = {
-            "airtime_lost": refused >= max(REFUSED_MIN, len(self._outcomes) - refused),
-            "slaves_silent": self._is_silent(at_s, SILENT_AFTER_S),
+            Cause.AIRTIME_LOST: refused >= max(REFUSED_MIN, len(self._outcomes) - refused),
+            Cause.SLAVES_SILENT: self._is_silent(at_s, SILENT_AFTER_S),
         }
         return tuple(name for name, is_raised in flags.items() if is_raised)
 

@@ -22,7 +22,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from core.roles import Role
-from core.site import DEFAULT_PRIORITY, PHASE_NAMES, Airtime, Metering, Site, Slave
+from core.site import DEFAULT_PRIORITY, PHASE_NAMES, SUNKEEP, Airtime, Metering, Site, Slave
+from plant.devices.modbus_models import MODELS
 from plant.radio.link import NOISE_W
 from plant.site.physics import GAIN_RANGE, LAG_RANGE_S, RAMP_W_PER_S, TTL_S
 
@@ -60,6 +61,14 @@ def _rising(value: tuple[float, float]) -> tuple[float, float]:
 def _beside(value: Any, info: ValidationInfo) -> Any:
     """A relative path belongs to the folder of the description."""
     return info.context["base"] / value if isinstance(value, str) and info.context else value
+
+
+def _known(device: str) -> str:
+    if device not in MODELS:
+        raise PydanticCustomError(
+            "device", "is no device that can be simulated: {known}", {"known": ", ".join(MODELS)}
+        )
+    return device
 
 
 Range: TypeAlias = Annotated[tuple[float, float], BeforeValidator(_as_range), AfterValidator(_rising)]
@@ -157,6 +166,7 @@ class SlavePart(Part):
     """Some slaves of one kind. `count` are on each of the phases named, "each" names all three.
 
     `phases = "all"` is one slave on three phases. A `gain` of 0 is a slave that hears and draws nothing.
+    `device` is the kind of Modbus device that it is; without one it is a slave on Zigbee.
     """
 
     name: str = Field(min_length=1, max_length=48)
@@ -173,6 +183,7 @@ class SlavePart(Part):
     gain: Range = GAIN_RANGE
     ramp_w_per_s: float = Field(default=RAMP_W_PER_S, gt=0.0, le=1.0e6)
     thermostat: ThermostatPart | None = None
+    device: Annotated[str, AfterValidator(_known)] | None = None
 
     @model_validator(mode="after")
     def _steps_fit(self) -> "SlavePart":
@@ -203,7 +214,16 @@ class Description(Part):
     def _has_slaves(self) -> "Description":
         if not self.slaves:
             raise PydanticCustomError("slave", "has no slaves. Add a section [[slaves]] for each kind")
+        kinds = [slave.device is not None for slave in self.slaves]
+        if sorted(kinds) != kinds:
+            raise PydanticCustomError(
+                "slave", "has a slave on Zigbee after one with a device. Write those with a device last"
+            )
         return self
+
+    def devices(self) -> dict[int, str]:
+        """By slot, the slaves that are Modbus devices."""
+        return {slave.slot: part.device for part, slave in self.parts() if part.device is not None}
 
     def parts(self) -> list[tuple[SlavePart, Slave]]:
         """Every slave, with what stands on its label; slots in the order of the file."""
@@ -237,6 +257,7 @@ def _labelled(part: SlavePart, phase: int, slot: int) -> Slave:
         part.min_on_s,
         part.min_off_s,
         part.priority,
+        SUNKEEP if part.device is None else "modbus",
     )
 
 

@@ -102,6 +102,10 @@ class LiveSite:
         """Power of one slave, a magnitude. Raises KeyError for an unknown slot."""
         return self._appliances[self._index[slot]].power_w
 
+    def temperature_c(self, slot: int) -> float:
+        """Of one slave's store, 0 without one. Raises KeyError for an unknown slot."""
+        return self._appliances[self._index[slot]].temperature_c
+
     def voltage_v(self, at_s: float) -> Phases:
         """Voltage of each phase: import lowers it, export raises it."""
         return per_phase([VOLTAGE_V - LINE_OHM * power_w / VOLTAGE_V for power_w in self.grid_power_w(at_s)])

@@ -103,7 +103,7 @@ class Pair:
         assert self.loop is not None
         watch = replace(
             self.loop.memory.watch,
-            state=State.PI_FALLBACK,
+            state=State.FALLBACK,
             good=GOOD_AFTER_STOP,
             clean=CLEAN_PROPOSALS,
             stopped=(),

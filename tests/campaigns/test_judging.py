@@ -31,6 +31,7 @@ def test_months_end_where_a_policy_is_worse(excess: float, rolled_back: int) -> 
     assert all(day >= 7 for day in found)
 
 
+@pytest.mark.slow
 def test_a_day_is_lived_beside_its_twin() -> None:
     spans = lived(load_trace(), "slow PI", 0, 0.0, (FROM_S, FROM_S + 7260))
     tuned = lived(load_trace(), "tuned PI", 0, 0.0, (FROM_S, FROM_S + 7260))

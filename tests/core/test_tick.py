@@ -17,6 +17,7 @@ from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
 from tests.support.examples import site, snapshot
+from tests.support.telemetry_feed import STATE_OF
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Stub:
     ) -> Any:
         rules = () if self.policy_action_w is None else self.rules
         assert findings == PolicyHealth(self.policy_action_w is not None, rules, self.anomaly)
-        return SupervisorDecision(State.RL_ACTIVE, self.source, ("a cause",)), memory + " stepped"
+        return SupervisorDecision(STATE_OF[self.source], ("a cause",)), memory + " stepped"
 
     def violations(self, _requested_action_w: Phases, _snapshot: Snapshot) -> tuple[str, ...]:
         return self.rules
@@ -119,11 +120,34 @@ def test_whoever_may_act_is_asked(source: Source, requested_action_w: Phases, se
     assert totals_w(decision.setpoints_w, site()) == requested_action_w
 
 
+@pytest.mark.parametrize(
+    ("source", "requested_action_w"),
+    [
+        (Source.POLICY, (180.0, 60.0, 60.0)),
+        (Source.FALLBACK, (60.0, 140.0, 60.0)),
+        (Source.HOLD, (90.0, 90.0, 90.0)),
+        (Source.REST, ZERO),
+    ],
+)
+def test_after_a_swing_whoever_acts_goes_a_part_of_the_way_and_rest_is_rest(
+    source: Source, requested_action_w: Phases
+) -> None:
+    stub, seen = Stub(source=source), snapshot((90.0, 90.0, 90.0), setpoints_w=(45,) * 6)
+    of = parts(stub)
+    memory = initial_memory(of)
+    swung = memory.swinging._replace(gain_share=0.4, action_w=(100.0, 100.0, 100.0))
+    decision, after = decide(seen, Authority.POLICY, replace(memory, swinging=swung), of)
+    assert decision.requested_action_w == requested_action_w
+    assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
+    assert after.swinging.action_w == decision.safe_action_w
+    assert decision.gain_share == 0.4
+
+
 def test_the_account_is_full() -> None:
     anomaly = Anomaly(("x",), trip=True)
     decision, memory = once(Stub(rules=("step",), anomaly=anomaly), replace(snapshot(), tick=7))
     assert (decision.tick, decision.authority) == (7, Authority.POLICY)
-    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ("a cause",))
+    assert decision.verdict == SupervisorDecision(State.RL_ACTIVE, ("a cause",))
     assert (decision.policy_action_w, decision.fallback_action_w) == ((300.0, 0.0, 0.0), (0.0, 200.0, 0.0))
     assert (decision.violations, decision.anomaly) == (("step",), anomaly)
     assert decision.interventions == (

@@ -21,7 +21,7 @@ from core.snapshot import OnAirState, SlaveState, Snapshot
 def test_names_in_files() -> None:
     for kind, names in [
         (Authority, "policy fallback rest"),
-        (State, "init hold pi_fallback rl_active safe_stop"),
+        (State, "init hold fallback rl_active safe_stop"),
         (Source, "policy fallback hold rest"),
         (Send, "nothing change keep_alive safe"),
         (Role, "absorb generate"),

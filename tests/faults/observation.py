@@ -17,7 +17,7 @@ from tests.faults.log_file import LogFile
 ACTING = (Source.FALLBACK, Source.POLICY)
 SEVERITY = {
     State.RL_ACTIVE: "none",
-    State.PI_FALLBACK: "pi_fallback",
+    State.FALLBACK: "fallback",
     State.HOLD: "hold",
     State.SAFE_STOP: "safe_stop",
     State.INIT: "init",
@@ -43,10 +43,10 @@ class Observation:
     tick_age_max_s: float = 0.0
     descriptors: int = 0
     ignored: int = 0
-    ack_rate_before: float = 1.0
     policy_before: str = ""
     _swaps: tuple[int, int] = (0, 0)
     _connects: int = 0
+    _unasked: int = 0
     _first: State = State.RL_ACTIVE
     _usual: frozenset[str] = frozenset()
     _seen_tick: int = -1
@@ -65,7 +65,7 @@ class Observation:
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
         self._connects = self.pair.loop.senses.meter.connects
-        self.ack_rate_before = self.ack_rate or 1.0
+        self._unasked = self.pair.loop.senses.meter.unasked_total
         self._swaps, self.policy_before = self._swapped, self.policy_name
         firmwares = self.pair.whole.far_end.radio.firmwares.values()
         self.ignored = sum(firmware.ignored[Ignored.COUNTER] for firmware in firmwares)
@@ -92,6 +92,12 @@ class Observation:
         """Attempts to connect to the meter since the onset."""
         assert self.pair.loop is not None
         return self.pair.loop.senses.meter.connects - self._connects
+
+    @property
+    def unasked(self) -> int:
+        """How often bytes came since the onset that nobody had asked for."""
+        assert self.pair.loop is not None
+        return self.pair.loop.senses.meter.unasked_total - self._unasked
 
     @property
     def descriptors_more(self) -> int:
@@ -129,10 +135,10 @@ class Observation:
         return self.pair.lived[-1].snapshot.slaves
 
     @property
-    def ack_rate(self) -> float | None:
-        """Share of the answers due in the last five minutes that came."""
-        assert self.pair.loop is not None
-        return self.pair.loop.senses.radio.quality.ack_rate(boottime_s())
+    def link_loss(self) -> float:
+        """Share of the answers due in the last minute that did not come, as the metrics tell it."""
+        figures = self.pair.whole.service.figures
+        return 0.0 if figures is None else figures.radio.link_loss_rate
 
     @property
     def _swapped(self) -> tuple[int, int]:

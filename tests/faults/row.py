@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tests.faults.injections import Injection
 
 if TYPE_CHECKING:
+    from tests.campaigns.pairs import Pair
     from tests.faults.observation import Observation
 
 TCP, SERIAL, NIGHT, BARE, USUAL = "tcp", "serial", "night", "bare", "usual"
@@ -23,7 +24,7 @@ class Row:
     Args:
         number: of the fault table.
         reaction: the state that it may lead to at worst, or the states: "none" (goes on), "hold",
-            "pi_fallback", "safe_stop", "exit".
+            "fallback", "safe_stop", "exit".
         detected: whether what was seen since the onset shows the fault.
         within_s: from the onset until it shows.
         lasts_s: until the fault ends.
@@ -40,6 +41,7 @@ class Row:
         measures_inference: how long the policy takes is measured in real time.
         gap: why the row does not hold today; empty where it does.
         is_long: takes too long for the short form.
+        shows: whether the site is in a state in which the fault does anything; it begins in such a moment.
     """
 
     number: str
@@ -61,6 +63,7 @@ class Row:
     measures_inference: bool = False
     gap: str = ""
     is_long: bool = False
+    shows: Callable[["Pair"], bool] = lambda _pair: True
 
 
 @dataclass(frozen=True)

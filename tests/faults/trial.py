@@ -67,7 +67,7 @@ async def _at_work(row: Row, pair: Pair) -> None:
             last = pair.lived[-1]
             acts = last.decision.verdict.source in ACTING and last.decision.sight.fresh
             acting = last.decision.verdict.source
-            ready = row.rig == NIGHT or pair.power_w() > AT_WORK_W
+            ready = row.shows(pair) and (row.rig == NIGHT or pair.power_w() > AT_WORK_W)
             stands = set(last.decision.verdict.causes) - EVERYDAY
             if acts and ready and not stands and (acting is Source.POLICY or not row.needs_policy):
                 return

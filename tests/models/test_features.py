@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.arrays import SCALAR
-from core.estimation.state_estimate import LONGEST_GAP_S, StateEstimate
+from core.estimation.state_estimate import StateEstimate
 from core.site import Phases
-from core.snapshot import Snapshot
+from core.snapshot import METER_LOST_S, Snapshot
 from models.features import (
     FEATURE_NAMES,
     PHASE_FEATURES,
@@ -137,7 +137,7 @@ def test_before_the_first_sample_nothing_is_remembered() -> None:
     assert all(map(isfinite, observation))
 
 
-@pytest.mark.parametrize("step_s", [LONGEST_GAP_S + 0.1, 0.0, -5.0])
+@pytest.mark.parametrize("step_s", [METER_LOST_S + 0.1, 0.0, -5.0])
 def test_after_a_gap_or_a_clock_that_ran_back_the_history_begins_anew(step_s: float) -> None:
     observer = FeatureObserver()
     _, memory = observer.observe(snapshot(50.0), sight((500.0, 0.0, 0.0)), observer.cold)

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from core.decision import State
+from core.decision import SOURCE, State
+from core.snapshot import METER_LOST_S
 from safety import anomaly, faults, supervisor, timers
-from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, Fault
+from safety.faults import FAULTS, SEVERITY, Clears, Fault
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "develop" / "safety.md"
 END = "<!-- end -->"
@@ -66,13 +67,13 @@ def edges() -> dict[Edge, str]:
     stop = " or ".join(sorted({clears(FAULTS[name]) for name in names_of(State.SAFE_STOP)}))
     good = f"{supervisor.GOOD_AT_START} good samples, radio up"
     found |= {
-        (State.INIT, State.PI_FALLBACK): good,
+        (State.INIT, State.FALLBACK): good,
         (State.INIT, State.HOLD): f"{good}, in a late tick",
         (State.INIT, State.SAFE_STOP): f"{good}, a latched cause",
-        (State.PI_FALLBACK, State.RL_ACTIVE): "no cause left",
-        (State.HOLD, State.PI_FALLBACK): "good sample",
+        (State.FALLBACK, State.RL_ACTIVE): "no cause left",
+        (State.HOLD, State.FALLBACK): "good sample",
         (State.HOLD, State.RL_ACTIVE): "good sample, no cause left",
-        (State.SAFE_STOP, State.PI_FALLBACK): stop,
+        (State.SAFE_STOP, State.FALLBACK): stop,
         (State.SAFE_STOP, State.HOLD): "the same, in a late tick",
     }
     return found
@@ -99,7 +100,7 @@ def times() -> str:
         ("clean proposals before the policy acts", f"{supervisor.CLEAN_PROPOSALS}", "`CLEAN_PROPOSALS`"),
         (
             "oldest sample for which what is on air is held",
-            f"{supervisor.METER_LOST_S:g} s",
+            f"{METER_LOST_S:g} s",
             "`METER_LOST_S`",
         ),
         ("longest time without the radio before rest", f"{supervisor.RADIO_LOST_S:g} s", "`RADIO_LOST_S`"),

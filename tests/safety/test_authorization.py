@@ -39,7 +39,7 @@ def decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
     return Decision(
         tick=0,
         authority=Authority.POLICY,
-        verdict=SupervisorDecision(State.SAFE_STOP if source is Source.REST else State.RL_ACTIVE, source, ()),
+        verdict=SupervisorDecision(State.SAFE_STOP if source is Source.REST else State.RL_ACTIVE),
         sight=sight(snapshot()),
         policy_action_w=None,
         fallback_action_w=ZERO,
@@ -182,3 +182,20 @@ def test_the_search_for_makers_finds_them(tmp_path: Path) -> None:
         source = tmp_path / f"{number}.py"
         source.write_text(planted)
         assert calls_of("AuthorizedFrame", source)
+
+
+def test_a_message_that_is_lost_before_it_is_sent_keeps_no_other_back() -> None:
+    told = {b"\0": Frame(0, SETPOINTS_W[:4])}
+    gate, decided = SafetyGate(site()), decision(SETPOINTS_W, Source.POLICY)
+    cleared = gate.clear_all(list(told), told.__getitem__, decided, in_groups(4, 2), lost=(1,))
+    assert cleared == (AuthorizedFrame(b"\0", False, told[b"\0"]),)
+    assert gate.clear_all(list(told), told.__getitem__, decided, in_groups(4, 2)) is None
+    assert gate.clear_all(list(told), told.__getitem__, decided, in_groups(4, 2), lost=(0,)) is None
+
+
+def test_whoever_may_not_draw_is_told_nothing_but_rest() -> None:
+    slaves = tuple(replace(slave, may_draw=slave.slot != 1) for slave in site().slaves)
+    resting = (100, 0, 300, 0, 50, 60)
+    assert clear([Frame(0, SETPOINTS_W)], at=site(slaves)) is None
+    assert clear([Frame(0, resting)], resting, at=site(slaves)) is not None
+    assert clear([Frame(0, SAFE, True)], SAFE, Source.REST, at=site(slaves)) is not None

@@ -57,7 +57,7 @@ def test_the_diagram_has_every_change_of_state_and_no_other() -> None:
 
 def test_nothing_leads_from_rest_straight_to_the_policy() -> None:
     assert {before for before, after in edges() if after is State.RL_ACTIVE} == {
-        State.PI_FALLBACK,
+        State.FALLBACK,
         State.HOLD,
     }
 

@@ -36,6 +36,16 @@ def test_pi_gains(measured: Site, kp: float, ki: float) -> None:
         assert gains.margin_w == 17.0
 
 
+def test_the_pi_is_told_the_most_that_the_dead_time_may_be() -> None:
+    measured = site(2.0, 1.5)
+    slaves = (replace(measured.slaves[0], dead_time_high_s=2.6), *measured.slaves[1:])
+    first, second, _ = pi_gains_by_phase(replace(measured, slaves=slaves), PiGains())
+    assert first.ki == pytest.approx(0.9 / 3.1)
+    assert second.ki == pytest.approx(0.9 / 2.5)
+    below = (replace(measured.slaves[0], dead_time_high_s=1.0), *measured.slaves[1:])
+    assert pi_gains_by_phase(replace(measured, slaves=below), PiGains())[0] == second
+
+
 def test_a_phase_with_a_slave_that_was_not_measured_keeps_what_is_given() -> None:
     measured = site(0.3, 0.3)
     mixed = replace(measured, slaves=(*measured.slaves, Slave(9, "new", 0, 1000)))

@@ -23,9 +23,9 @@ def test_what_the_memory_begins_with() -> None:
 
 def test_to_give_way_has_effect_at_once_and_to_come_back_takes_a_quarter_of_an_hour() -> None:
     story = Story().tick().tick(authority=FALLBACK)
-    assert (story.state, story.causes) == (State.PI_FALLBACK, ("dwell", "fallback_ordered"))
-    assert (story.tick().state, story.causes) == (State.PI_FALLBACK, ("dwell",))
-    assert story.tick(step_s=DWELL_S - 1.5).state is State.PI_FALLBACK
+    assert (story.state, story.causes) == (State.FALLBACK, ("dwell", "fallback_ordered"))
+    assert (story.tick().state, story.causes) == (State.FALLBACK, ("dwell",))
+    assert story.tick(step_s=DWELL_S - 1.5).state is State.FALLBACK
     assert story.tick(step_s=0.5).state is State.RL_ACTIVE
 
 
@@ -38,8 +38,8 @@ def test_who_never_acted_is_not_waited_for() -> None:
 def test_every_order_to_give_way_counts_anew() -> None:
     story = Story()
     for _ in range(5):
-        assert story.tick(step_s=0.9 * DWELL_S).tick(authority=FALLBACK).state is State.PI_FALLBACK
-    assert story.tick(step_s=0.9 * DWELL_S).state is State.PI_FALLBACK
+        assert story.tick(step_s=0.9 * DWELL_S).tick(authority=FALLBACK).state is State.FALLBACK
+    assert story.tick(step_s=0.9 * DWELL_S).state is State.FALLBACK
     assert story.tick(step_s=0.1 * DWELL_S).state is State.RL_ACTIVE
 
 
@@ -57,7 +57,7 @@ def test_the_end_of_a_process_is_no_such_order_but_what_dwells_stands_behind_it(
     standing = restore(record, boot_id="b", boottime_s=story.at_s + 100.0, unix_s=0.0, synced=False)
     assert dict(standing.left_s) == {"dwell": DWELL_S - 190.0}
     again = Story(ModeSupervisor(standing).cold, story.at_s + 100.0)
-    assert (again.tick(times=100).state, again.causes) == (State.PI_FALLBACK, ("dwell",))
+    assert (again.tick(times=100).state, again.causes) == (State.FALLBACK, ("dwell",))
     assert again.tick(times=600).state is State.RL_ACTIVE
 
 
@@ -124,8 +124,8 @@ def test_three_late_ticks_in_a_minute_give_way_for_a_minute() -> None:
     assert story.tick().state is State.RL_ACTIVE
     story.tick("late_tick", step_s=28.0)  # 60 s after the first
     assert (story.state, story.causes) == (State.HOLD, ("late_tick", "repeated_late_ticks"))
-    assert (story.tick().state, story.causes) == (State.PI_FALLBACK, ("repeated_late_ticks",))
-    assert story.tick(step_s=58.0).state is State.PI_FALLBACK
+    assert (story.tick().state, story.causes) == (State.FALLBACK, ("repeated_late_ticks",))
+    assert story.tick(step_s=58.0).state is State.FALLBACK
     assert story.tick().state is State.RL_ACTIVE
 
 

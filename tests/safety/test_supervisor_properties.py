@@ -7,9 +7,9 @@ from math import inf, nan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Source, State, SupervisorDecision
+from core.decision import SOURCE, Anomaly, Authority, Source, State, SupervisorDecision
 from core.parts import PolicyHealth
-from safety.faults import FAULTS, SEVERITY, SOURCE, Clears, cause, worst
+from safety.faults import FAULTS, SEVERITY, Clears, cause, worst
 from safety.supervisor import ModeSupervisor, SupervisorState
 from safety.timers import REPEATED, PersistentFaults
 from safety.wiring_monitor import WiringMonitorState
@@ -30,7 +30,7 @@ class TestTable:
             assert (row.least_s > 0.0) is (row.clears is Clears.TIME)
             assert row.state is not State.RL_ACTIVE
             if row.clears in (Clears.TIME, Clears.CLEAN_PROPOSALS):
-                assert row.state is State.PI_FALLBACK
+                assert row.state is State.FALLBACK
             if row.clears is Clears.GOOD_SAMPLES:
                 assert row.state is State.SAFE_STOP
 

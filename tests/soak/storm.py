@@ -16,8 +16,9 @@ GAP_S = 150.0
 """Mean time between two faults of one lane."""
 LASTING_S = (0.5, 60.0)
 """Shortest and longest, evenly spread by magnitude."""
-RADIO_LASTING_S = 30.0
-"""Longest of the radio's: a daemon without its radio for 45 s ends, for a new one to be started."""
+RADIO_LASTING_S = 24.0
+"""Longest of the radio's: a daemon without its radio for 40 s ends, for a new one to be started, and a
+coordinator that is back needs up to 15 s."""
 CALM_EVERY_S, CALM_S = 1800.0, 300.0
 """The last five minutes of every half hour have no fault: what then stays open stays open for good."""
 

@@ -1,7 +1,7 @@
 """A whole daemon and a whole far end in one event loop, joined by real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,13 +64,14 @@ async def whole(
     adapt: Callable[[str, SimulatedSite], str] = lambda text, _: text,
     begun: Callable[[SimulatedSite], Awaitable[None]] | None = None,
     make_slave: MakeSlave = sound_slave,
+    modbus: Mapping[int, str] | None = None,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
     `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter,
-    `make_slave` makes each slave. With a `radio_port` (0: any) the coordinator is behind a loopback port,
-    too. `begun` changes the far end first. Nothing but the far end have run when the body begins; the daemon
-    starts at the first await.
+    `make_slave` makes each slave; `modbus` names those that are Modbus devices, by slot. With a `radio_port`
+    (0: any) the coordinator is behind a loopback port, too. `begun` changes the far end first. Nothing but
+    the far end has run when the body begins; the daemon starts at the first await.
     """
     devices = slaves_of(slaves) if isinstance(slaves, int) else slaves
     far_end = await start_far_end(
@@ -83,10 +84,12 @@ async def whole(
         start_s=start_s,
         layout=layout,
         make_slave=make_slave,
+        modbus=modbus,
     )
     if begun is not None:
         await begun(far_end)
-    config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0)
+    ports = {slot: (name, far_end.devices[slot].port) for slot, name in (modbus or {}).items()}
+    config = write_site(folder, devices, far_end.meter_port, far_end.radio_path, status_port=0, modbus=ports)
     text = config.read_text().replace("[site]", f"[site]\nperiod_s = {period_s}")
     config.write_text(adapt(text, far_end) + more)
     service = Service(load_settings(config), config)

@@ -49,10 +49,10 @@ class Trusting:
     """Lets whoever has the authority act."""
 
     cold = ()
-    source: ClassVar = {
-        Authority.POLICY: (State.RL_ACTIVE, Source.POLICY),
-        Authority.FALLBACK: (State.PI_FALLBACK, Source.FALLBACK),
-        Authority.REST: (State.SAFE_STOP, Source.REST),
+    state: ClassVar = {
+        Authority.POLICY: State.RL_ACTIVE,
+        Authority.FALLBACK: State.FALLBACK,
+        Authority.REST: State.SAFE_STOP,
     }
 
     def step(
@@ -63,8 +63,7 @@ class Trusting:
         findings: PolicyHealth,
         memory: tuple[()],
     ) -> tuple[SupervisorDecision, tuple[()]]:
-        state, source = self.source[authority]
-        return SupervisorDecision(state, source, ()), ()
+        return SupervisorDecision(self.state[authority]), ()
 
 
 class Open:

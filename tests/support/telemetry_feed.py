@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from math import sin
+from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
@@ -41,12 +43,21 @@ NOON = datetime(2026, 6, 21, 12, 40, tzinfo=timezone(timedelta(hours=2)))
 BLIND = StateEstimate(True, ZERO, ZERO, ZERO, ZERO, ZERO, 1.0, 2.0, 1.0)
 
 
-def decision(source: Source = Source.POLICY, state: State = State.RL_ACTIVE, **changes: object) -> Decision:
+STATE_OF = {
+    Source.POLICY: State.RL_ACTIVE,
+    Source.FALLBACK: State.FALLBACK,
+    Source.HOLD: State.HOLD,
+    Source.REST: State.SAFE_STOP,
+}
+"""A state in which this source acts."""
+
+
+def decision(state: State = State.RL_ACTIVE, **changes: object) -> Decision:
     """A decision with little in it."""
     base = Decision(
         tick=0,
         authority=Authority.POLICY,
-        verdict=SupervisorDecision(state, source, ()),
+        verdict=SupervisorDecision(state, ()),
         sight=BLIND,
         policy_action_w=(900.0, 600.0, 300.0),
         fallback_action_w=(800.0, 500.0, 200.0),
@@ -149,14 +160,13 @@ class FedHouse:
         return tuple(setpoints)
 
     def _decision(self, scene: str, sight: StateEstimate, safe_action_w: Phases) -> Decision:
-        source, state, causes = {
-            "stopped": (Source.REST, State.SAFE_STOP, ("meter_lost",)),
-            "fallback": (Source.FALLBACK, State.PI_FALLBACK, ("violation",)),
-        }.get(scene, (Source.POLICY, State.RL_ACTIVE, ()))
+        state, causes = {
+            "stopped": (State.SAFE_STOP, ("meter_lost",)),
+            "fallback": (State.FALLBACK, ("violation",)),
+        }.get(scene, (State.RL_ACTIVE, ()))
         return decision(
-            source,
             state,
-            verdict=SupervisorDecision(state, source, causes),
+            verdict=SupervisorDecision(state, causes),
             sight=sight,
             policy_action_w=per_phase([w * 1.05 for w in safe_action_w]),
             fallback_action_w=safe_action_w,
@@ -184,7 +194,10 @@ def feed(figures: Figures, house: FedHouse, scene: str, ticks: int) -> None:
 
 
 async def _main() -> None:
+    from daemon.history.database import FILE
+    from daemon.history.reading import HistoryReader
     from daemon.monitoring import terminal
+    from daemon.web.history_answers import HistoryAnswers
     from daemon.web.server import serve
 
     parser = argparse.ArgumentParser()
@@ -194,12 +207,18 @@ async def _main() -> None:
         "--scene", default="sunny", choices=("sunny", "partly", "fallback", "night", "stopped")
     )
     parser.add_argument("--ticks", type=int, default=10**9)
+    parser.add_argument("--history", type=Path, help="a folder of tools/make_year_of_history.py")
     arguments = parser.parse_args()
     now_s = time.clock_gettime(time.CLOCK_BOOTTIME)
     figures = Figures(SITE, ABOUT, now_s - 700.0)
     house = FedHouse(at_s=now_s - 700.0)
     feed(figures, house, "sunny" if arguments.scene == "stopped" else arguments.scene, 690)
-    server = await serve(figures, "127.0.0.1", arguments.port) if arguments.view == "page" else None
+    past = None
+    if arguments.history is not None:
+        reader = HistoryReader(arguments.history / FILE, ZoneInfo("Europe/Berlin"))
+        past = HistoryAnswers(reader, "EUR", True, time.monotonic)
+    is_page = arguments.view == "page"
+    server = await serve(figures, "127.0.0.1", arguments.port, history=past) if is_page else None
     view = terminal.TerminalView(figures) if arguments.view == "terminal" else None
     if view:
         view.__enter__()

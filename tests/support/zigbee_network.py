@@ -15,6 +15,7 @@ from drivers.zigbee.radio_statistics import RadioEvent
 from drivers.zigbee.setpoint_frame import decode, encode
 from drivers.zigbee.settings import ZigbeeSettings
 from plant.radio.channel import immediate, no_loss
+from plant.radio.coordinator.nvram import Nvram
 from plant.radio.network import RadioSite, serve_radio_site
 
 KEY = bytes(range(32))
@@ -106,3 +107,17 @@ async def running(**more: Any) -> AsyncIterator[tuple[Near, RadioSite]]:
             yield near, site
     finally:
         await site.stop()
+
+
+async def replaced(old: RadioSite, **more: Any) -> RadioSite:
+    """A blank stick in the place of the old one, with the same slaves around it."""
+    site = await serve(Random(2), nvram=Nvram(), joined=False, **more)
+    await old.stop()
+    for node in old.nodes.values():
+        node.air = site.air
+        site.air.add(node)
+        node.network_key = old.coordinator.nvram.security.network_key
+    site.air._heard_counters.update(old.air._heard_counters)
+    site.nodes.clear()
+    site.nodes.update(old.nodes)
+    return site

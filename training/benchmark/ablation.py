@@ -19,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from daemon.cli.options import json_option
 from plant.site.trace import TraceError
 from safety.predictive import PredictiveGains
 from training.artifacts.checkpoint import LAST_FILE
@@ -225,7 +226,7 @@ def as_table(rows: Sequence[AblationRow]) -> Table:
 @click.option("--seeds", type=click.IntRange(1), default=2, show_default=True, help="Runs of each.")
 @click.option("--judge-only", is_flag=True, help="Judge the runs that are done; train nothing.")
 @click.option("--short", is_flag=True, help="A few updates of each, to see that everything works.")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@json_option("Print the table as JSON.")
 def main(
     traces: Path,
     out: Path,

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 
 from core.site import Metering
+from daemon.cli.options import json_option
 from daemon.simulation.simulate import default_site
 from models.bundle import SHIPPED, BundleError, builtin_bundle
 from models.manifest import POLICY_FILE
@@ -154,7 +155,7 @@ def title_of(split: str, days: Sequence[Day], hours: int) -> str:
 @click.option("--split", type=click.Choice(("val", "test")), default="val", show_default=True)
 @click.option("--judge-only", is_flag=True, help="Judge the runs that are done; train nothing.")
 @click.option("--short", is_flag=True, help="A small run that shows that everything works.")
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@json_option("Print the table as JSON.")
 def main(
     traces: Path,
     out: Path,

@@ -13,7 +13,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
 from daemon.config.settings import load_settings
 from daemon.errors import InputError
 from daemon.journal.reader import journal_files
@@ -57,7 +57,7 @@ class DatasetSource:
 @click.option("--law", type=click.Choice(TEACHERS), default="pi", show_default=True, help="Acts on traces.")
 @click.option("--manner", type=click.Choice(tuple(MANNERS)), default="both", show_default=True)
 @click.option("--light", type=FiniteRange(0.0, 1.0, min_open=True), default=0.2, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="Print the manifest.")
+@json_option("Print the manifest.")
 def dataset(out: Path, lookahead_s: int, seed: int, as_json: bool, **options: Any) -> None:
     """Make a training set: aligned to seconds, with features, targets and a split by whole days.
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from core.site import Metering
+from daemon.cli.options import json_option
 from daemon.errors import InputError
 from plant.site.trace import TraceError
 from training.artifacts.checkpoint import CheckpointError
@@ -57,7 +58,7 @@ class ExportRequest:
 )
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as trained.")
 @click.option("--commit", help="Source that trained bare weights.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def export(as_json: bool, **options: Any) -> None:
     """Make a verified bundle of RUN: a folder of `sunkeep train`, a checkpoint, or the champion's weights.
 

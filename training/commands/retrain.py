@@ -14,6 +14,7 @@ from rich.table import Table
 
 from core.roles import Role
 from core.site import Metering
+from daemon.cli.options import json_option
 from daemon.config.settings import load_settings
 from daemon.errors import InputError
 from daemon.journal.records import JournalError
@@ -134,7 +135,7 @@ class RetrainResult:
 @click.option("--radios", type=click.IntRange(1), default=1, show_default=True, help="Far ends per hour.")
 @device_option
 @click.option("--short", is_flag=True, help="Small windows that show that everything works.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def retrain(as_json: bool, **options: Any) -> int:
     """Fine-tune the policy in use on the site's own days, and judge it against the one in use.
 

@@ -12,7 +12,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
 from daemon.config.settings import Settings, load_settings
 from daemon.errors import InputError
 from daemon.journal.records import JournalError
@@ -106,7 +106,7 @@ class Tuned:
 @click.option("--per-day", type=click.IntRange(1), default=1, show_default=True, help="Stretches of a day.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of days, radios, gains.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def tune(as_json: bool, **options: Any) -> None:
     """Retune the PI controller and the predictive law for a site, on measured days or on its own.
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from pyarrow import parquet
-from pydantic import BaseModel, ConfigDict
 
 from models.features import FEATURE_NAMES
 from models.manifest import NORMALIZATION_FILE, Range
+from models.strict_model import StrictModel
 from training.data.days import SPLITS
 from training.data.samples import DatasetError, DatasetTerms, Sample
 from training.data.statistics import Moments, normalization_of, ranges_of
@@ -32,18 +32,14 @@ Splitter = Callable[[Sequence[str]], dict[str, str]]
 """From the dates present to the split of each."""
 
 
-class _StrictRecord(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class FileFacts(_StrictRecord):
+class FileFacts(StrictModel):
     """One file, as read or as written."""
 
     sha256: str
     size: int
 
 
-class SplitFacts(_StrictRecord):
+class SplitFacts(StrictModel):
     """What one split holds."""
 
     days: tuple[str, ...]
@@ -51,7 +47,7 @@ class SplitFacts(_StrictRecord):
     targets: int
 
 
-class DatasetManifest(_StrictRecord):
+class DatasetManifest(StrictModel):
     """`dataset.json`: where the data came from, what is in it, and hashes of all of it."""
 
     schema_version: int = 2

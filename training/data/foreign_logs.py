@@ -26,10 +26,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from core.estimation.state_estimate import LONGEST_GAP_S, EstimatorState, estimate_state
+from core.estimation.state_estimate import EstimatorState, estimate_state
 from core.scheduling.staged import has_staged
 from core.site import ZERO, Phases, Site
-from core.snapshot import OnAirState, SlaveState, Snapshot
+from core.snapshot import METER_LOST_S, OnAirState, SlaveState, Snapshot
 from plant.site.physics import TTL_S
 from training.data.samples import DatasetError, DatasetTerms, Sample
 
@@ -224,7 +224,7 @@ def _ticks(readings: Iterator[Second]) -> Iterator[tuple[int, float, Phases]]:
     """(second, age of the reading, reading): those with a reading, and the blind ones of short gaps."""
     last: Second | None = None
     for second, grid_w in readings:
-        if last is not None and second - last[0] <= LONGEST_GAP_S + 1.0:
+        if last is not None and second - last[0] <= METER_LOST_S + 1.0:
             for blind in range(last[0] + 1, second):
                 yield blind, float(blind - last[0]), last[1]
         last = (second, grid_w)

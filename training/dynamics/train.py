@@ -14,7 +14,7 @@ import click
 import torch
 from rich.console import Console
 
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, json_option
 from training.device import device_option
 from training.dynamics.evaluate import judge, markdown, tables
 from training.dynamics.fit import Epoch, FitPlan, FittedModel, judged_on, train_on
@@ -41,7 +41,7 @@ console = Console(stderr=True)
 @device_option
 @click.option("--unweighted", is_flag=True, help="Every feature counts the same.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the tables here as Markdown, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 def main(
     dataset: Path,
     out: Path,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
 from core.estimation.state_estimate import StateEstimate
 from core.parts import Fallback, PolicyHealth, initial_memory
 from core.site import ZERO, Metering, Phases, Site, per_phase
@@ -80,7 +80,7 @@ class AlwaysPolicySupervisor:
         return _POLICY_ACTS, None
 
 
-_POLICY_ACTS = SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ())
+_POLICY_ACTS = SupervisorDecision(State.RL_ACTIVE)
 
 
 class RecordingExpert:

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from daemon.cli.options import json_option
 from daemon.errors import InputError
 from plant.site.trace import TraceError
 from training.data.days import DaysError, data_sha256, find_days
@@ -121,7 +122,7 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 )
 @click.option("--address", help="HOST:PORT of a Ray cluster that this machine belongs to.")
 @click.option("--short", is_flag=True, help="Tiny trials that show that everything works.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def main(as_json: bool, **options: Any) -> None:
     """Try settings of a learner side by side and end the worse ones early; J on the val days decides.
 

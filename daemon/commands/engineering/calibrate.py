@@ -14,11 +14,10 @@ from core.scheduling.staged import has_staged
 from daemon.calibration.file import CalibrationRecord, TailRecord, save_calibration
 from daemon.calibration.fit import FALSE_TRIP_DAYS, Fit, fit
 from daemon.calibration.journal_features import JournalFeatures, gather
-from daemon.cli.options import FiniteRange
+from daemon.cli.options import FiniteRange, config_option, json_option
 from daemon.config.settings import load_settings
 from daemon.errors import InputError
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
 DAYS_LEAST = 14.0
 """Two weeks: every weekday twice, and some clear and some broken days."""
 
@@ -30,9 +29,7 @@ DAYS_LEAST = 14.0
     required=True,
     help="The folder of the journals.",
 )
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="The site."
-)
+@config_option("The site.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write.")
 @click.option(
     "--days",
@@ -42,7 +39,7 @@ DAYS_LEAST = 14.0
     show_default=True,
     help="Refuse with less normal control than this.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def calibrate(journal: Path, config: Path, out: Path, days_least: float, as_json: bool) -> None:
     """Fit the anomaly detector to this site, for at most one false trip in 30 days.
 

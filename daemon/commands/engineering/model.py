@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from daemon.bundles.store import Installed, ModelStore
-from daemon.cli.errors import EX_CONFIG
+from daemon.cli.options import config_option, json_option
 from daemon.commands.engineering.model_signing import keygen, sign
 from daemon.config.sections import INSTALLED
 from daemon.config.settings import Settings, load_settings
+from daemon.errors import EX_CONFIG
 from daemon.service.operator_socket import ask
 from models.bundle import SHIPPED, BundleError, accepts, builtin_bundle, load_bundle, read_manifest
 from models.public_key import fingerprint
@@ -21,14 +22,8 @@ TAKE_OVER_S = 5.0
 """The daemon looks once a second and loads a bundle in a fraction of one; a small machine is slower."""
 ASK_EVERY_S = 0.2
 
-configured = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/sunkeep/sunkeep.toml"),
-    show_default=True,
-    help="The configuration of the site.",
-)
-for_programs = click.option("--json", "as_json", is_flag=True, help="For programs.")
+configured = config_option("The configuration of the site.")
+for_programs = json_option()
 
 
 @click.group()

@@ -6,13 +6,14 @@ from pathlib import Path
 import click
 
 from daemon.bundles.signing import make_signing_key, read_signing_key, sign_bundle
+from daemon.cli.options import json_option
 from daemon.errors import InputError
 from models.public_key import fingerprint
 
 
 @click.command()
 @click.option("--out", "file", type=click.Path(path_type=Path), required=True, help="A new file.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def keygen(file: Path, as_json: bool) -> None:
     """Make a key that signs bundles: the private half in FILE, the public half in FILE.pub.
 
@@ -39,7 +40,7 @@ def keygen(file: Path, as_json: bool) -> None:
 @click.option(
     "--key", "file", type=click.Path(path_type=Path), required=True, help="The file of `model keygen`."
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def sign(folder: Path, file: Path, as_json: bool) -> None:
     """Verify the bundle in FOLDER and sign it: signature.json, over its manifest and so over every file.
 

@@ -17,6 +17,7 @@ from daemon.simulation.plant_description import load_plant, plant_trace
 from daemon.system.clock import boottime_s
 from plant.radio.slave_node import ieee_of, install_code_of
 from plant.simulated_site import SimulatedSite, slaves_of, start_far_end
+from plant.site.description import Description
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ async def _serve(request: PlantRequest) -> None:
             f"a port is taken ({error.strerror or error}). Choose others with --meter-port and --radio-port."
         ) from None
     try:
-        _say(request, site, far_end)
+        _say(request, site, far_end, described)
         click.echo(
             f"day    {day.name}, from {request.start_s // 3600:02d}:{request.start_s % 3600 // 60:02d}"
         )
@@ -119,9 +120,9 @@ async def _serve(request: PlantRequest) -> None:
         await far_end.stop()
 
 
-def _say(request: PlantRequest, site: Site, far_end: SimulatedSite) -> None:
+def _say(request: PlantRequest, site: Site, far_end: SimulatedSite, described: Description | None) -> None:
     """Where everything listens; writes the configuration that was asked for."""
-    folder = request.folder
+    folder, kinds = request.folder, {} if described is None else described.devices()
     if folder is not None:
         write_site(
             folder,
@@ -132,9 +133,14 @@ def _say(request: PlantRequest, site: Site, far_end: SimulatedSite) -> None:
             role=site.role,
             metering=site.metering,
             period_s=site.period_s,
+            modbus={slot: (kind, far_end.devices[slot].port) for slot, kind in kinds.items()},
         )
     click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
-    click.echo(f"radio  {far_end.radio_path}  EZSP 13, {len(site.slaves)} slaves")
+    click.echo(f"radio  {far_end.radio_path}  EZSP 13, {len(site.slaves) - len(kinds)} slaves")
+    for slot, kind in kinds.items():
+        device = far_end.devices[slot]
+        unit = device.model.device_id
+        click.echo(f"device 127.0.0.1:{device.port}  Modbus TCP, {kind}, device {unit}, slot {slot}")
     for slave in site.slaves if request.uncommissioned else ():
         ieee, code = ieee_of(slave.slot)[::-1].hex(":"), install_code_of(slave.slot).hex()
         click.echo(f"slave  slot {slave.slot}  {ieee}  {code}  {slave.name}")

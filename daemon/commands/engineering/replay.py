@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from core.parts import Memory, Parts, initial_memory
+from core.parts import Memory, Parts, Watches, initial_memory
+from daemon.cli.options import json_option
 from daemon.config.settings import Settings, SettingsError, parse_settings
 from daemon.errors import InputError
 from daemon.journal.artifact_archive import ArtifactArchive
@@ -41,7 +42,7 @@ class ReplayResult:
 
 @click.command("replay")
 @click.argument("journal", type=click.Path(exists=True, path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 def replay(journal: Path, as_json: bool) -> int:
     """Decide every tick of JOURNAL again and compare to the last bit.
 
@@ -81,7 +82,11 @@ class _Controllers:
         load = partial(self._then, start, start.run) if start.bundle_sha256 else lambda: None
         kept = self.archive.calibration(start.calibration_sha256)
         self._assembled = assembled = assemble_from(
-            settings, standing=standing, bundle=load, calibration=kept if kept.is_file() else None
+            settings,
+            standing=standing,
+            bundle=load,
+            calibration=kept if kept.is_file() else None,
+            watches=Watches.of(start.watches),
         )
         calibration = "" if assembled.calibration is None else assembled.calibration.sha256
         if calibration != start.calibration_sha256:

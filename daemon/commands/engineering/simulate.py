@@ -11,7 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Metering, Site
-from daemon.cli.options import FiniteRange, TimeOfDay
+from daemon.cli.options import FiniteRange, TimeOfDay, json_option
 from daemon.config.settings import Settings, load_settings
 from daemon.simulation.controllers import pilot
 from daemon.simulation.plant_description import load_plant, plant_trace
@@ -87,7 +87,7 @@ class SimulateRequest:
 @click.option(
     "--margin-w", type=FiniteRange(-1000.0, 1000.0), help="Shift the import margin of pi or predictive."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option("Print one JSON object.")
 def simulate(as_json: bool, **options: Any) -> None:
     """Run a controller on a measured day, in accelerated time.
 

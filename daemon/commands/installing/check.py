@@ -6,26 +6,19 @@ from pathlib import Path
 
 import click
 
-from daemon.cli.errors import EX_CONFIG
+from daemon.cli.options import config_option, json_option
 from daemon.cli.signals import run_and_close
 from daemon.commissioning.preflight import Item, walk
 from daemon.config.settings import load_settings
+from daemon.errors import EX_CONFIG
 from daemon.system.log import start_log
 from daemon.system.redaction import redact
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
-
 
 @click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
-    help="The configuration to check.",
-)
+@config_option("The configuration to check.")
 @click.option("--wires", is_flag=True, help="Also try meter, radio and slaves; the daemon must be stopped.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def check(config: Path, wires: bool, as_json: bool) -> int:
     """Walk the checklist before the daemon starts.
 

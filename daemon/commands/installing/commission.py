@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from core.site import Site, Slave
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.commands.installing.slaves import with_interval
 from daemon.config.settings import load_settings, read_site_key
 from daemon.errors import InputError
-from daemon.identification.record import SlaveMeasurement, load_record, save_record
+from daemon.identification.record import DeadManProof, SlaveMeasurement, load_record, save_record
 from daemon.identification.switching import LENGTHS_S
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.system.log import start_log
@@ -24,17 +25,19 @@ EX_NOT_MEASURED = 1
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SLAVE]...")
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option("--yes", is_flag=True, help="Switch without asking first.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def commission(names: tuple[str, ...], config: Path, yes: bool, as_json: bool) -> int:
     """Switch slaves on and off, and measure how they answer: all of them, or those that are named.
 
     The daemon must be stopped. Says first what will be switched. One slave after the other is switched at
     irregular instants, through the daemon's own gate, until phase, gain, dead time and lag are exact enough;
-    the grid meter alone is the witness. The numbers lie in the state directory, `sunkeep slaves` shows them,
-    and the daemon uses them from its next start on. Ctrl-C lets everybody rest and keeps what was found.
-    Exits 1 when a slave was not measured, or contradicts the configuration.
+    the grid meter alone is the witness. A device on a wire of its own is then left alone while it draws
+    power: only one that lets go by itself may draw any later. The numbers lie in the state directory,
+    `sunkeep slaves` shows them, and the daemon uses them from its next start on. Ctrl-C lets everybody rest
+    and keeps what was found.
+    Exits 1 when a slave was not measured, contradicts the configuration, or did not let go.
     """
     from daemon.commissioning.slave_measurement import (  # noqa: PLC0415 - it loads the radio and what decides
         SwitchingProgress,
@@ -54,6 +57,7 @@ def commission(names: tuple[str, ...], config: Path, yes: bool, as_json: bool) -
     start_log(level=logging.WARNING)
     directory = settings.state.directory
     measured: list[SlaveMeasurement] = []
+    proofs: list[DeadManProof] = []
     with hold_state(directory), _progress(as_json) as progress:
         bar = progress.add_task("", total=LENGTHS_S[0], told="")
 
@@ -66,18 +70,35 @@ def commission(names: tuple[str, ...], config: Path, yes: bool, as_json: bool) -
             if not as_json:
                 progress.console.print("\n".join(_sentences(one)), highlight=False)
 
+        def proven(proof: DeadManProof) -> None:
+            proofs.append(proof)
+            try:
+                save_record(load_record(directory)[0].with_dead_man(proof), directory)
+            except OSError as error:
+                raise InputError(f"{directory} cannot be written: {error.strerror}.") from None
+            if not as_json:
+                progress.console.print(_proof_in_words(proof), highlight=False)
+
         def show(at: SwitchingProgress) -> None:
             told = f"{at.told_w} W, {at.switchings} switchings"
             progress.update(bar, description=at.slave.name, completed=at.seconds, total=at.until_s, told=told)
 
         run_and_close(
             measure_slaves(
-                settings, read_site_key(settings, config), open_counter(directory), able, keep, show
+                settings,
+                read_site_key(settings, config),
+                open_counter(directory),
+                able,
+                keep,
+                show,
+                proven=proven,
             )
         )
     if as_json:
-        click.echo(json.dumps({"slaves": [one.model_dump(mode="json") for one in measured]}))
-    return 0 if all(one.is_usable for one in measured) else EX_NOT_MEASURED
+        told = {"slaves": [one.model_dump(mode="json") for one in measured]}
+        click.echo(json.dumps(told | {"dead_men": [one.model_dump(mode="json") for one in proofs]}))
+    is_done = all(one.is_usable for one in measured) and all(one.outcome == "let go" for one in proofs)
+    return 0 if is_done else EX_NOT_MEASURED
 
 
 def _chosen(site: Site, names: tuple[str, ...]) -> list[Slave]:
@@ -127,6 +148,15 @@ def _progress(as_json: bool) -> Progress:
         transient=True,
         disable=as_json,
     )
+
+
+def _proof_in_words(proof: DeadManProof) -> str:
+    if proof.outcome == "let go":
+        return (
+            f"{proof.name}: nobody spoke to it, and its power was gone after {proof.fell_after_s:g} s. "
+            "Its dead-man is proven."
+        )
+    return proof.why_not(proof.device, proof.dead_man_s, proof.at_utc)
 
 
 def _sentences(one: SlaveMeasurement) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from core.site import PHASE_NAMES
+from daemon.cli.options import json_option, required_config
 from daemon.commands.installing.probe import probe
 from daemon.config.settings import Settings, load_settings
 from daemon.runtime.devices import open_meter
@@ -25,7 +26,7 @@ meter.add_command(probe)
 
 
 @meter.command()
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def profiles(as_json: bool) -> None:
     """List the meters that Sunkeep knows."""
     titles = {name: load_profile(name).title for name in profile_names()}
@@ -37,9 +38,9 @@ def profiles(as_json: bool) -> None:
 
 
 @meter.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option("--samples", type=click.IntRange(1, 100_000), default=1, show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per sample.")
+@json_option("One JSON object per sample.")
 def read(config: Path, samples: int, as_json: bool) -> None:
     """Read the configured meter and show what it says. Writes nothing to it."""
     asyncio.run(_read(load_settings(config, key=False), samples, as_json))

@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from daemon.cli.errors import EX_CONFIG
+from daemon.cli.options import json_option
 from daemon.config.sections import P1Transport, SmlTransport
 from daemon.config.settings import load_settings
-from daemon.errors import InputError
+from daemon.errors import EX_CONFIG, InputError
 from drivers.errors import ConfigError, Transient
 from drivers.meters.dsmr import DSMR_BAUDRATE, Dsmr
 from drivers.meters.modbus_transport import Rtu, Tcp, Transport
@@ -77,7 +77,7 @@ CHECK_SIGN = "Check the sign next (`sunkeep meter read`, switch a kettle on)."
     show_default=True,
     help="May be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def probe(as_json: bool, **options: Any) -> int:
     """Find out which known meter answers, and print the lines for the configuration.
 
@@ -102,6 +102,30 @@ def probe(as_json: bool, **options: Any) -> int:
             trials, silences = asyncio.run(_tried(transports, profiles, progress))
         click.echo("\n".join(_words(trials, silences, profiles)))
     return 0 if best(trials) else EX_CONFIG
+
+
+def find_meter(host: str | None, port: int, serial: str | None, device_id: int) -> list[str] | None:
+    """The lines of the configuration for the meter at a place; None when none that is known answers.
+
+    Raises:
+        ConfigError: the serial port is not there.
+    """
+    if serial is not None:
+        if not Path(serial).exists():
+            raise ConfigError(
+                f"{serial} is not there. Plug it in, and look into /dev/serial/by-id for its name."
+            )
+        heard = asyncio.run(_heard(serial))
+        if heard is not None:
+            kind, problem = heard
+            return (
+                None if problem else ["[meter.transport]", f'type = "{kind}"', f"path = {json.dumps(serial)}"]
+            )
+    transports = _transports(None, host, port, serial, BAUDRATES, PARITIES, (device_id,))
+    profiles = {name: load_profile(name) for name in profile_names()}
+    trials, _ = asyncio.run(_tried(transports, profiles, None))
+    found = best(trials)
+    return _lines(found[0]) if found else None
 
 
 def _transports(

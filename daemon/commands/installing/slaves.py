@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from core.site import Slave
+from daemon.cli.options import config_option, json_option
 from daemon.config.settings import Settings, load_settings
 from daemon.identification.record import (
     MeasuredNumber,
@@ -18,14 +19,10 @@ from daemon.identification.record import (
     unusable_reason,
 )
 
-DEFAULT_CONFIG = Path("/etc/sunkeep/sunkeep.toml")
-
 
 @click.command()
-@click.option(
-    "--config", type=click.Path(path_type=Path), default=DEFAULT_CONFIG, show_default=True, help="The site."
-)
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@config_option("The site.")
+@json_option()
 def slaves(config: Path, as_json: bool) -> None:
     """Show every slave: what the configuration says and what commissioning has measured.
 

@@ -170,6 +170,25 @@ def test_a_slave_that_is_three_times_too_strong_is_taken_out() -> None:
     assert house.told[-1] == (0, 750, 750)
 
 
+def test_a_controller_that_takes_its_setpoint_back_does_not_hide_a_slave_that_is_too_strong() -> None:
+    """At import the setpoint goes to 0 W and comes again: half of the reports tell nothing of the slave."""
+    house = settled(draws={0: lambda told_w, _: min(3.0 * told_w, 5000.0)}, wanted_w=0.0)
+    for _ in range(6):
+        for house.wanted_w, seconds in ((1200.0, 6), (0.0, 17)):
+            house.live(seconds)
+    assert house.found() == {0: (Deviation.DRAWS_MORE, 0)}
+
+
+def test_a_sound_report_at_the_same_setpoint_clears_a_suspicion() -> None:
+    """A slave that drew too much for a moment, twice in two minutes."""
+    strong = {"now": False}
+    house = settled(draws={0: lambda told_w, _: (3.0 if strong["now"] else 1.0) * told_w}, wanted_w=1200.0)
+    for _ in range(4):
+        for strong["now"], seconds in ((True, 6), (False, 24)):
+            house.live(seconds)
+    assert not house.found()
+
+
 def test_a_wrong_echo_is_believed_at_once() -> None:
     house = settled()
     house.echoes[0] = lambda told_w: 10 * told_w

@@ -51,7 +51,7 @@ async def test_files_replaced_with_their_hashes_never_act(tmp_path: Path) -> Non
     store = replaced_by_a_thief(tmp_path / "site")
     assert store.load(store.active.load().active).manifest.name == "toy"  # the check of bytes passes
     async with whole(tmp_path / "site", period_s=PERIOD_S, more=SIGNED_ONLY) as pair:
-        await until(lambda: state(pair) is State.PI_FALLBACK, 20.0)
+        await until(lambda: state(pair) is State.FALLBACK, 20.0)
         facts = await described(tmp_path / "site")
         assert (facts["policy"], facts["sha256"]) == ("", "")
         assert "not signed" in facts["problem"]

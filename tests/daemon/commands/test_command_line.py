@@ -95,7 +95,7 @@ def test_check_walks_the_list(tmp_path: Path) -> None:
     done = sunkeep("check", "--config", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(line.startswith("OK") for line in done.stdout.splitlines())
-    assert len(done.stdout.splitlines()) == 11
+    assert len(done.stdout.splitlines()) == 12
 
 
 def test_check_names_every_item_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +166,7 @@ def test_an_item_that_cannot_be_looked_at_fails_alone(
     foreign = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/var/lib/sunkeep")
     monkeypatch.setattr(preflight, "_counter", lambda _: (_ for _ in ()).throw(foreign))
     items = {item.name: item for item in preflight.walk(path)}
-    assert len(items) == 11
+    assert len(items) == 12
     assert not items["frame counter"].ok
     assert items["frame counter"].detail.startswith("/var/lib/sunkeep: Permission denied")
 

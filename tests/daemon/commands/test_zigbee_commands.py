@@ -101,6 +101,7 @@ def is_closed(far: RadioSite) -> bool:
     return routers and not far.coordinator.stack.permitting
 
 
+@pytest.mark.slow
 async def test_a_site_is_commissioned_drilled_and_listed(tmp_path: Path) -> None:
     async with site(tmp_path, blank=True) as here:
         absent = await here.run("devices")

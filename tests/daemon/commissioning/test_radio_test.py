@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.airtime import WINDOW_S
-from core.decision import Source
+from core.decision import State
 from core.site import Airtime
 from core.tick import decide
 from daemon.commissioning import radio_test
@@ -159,11 +159,11 @@ async def test_a_decision_that_does_not_rest_is_not_sent(
 
     async with commissioned(tmp_path, monkeypatch) as (settings, site, key):
         on_air = FrameLog(site)
-        for source, setpoints_w in ((Source.FALLBACK, (0, 0, 0)), (Source.REST, (0, 1, 0))):
+        for state, setpoints_w in ((State.FALLBACK, (0, 0, 0)), (State.SAFE_STOP, (0, 1, 0))):
 
-            def planted(*arguments: Any, source: Source = source, w: tuple[int, ...] = setpoints_w) -> Any:
+            def planted(*arguments: Any, state: State = state, w: tuple[int, ...] = setpoints_w) -> Any:
                 decision, memory = decide(*arguments)
-                verdict = replace(decision.verdict, source=source)
+                verdict = replace(decision.verdict, state=state)
                 return replace(decision, verdict=verdict, setpoints_w=w), memory
 
             monkeypatch.setattr(radio_test, "decide", planted)

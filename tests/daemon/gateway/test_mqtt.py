@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
@@ -17,6 +18,7 @@ from daemon.errors import InputError, StartError
 from daemon.gateway.mqtt import MqttPublisher, broker_tls, read_password
 from daemon.gateway.status_client import StatusClient, StatusReading
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.telemetry import PauseOrder
 from daemon.web.server import serve
 from tests.support.configuration import CONFIGURATION, write_configuration
 from tests.support.mqtt_broker import mosquitto, needs_mosquitto
@@ -66,6 +68,13 @@ class FedPage:
         self.house = FedHouse()
         feed(self.figures, self.house, "sunny", 30)
         self.problem = ""
+        self.requests: list[dict[str, Any]] = []
+
+    async def command(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The operators' socket of the daemon."""
+        self.requests.append(request)
+        self.figures.pause = PauseOrder(request["command"] == "pause")
+        return {}
 
     async def read(self) -> StatusReading:
         from daemon.monitoring.status import status
@@ -77,7 +86,7 @@ class FedPage:
 
 @asynccontextmanager
 async def published(section: MqttSection, page: FedPage) -> AsyncIterator[asyncio.Task[None]]:
-    publisher = MqttPublisher(section, None, None, page.read)
+    publisher = MqttPublisher(section, None, None, page.read, page.command)
     task = asyncio.create_task(publisher.run())
     try:
         yield task
@@ -128,6 +137,37 @@ async def test_entities_are_told_again_when_home_assistant_starts(tmp_path: Path
         async with Client("127.0.0.1", port) as home_assistant:
             await home_assistant.publish("homeassistant/status", "online")
             await broker.until(lambda seen: topic in seen)
+
+
+async def test_home_assistant_may_pause_where_that_is_accepted(tmp_path: Path) -> None:
+    page = FedPage()
+    async with mosquitto(tmp_path) as port:
+        async with Client("127.0.0.1", port) as before:
+            await before.publish("sunkeep/home/pause/set", "ON", retain=True)
+        accepting = section(port).model_copy(update={"commands": "accepted"})
+        async with published(accepting, page), listener(port) as broker:
+            await broker.until(lambda seen: '"paused": false' in seen.get("sunkeep/home/state", ""))
+            assert page.requests == []  # what is retained was said to somebody else
+            async with Client("127.0.0.1", port) as home_assistant:
+                await home_assistant.publish("sunkeep/home/pause/set", "nonsense")
+                await home_assistant.publish("sunkeep/home/pause/set", "ON")
+                await broker.until(lambda seen: '"paused": true' in seen["sunkeep/home/state"])
+                await home_assistant.publish("sunkeep/home/pause/set", "OFF")
+                await broker.until(lambda seen: '"paused": false' in seen["sunkeep/home/state"])
+    assert [request["command"] for request in page.requests] == ["pause", "resume"]
+
+
+async def test_nobody_pauses_where_commands_are_refused(tmp_path: Path) -> None:
+    page = FedPage()
+    async with mosquitto(tmp_path) as port, published(section(port), page), listener(port) as broker:
+        await broker.until(lambda seen: "sunkeep/home/state" in seen)
+        async with Client("127.0.0.1", port) as somebody:
+            await somebody.publish("sunkeep/home/pause/set", "ON")
+            await somebody.publish("homeassistant/status", "online")  # a round trip later
+        del broker.payloads["sunkeep/home/state"]
+        await broker.until(lambda seen: "sunkeep/home/state" in seen)
+        assert "homeassistant/switch/sunkeep_home/pause/config" not in broker.payloads
+    assert page.requests == []
 
 
 async def test_what_is_retained_of_a_slave_that_is_gone_is_taken_back(tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ def test_measured_numbers_fill_what_the_configuration_leaves_open() -> None:
     assert reasons == []
     (slave,) = _settings().with_measured(numbers).core_site().slaves
     assert (slave.dead_time_s, slave.lag_s, slave.gain) == (2.4, 1.2, 1.02)
+    assert slave.dead_time_high_s == 2.6
+    (own,) = _settings("dead_time_s = 1.0\n").with_measured(numbers).core_site().slaves
+    assert (own.dead_time_s, own.dead_time_high_s, own.lag_s) == (1.0, None, 1.2)
     (told,) = _settings("lag_s = 3.0\n").with_measured(numbers).core_site().slaves
     assert (told.dead_time_s, told.lag_s) == (2.4, 3.0)
     assert json.loads(json.dumps(numbers)) == numbers
@@ -125,3 +128,4 @@ def test_a_reading_that_is_held_makes_the_loop_wait_for_half_of_it() -> None:
     record = CommissioningRecord().with_slaves([measured])
     numbers, _ = usable_numbers(record, SITE, 0.5, datetime.now(UTC))
     assert numbers["boiler"]["dead_time_s"] == pytest.approx(2.4 + 2.0 - 0.5)
+    assert numbers["boiler"]["dead_time_high_s"] == pytest.approx(2.6 + 2.0 - 0.5)

@@ -77,7 +77,7 @@ async def every_state(pair: Whole) -> None:
     await reach(pair, State.HOLD)
     await reach(pair, State.RL_ACTIVE)
     ModelStore(SITE).activate("toy@2", Site((), period_s=PERIOD_S))
-    await reach(pair, State.PI_FALLBACK)
+    await reach(pair, State.FALLBACK)
     await reach(pair, State.RL_ACTIVE)
     for error in (Transient("busy"), Unconfirmed("late")):
         await fail_one_frame(error)
@@ -116,7 +116,7 @@ async def every_mode(pair: Whole) -> None:
 
 
 async def steady(pair: Whole) -> None:
-    await reach(pair, State.PI_FALLBACK)
+    await reach(pair, State.FALLBACK)
     await asyncio.sleep(8.0)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.decision import Anomaly, Authority, Send, Source, State, SupervisorDecision
+from core.decision import Anomaly, Authority, Send, State, SupervisorDecision
 from core.modes import Mode
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from daemon.journal.compact_ticks import TickReader, TickWriter
@@ -44,7 +44,7 @@ snapshots = st.builds(
 )
 outcomes = st.builds(
     Outcome,
-    verdict=st.builds(SupervisorDecision, st.sampled_from(State), st.sampled_from(Source), names),
+    verdict=st.builds(SupervisorDecision, st.sampled_from(State), names),
     policy_action_w=st.none() | phases,
     setpoints_w=setpoints,
     withheld=st.lists(st.integers(0, 2), max_size=2).map(tuple),
@@ -105,7 +105,7 @@ def test_what_goes_on_by_the_clock_is_not_told() -> None:
         block=1,
         confounded=False,
         outcome=Outcome(
-            verdict=SupervisorDecision(State.RL_ACTIVE, Source.POLICY, ()),
+            verdict=SupervisorDecision(State.RL_ACTIVE),
             policy_action_w=(1.0, 2.0, 3.0),
             setpoints_w=(),
             withheld=(),

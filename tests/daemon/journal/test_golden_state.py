@@ -63,11 +63,22 @@ def test_a_status_document_is_shown(run: Path, monkeypatch: pytest.MonkeyPatch) 
         assert done.exit_code == 0, done.output
         assert document["site"]["name"] in done.output
     shown = json.loads(CliRunner().invoke(status_command.status, ["--json"]).output)
+    assert shown["acting"]["state"] == document["acting"]["state"].replace("pi_fallback", "fallback")
     wished_w = [phase["policy_action_w"] for phase in shown["phases"]]
     if run.parent.name == "version_1":
         assert wished_w == [phase["wished_w"] for phase in document["phases"]]
     else:
         assert shown == document
+
+
+def test_the_fallback_s_state_of_version_2_has_its_name_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    for version, told in ((2, "pi_fallback"), (3, "fallback")):
+        document = {"schema_version": version, "acting": {"state": told}, "phases": []}
+        monkeypatch.setattr(
+            status_command, "HTTPConnection", lambda *_, shown=document, **__: Answering(shown)
+        )
+        answer = json.loads(CliRunner().invoke(status_command.status, ["--json"]).output)
+        assert answer == document | {"acting": {"state": "fallback"}}
 
 
 class Answering:

@@ -16,7 +16,7 @@ from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import SlavePowerEstimator
 from daemon.monitoring.status import status
 from daemon.monitoring.telemetry import Cost, RadioStatistics
-from tests.support.telemetry_feed import ABOUT, BLIND, decision, snapshot
+from tests.support.telemetry_feed import ABOUT, BLIND, STATE_OF, decision, snapshot
 
 NET = Site(slaves=(Slave(0, "tank", 0, 3000),))
 PER_PHASE = Site(slaves=NET.slaves, metering=Metering.PER_PHASE)
@@ -179,25 +179,25 @@ FALLBACK_STORY = [
 def test_the_fallback_is_active_until_the_policy_acts_again() -> None:
     figures = Figures(NET, ABOUT, 0.0)
     for at, (authority, source, active, activations) in enumerate(FALLBACK_STORY):
-        decided = decision(source, authority=authority, setpoints_w=(0,))
+        decided = decision(STATE_OF[source], authority=authority, setpoints_w=(0,))
         figures.update(snapshot(float(at), (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
         assert (figures.fallback_active, figures.counts.fallback_activations) == (active, activations), at
 
 
 @pytest.mark.parametrize(
-    ("before", "source", "authority", "live_count"),
+    ("before", "authority", "live_count"),
     [
-        (P.RL_ACTIVE, S.FALLBACK, Authority.POLICY, 1),  # the violation that ends the policy's turn
-        (P.PI_FALLBACK, S.FALLBACK, Authority.POLICY, 0),  # during the fallback it earned
-        (P.PI_FALLBACK, S.FALLBACK, Authority.FALLBACK, 0),  # shadow mode
+        (P.RL_ACTIVE, Authority.POLICY, 1),  # the violation that ends the policy's turn
+        (P.FALLBACK, Authority.POLICY, 0),  # during the fallback it earned
+        (P.FALLBACK, Authority.FALLBACK, 0),  # shadow mode
     ],
 )
 def test_violations_in_the_shadow_are_counted_apart(
-    before: State, source: Source, authority: Authority, live_count: int
+    before: State, authority: Authority, live_count: int
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
-    first = decision(S.POLICY if before is P.RL_ACTIVE else S.FALLBACK, before, setpoints_w=(0,))
-    then = decision(source, P.PI_FALLBACK, authority=authority, violations=("step",), setpoints_w=(0,))
+    first = decision(before, setpoints_w=(0,))
+    then = decision(P.FALLBACK, authority=authority, violations=("step",), setpoints_w=(0,))
     for at, decided in enumerate((first, then)):
         figures.update(snapshot(float(at), (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (figures.counts.violations, figures.counts.shadow_violations) == (live_count, 1 - live_count)
@@ -216,7 +216,7 @@ def test_anomaly_episodes_are_five_quiet_minutes_apart() -> None:
 def test_frames_interventions_causes_and_time_are_counted() -> None:
     figures = Figures(NET, ABOUT, 0.0)
     changes = (Intervention("step", (9.0, 0.0, 0.0), (1.0, 0.0, 0.0)),)
-    verdict = SupervisorDecision(State.HOLD, Source.HOLD, ("meter_late",))
+    verdict = SupervisorDecision(State.HOLD, ("meter_late",))
     for at, (send, frames) in enumerate([(Send.CHANGE, 1), (Send.KEEP_ALIVE, 2), (Send.CHANGE, 0)]):
         decided = decision(verdict=verdict, send=send, interventions=changes, setpoints_w=(0,))
         seen = snapshot(float(at), (0.0, 0.0, 0.0), slaves=(SlaveState(),))
@@ -232,7 +232,7 @@ def test_names_from_outside_cannot_grow_without_bound() -> None:
     for at in range(200):
         changes = (Intervention(f"rule{at}", (0.0, 0.0, 0.0), (0.0, 0.0, 0.0)),)
         decided = decision(
-            verdict=SupervisorDecision(State.HOLD, Source.HOLD, (f"cause{at}",)),
+            verdict=SupervisorDecision(State.HOLD, (f"cause{at}",)),
             interventions=changes,
             setpoints_w=(0,),
         )

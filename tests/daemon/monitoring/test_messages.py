@@ -6,7 +6,8 @@ from math import inf, nan
 
 import pytest
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
+from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
@@ -26,6 +27,20 @@ COST = Cost(0.0005, 0.001, 0.00004)
 def test_every_cause_of_the_supervisor_has_words() -> None:
     assert set(FAULTS) <= set(messages.CAUSES)
     assert messages.cause("brand_new") == "brand new"
+
+
+def test_who_acts_is_said_with_what_is_left_of_the_gains() -> None:
+    figures = Figures(SITE, ABOUT, 0.0)
+    house = FedHouse()
+    feed(figures, house, "sunny", 1)
+    assert status(figures, 1.0)["details"]["gain_share"] == 1.0
+    assert figures.decision is not None
+    figures.decision = replace(figures.decision, swinging=Swinging(1, 0.16, 6.0, 1.5))
+    assert messages.why(figures).endswith(
+        "; with 16 % of its gains, because setpoints swung on phase b as if slaves answered after 6 s "
+        "with a lag of 1.5 s"
+    )
+    assert status(figures, 1.0)["details"]["gain_share"] == 0.16
 
 
 HEADLINES = [
@@ -53,7 +68,7 @@ HEADLINES = [
     (
         (0.0, 0.0, 0.0),
         (0.0, 0.0, 0.0),
-        State.PI_FALLBACK,
+        State.FALLBACK,
         ("radio_down",),
         "The radio does not answer",
         "watch",
@@ -68,9 +83,7 @@ def test_the_headline_says_what_is_going_on(
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
     sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
-    decided = decision(
-        verdict=SupervisorDecision(state, Source.POLICY, causes), sight=sight, setpoints_w=(0,)
-    )
+    decided = decision(verdict=SupervisorDecision(state, causes), sight=sight, setpoints_w=(0,))
     seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
     figures.update(seen, decided, cost=COST, radio=RadioStatistics(True), baseline_grid_power_w=without_w)
     said = messages.headline(figures)
@@ -101,7 +114,7 @@ def test_the_headline_says_what_is_going_on(
 def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     assert messages.who(figures) == "Nobody yet"
-    ordered = SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, causes)
+    ordered = SupervisorDecision(State.FALLBACK, causes)
     decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (messages.who(figures), messages.why(figures)) == ("The PI controller", why)
@@ -171,7 +184,7 @@ def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w
 )
 def test_nobody_is_said_to_rest_who_does_not(causes: tuple[str, ...], slave: SlaveState, text: str) -> None:
     figures = Figures(NET, ABOUT, 0.0)
-    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, causes)
+    resting = SupervisorDecision(State.SAFE_STOP, causes)
     seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(slave,))
     radio = RadioStatistics("radio_down" not in causes)
     figures.update(seen, decision(verdict=resting, setpoints_w=(0,)), cost=COST, radio=radio)
@@ -189,45 +202,41 @@ def test_a_slave_that_is_not_heard_has_no_power_and_does_not_answer(age_s: float
 
 
 @pytest.mark.parametrize(
-    ("mode", "state", "source", "causes", "why"),
+    ("mode", "state", "causes", "why"),
     [
         (
             Mode.SHADOW,
-            State.PI_FALLBACK,
-            Source.FALLBACK,
+            State.FALLBACK,
             ("reentry", "fallback_ordered"),
             "in shadow mode: the",
         ),
         (
             Mode.PRODUCTION,
             State.SAFE_STOP,
-            Source.REST,
             ("reentry", "radio_lost", "meter_lost", "slaves_silent", "radio_down"),
             "because the radio coordinator has not answered for too long and the meter does not answer",
         ),
         (
             Mode.PRODUCTION,
-            State.PI_FALLBACK,
-            Source.FALLBACK,
+            State.FALLBACK,
             ("violation", "anomaly", "state_lost", "dwell"),
             "because the learned policy broke a safety rule in the last hour, the site looks unlike anything "
             "the policy was trained on, and 2 more",
         ),
         (
             Mode.PRODUCTION,
-            State.PI_FALLBACK,
-            Source.FALLBACK,
+            State.FALLBACK,
             ("reentry",),
             "because the learned policy has to",
         ),
     ],
 )
 def test_the_reason_is_short_and_the_right_one(
-    mode: Mode, state: State, source: Source, causes: tuple[str, ...], why: str
+    mode: Mode, state: State, causes: tuple[str, ...], why: str
 ) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     decided = decision(
-        verdict=SupervisorDecision(state, source, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
+        verdict=SupervisorDecision(state, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
     )
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert messages.why(figures).startswith(why), messages.why(figures)

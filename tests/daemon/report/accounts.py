@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
 from core.roles import Role
 from core.snapshot import SlaveState
+from daemon.history.account import Account
 from daemon.journal.records import AnyRecord, Tick
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Counts
-from daemon.report.account import Account
 from daemon.report.books import JournalAccounting
 from daemon.report.reading import DateRange
 from tests.support.telemetry_feed import BLIND, decision, snapshot
@@ -35,7 +35,7 @@ def tick(unix_s: float, at_s: float, number: int = 0, **changes: Any) -> Tick:
 
 
 def with_verdict(base: Tick, state: State, *causes: str) -> Tick:
-    told = replace(base.decision, verdict=SupervisorDecision(state, Source.REST, causes))
+    told = replace(base.decision, verdict=SupervisorDecision(state, causes))
     return replace(base, decision=told)
 
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.decision import Anomaly, State
+from daemon.history.account import Account
 from daemon.journal.records import AnyRecord, Start, Tick
-from daemon.report.account import Account
 from daemon.report.reading import DateRange
 from tests.daemon.report.accounts import MIDNIGHT_S, booked, tick, values, with_verdict
 from tests.daemon.report.journals import configure, start_of
@@ -24,7 +24,7 @@ def sum_of(accounts: Iterable[Account]) -> Account:
 
 STEPS = st.sampled_from([0.2, 1.0, 1.0, 1.0, 2.5, 3.0, 900.0, 7200.0, 40_000.0])
 STATES = st.sampled_from(
-    [(State.RL_ACTIVE, ()), (State.SAFE_STOP, ("meter_lost",)), (State.PI_FALLBACK, ("violation", "dwell"))]
+    [(State.RL_ACTIVE, ()), (State.SAFE_STOP, ("meter_lost",)), (State.FALLBACK, ("violation", "dwell"))]
 )
 TICKS = st.lists(
     st.tuples(STEPS, STATES, st.floats(-9000.0, 9000.0), st.booleans(), st.booleans()), max_size=40

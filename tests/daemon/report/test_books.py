@@ -11,10 +11,10 @@ import pytest
 from core.decision import Source, State
 from core.modes import Mode, ModePlan
 from core.snapshot import SlaveState
+from daemon.history.account import Account
 from daemon.journal.records import Continuation, Event, PolicyChange, Start
 from daemon.monitoring.energy_ledger import EnergyTotals
 from daemon.monitoring.figures import Figures
-from daemon.report.account import Account
 from daemon.report.books import GAPS_KEPT, JournalGap
 from daemon.report.reading import DateRange, needed, newest, read
 from daemon.runtime.journal_completion import read_whole
@@ -48,7 +48,7 @@ def test_the_report_of_a_lived_run_is_what_the_daemon_counted(tmp_path: Path) ->
     assert total.ticks == figures.ticks
     assert total.frames_sent == sum(figures.frames.values())
     assert total.recorded_s == pytest.approx(sum(figures.source_s.values()))
-    acted_s = {Source.POLICY: State.RL_ACTIVE, Source.FALLBACK: State.PI_FALLBACK, Source.HOLD: State.HOLD}
+    acted_s = {Source.POLICY: State.RL_ACTIVE, Source.FALLBACK: State.FALLBACK, Source.HOLD: State.HOLD}
     for source, state in acted_s.items():
         assert total.state_s[state] == pytest.approx(figures.source_s[source]), state
     assert total.causes[State.SAFE_STOP, "meter_lost"].times == 1
@@ -153,10 +153,10 @@ def test_a_stop_is_counted_once_and_only_for_what_stops(start: Start) -> None:
     ticks = [tick(MIDNIGHT_S + n, 10.0 + n, n) for n in range(8)]
     for n in (2, 3, 4, 7):
         ticks[n] = with_verdict(ticks[n], State.SAFE_STOP, "meter_lost", "meter_late", "reentry")
-    ticks[6] = with_verdict(ticks[6], State.PI_FALLBACK, "reentry")
+    ticks[6] = with_verdict(ticks[6], State.FALLBACK, "reentry")
     total = booked([start, *ticks]).total()
     told = {key: (spell.times, spell.lasted_s) for key, spell in total.causes.items()}
-    assert told == {(State.SAFE_STOP, "meter_lost"): (2, 4.0), (State.PI_FALLBACK, "reentry"): (1, 1.0)}
+    assert told == {(State.SAFE_STOP, "meter_lost"): (2, 4.0), (State.FALLBACK, "reentry"): (1, 1.0)}
 
 
 def test_the_radio_and_refused_frames(start: Start) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.decision import Authority, Source, State, SupervisorDecision
+from core.decision import Authority, State, SupervisorDecision
 from core.modes import BLOCK_S, Mode
 from daemon.journal.records import Tick
 from daemon.monitoring.energy_ledger import EnergyTotals
@@ -78,9 +78,7 @@ def by_lot(second: int, **changes: Any) -> Tick:
 def test_a_block_belongs_to_whom_it_was_assigned_to_whoever_acted() -> None:
     """The policy's block in which the PI had to act stays the policy's."""
     acting = by_lot(100)
-    fallen_back = replace(
-        acting.decision, verdict=SupervisorDecision(State.PI_FALLBACK, Source.FALLBACK, ("violation",))
-    )
+    fallen_back = replace(acting.decision, verdict=SupervisorDecision(State.FALLBACK, ("violation",)))
     trial = booked([acting, by_lot(101, decision=fallen_back), by_lot(1000, authority=FALLBACK)])
     one, other = trial.blocks[0], trial.blocks[1]
     assert (one.assigned, one.recorded_s, one.policy_s, one.energy.exported_j) == (POLICY, 2.0, 1.0, 200.0)

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from core.roles import Role
 from core.site import Metering, Phases, Site, Slave
+from daemon.history.tariff import JOULES_PER_KWH, Tariff
 from daemon.monitoring.energy_ledger import EnergyTotals, account
 from daemon.monitoring.slave_power import reachable_w, without_slaves_w
-from daemon.report.tariff import JOULES_PER_KWH, Tariff
 
 TARIFF = Tariff(0.30, 0.08, "EUR")
 KWH = JOULES_PER_KWH

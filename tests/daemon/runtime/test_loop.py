@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from core.authorization import AuthorizedFrame
+from core.causes import Cause
 from core.decision import Authority, Source, State
 from core.modes import Assignment
 from core.parts import initial_memory
@@ -105,7 +106,7 @@ def fails_in(*ticks: int) -> Callable[[int], None]:
 async def lives_to_its_third_failure(living: FakeLife) -> None:
     """The judge finds a reason to roll back in the third tick."""
     loop = living.begin()
-    loop.judge = lambda _lived: ("rollback",) if len(living.told) == 2 else ()
+    loop.judge = lambda _lived: (Cause.ROLLBACK,) if len(living.told) == 2 else ()
     with pytest.raises(TooManyFailures):
         await loop.run()
 
@@ -119,7 +120,7 @@ async def test_a_daemon_that_cannot_see_any_more_says_rest_at_its_end(tmp_path: 
     living = FakeLife(tmp_path, sense=after(4))
     with pytest.raises(TooManyFailures):
         await living.begin().run()
-    assert living.told[-1].decision.verdict.state is State.PI_FALLBACK
+    assert living.told[-1].decision.verdict.state is State.FALLBACK
     assert any(living.told[-1].decision.setpoints_w)
     *_, before, first, second = living.frames()
     assert not before.safe_release
@@ -146,8 +147,8 @@ async def test_a_daemon_that_cannot_tell_any_more_rests_at_once_and_keeps_to_the
 async def test_what_the_judge_found_is_not_lost_with_a_tick_that_fails(tmp_path: Path) -> None:
     living = FakeLife(tmp_path, tell=fails_in(3, 6, 7))
     await lives_to_its_third_failure(living)
-    assert set(living.told[3].snapshot.alarms) == {"rollback", "tick_error"}
-    assert "rollback" in living.told[4].decision.verdict.causes
+    assert set(living.told[3].snapshot.alarms) == {Cause.ROLLBACK, "tick_error"}
+    assert Cause.ROLLBACK in living.told[4].decision.verdict.causes
     assert living.told[4].snapshot.alarms == ()
 
 
@@ -165,7 +166,7 @@ async def test_an_alarm_waits_for_a_tick_that_hears_it(tmp_path: Path) -> None:
     blind = iter((True, False, True, True))
     living = FakeLife(tmp_path, sense=lambda told: fails_if(told in (3, 6) and next(blind)))
     await lives_to_its_third_failure(living)
-    assert set(living.told[3].snapshot.alarms) == {"rollback", "tick_error"}
+    assert set(living.told[3].snapshot.alarms) == {Cause.ROLLBACK, "tick_error"}
     assert living.told[4].snapshot.alarms == ()
 
 

@@ -8,12 +8,11 @@ from typing import Any, cast
 import pytest
 
 from core.site import Site, Slave
-from core.snapshot import OnAirState, Snapshot
+from core.snapshot import METER_LOST_S, OnAirState, Snapshot
 from daemon.runtime.snapshot_source import BEYOND_S, SnapshotSource
 from drivers.errors import Transient
 from drivers.meters.plausibility import Plausibility
 from drivers.ports import Reading, SlaveStatus
-from safety.supervisor import METER_LOST_S
 
 
 class Script:

@@ -52,6 +52,7 @@ def power_w(pair: Whole) -> float:
     return sum(pair.reference_w().values())
 
 
+@pytest.mark.slow
 async def test_a_latched_cause_is_acknowledged_once_it_is_no_longer_raised(tmp_path: Path) -> None:
     async with whole(tmp_path, period_s=0.1) as pair:
         await until(lambda: power_w(pair) > 1000.0, 20.0)

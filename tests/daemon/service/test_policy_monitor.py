@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core.causes import Cause
 from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
@@ -17,7 +18,7 @@ from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
 from daemon.service.evidence_record import to_record
-from daemon.service.policy_monitor import ROLLBACK, PolicyMonitor
+from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedIO, default_site, simulate
 from models.bundle import builtin_bundle
@@ -78,7 +79,7 @@ def changed(lived: TickResult, **changes: Any) -> TickResult:
     return replace(lived, decision=decision)
 
 
-def with_causes(lived: TickResult, *causes: str, state: State = State.PI_FALLBACK) -> TickResult:
+def with_causes(lived: TickResult, *causes: str, state: State = State.FALLBACK) -> TickResult:
     return changed(lived, verdict=replace(lived.decision.verdict, causes=causes, state=state))
 
 
@@ -105,7 +106,7 @@ def test_what_is_not_the_policy_s_account(kind: str) -> None:
         elif kind == "starting":
             judge(with_causes(lived, state=State.INIT))
         else:
-            judge(with_causes(lived, ROLLBACK))
+            judge(with_causes(lived, Cause.ROLLBACK))
     assert judge.live.evidence.span.judged_s == 49.0
 
 
@@ -129,9 +130,9 @@ def test_the_third_anomaly_in_a_week_rolls_back_once() -> None:
     found: list[str] = []
     for number, lived in enumerate(ticks(60)):
         causes = ("anomaly",) if number % 20 >= 10 else ()
-        causes = (*causes, ROLLBACK) if ROLLBACK in found else causes
+        causes = (*causes, Cause.ROLLBACK) if Cause.ROLLBACK in found else causes
         found.extend(judge(with_causes(lived, *causes)))
-    assert found == [ROLLBACK]
+    assert found == [Cause.ROLLBACK]
     assert [(e["event"], e["reasons"], e["subject"]) for e in events] == [
         ("rollback", ["anomalies"], "a policy")
     ]
@@ -163,8 +164,8 @@ def test_an_anomaly_that_outlives_a_restart_is_one() -> None:
 def test_an_acknowledged_rollback_gives_the_policy_a_new_account() -> None:
     judge, lived = judging(), ticks(4)
     judge.live.evidence = FULL
-    judge(with_causes(lived[0], ROLLBACK))
-    judge(with_causes(lived[1], ROLLBACK))
+    judge(with_causes(lived[0], Cause.ROLLBACK))
+    judge(with_causes(lived[1], Cause.ROLLBACK))
     assert judge.live.evidence.export == FULL.export
     judge(lived[2])
     assert judge.live.evidence.export == PairedSums()
@@ -305,21 +306,21 @@ async def _lost_policy(folder: Path) -> tuple[list[TickResult], list[str], dict[
         await until(lambda: bool(pair.lived) and pair.lived[-1].decision.sight.fresh, 30.0)
         pair.warm()
         await until(lambda: pair.lived[-1].decision.verdict.source is Source.POLICY, 120.0)
-        await until(lambda: ROLLBACK in pair.lived[-1].decision.verdict.causes, 1200.0)
+        await until(lambda: Cause.ROLLBACK in pair.lived[-1].decision.verdict.causes, 1200.0)
         await asyncio.sleep(5.0)
         lived, latched = list(pair.lived), list(pair.loop.memory.watch.standing.latched) if pair.loop else []
         pair.acknowledge()
         await asyncio.sleep(3.0)
         after = pair.lived[-1].decision.verdict.causes
         await pair.whole.stop()
-    assert ROLLBACK not in after
+    assert Cause.ROLLBACK not in after
     return lived, latched, json.loads((folder / "totals.json").read_text())
 
 
 def test_a_policy_that_gives_the_sun_away_is_taken_out_of_charge(tmp_path: Path) -> None:
     with silent_log():
         lived, latched, totals = virtual_time.run(_lost_policy(tmp_path))
-    assert latched == [ROLLBACK]
+    assert latched == [Cause.ROLLBACK]
     assert lived[-1].decision.verdict.source is Source.FALLBACK
     assert lived[-1].decision.authority is Authority.POLICY
     records = list(read_whole(tmp_path / "journal"))

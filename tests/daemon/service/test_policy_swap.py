@@ -85,7 +85,7 @@ async def test_a_running_daemon_swaps_replays_and_keeps_what_is_good(
         told = json.loads(line)
         assert (told["active"], told["daemon"]["policy"]) == ("toy@2", "toy 2")
         assert told["daemon"]["sha256"] == told["sha256"]
-        assert state(pair) is State.PI_FALLBACK
+        assert state(pair) is State.FALLBACK
         await until(lambda: state(pair) is State.RL_ACTIVE, 30.0)
         assert pair.service.figures is not None
         assert pair.service.figures.about.policy_name == "toy 2"
@@ -162,7 +162,7 @@ async def test_a_changed_configuration_names_another_bundle(tmp_path: Path) -> N
     folder = tmp_path / "site"
     file = folder / "site.toml"
     async with whole(folder, period_s=PERIOD_S, more=INSTALLED) as pair:
-        await until(lambda: state(pair) is State.PI_FALLBACK, 20.0)
+        await until(lambda: state(pair) is State.FALLBACK, 20.0)
         figures = pair.service.figures
         assert figures is not None
 
@@ -198,7 +198,7 @@ async def test_a_site_without_a_policy_gets_one(tmp_path: Path) -> None:
     """Nothing is active at the start: the fallback acts; what is activated later is taken over."""
     folder = tmp_path / "site"
     async with whole(folder, period_s=PERIOD_S, more=INSTALLED) as pair:
-        await until(lambda: state(pair) is State.PI_FALLBACK, 20.0)
+        await until(lambda: state(pair) is State.FALLBACK, 20.0)
         facts = await described(folder)
         assert (facts["policy"], facts["sha256"]) == ("", "")
         assert "no bundle is active" in facts["problem"]

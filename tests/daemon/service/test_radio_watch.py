@@ -45,14 +45,14 @@ async def test_it_is_given_up_after_its_time_and_says_why(tmp_path: Path) -> Non
     port = tmp_path / "ttyUSB0"
     port.touch()
     assert not await live(str(port), [(0.0, True), (10.0, False), (10.0 + GIVE_UP_S - 1.0, False)])
-    with pytest.raises(StartError, match=r"not up for 45 s \(the coordinator does not answer\).*new process"):
+    with pytest.raises(StartError, match=r"not up for 40 s \(the coordinator does not answer\).*new process"):
         await live(str(port), [(0.0, True), (10.0, False), (10.0 + GIVE_UP_S, False)])
 
 
 async def test_a_sign_of_life_begins_the_time_anew(tmp_path: Path) -> None:
     port = tmp_path / "ttyUSB0"
     port.touch()
-    story = [(at_s, at_s % 40.0 == 0.0) for at_s in map(float, range(0, 400, 20))]
+    story = [(at_s, at_s % 36.0 == 0.0) for at_s in map(float, range(0, 396, 18))]
     assert not await live(str(port), story)
 
 

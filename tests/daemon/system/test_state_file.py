@@ -24,6 +24,26 @@ def test_saves_alternate_and_the_newest_counts(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "state.a").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_save_writes_what_has_changed_and_no_more_than_its_pages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card wears by what is written: once allocated, a copy of 300 bytes costs a page. A long one before it
+    leaves nothing behind."""
+    file, written = StateFile(tmp_path / "state"), list[int]()
+    pwrite = os.pwrite
+
+    def counted(descriptor: int, data: memoryview, at: int) -> int:
+        written.append(done := pwrite(descriptor, data, at))
+        return done
+
+    monkeypatch.setattr(os, "pwrite", counted)
+    records = [{"text": "x" * size} for size in (10, 20, 9000, 9000, 30, 40)]
+    for record in records:
+        file.save(record)
+        assert StateFile(tmp_path / "state").load() == record
+    assert written == [COPY_BYTES, COPY_BYTES, 12288, 12288, 4096, 4096]
+
+
 def test_a_file_is_replaced_whole_and_never_through_a_link(tmp_path: Path) -> None:
     victim, file = tmp_path / "victim", tmp_path / "state" / "file"
     victim.write_text("untouched")

@@ -5,18 +5,25 @@ import importlib.util
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-from core.decision import Source, State, SupervisorDecision
+from core.decision import State, SupervisorDecision
 from core.snapshot import SlaveState
+from daemon.history.account import Account
+from daemon.history.database import FILE, HistoryDatabase, open_history
+from daemon.history.minutes import HistoryMinute
+from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, RadioStatistics
 from daemon.system.clock import boottime_s
+from daemon.web.history_answers import HistoryAnswers
 from daemon.web.server import serve
 from tests.support.telemetry_feed import ABOUT, NOON, SITE, FedHouse, decision, feed, snapshot
 
@@ -107,7 +114,7 @@ async def test_the_chart_ends_where_the_data_end_and_the_head_says_since_when(
         meter_age_s=360.0,
         slaves=tuple(SlaveState(True, 1700.0, 375.0) for _ in SITE.slaves),
     )
-    resting = SupervisorDecision(State.SAFE_STOP, Source.REST, ("meter_lost", "radio_lost", "radio_down"))
+    resting = SupervisorDecision(State.SAFE_STOP, ("meter_lost", "radio_lost", "radio_down"))
     figures.update(blind, decision(verdict=resting), cost=Cost(), radio=RadioStatistics(False), local=NOON)
     figures.configuration_refused("sunkeep.toml:3: mode.mode: no such mode. Write shadow.")
     server = await serve(figures, "127.0.0.1", 0)
@@ -128,4 +135,40 @@ async def test_the_chart_ends_where_the_data_end_and_the_head_says_since_when(
     )
     assert "Nothing can be told" in await value(devtools, tab, text.format("headline"))
     assert "sunkeep.toml:3" in await value(devtools, tab, text.format("refused"))
+    await server.stop()
+
+
+async def test_days_months_and_years_are_told_and_turned_by_key(
+    devtools: ModuleType, tab: ClientWebSocketResponse, tmp_path: Path
+) -> None:
+    """A history of two days: bars where there is data, sums in money, one step back and forth."""
+    database = HistoryDatabase(open_history(tmp_path / FILE), ZoneInfo("UTC"), 92 * 86400, 10**8)
+    noon_s = int(datetime(2026, 6, 1, 12, tzinfo=UTC).timestamp())
+    for at_s in (noon_s, noon_s + 86400):
+        account = Account(ticks=60, recorded_s=60.0, saved=1.25)
+        account.energy.exported_without_j, account.energy.exported_j = 7.2e6, 3.6e6
+        database.write([HistoryMinute(at_s, account, {"boiler": 3.6e6}, {"boiler": 60.0})])
+    figures, house = Figures(SITE, ABOUT, boottime_s() - 60.0), FedHouse(at_s=boottime_s() - 30.0)
+    feed(figures, house, "sunny", 30)
+    past = HistoryAnswers(HistoryReader(tmp_path / FILE, ZoneInfo("UTC")), "EUR", False, boottime_s)
+    server = await serve(figures, "127.0.0.1", 0, history=past)
+    await devtools.call(tab, "Page.enable")
+    await devtools.call(tab, "Page.navigate", url=server.url)
+    text = "document.getElementById('{}').textContent"
+    await until(devtools, tab, f"{text.format('past-name')} === '2 June 2026'", 10.0)
+    assert await value(devtools, tab, text.format("p-saved")) == "1.25 EUR"
+    assert await value(devtools, tab, text.format("took")) == "boiler1.0 kWh"
+    await devtools.call(tab, "Runtime.evaluate", expression="document.getElementById('earlier').click()")
+    await until(devtools, tab, f"{text.format('past-name')} === '1 June 2026'", 5.0)
+    assert await value(devtools, tab, "document.getElementById('earlier').disabled")
+    await devtools.call(
+        tab, "Runtime.evaluate", expression="document.querySelector('[data-span=month]').click()"
+    )
+    await until(devtools, tab, f"{text.format('past-name')} === 'June 2026'", 5.0)
+    assert await value(devtools, tab, "document.querySelectorAll('#bars .used').length") == 2
+    await devtools.call(tab, "Runtime.evaluate", expression="document.getElementById('bars').focus()")
+    for kind in ("keyDown", "keyUp"):
+        await devtools.call(tab, "Input.dispatchKeyEvent", type=kind, key="ArrowRight")
+    told = "1 June 2026: 1.0 kWh used at home, 1.0 kWh exported, 0 Wh from the grid, 1.25 EUR saved"
+    assert await value(devtools, tab, text.format("bars-readout")) == told
     await server.stop()

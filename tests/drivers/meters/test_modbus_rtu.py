@@ -170,6 +170,24 @@ async def test_a_second_master_on_the_bus_costs_a_sample_at_most() -> None:
         assert (await meter.read()).grid_power_w == pytest.approx(wire.house.power_w)
 
 
+async def test_bytes_that_nobody_asked_for_are_counted_and_answers_are_not() -> None:
+    async with wired(serial=True) as wire:
+        meter = wire.driver()
+        await meter.start()
+        for _ in range(3):
+            await meter.read()
+        assert meter.unasked_total == 0
+        assert wire.virtual.line_path is not None
+        babbler = os.open(wire.virtual.line_path, os.O_WRONLY | os.O_NOCTTY)
+        try:
+            os.write(babbler, b"\x02\x04\x00")
+            async with asyncio.timeout(5.0):
+                while meter.unasked_total == 0:
+                    await asyncio.sleep(0.01)
+        finally:
+            os.close(babbler)
+
+
 async def test_an_unplugged_port_is_noticed_and_found_again(tmp_path: Path) -> None:
     async with wired(serial=True) as wire:
         by_id = tmp_path / "usb-meter"

@@ -151,7 +151,7 @@ async def test_a_wrong_device_id_is_told_at_start() -> None:
     async with wired() as wire:
         with pytest.raises(DeviceFault, match="check device_id") as caught:
             await wire.driver(device_id=7).start()
-        assert caught.value.cause == "meter_unit"
+        assert caught.value.cause == "meter_config"
 
 
 @pytest.mark.parametrize("layout", sorted(LAYOUTS))

@@ -14,7 +14,7 @@ from drivers.zigbee.coordinator import NO_NETWORK
 from drivers.zigbee.settings import ZigbeeSettings
 from plant.radio.coordinator.nvram import Nvram
 from plant.radio.network import RadioSite
-from tests.support.zigbee_network import SLOTS, START_S, radio_at, serve, until
+from tests.support.zigbee_network import SLOTS, START_S, radio_at, replaced, serve, until
 
 
 def settings(site: RadioSite, database: Path | None = None) -> ZigbeeSettings:
@@ -25,20 +25,6 @@ def write(folder: Path, content: dict[str, Any], name: str = "backup.json") -> P
     file = folder / name
     file.write_text(json.dumps(content))
     return file
-
-
-async def replaced(old: RadioSite, **more: Any) -> RadioSite:
-    """A blank stick in the place of the old one, with the same slaves around it."""
-    site = await serve(Random(2), nvram=Nvram(), joined=False, **more)
-    await old.stop()
-    for node in old.nodes.values():
-        node.air = site.air
-        site.air.add(node)
-        node.network_key = old.coordinator.nvram.security.network_key
-    site.air._heard_counters.update(old.air._heard_counters)
-    site.nodes.clear()
-    site.nodes.update(old.nodes)
-    return site
 
 
 @pytest.mark.parametrize("version", [13, 18])

@@ -66,6 +66,37 @@ def test_two_misses_ask_for_repair_and_an_answer_ends_it() -> None:
     assert link.repair_due(17.0) == ()
 
 
+@pytest.mark.parametrize(("late_s", "patience_s"), [(0.0, 0.7), (0.2, 0.7), (1.0, 2.0)])
+def test_where_answers_come_quickly_one_that_is_late_is_repaired_at_once(
+    late_s: float, patience_s: float
+) -> None:
+    """One slot at a time, and not before twice the longest delay that was seen."""
+    link = LinkQuality([0, 1, 2])
+    for counter in range(5):
+        link.sent(frame(counter, 100, 100, 100, report=True), 5.0 * counter)
+        for slot in (0, 1, 2):
+            answered(link, slot, counter, 5.0 * counter, late_s)
+    link.sent(frame(9, 100, 100, 100, report=True), 30.0)
+    answered(link, 0, 9, 30.0)
+    assert link.repair_due(29.99 + reply_delay_s(1) + patience_s) == ()
+    assert link.repair_due(30.01 + reply_delay_s(1) + patience_s) == (1,)
+    link.repair_sent(1, 31.0 + patience_s)
+    assert link.repair_due(31.0 + patience_s) == (2,)
+    link.record_report(says(1, 9), 32.0 + patience_s)
+    assert link.misses(38.0)[1] == 0
+
+
+def test_where_answers_are_slow_two_have_to_be_missing() -> None:
+    link = LinkQuality([0])
+    for counter in range(5):
+        link.sent(frame(counter, 100, report=True), 10.0 * counter)
+        answered(link, 0, counter, 10.0 * counter, 4.0)
+    link.sent(frame(9, 100, report=True), 50.0)
+    assert link.repair_due(50.1 + reply_delay_s(0) + GRACE_S) == ()
+    link.sent(frame(10, 100, report=True), 60.0)
+    assert link.repair_due(60.1 + reply_delay_s(0) + GRACE_S) == (0,)
+
+
 def test_repairs_of_a_dead_slave_become_rare() -> None:
     link = LinkQuality([0])
     for counter in range(1, 3):

@@ -125,9 +125,9 @@ async def test_a_slave_that_misses_frames_is_repaired_by_unicast() -> None:
             await until(lambda: near.radio.reports()[0].counter == counter)  # noqa: B023
         await until(lambda: near.radio.reports()[1].counter == counter)
         assert near.radio.reports()[1].applied_w == 400
-        assert near.radio.statistics.repairs == 1
+        assert 1 <= near.radio.statistics.repairs <= 3, "one for each frame that was missed at most"
         assert near.radio.statistics.repairs_failed == 0
-        assert site.air.statistics.unicasts_heard == 1
+        assert site.air.statistics.unicasts_heard == near.radio.statistics.repairs
         await until(lambda: near.radio.quality.misses(near.clock())[1] == 0)
 
 

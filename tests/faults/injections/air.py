@@ -12,6 +12,9 @@ from plant.simulated_site import SimulatedSite
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import Injection
 
+PARTLY_W = (300.0, 900.0)
+"""Of slaves of 1700 W."""
+
 
 def changed(name: str, right: object, **wrong: object) -> Injection:
     """Attributes of the air, wrong and right again."""
@@ -120,13 +123,29 @@ def reports_lost() -> Injection:
     return Injection("no report arrives", begin, end)
 
 
-def slave(name: str, attribute: str, wrong: Callable[[Pair, int], object], right: object) -> Injection:
-    """A fault of one slave's firmware: the one that draws most."""
+def partly_loaded(pair: Pair) -> list[int]:
+    """Slots of slaves that follow a setpoint in the middle of their range.
+
+    One that is told everything that it can draw does so, stuck or too strong.
+    """
+    return [
+        slot for slot, power_w in pair.whole.reference_w().items() if PARTLY_W[0] <= power_w <= PARTLY_W[1]
+    ]
+
+
+def slave(
+    name: str,
+    attribute: str,
+    wrong: Callable[[Pair, int], object],
+    right: object,
+    among: Callable[[Pair], list[int]] = lambda pair: list(pair.whole.reference_w()),
+) -> Injection:
+    """A fault of one slave's firmware: of `among` the one that draws most."""
     chosen: dict[int, int] = {}
 
     def begin(pair: Pair, _rng: Random) -> None:
         powers_w = pair.whole.reference_w()
-        chosen[id(pair)] = slot = max(powers_w, key=lambda at: powers_w[at])
+        chosen[id(pair)] = slot = max(among(pair) or powers_w, key=lambda at: powers_w[at])
         setattr(pair.whole.far_end.radio.firmwares[slot].faults, attribute, wrong(pair, slot))
 
     def end(pair: Pair, _rng: Random) -> None:

@@ -2,6 +2,7 @@
 
 from math import inf, nan
 
+from daemon.monitoring.bus_watch import MOST
 from tests.faults.injections import meter
 from tests.faults.observation import Observation
 from tests.faults.rig import METER_LINK
@@ -189,12 +190,11 @@ ROWS = (
         "M15",
         meter.bus_noise(),
         ("none", "hold", "safe_stop"),
-        _failed,
-        5.0,
+        lambda seen: seen.event("bus_contention") or seen.unasked > MOST,  # it is told once in a minute
+        6.0,
         recovered_s=BACK_S,
         rig=SERIAL,
         kept=_fresh,
-        gap="bytes between two answers are dropped unseen: there is no alarm of its own",
     ),
     _stop("M16", "half-open: the connection stays and nothing comes", mute=True),
     Row(

@@ -114,7 +114,7 @@ ROWS = (
     Row(
         "P8",
         candidate("hot swap to a policy that answers NaN in the sun", bundles.nan_in_the_sun),
-        ("pi_fallback",),
+        ("fallback",),
         lambda seen: "policy_fault" in seen.causes,
         SEEN_S + 1.0,
         lasts_s=12.0,
@@ -126,7 +126,7 @@ ROWS = (
     Row(
         "P10",
         candidate("hot swap to a policy that takes 100 ms and more", bundles.slow),
-        ("pi_fallback",),
+        ("fallback",),
         lambda seen: "policy_late" in seen.causes,
         SEEN_S + 5.0,
         lasts_s=15.0,
@@ -138,18 +138,17 @@ ROWS = (
     Row(
         "P14",
         candidate("hot swap to a policy that always says the same", bundles.constant),
-        ("none", "pi_fallback"),
+        ("none", "fallback"),
         lambda seen: "policy_stuck" in seen.causes or seen.event("policy_stuck"),
         660.0,
         lasts_s=700.0,
         more=BUILTIN,
-        gap="no watch of its own: the judge takes back what costs more than the fallback (rollback.md)",
         is_long=True,
     ),
     Row(
         "P17",
         swaps(),
-        ("none", "pi_fallback"),
+        ("none", "fallback"),
         lambda seen: seen.policy_swaps > 0,
         SEEN_S,
         lasts_s=40.0,

@@ -18,8 +18,13 @@ KEEP_ALIVE_S = 4.5
 """A frame goes out after 3 s of silence at the latest, with the tick."""
 HEARD_S = 16.5
 """A slave that was heard up to 5 s ago is given up 15 s after that report, in a tick."""
+N_S = 6.0
+"""One second for each slave of the rig; 5 s would be those of five."""
 DISOBEDIENT_S = 35.0
 """15 s that earlier setpoints may explain, 10 s of reports that agree, and the next report of every 5 s."""
+SHOWN_BELOW = (
+    "told all that it can draw, it does what it is told: it shows once it has been told less for 15 s"
+)
 EVERYDAY = ("reentry", "meter_late")
 
 
@@ -76,7 +81,7 @@ def _lost(number: str, fault: Injection, lasts_s: float, rig: str = "tcp") -> Ro
     return Row(
         number,
         fault,
-        ("none", "pi_fallback") if lasts_s < 5.0 else ("safe_stop",),
+        ("none", "fallback") if lasts_s < 5.0 else ("safe_stop",),
         _down,
         LOST_S,
         lasts_s=lasts_s,
@@ -91,7 +96,7 @@ def _mute(number: str, fault: Injection) -> Row:
     return Row(
         number,
         fault,
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _told,
         20.0,
         lasts_s=30.0,
@@ -131,7 +136,6 @@ ROWS = (
         rest_s=TTL_REST_S,
         from_onset=True,
         ends_daemon=True,
-        gap="its 45 s are counted from when the radio is seen to be away",
     ),
     _mute("Z5", coordinator.table_full()),
     Row(
@@ -160,11 +164,10 @@ ROWS = (
         air.deaf_slave(),
         ("none",),
         lambda seen: seen.radio("repairs") > 0,
-        5.0,
+        N_S,
         lasts_s=20.0,
         recovered_s=3.0,
         kept=_gently,
-        gap="slaves are asked every 5 s and two misses repaired: 10 to 13 s",
     ),
     Row("Z8", air.changed("every frame twice", right=1, copies=2), ("none",), _ignored, 5.0, kept=_gently),
     Row("Z9", air.reordered(), ("none",), _ignored, 40.0, lasts_s=40.0, kept=_gently),
@@ -181,17 +184,19 @@ ROWS = (
     ),
     Row(
         "Z14",
-        air.slave("stuck at its full power", "stuck_w", lambda *_: 1700.0, None),
-        ("none", "pi_fallback", "safe_stop"),
+        air.slave("stuck at its full power", "stuck_w", lambda *_: 1700.0, None, air.partly_loaded),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
         rig=USUAL,
+        shows=lambda pair: bool(air.partly_loaded(pair)),
+        gap=SHOWN_BELOW,
     ),
     Row(
         "Z14",
         air.slave("stuck at 0 W", "stuck_w", lambda *_: 0.0, None),
-        ("none", "pi_fallback", "safe_stop"),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
@@ -199,13 +204,14 @@ ROWS = (
     ),
     Row(
         "Z15",
-        air.slave("three times too strong", "scale", lambda *_: 3.0, 1.0),
-        ("none", "pi_fallback", "safe_stop"),
+        air.slave("three times too strong", "scale", lambda *_: 3.0, 1.0, air.partly_loaded),
+        ("none", "fallback", "safe_stop"),
         _noticed_slave,
         DISOBEDIENT_S,
         lasts_s=60.0,
         rig=USUAL,
-        gap="the loop may take its setpoint back before three reports agree",
+        shows=lambda pair: bool(air.partly_loaded(pair)),
+        gap=SHOWN_BELOW,
     ),
     Row(
         "Z17",
@@ -218,12 +224,11 @@ ROWS = (
     Row(
         "Z18",
         air.bursts(),
-        ("none", "pi_fallback"),
-        lambda seen: (seen.ack_rate or 1.0) < seen.ack_rate_before - 0.02,
+        ("none", "fallback"),
+        lambda seen: seen.link_loss > 0.2,
         60.0,
         lasts_s=60.0,
         kept=_gently,
-        gap="told by the share of answers in five minutes, which short bursts hardly move",
     ),
     Row(
         "Z19",
@@ -252,7 +257,7 @@ ROWS = (
     Row(
         "Z21",
         coordinator.counter_rolled_back(),
-        ("pi_fallback", "safe_stop"),
+        ("fallback", "safe_stop"),
         _all_gone,
         HEARD_S + USABLE_S,
         lasts_s=50.0,

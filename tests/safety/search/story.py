@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from core.decision import Anomaly, Authority, Source, State, SupervisorDecision
+from core.decision import Anomaly, Authority, State, SupervisorDecision
 from core.parts import PolicyHealth
 from core.site import ZERO, Phases
 from safety.supervisor import ModeSupervisor, SupervisorState
@@ -20,9 +20,7 @@ class Story:
 
     watch: SupervisorState = field(default_factory=lambda: ModeSupervisor().warm)
     at_s: float = 1000.0
-    verdict: SupervisorDecision = field(
-        default_factory=lambda: SupervisorDecision(State.INIT, Source.REST, ())
-    )
+    verdict: SupervisorDecision = field(default_factory=lambda: SupervisorDecision(State.INIT))
 
     def tick(
         self,

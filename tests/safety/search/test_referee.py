@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from core.allocation import totals_w
-from core.decision import Source, State
+from core.decision import SOURCE, Source, State
 from core.limits import Limits
 from daemon.runtime.on_air import DeliveryGroup
 from drivers.zigbee.setpoint_frame import encode
 from safety import gate as gate_module
 from safety import supervisor as supervisor_module
-from safety.faults import SOURCE
 from safety.gate import SafetyGate
 from tests.safety.search import referee as referee_module
 from tests.safety.search.house import KEY, NETWORK

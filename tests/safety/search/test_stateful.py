@@ -1,6 +1,7 @@
 """The whole floor in a house where everything goes wrong, as Hypothesis likes it and at random."""
 
 import hypothesis
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, initialize, invariant, rule
@@ -12,14 +13,15 @@ from safety.faults import FAULTS
 from tests.safety.search.house import WILD_W, Fate, SearchedHouse
 from tests.safety.search.lives import ALARMS, EVENTS, LivesTally, live
 
+FRAMES_MOST = 3
 wild = st.one_of(st.floats(), st.sampled_from(WILD_W), st.floats(-100.0, 6000.0))
 powers = st.floats(-20_000.0, 20_000.0)
 
 
 class AnyHouse(RuleBasedStateMachine):
-    """The two numbers count what all houses lived."""
+    """The numbers count what all houses lived, and the frames that those with several had."""
 
-    lived_steps = lived_ticks = 0
+    lived_steps = lived_ticks = several = 0
     house: SearchedHouse
 
     @invariant()
@@ -28,6 +30,7 @@ class AnyHouse(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         AnyHouse.lived_ticks += self.house.ticks
+        AnyHouse.several += self.house.counter if len(self.house.groups) > 1 else 0
 
     @initialize(
         of_grid=st.booleans(),
@@ -35,23 +38,41 @@ class AnyHouse(RuleBasedStateMachine):
         predictive=st.booleans(),
         minimum_w=st.sampled_from([0, 700]),
         is_big=st.booleans(),
+        frames=st.sampled_from([1, 1, 2, 3]),
     )
-    def build(self, of_grid: bool, role: Role, predictive: bool, minimum_w: int, is_big: bool) -> None:
+    def build(
+        self, of_grid: bool, role: Role, predictive: bool, minimum_w: int, is_big: bool, frames: int
+    ) -> None:
         self.house = SearchedHouse(
-            of_grid=of_grid, role=role, predictive=predictive, minimum_w=minimum_w, is_big=is_big
+            of_grid=of_grid,
+            role=role,
+            predictive=predictive,
+            minimum_w=minimum_w,
+            is_big=is_big,
+            frames=frames,
         )
 
     @rule(
         policy_action_w=st.none() | st.tuples(wild, wild, wild),
         grid_w=st.tuples(powers, powers, powers),
         step_s=st.sampled_from([1.0, 1.0, 1.0, 0.001, 0.7, 1.9, 5.0]),
-        fate=st.sampled_from(Fate),
+        fates=st.tuples(*[st.sampled_from(Fate)] * FRAMES_MOST),
         latency_s=st.sampled_from([0.001, 0.5]),
+        late_s=st.sampled_from([0.0, 0.0, 0.7, 3.0]),
     )
     def live(
-        self, policy_action_w: Phases | None, grid_w: Phases, step_s: float, fate: Fate, latency_s: float
+        self,
+        policy_action_w: Phases | None,
+        grid_w: Phases,
+        step_s: float,
+        fates: tuple[Fate, ...],
+        latency_s: float,
+        late_s: float,
     ) -> None:
-        self.house.tick(policy_action_w, grid_w, step_s=step_s, fate=fate, latency_s=latency_s)
+        """Where the slaves take several frames, each has a fate of its own."""
+        self.house.tick(
+            policy_action_w, grid_w, step_s=step_s, fate=fates, latency_s=latency_s, late_s=late_s
+        )
 
     @rule(
         authority=st.sampled_from(Authority),
@@ -78,7 +99,7 @@ class AnyHouse(RuleBasedStateMachine):
         for _ in range(count):
             self.house.tick(policy_action_w, None)
 
-    @rule(slot=st.integers(0, 6))
+    @rule(slot=st.integers(0, 7 * FRAMES_MOST - 1))
     def slave_comes_or_goes(self, slot: int) -> None:
         self.house.toggle(slot)
 
@@ -106,10 +127,12 @@ def live_any_house(examples: int, seed: int | None = None) -> None:
     (test if seed is None else hypothesis.seed(seed)(test))()
 
 
+@pytest.mark.slow
 def test_any_house() -> None:
-    AnyHouse.lived_steps = 0
-    live_any_house(60)
-    assert AnyHouse.lived_steps > 2000
+    AnyHouse.lived_steps = AnyHouse.several = 0
+    live_any_house(40)
+    assert AnyHouse.lived_steps > 1300
+    assert AnyHouse.several > 100
 
 
 def test_random_lives_meet_every_state_and_every_event_and_no_unsafe_frame() -> None:

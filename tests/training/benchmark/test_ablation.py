@@ -41,6 +41,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
+@pytest.mark.slow
 def test_rows_stand_beside_the_plain_learner(out: Path) -> None:
     law, start, plain, *others = json.loads((out / "ablation.json").read_text())
     assert (law["learner"], start["learner"]) == ("predictive law", "bc")

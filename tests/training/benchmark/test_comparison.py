@@ -45,6 +45,7 @@ def compared(traces: Path, out: Path, *more: str) -> Result:
     return CliRunner().invoke(main, [*words, *more])
 
 
+@pytest.mark.slow
 def test_every_learner_has_a_row_beside_the_pi_and_what_ships(out: Path) -> None:
     rows = json.loads((out / "val.json").read_text())
     named = {line["row"]["controller"]: line for line in rows}

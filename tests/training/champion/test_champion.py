@@ -84,6 +84,7 @@ def test_the_phases_are_treated_alike() -> None:
     assert torch.allclose(memory.roll(-1, 1), turned_memory, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_bundle_answers_like_the_network_along_a_sequence_with_a_restart(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,6 +160,7 @@ def refused(*words: object) -> str:
     return " ".join(result.output.split())
 
 
+@pytest.mark.slow
 def test_a_poor_champion_is_taught_and_beaten_and_the_challenger_names_it(
     journals: Path, poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

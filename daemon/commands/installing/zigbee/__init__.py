@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.commands.installing.zigbee.conformance import conformance
 from daemon.commands.installing.zigbee.devices import devices
@@ -36,9 +37,9 @@ zigbee.add_command(conformance)
 
 
 @zigbee.command()
-@click.option("--config", type=FILE, required=True, help="The configuration.")
+@required_config
 @click.option("--backup", "file", type=FILE, help="Restore this backup instead.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def form(config: Path, file: Path | None, as_json: bool) -> None:
     """Give a blank coordinator a network: a backup, else the newest one of the state folder, else a new one.
 
@@ -65,9 +66,9 @@ def form(config: Path, file: Path | None, as_json: bool) -> None:
 
 
 @zigbee.command()
-@click.option("--config", type=FILE, required=True, help="The configuration.")
+@required_config
 @click.option("--out", "file", type=FILE, required=True, help="A new file.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def backup(config: Path, file: Path, as_json: bool) -> None:
     """Write the coordinator's network and its keys into a file, in the open coordinator backup format.
 
@@ -111,7 +112,7 @@ def backup(config: Path, file: Path, as_json: bool) -> None:
 
 
 @zigbee.command()
-@click.option("--config", type=FILE, required=True, help="The configuration.")
+@required_config
 def key(config: Path) -> None:
     """Make the site key, and the frame counter that goes with it. An existing key is never replaced."""
     settings = load_settings(config, key=False)

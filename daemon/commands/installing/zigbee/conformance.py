@@ -11,6 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.site import Slave
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.config.settings import Settings, load_settings, read_site_key
 from daemon.conformance.verdicts import CheckOutcome, CheckVerdict, ConformanceResult
@@ -26,7 +27,7 @@ _STYLE = {CheckOutcome.KEPT: "green", CheckOutcome.BROKEN: "red", CheckOutcome.N
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option("--slot", type=click.IntRange(0, 255), help="Which slave; not needed when there is one.")
 @click.option(
     "--watts",
@@ -34,7 +35,7 @@ _STYLE = {CheckOutcome.KEPT: "green", CheckOutcome.BROKEN: "red", CheckOutcome.N
     help=f"The most it is told, without asking first ({WATTS_DEFAULT} otherwise).",
 )
 @click.option("--rule", "rules", multiple=True, help="Only checks of this rule, such as F4; may be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def conformance(
     config: Path, slot: int | None, watts: int | None, rules: tuple[str, ...], as_json: bool
 ) -> int:

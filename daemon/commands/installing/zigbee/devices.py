@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from daemon.cli.options import json_option, required_config
 from daemon.commissioning.known_devices import KnownDevice, known_devices
 from daemon.commissioning.radio_test_record import last_drill
 from daemon.config.settings import load_settings
@@ -16,8 +17,8 @@ from daemon.runtime.devices import zigbee_settings
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@required_config
+@json_option()
 def devices(config: Path, as_json: bool) -> None:
     """Show the devices that are known to the network, from what is stored.
 

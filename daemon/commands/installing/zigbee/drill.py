@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.commissioning.radio_test_record import DrillResult, SlotResult, keep
 from daemon.config.settings import load_settings, read_site_key
@@ -22,11 +23,11 @@ SECONDS = (10, 280)
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option(
     "--seconds", type=click.IntRange(*SECONDS), default=60, show_default=True, help="Send for this long."
 )
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option()
 def drill(config: Path, seconds: int, as_json: bool) -> int:
     """Tell every slave 0 W for a minute, and show who answers.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from daemon.cli.options import json_option, required_config
 from daemon.cli.signals import run_and_close
 from daemon.config.settings import load_settings
 from daemon.runtime.devices import zigbee_settings
@@ -83,7 +84,7 @@ class Telling:
 
 
 @click.command()
-@click.option("--config", type=click.Path(path_type=Path), required=True, help="The configuration.")
+@required_config
 @click.option("--device", type=Ieee(), prompt="IEEE address", help="Address of the device, on its label.")
 @click.option(
     "--install-code",
@@ -98,7 +99,7 @@ class Telling:
     show_default=True,
     help="Open for this long at most.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per step, then the result.")
+@json_option("One JSON object per step, then the result.")
 def permit(config: Path, device: str, install_code: bytes, seconds: int, as_json: bool) -> int:
     """Let one device join, with its install code.
 

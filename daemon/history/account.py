@@ -23,7 +23,8 @@ class Account:
     have taken. `recorded_s` lies between ticks of the journal, `unrecorded_s` in its gaps; in
     `unsynchronised_s` the wall clock, and so the date, was not known. `unanswered_s` is the radio's loss, as
     the daemon saw it, held over the time in which it was up. `causes` are those that led to the state they
-    stand beside.
+    stand beside. `saved`, `spent` on import and `earned` by export are money at the prices of their moments;
+    `co2_g` is what the grid would have emitted for the energy that was not bought.
     """
 
     energy: EnergyTotals = field(default_factory=EnergyTotals)
@@ -40,6 +41,10 @@ class Account:
     unsynchronised_s: float = 0.0
     radio_up_s: float = 0.0
     unanswered_s: float = 0.0
+    saved: float = 0.0
+    spent: float = 0.0
+    earned: float = 0.0
+    co2_g: float = 0.0
 
     def spell(self, state: State, cause: str) -> Episode:
         """The spell of a cause, to be counted on."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from safety.reversal import ReversalState, swing
+from core.reversal import ReversalState, swing
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""What happened, in words for owners: a sentence, and what to do where somebody has to do something."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from daemon.monitoring import messages
+
+ADVICE = {
+    "meter_lost": "Look whether the meter has power and its cable sits.",
+    "meter_late": "If it happens often: look after the meter's cable or network.",
+    "meter_identity": "Another meter answers. If it was exchanged, remove meter-identity and start again.",
+    "meter_sign": "Look at the direction of the current transformers, then acknowledge.",
+    "meter_phases": "Look at the order of the phases at the meter, then acknowledge.",
+    "radio_lost": "Look whether the radio stick sits in its socket.",
+    "radio_down": "Look whether the radio stick sits in its socket.",
+    "slaves_silent": "Look whether the devices have power, then after the radio stick.",
+    "airtime_lost": "Another radio fills the channel: move Wi-Fi or choose another channel.",
+    "state_unwritable": "The disk is full or worn out.",
+    "restart_storm": "Look into the log, then acknowledge.",
+    "tick_error": "Look into the log; report it if it comes again.",
+    "late_tick": "The computer has too much to do, or its disk is slow.",
+}
+"""By cause; the others pass by themselves."""
+EVENTS: dict[str, tuple[str, str]] = {
+    "started": ("Sunkeep was started", ""),
+    "stopped": ("Sunkeep was stopped", ""),
+    "configuration_reloaded": ("The configuration was taken over", ""),
+    "configuration_refused": (
+        "The configuration was refused, the one before stays in force: {reason}",
+        "Correct the file and save it.",
+    ),
+    "policy_swap_refused": ("A policy was refused: {reason}", "Look at `sunkeep model list`."),
+    "rollback": ("The learned policy was taken out of charge: it did worse than the other controller", ""),
+    "restart_storm": ("Sunkeep was restarted too often", "Look into the log, then acknowledge."),
+    "slave_silent": ("{slave} does not answer", "Look whether it has power."),
+    "slave_not_following": ("{slave} {why}", "Look whether it is full, hot or switched off by hand."),
+    "slave_follows_again": ("{slave} is back", ""),
+    "meter_energy_mismatch": (
+        "The meter's power and its energy counters disagree",
+        "Look whether the meter's profile is the right one.",
+    ),
+    "meter_energy_mismatch_over": ("The meter's power and its energy counters agree again", ""),
+    "frame_counters_near_end": ("The radio's counters are nearly used up", "Make a new site key."),
+    "history_damaged": ("The history was damaged and was begun {begun}", "Look after the disk."),
+    "acknowledged": ("A fault was acknowledged", ""),
+}
+"""By the name that journal and log use. What is not here is no news to an owner."""
+STATES = {
+    "safe_stop": "Every device was told 0 W",
+    "hold": "The last orders were held",
+    "fallback": "The simple controller took over",
+    "pi_fallback": "The simple controller took over",  # as version 0.1 called it
+    "rl_active": "The learned policy acts",
+}
+
+
+def event_words(name: str, detail: Mapping[str, Any]) -> tuple[str, str] | None:
+    """(what happened, what to do); the second may be empty. None for what is no news."""
+    if name == "state":
+        return _state(detail)
+    if name not in EVENTS:
+        return None
+    text, advice = EVENTS[name]
+    known = {key: str(value) for key, value in detail.items()}
+    try:
+        return text.format_map(known), advice
+    except KeyError:  # written by another version
+        return text.split(" {")[0].split(": {")[0], advice
+
+
+def _state(detail: Mapping[str, Any]) -> tuple[str, str] | None:
+    text, causes = STATES.get(str(detail.get("state"))), detail.get("causes") or []
+    if text is None:
+        return None
+    because = f" because {messages.cause(str(causes[0]))}" if causes else ""
+    return f"{text}{because}", next((ADVICE[str(one)] for one in causes if str(one) in ADVICE), "")
