@@ -25,11 +25,13 @@ RESERVE_MB = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the checklist. `detail` says what was found, and what to do when it is not `ok`."""
+    """One line of the checklist. `detail` says what was found, and what to do when it is not `ok`; a question
+    is for a person to answer."""
 
     name: str
     ok: bool
     detail: str
+    is_question: bool = False
 
     def record(self) -> dict[str, object]:
         """For programs."""

@@ -1,6 +1,7 @@
 """Operators and the plan: through the daemon's socket and by the file, end to end and in virtual time."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -10,7 +11,11 @@ from click.testing import CliRunner
 
 import safety.policy_comparison
 from core.modes import Mode, ModePlan
+from daemon.commands.installing.check import check
 from daemon.commands.rollout import rollout
+from daemon.commissioning.step_checklist import walk_step
+from daemon.config.settings import SettingsError, load_settings
+from daemon.rollout.plan import RolloutStep
 from daemon.service.mode_guard import ModeGuard
 from daemon.simulation.simulate import default_site
 from daemon.system.state_file import StateFile
@@ -18,6 +23,7 @@ from plant.simulated_site import SimulatedSite
 from tests.campaigns.pairs import Pair, running_pair, silent_log, sunny_day
 from tests.daemon.rollout.shortened import begun, events, mode_of, planned, step_on_disk
 from tests.support import virtual_time
+from tests.support.configuration import CONFIGURATION, write_configuration
 from tests.support.full_daemon import until
 from tests.support.toy_bundles import plain_model, write_bundle
 
@@ -31,6 +37,13 @@ async def ordered(folder: Path, *words: str) -> tuple[int, str]:
     return done.exit_code, done.output + ("" if done.exception is None else str(done.exception))
 
 
+async def checked(folder: Path, step: str) -> tuple[int, str]:
+    """The value and output of `sunkeep check --for`."""
+    arguments = ["--for", step, "--config", str(folder / "site.toml")]
+    done = await asyncio.to_thread(CliRunner().invoke, check, arguments, standalone_mode=False)
+    return done.return_value, done.output
+
+
 async def _orders(folder: Path) -> None:
     async with running_pair(folder, slaves=SITE.slaves[:3], adapt=planned, radio_port=0) as pair:
         await begun(pair)
@@ -40,6 +53,10 @@ async def _orders(folder: Path) -> None:
         assert "RolloutStep     shadow" in output
         assert "missing  time       0.0 h of 168 h" in output
         assert "waits for an operator" in output
+        code, output = await checked(folder, "ab")
+        assert (code, "FAIL  time            0.0 h of 168 h" in output) == (78, True), output
+        assert "ASK   answer yourself Has an engineer read the log" in output
+        assert "FAIL  step            the plan is at shadow" in (await checked(folder, "share_50"))[1]
         code, output = await ordered(folder, "advance")
         assert (code != 0, "from shadow to ab is missing: time" in output) == (True, True)
         code, output = await ordered(folder, "advance", "--to", "production")
@@ -174,3 +191,30 @@ def test_a_damaged_record_of_the_mode_counts_as_none(tmp_path: Path) -> None:
     for record in records:
         StateFile(tmp_path / "mode").save(record)
         assert ModeGuard(tmp_path).last is None
+
+
+def test_without_plan_and_alerts_the_checklist_of_the_shadow_says_what_to_do(tmp_path: Path) -> None:
+    settings = load_settings(write_configuration(tmp_path))
+    items = {item.name: item for item in walk_step(settings, RolloutStep.SHADOW, {})}
+    assert [name for name, item in items.items() if not item.ok] == ["radio test", "alerts", "plan"]
+    assert "sunkeep zigbee drill" in items["radio test"].detail
+    asked = {
+        item.name: item.detail for item in walk_step(settings, RolloutStep.PRODUCTION, {}) if not item.ok
+    }
+    assert asked["daemon"] == "no answer. Start it, and run this as its user."
+
+
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        ("[rollout.shadow]\nleast_h = 23", "least_h: 23 is too small. Write at least 24"),
+        ("[rollout]\nshadow = 1", "rollout.shadow"),
+        ("[rollout]\nsteps = 3", "rollout.steps"),
+        ('[rollout.ab]\nconfirm = "me"', "Choose 'automatic' or 'operator'"),
+        ("[rollout]", "mode.mode: says who acts, and [rollout] does so, too"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_refused(tmp_path: Path, section: str, reason: str) -> None:
+    path = write_configuration(tmp_path, f"{CONFIGURATION}\n{section}\n")
+    with pytest.raises(SettingsError, match=re.escape(reason)):
+        load_settings(path)
