@@ -18,7 +18,7 @@ from core.estimation.state_estimate import StateEstimate
 from core.limits import Limits
 from core.metering import avoidable_import_w, exported_w
 from core.metering import balance_phases as level_one
-from core.parts import initial_memory
+from core.parts import Watches, initial_memory
 from core.site import ZERO, Airtime, Metering, Phases, Site, Slave, per_phase
 from core.slew import slew as slew_one
 from core.snapshot import OnAirState, SlaveState, Snapshot
@@ -191,7 +191,10 @@ def test_what_is_lived_is_what_the_product_simulates(
     heat = DayScenario(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, metering, 3, extra_s)
     site = default_site(metering)
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 3, float(extra_s))
-    lived = simulate(scenario, pilot(law, site))
+    acting = pilot(law, site)
+    assert acting is not None
+    unwatched = replace(acting, parts=replace(acting.parts, watches=Watches.of(())))
+    lived = simulate(scenario, unwatched)  # the batch leaves out what acts on an unhealthy loop
     _assert_equal(run(rows_of([heat], seconds), policy), dict(lived.score.summary()))
 
 
