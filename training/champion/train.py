@@ -24,12 +24,12 @@ from safety.pi import PiGains
 from training.artifacts.checkpoint import BEST_FILE, CheckpointError, load_weights
 from training.artifacts.destination import ExportError, next_version
 from training.artifacts.export import Floats, Lineage, current_commit, export_bundle
+from training.batched.chords import with_broken_cloud
 from training.batched.randomization import JUDGED
 from training.batched.simulator import View
 from training.batched.windows import SolarDay, read_days, reel_of, varied
 from training.contest.contest import compete
 from training.contest.results import as_table, standings
-from training.data.chords import with_broken_cloud
 from training.data.days import Day, DaysError, data_sha256, data_sources, find_days
 from training.device import device_option
 from training.imitation.demonstrations import orders

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from training.batched.windows import SolarDay
-from training.data.chords import (
+from training.batched.chords import (
     CHORD_M,
     ENHANCED_MAX,
     EXPONENT,
@@ -14,6 +13,7 @@ from training.data.chords import (
     draw_weather,
     with_broken_cloud,
 )
+from training.batched.windows import SolarDay
 
 HOURS_S = 6 * 3600
 
