@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from drivers.meters.plausibility import Plausibility, PlausibilityMemory
@@ -324,9 +324,11 @@ def swapped(value: float, how: str) -> float:
 
 @pytest.mark.parametrize("how", ["words", "bytes"])
 @given(power_w=house.filter(lambda p: min(map(abs, p)) > 100.0), var=reactive)
+@example(power_w=(643.06640625,) * 3, var=0.0)
 def test_a_wrong_order_of_words_or_bytes_is_caught(how: str, power_w: tuple[float, ...], var: float) -> None:
     true = measured(power_w, var)
     a, b, c = (swapped(p, how) for p in true.grid_power_w)
-    if (a, b, c) == pytest.approx(true.grid_power_w, rel=0.1):
-        return  # nothing changed that matters
+    sizes = [(abs(x), abs(p)) for x, p in zip((a, b, c), power_w, strict=True)]
+    if all(abs(x - p) <= 0.1 * max(x, p) + 50.0 for x, p in sizes):
+        return  # as large as voltage times current says: one reading cannot tell, moves of the slaves do
     assert causes(replace(true, grid_power_w=(a, b, c), total_power_w=a + b + c))
