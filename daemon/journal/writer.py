@@ -49,6 +49,10 @@ class Journal:
     _synced_at_s: float = 0.0
     _busy: asyncio.Task[None] | None = None
 
+    def __post_init__(self) -> None:
+        while self._file.exists():  # of a run that had the same name: two starts within a second
+            self._segment += 1
+
     def put(self, record: AnyRecord, before: Memory | None = None) -> None:
         """Queue one record; `before` is the memory with which a tick was decided."""
         if len(self._waiting) >= WAITING_RECORDS_MAX:

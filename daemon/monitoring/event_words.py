@@ -41,6 +41,29 @@ EVENTS: dict[str, tuple[str, str]] = {
     ),
     "meter_energy_mismatch_over": ("The meter's power and its energy counters agree again", ""),
     "frame_counters_near_end": ("The radio's counters are nearly used up", "Make a new site key."),
+    "loop_swings": (
+        "Devices were told to go up and down again and again, so the controller became gentler",
+        "If it comes again: `sunkeep commission` measures how the devices answer.",
+    ),
+    "gains_restored": ("The controller is as quick as before", ""),
+    "policy_stuck": ("The learned policy said the same for ten minutes", "Look into the log."),
+    "policy_self_test_failed": (
+        "The learned policy was damaged in memory and is loaded anew",
+        "If it comes again: the computer's memory may be failing.",
+    ),
+    "bus_contention": (
+        "Somebody else speaks on the meter's serial line",
+        "Only one device may ask the meter: look for a second master on its cable.",
+    ),
+    "mode_leap_forced": ("A step of the plan was left out by order", ""),
+    "rollout_ready": (
+        "The learned policy is ready for its next step",
+        "`sunkeep rollout advance` confirms it.",
+    ),
+    "rollout_held": ("The plan for the learned policy was stopped", "Look at `sunkeep rollout status`."),
+    "rollout_back": ("The learned policy was taken back to the shadow", "Look at `sunkeep rollout status`."),
+    "paused": ("The site was paused", ""),
+    "resumed": ("The site is controlled again", ""),
     "history_damaged": ("The history was damaged and was begun {begun}", "Look after the disk."),
     "acknowledged": ("A fault was acknowledged", ""),
 }

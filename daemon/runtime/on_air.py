@@ -40,11 +40,10 @@ class OnAir:
 
     def accepted(self, said: Decoded, at_s: float) -> None:
         """The radio took this message, and every one to this group before it: what it says is on air now."""
-        before_w = self.at(at_s).setpoints_w
         for group, told in self._told(said):
+            if group.may_change(told, at_s):
+                self._changed_at_s = at_s
             group.accepted(told, at_s)
-        if self.at(at_s).setpoints_w != before_w:
-            self._changed_at_s = at_s
 
     def unconfirmed(self, said: Decoded, at_s: float) -> None:
         """Nobody said what became of this message: it is on air, or will be, or everything is as it was."""
@@ -73,7 +72,12 @@ class OnAir:
         )
 
     def _still_s(self, at_s: float) -> float:
-        """Since anything changed, be it that the time-to-live of slaves told so long ago ran out."""
+        """Since anything changed, be it that the time-to-live of slaves told so long ago ran out.
+
+        A message of which nobody knows what became of it may change something just now.
+        """
+        if any(group.is_in_doubt(at_s) for group in self._groups):
+            return 0.0
         return min(at_s - self._changed_at_s, *(group.resting_s(at_s) for group in self._groups))
 
     def _told(self, said: Decoded) -> list[tuple["DeliveryGroup", dict[int, int]]]:
@@ -96,6 +100,19 @@ class DeliveryGroup:
     def unconfirmed(self, told: dict[int, int], at_s: float) -> None:
         """These setpoints by slot are on air, or will be, or everything is as it was."""
         self._possible = [*self._with(told, at_s, since_now=True), *self._living(at_s)]
+
+    def may_change(self, told: dict[int, int], at_s: float) -> bool:
+        """Whether these setpoints by slot may be others than those that are followed."""
+        return any(
+            watts != told.get(slave.slot, watts)
+            for one in self._living(at_s)
+            for slave, watts in zip(self.slaves, one.setpoints_w, strict=True)
+        )
+
+    def is_in_doubt(self, at_s: float) -> bool:
+        """Whether a message that changes something may be on its way."""
+        living = self._living(at_s)
+        return any(one.since_now for one in living) and len({one.setpoints_w for one in living}) > 1
 
     def likely_w(self, at_s: float) -> tuple[int, ...]:
         """What was told last, accepted or not; rest once its time is over."""

@@ -140,3 +140,15 @@ def test_of_several_groups_what_may_have_come_late_may_last_longer() -> None:
     assert found == GroupOnAir((0,), 13.0, a_w(0.0), a_w(900.0), unconfirmed=True, may_rest=True)
     found = on_air.at(103.0 + 15.0 + LONGEST_WAY_S + 0.1).groups[0]
     assert (found.low_w, found.high_w, found.unconfirmed) == (a_w(0.0), a_w(0.0), False)
+
+
+def test_nothing_is_still_while_a_message_may_be_on_its_way() -> None:
+    """It may change something at any moment until a later one is accepted, and at that one at the latest."""
+    on_air = told((frame(700, 0), 100.0, True))
+    assert on_air.at(104.0).still_s == 4.0
+    on_air.unconfirmed(frame(900, 0), 104.0)
+    assert on_air.at(107.0).still_s == 0.0
+    on_air.accepted(frame(900, 0), 108.0)
+    assert on_air.at(110.0).still_s == 2.0
+    on_air.accepted(frame(900, 0), 111.0)
+    assert on_air.at(112.0).still_s == 4.0

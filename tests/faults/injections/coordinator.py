@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import bellows.types as t
 
-import daemon.runtime.transmitter
+import drivers.zigbee.setpoint_broadcast
 from drivers.zigbee.setpoint_frame import encode
 from plant.radio.broadcast_limiter import BroadcastLimiter, LimiterModel
 from plant.radio.coordinator.nvram import Nvram
@@ -159,7 +159,7 @@ def wrong_encoding() -> Injection:
             by_slot = {slot: watts + 50 for slot, watts in by_slot.items()}
         return encode(by_slot, **rest)
 
-    spoiling = patch.object(daemon.runtime.transmitter, "encode", wrong)
+    spoiling = patch.object(drivers.zigbee.setpoint_broadcast, "encode", wrong)
 
     def begin(_pair: Pair, _rng: Random) -> None:
         spoilt["left"] = 1

@@ -9,8 +9,9 @@ many frames came in between, the totals may have moved by 2000 W and 1000 W for 
 rest, by a release or at the end of the time to live, is no move.
 
 A slave with a smallest power is switched. A move that does so may use the seconds, five at most, in which
-what the slaves follow did not change; it switches one slave on at most. Between instants with such a move
-between them the totals may have moved by 5000 W and 1000 W for each second.
+what the slaves follow did not change before the tick, whatever piece of it comes first; it switches one slave
+on at most. Between instants with such a move between them the totals may have moved by 5000 W and 1000 W for
+each second.
 """
 
 import struct
@@ -96,6 +97,7 @@ class Referee:
     last_at_s: float = -inf
     path_w: Watts = (0.0, 0.0, 0.0)
     still_since_s: float = -inf
+    still_opened_s: float = -inf
     switched_at_s: float = -inf
     been_w: deque[tuple[float, Watts]] = field(default_factory=lambda: deque(maxlen=60))
     tilts_w: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=60))
@@ -123,6 +125,7 @@ class Referee:
     def opened(self, at_s: float) -> None:
         """A tick begins; what was on its way has arrived."""
         self.opened_with, self.elapsed_s = dict(self.told), at_s - self.last_at_s
+        self.still_opened_s = self.still_since_s
 
     def sampled(self, grid_w: Watts, age_s: float) -> None:
         """What the controller knows of the meter in this tick."""
@@ -159,7 +162,8 @@ class Referee:
         from_w, silent_s = before_w, at_s - self.last_at_s
         if not is_whole:
             from_w, silent_s = self._totals_w(self.opened_with, at_s), self.elapsed_s
-        still_s = at_s - max(self.still_since_s, self._lapsed_at_s(at_s))
+        still_since_s = self.still_since_s if is_whole or is_late else self.still_opened_s
+        still_s = at_s - max(still_since_s, self._lapsed_at_s(at_s))
         self.told |= {slot: LastTold(setpoint_w, at_s) for slot, setpoint_w in said.items()}
         now_w = self._totals_w(self.told, at_s)
         switch_s = still_s if self._switches(was_w, said) else 0.0
