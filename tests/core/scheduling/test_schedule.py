@@ -270,7 +270,7 @@ def test_no_start_deadlock(
     for seconds, surplus_w in surplus:
         lived.last(seconds, surplus_w)
     lived.last(120 + MOST_S * len(slaves), (9000.0, 9000.0, 9000.0))
-    # loads that jump just as the slaves move can look like crossed wires, which stop a site until somebody looks
+    # loads that jump just as the slaves move can look like crossed wires: that stops until somebody looks
     assume(lived.tick((9000.0, 9000.0, 9000.0)).verdict.state is not State.SAFE_STOP)
     totals_w = totals(lived.setpoints_w, site)
     for at, slave in enumerate(site.slaves):

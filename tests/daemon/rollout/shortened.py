@@ -7,7 +7,6 @@ from unittest.mock import patch
 
 import daemon.rollout.requirements
 import daemon.service.rollout_walker as walker
-import daemon.service.service
 import safety.policy_comparison
 from core.modes import Mode
 from daemon.journal.records import Event
@@ -40,8 +39,6 @@ def minutes_for_weeks(confirm: Confirmation = Confirmation.AUTOMATIC) -> Iterato
         patch.object(walker, "CHECK_EVERY_S", 3.0),
         patch.object(walker, "SAVE_EVERY_S", 10.0),
         patch.object(safety.policy_comparison, "SPAN_S", 2.0),
-        # the policy is never late: virtual time does not know how busy this machine is
-        patch.object(daemon.service.service.time, "perf_counter", lambda: 0.0),
         silent_log(),
     ):
         yield

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 from core.modes import Mode
+from daemon.commissioning.embedded_site import KEY_FILE
 from daemon.journal.records import Tick
 from daemon.rollout.plan import RolloutStep
 from daemon.runtime.journal_completion import read_whole
@@ -24,6 +25,8 @@ from tests.support import virtual_time
 async def walked(folder: Path, least: RolloutStep) -> list[str]:
     """Live until the plan has come so far; what a kill would leave on the disk is looked at all the time."""
     seen: list[str] = []
+    (folder / KEY_FILE).write_text("5a" * 32)  # it draws the lot of the blocks: minutes of them are few
+    (folder / KEY_FILE).chmod(0o600)
     async with running_pair(folder, slaves=SITE.slaves, more=POOR, adapt=planned, radio_port=0) as pair:
         await begun(pair)
         began_s = pair.lived[-1].snapshot.at_s
