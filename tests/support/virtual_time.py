@@ -115,15 +115,22 @@ def _waited_for(call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
     return waited_for
 
 
-def run(main: Coroutine[Any, Any, T], *, settle_s: float = SETTLE_S, real_inference: bool = False) -> T:
+def run(
+    main: Coroutine[Any, Any, T],
+    *,
+    settle_s: float = SETTLE_S,
+    real_inference: bool = False,
+    began_unix_s: float | None = None,
+) -> T:
     """Like `asyncio.run`, in virtual time; every clock follows it.
 
     Args:
         settle_s: 0 where no pseudo-terminal is in use.
         real_inference: how long the policy takes is what the machine takes.
+        began_unix_s: the wall clock at the begin; else that of now.
     """
     loop = VirtualLoop(settle_s)
-    wall_s = time.time() - loop.time()
+    wall_s = (time.time() if began_unix_s is None else began_unix_s) - loop.time()
 
     def now_s(*_clock: int) -> float:
         return loop.time()

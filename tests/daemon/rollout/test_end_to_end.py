@@ -1,6 +1,7 @@
 """The plan through the real wires, in virtual time and with its weeks shortened to minutes."""
 
 import asyncio
+from hashlib import sha256
 from pathlib import Path
 
 from core.modes import Mode
@@ -21,11 +22,14 @@ from tests.daemon.rollout.shortened import (
 )
 from tests.support import virtual_time
 
+BEGAN_UNIX_S = 1_782_900_013.0
+"""With the key it draws the lot of the blocks: minutes for weeks hold too few of them for every lot."""
+
 
 async def walked(folder: Path, least: RolloutStep) -> list[str]:
     """Live until the plan has come so far; what a kill would leave on the disk is looked at all the time."""
     seen: list[str] = []
-    (folder / KEY_FILE).write_text("5a" * 32)  # it draws the lot of the blocks: minutes of them are few
+    (folder / KEY_FILE).write_text(sha256(b"a lot").hexdigest())
     (folder / KEY_FILE).chmod(0o600)
     async with running_pair(folder, slaves=SITE.slaves, more=POOR, adapt=planned, radio_port=0) as pair:
         await begun(pair)
@@ -40,7 +44,9 @@ async def walked(folder: Path, least: RolloutStep) -> list[str]:
 
 def test_a_good_policy_reaches_production_step_by_step(tmp_path: Path) -> None:
     with minutes_for_weeks():
-        seen = virtual_time.run(walked(tmp_path, RolloutStep.PRODUCTION), settle_s=0.0)
+        seen = virtual_time.run(
+            walked(tmp_path, RolloutStep.PRODUCTION), settle_s=0.0, began_unix_s=BEGAN_UNIX_S
+        )
     assert list(dict.fromkeys(seen)) == STEPS
     moves = [event for event in events(tmp_path) if event.event == "rollout_advanced"]
     assert [move.detail["target"] for move in moves] == STEPS[1:]
