@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 
 from core.airtime import choose_send
 from core.allocation import allocate, totals_w, ways
@@ -67,7 +68,8 @@ def decide(
     source = Source.HOLD if plan.waits and _acts(verdict.source) else verdict.source
     requested_action_w = _asked(source, reach_w, calm(fallback_action_w), ahead, snapshot, site, floor)
     safe_action_w, interventions = parts.gate.check(requested_action_w, source, snapshot)
-    if plan.switches and _acts(source):  # the gate judges a switching by the setpoints, slave by slave
+    is_sound = all(map(isfinite, requested_action_w))
+    if plan.switches and _acts(source) and is_sound:  # the gate judges a switching by the setpoints
         safe_action_w, interventions = requested_action_w, ()
     setpoints_w, withheld = _setpoints(safe_action_w, source, snapshot, plan, parts)
     send, bucket = choose_send(
