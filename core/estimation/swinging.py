@@ -18,7 +18,7 @@ from typing import NamedTuple
 from core.reversal import ReversalState, swing
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
-from core.snapshot import Snapshot
+from core.snapshot import METER_LOST_S, Snapshot
 
 REVERSAL_W = 100.0
 WINDOW_S = 90.0
@@ -50,8 +50,6 @@ PROVEN_AFTER = 4.0
 """So many times as long without a fall is no failure of the try any more."""
 BELIEVABLE_W = 1.0e6
 """Nothing that is larger is taken at its word."""
-LONGEST_GAP_S = 2.5
-"""Beyond this between two ticks nobody knows what was on air."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +114,7 @@ def watch_swings(site: Site, snapshot: Snapshot, model_w: Phases, state: SwingSt
     air_w = snapshot.on_air.action_w
     seen = _believable_w(sign(site.role) * sum(snapshot.grid_power_w)), _believable_w(sum(model_w))
     grid = _grid(site.period_s)
-    is_whole = 0.0 < snapshot.at_s - state.at_s <= max(LONGEST_GAP_S, 2.0 * site.period_s)
+    is_whole = 0.0 < snapshot.at_s - state.at_s <= max(METER_LOST_S, 2.0 * site.period_s)
     if not (is_whole and state.grid_w):
         return _anew(state._replace(at_s=snapshot.at_s), snapshot.at_s + WINDOW_S, air_w, seen, grid)
     state = _advanced(state, snapshot.at_s, air_w, seen, grid, site.period_s)
