@@ -4,15 +4,13 @@ A profile lists the blocks to read and where in them each quantity lies. Address
 (0-based). The block that holds the power of the phases is read every tick; the others, slow ones, in turn.
 """
 
-import tomllib
 from collections.abc import Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drivers.errors import ConfigError
+from drivers.profile_files import ProfileFiles
 
 LONGEST_READ = 125
 """Registers in one answer (Modbus application protocol V1.1b3, 6.3)."""
@@ -183,10 +181,12 @@ class Profile(_StrictProfile):
         return self
 
 
+_FILES = ProfileFiles(Profile, "profiles", "meter profile")
+
+
 def profile_names() -> tuple[str, ...]:
     """Names of the profiles that ship."""
-    folder = files("drivers") / "profiles"
-    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+    return _FILES.names()
 
 
 def load_profile(name_or_path: str | Path) -> Profile:
@@ -195,33 +195,4 @@ def load_profile(name_or_path: str | Path) -> Profile:
     Raises:
         ConfigError: unknown name, unreadable file, or a key that does not fit; names file, key and reason.
     """
-    name = str(name_or_path)
-    if name.endswith(".toml"):
-        return _parse(_text(Path(name)), name)
-    if name not in profile_names():
-        raise ConfigError(
-            f"unknown meter profile {name!r}; known: {', '.join(profile_names())}; "
-            "or give the path of a profile file ending in .toml"
-        )
-    resource = files("drivers") / "profiles" / f"{name}.toml"
-    return _parse(resource.read_text(encoding="utf-8"), f"{name}.toml")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot read the meter profile: {error}") from error
-
-
-def _parse(text: str, file: str) -> Profile:
-    try:
-        return Profile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        reasons = [
-            f"{file}: {'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        ]
-        raise ConfigError("\n".join(reasons)) from error
+    return _FILES.load(name_or_path)

@@ -4,14 +4,12 @@ Addresses are those on the wire (0-based). Only registers that a document, or so
 volatile may stand where a profile is written cyclically: flash memory wears out.
 """
 
-import tomllib
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from drivers.errors import ConfigError
+from drivers.profile_files import ProfileFiles
 
 WORDS: dict[str, int] = {"i16": 1, "u16": 1, "u32": 2, "f32": 2}
 """Registers per value, high word first."""
@@ -163,10 +161,12 @@ class DeviceProfile(_StrictDevice):
         return self
 
 
+_FILES = ProfileFiles(DeviceProfile, "modbus_devices/profiles", "device profile")
+
+
 def device_profile_names() -> tuple[str, ...]:
     """Names of the profiles that ship."""
-    folder = files("drivers") / "modbus_devices" / "profiles"
-    return tuple(sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")))
+    return _FILES.names()
 
 
 def load_device_profile(name_or_path: str | Path) -> DeviceProfile:
@@ -175,29 +175,4 @@ def load_device_profile(name_or_path: str | Path) -> DeviceProfile:
     Raises:
         ConfigError: unknown name, unreadable file, or a key that does not fit; names file, key and reason.
     """
-    name = str(name_or_path)
-    if name.endswith(".toml"):
-        try:
-            return _parsed(Path(name).read_text(encoding="utf-8"), name)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{name}: cannot read the device profile: {error}") from error
-    if name not in device_profile_names():
-        raise ConfigError(
-            f"unknown device profile {name!r}; known: {', '.join(device_profile_names())}; "
-            "or give the path of a profile file ending in .toml"
-        )
-    resource = files("drivers") / "modbus_devices" / "profiles" / f"{name}.toml"
-    return _parsed(resource.read_text(encoding="utf-8"), f"{name}.toml")
-
-
-def _parsed(text: str, file: str) -> DeviceProfile:
-    try:
-        return DeviceProfile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        reasons = [
-            f"{file}: {'.'.join(map(str, item['loc'])) or 'profile'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        ]
-        raise ConfigError("\n".join(reasons)) from error
+    return _FILES.load(name_or_path)
