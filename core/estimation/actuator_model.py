@@ -6,7 +6,7 @@ followed as the usual heater behind the usual radio.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 from core.arrays import Number
@@ -48,6 +48,16 @@ class ResponseGroup:
     lag_s: float = SLAVE_LAG_S
     gain: float = 1.0
     weight: float = 1.0
+
+    def answering(self, dead_time_s: float, lag_s: float) -> "ResponseGroup":
+        """The same slaves, answering so; how much that differs from command to command stays as it was
+        measured."""
+        low_s, high_s = LAG_RANGE_S
+        return replace(
+            self,
+            dead_time_s=min(max(dead_time_s, 0.0), DEAD_TIME_MAX_S),
+            lag_s=min(max(lag_s, low_s), high_s),
+        )
 
 
 def is_measured(slave: Slave) -> bool:
