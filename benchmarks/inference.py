@@ -83,7 +83,9 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     def decided(snapshot: Snapshot, authority: Authority, memory: Any, parts: Any) -> tuple[Decision, Any]:
         decision, after = whole(snapshot, authority, memory, parts)
         sent = Sent((), decision.send is not Send.NOTHING or None)
-        judge(TickResult(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0))
+        judge(
+            TickResult(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0, after)
+        )
         return decision, after
 
     with patch.object(simulate, "decide", decided):

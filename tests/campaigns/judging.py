@@ -87,7 +87,15 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
         judged = replace(decision, authority=Authority.POLICY)
         judging(
             TickResult(
-                snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0
+                snapshot,
+                Assignment(Authority.POLICY, 1.0, 0),
+                before,
+                judged,
+                Sent((), accepted),
+                0,
+                0,
+                0,
+                memory,
             )
         )
         if judging.live.evidence.export.spans > len(accounts):

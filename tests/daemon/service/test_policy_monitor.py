@@ -68,7 +68,9 @@ def ticks(seconds: int, gains: PiGains | None = None) -> list[TickResult]:
         sent = Sent((), wires.transmit(decision) or None)
         decision = replace(decision, authority=Authority.POLICY)
         lived.append(
-            TickResult(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, decision, sent, 0, 0, 0)
+            TickResult(
+                snapshot, Assignment(Authority.POLICY, 1.0, 0), before, decision, sent, 0, 0, 0, before
+            )
         )
         far_end.step()
     return lived
@@ -274,7 +276,11 @@ def shadowed(seconds: int, policy: str) -> PolicyMonitor:
         snapshot, before = wires.snapshot(), memory
         decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
         sent = Sent((), wires.transmit(decision) or None)
-        judge(TickResult(snapshot, Assignment(Authority.FALLBACK, 0.0, 0), before, decision, sent, 0, 0, 0))
+        judge(
+            TickResult(
+                snapshot, Assignment(Authority.FALLBACK, 0.0, 0), before, decision, sent, 0, 0, 0, before
+            )
+        )
         far_end.step()
     return judge
 
