@@ -20,10 +20,10 @@ from core.modes import Assignment
 from core.parts import Parts
 from core.snapshot import Snapshot
 from core.tick import decide
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation import simulate
 from daemon.simulation.controllers import pilot
 from models.bundle import builtin_bundle, load_bundle

@@ -28,6 +28,10 @@ from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
+from daemon.operators.pause import Pause
+from daemon.policy.policy_monitor import PolicyMonitor
+from daemon.policy.policy_swap import PolicySwap, desired_policy, policy_name
+from daemon.policy.rollout_walker import RolloutWalker
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop, TickResult
@@ -39,15 +43,11 @@ from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
 from daemon.service.measured_slaves import Numbers, measured_numbers
-from daemon.service.pause import Pause
 from daemon.service.persistence import Persistence
-from daemon.service.policy_monitor import PolicyMonitor
-from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
 from daemon.service.restarts import STORM, WITHIN_S, marked_run
-from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.stop_signals import Startup, heeded_signals
-from daemon.service.tick_observer import JUDGE, TickRecorder
+from daemon.service.tick_recorder import JUDGE, TickRecorder
 from daemon.system import sd_notify
 from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log

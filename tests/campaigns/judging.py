@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 from core.decision import Authority
 from core.modes import Assignment
 from core.tick import decide
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO, default_site
 from models.policy import NoPolicy

@@ -13,12 +13,12 @@ from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
 from daemon.journal.records import Event
+from daemon.policy.evidence_record import to_record
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled, assemble
 from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.evidence_record import to_record
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedIO, default_site, simulate
 from models.bundle import builtin_bundle

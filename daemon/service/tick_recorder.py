@@ -19,11 +19,11 @@ from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
+from daemon.policy.policy_monitor import PolicyMonitor
+from daemon.policy.rollout_walker import RolloutWalker
+from daemon.policy.stuck_policy import StuckPolicy
 from daemon.runtime.loop import TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
-from daemon.service.policy_monitor import PolicyMonitor
-from daemon.service.rollout_walker import RolloutWalker
-from daemon.service.stuck_policy import StuckPolicy
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.zigbee.frame_counter import FrameCounter
