@@ -9,12 +9,12 @@ from daemon.errors import StartError
 from daemon.history.database import FILE
 from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
+from daemon.operators.operator_socket import OperatorSocket, serve_control
+from daemon.operators.pause import Pause
+from daemon.policy.policy_swap import PolicySwap
+from daemon.policy.rollout_walker import RolloutWalker
 from daemon.runtime.loop import Loop
-from daemon.service.operator_socket import OperatorSocket, serve_control
-from daemon.service.pause import Pause
-from daemon.service.policy_swap import PolicySwap
-from daemon.service.rollout_walker import RolloutWalker
-from daemon.service.tick_observer import TickRecorder
+from daemon.service.tick_recorder import TickRecorder
 from daemon.system.clock import boottime_s
 from daemon.system.log import log
 from daemon.web.history_answers import HistoryAnswers

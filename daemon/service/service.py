@@ -28,6 +28,10 @@ from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
+from daemon.operators.pause import Pause
+from daemon.policy.policy_monitor import PolicyMonitor
+from daemon.policy.policy_swap import PolicySwap, desired_policy, policy_name
+from daemon.policy.rollout_walker import RolloutWalker
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop, TickResult
@@ -39,14 +43,11 @@ from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
 from daemon.service.measured_slaves import Numbers, measured_numbers
-from daemon.service.pause import Pause
-from daemon.service.policy_monitor import PolicyMonitor
-from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
+from daemon.service.persistence import Persistence
 from daemon.service.radio_watch import ended_without_radio
 from daemon.service.restarts import STORM, WITHIN_S, marked_run
-from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.stop_signals import Startup, heeded_signals
-from daemon.service.tick_observer import JUDGE, TickRecorder
+from daemon.service.tick_recorder import JUDGE, TickRecorder
 from daemon.system import sd_notify
 from daemon.system.clock import TickPace, boottime_s, local_hour, wall_moment
 from daemon.system.log import log
@@ -130,7 +131,6 @@ class Service:
                 senses=senses,
                 counter=counter,
                 zone=settings.zone(),
-                save=lambda watch: standing_file.save(watch.standing),
                 meter_statistics=lambda: MeterStatistics(
                     senses.reads_total,
                     sum(senses.errors_total.values()),
@@ -142,9 +142,11 @@ class Service:
                 radio_statistics=partial(_radio_statistics, radio, broadcast, emitter),
                 refused_leaps=broadcast.refused_leaps,
                 energy_check=energy_check,
-                keep_totals=partial(_keep, totals),
                 history=started_history(settings),
                 dropped_log_lines=self.dropped_log_lines,
+            )
+            persistence = Persistence(
+                standing_file.save, counter, keep_totals=partial(_keep, totals), carry=chronicle.carry
             )
             chronicle.journal.put(self._start_record(assembled, standing, measured))
             if unordered_ends >= STORM:
@@ -156,7 +158,7 @@ class Service:
             reloader.policy = swap.configure
             chronicle.lived = swap.tick_lived
             pause = Pause.restored(state)
-            loop = self._loop(swap, senses, emitter, chronicle)
+            loop = self._loop(swap, senses, emitter, chronicle, persistence)
             loop.lasting = standing_file.causes
             chronicle.judging = judging = self._judging(swap, chronicle, carried)
             walker = self._rollout(swap, chronicle, judging, reloader)
@@ -168,7 +170,7 @@ class Service:
                 ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
                 startup.over = True
-                await self._live(loop, chronicle, figures, server, reloader, swap)
+                await self._live(loop, chronicle, persistence, server, reloader, swap)
 
     def _loop(
         self,
@@ -176,8 +178,13 @@ class Service:
         senses: SnapshotSource,
         emitter: Transmitter,
         chronicle: TickRecorder,
+        persistence: Persistence,
     ) -> Loop:
-        loop = Loop(
+        def tell(lived: TickResult) -> None:
+            chronicle.tell(lived)
+            persistence.tell(lived)
+
+        return Loop(
             parts=swap.assembled.parts,
             memory=initial_memory(swap.assembled.parts),
             senses=senses,
@@ -186,13 +193,11 @@ class Service:
             clock=boottime_s,
             assignment=lambda: Assignment(Authority.FALLBACK, 0.0, -1),  # until the plan is there
             policy_latency=swap.policy_latency_s,
-            tell=chronicle.tell,
+            tell=tell,
             pat=_feed_watchdog,
             stopping=self.stopping,
             between_ticks=swap.between_ticks,
         )
-        chronicle.loop = loop
-        return loop
 
     def _judging(
         self, swap: PolicySwap, chronicle: TickRecorder, carried: dict[str, Any] | None
@@ -239,12 +244,12 @@ class Service:
         self,
         loop: Loop,
         chronicle: TickRecorder,
-        figures: Figures,
+        persistence: Persistence,
         server: StatusServer | None,
         reloader: Reloader,
         swap: PolicySwap,
     ) -> None:
-        self.figures = figures
+        self.figures = figures = chronicle.figures
         url = "" if server is None else server.url
         if self.show is not None:
             chronicle.view = self.show(figures, url)
@@ -265,6 +270,7 @@ class Service:
             for watcher in watchers:
                 watcher.cancel()
             chronicle.event("stopped", ticks=figures.ticks)
+            await persistence.close()
             await chronicle.close()
 
     def _about(self, assembled: Assembled) -> SiteInfo:

@@ -29,8 +29,8 @@ from daemon.rollout.plan import RolloutStep
 from daemon.rollout.walk import MoveRefused
 
 if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
+    from daemon.operators.pause import Pause
     from daemon.runtime.loop import Loop, TickResult
-    from daemon.service.pause import Pause
 
 SOCKET_FILE = "control.sock"
 REQUEST_MAX_BYTES = 1024

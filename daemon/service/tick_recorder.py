@@ -1,4 +1,4 @@
-"""Hands every tick to the journal, the figures, the log and the state file. Reads, never decides."""
+"""Hands every tick to the journal, the figures and the log. Reads, never decides."""
 
 import asyncio
 import time
@@ -19,14 +19,13 @@ from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
-from daemon.runtime.loop import Loop, TickResult
+from daemon.policy.policy_monitor import PolicyMonitor
+from daemon.policy.rollout_walker import RolloutWalker
+from daemon.policy.stuck_policy import StuckPolicy
+from daemon.runtime.loop import TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
-from daemon.service.policy_monitor import PolicyMonitor
-from daemon.service.rollout_walker import RolloutWalker
-from daemon.service.stuck_policy import StuckPolicy
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
-from drivers.errors import ConfigError
 from drivers.zigbee.frame_counter import FrameCounter
 
 JUDGE = "judge"
@@ -54,19 +53,11 @@ ALARMING = frozenset(
     )
 )
 """Events that somebody has to do something about."""
-SAVE_EVERY_S = 10.0
-"""While a time runs: what is left of it is told to be more after a power cut, by so much at most."""
-SAVE_AT_REST_S = 60.0
-"""Where nothing stands: nothing could be lost, and what is written shows that the disk still takes it."""
-TOTALS_EVERY_S = 300.0
-"""Totals are for people: a power cut may cost five minutes of them, and an SD card lives longer."""
 
 
 @dataclass(slots=True)
 class TickRecorder:
     """Hands every tick to those who record and show it.
-
-    `save` persists the supervisor's memory; it may block.
 
     `lived` is called last of all, when the tick has nothing left to do.
     """
@@ -76,11 +67,9 @@ class TickRecorder:
     senses: SnapshotSource
     counter: FrameCounter
     zone: ZoneInfo
-    save: Callable[[Any], None]
     meter_statistics: Callable[[], MeterStatistics]
     radio_statistics: Callable[[], RadioStatistics]
     energy_check: EnergyCheck
-    keep_totals: Callable[[dict[str, Any]], None]
     refused_leaps: dict[int, int] = field(default_factory=dict)
     """By slot: a frame counter that a slave told and that was not believed."""
     dropped_log_lines: Callable[[], int] = int
@@ -88,18 +77,9 @@ class TickRecorder:
     view: Callable[[], None] | None = None
     control: Callable[[TickResult], None] | None = None
     lived: Callable[[], None] | None = None
-    loop: Loop | None = None
     judging: PolicyMonitor | None = None
     walker: RolloutWalker | None = None
     _last: Decision | None = None
-    _saved_at_s: float = float("-inf")
-    _was_saved_at_rest: bool = False
-    _saving: asyncio.Task[None] | None = None
-    _owed: bool = False
-    _reserving: asyncio.Task[None] | None = None
-    _keeping: asyncio.Task[None] | None = None
-    _owes_totals: bool = False
-    _totals_at_s: float = float("-inf")
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
     _stuck: StuckPolicy = field(default_factory=StuckPolicy)
@@ -119,12 +99,9 @@ class TickRecorder:
             self.history.take(tick, self.figures)
         if changed:
             self._log(lived)
-        self._save(lived, now=changed)
-        self._reserve_counters()
         self._watch_counters(lived.snapshot.at_s)
         self._watch_slaves(lived)
         self._watch_gains(lived)
-        self._keep_totals(lived.snapshot.at_s, now=self._rollback_changed(lived.decision))
         self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
         if self.control is not None:
@@ -145,10 +122,6 @@ class TickRecorder:
 
     async def close(self) -> None:
         """Write what is left."""
-        for task in (self._saving, self._reserving, self._keeping):
-            if task is not None:
-                await asyncio.wait([task])
-        self.keep_totals(self._carry())
         if self.walker is not None:
             await self.walker.close()
         if self.history is not None:
@@ -216,7 +189,7 @@ class TickRecorder:
                 self.dropped_log_lines(),
                 self.journal.kept_bytes,
                 self.journal.dropped_lines,
-                0 if self.loop is None else self.loop.failed_total,
+                lived.failed_total,
             ),
             judgements=None if self.judging is None else self.judging.judgements(),
             local=datetime.now(self.zone),
@@ -233,17 +206,6 @@ class TickRecorder:
             causes=",".join(verdict.causes),
             grid_w=round(sum(lived.snapshot.grid_power_w)),
         )
-
-    def _reserve_counters(self) -> None:
-        """Ahead of need, beside the tick: taking a counter then never waits for the disk."""
-        if self.counter.low and (self._reserving is None or self._reserving.done()):
-            self._reserving = asyncio.create_task(asyncio.to_thread(self._reserve), name="counter")
-
-    def _reserve(self) -> None:
-        try:
-            self.counter.reserve()
-        except ConfigError as error:
-            log.warning("frame_counters_not_reserved", reason=str(error))
 
     def _watch_counters(self, at_s: float) -> None:
         """A slave that lies about counters, and their end: each is told once in a life."""
@@ -295,37 +257,7 @@ class TickRecorder:
             self.event("gains_restored", gain_share=round(share, 4), acting=acting)
             self.figures.note(lived.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains")
 
-    def _rollback_changed(self, decision: Decision) -> bool:
-        """Else a power cut could bring back the evidence that an operator has dismissed."""
-        before = () if self._last is None else self._last.verdict.causes
-        return (Cause.ROLLBACK in before) is not (Cause.ROLLBACK in decision.verdict.causes)
-
-    def _keep_totals(self, at_s: float, *, now: bool) -> None:
-        self._owes_totals |= now
-        due = self._owes_totals or at_s - self._totals_at_s >= TOTALS_EVERY_S
-        if not due or (self._keeping is not None and not self._keeping.done()):
-            return
-        self._owes_totals = False
-        self._totals_at_s = at_s
-        totals = self._carry()
-        self._keeping = asyncio.create_task(asyncio.to_thread(self.keep_totals, totals), name="totals")
-
-    def _carry(self) -> dict[str, Any]:
+    def carry(self) -> dict[str, Any]:
         """What a later run goes on with."""
         judged = {} if self.judging is None else {JUDGE: self.judging.carry()}
         return self.figures.carry() | judged
-
-    def _save(self, lived: TickResult, *, now: bool) -> None:
-        if self.loop is None:
-            return
-        at_s, watch = lived.snapshot.at_s, self.loop.memory.watch
-        standing = watch.standing
-        is_at_rest = not (standing.left_s or standing.recent_s or standing.latched)
-        every_s = SAVE_AT_REST_S if is_at_rest and self._was_saved_at_rest else SAVE_EVERY_S
-        if not (now or self._owed or at_s - self._saved_at_s >= every_s):
-            return
-        self._owed = self._saving is not None and not self._saving.done()
-        if self._owed:  # the disk is slow: the next tick tries again
-            return
-        self._saved_at_s, self._was_saved_at_rest = at_s, is_at_rest
-        self._saving = asyncio.create_task(asyncio.to_thread(self.save, watch), name="state")
