@@ -9,9 +9,11 @@ from daemon.errors import StartError
 from daemon.history.database import FILE
 from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
+from daemon.owner.orders import OrderBook
+from daemon.owner.pause import Pause
+from daemon.owner.requests import OrderRequests
 from daemon.runtime.loop import Loop
 from daemon.service.operator_socket import OperatorSocket, serve_control
-from daemon.service.pause import Pause
 from daemon.service.policy_swap import PolicySwap
 from daemon.service.rollout_walker import RolloutWalker
 from daemon.service.tick_observer import TickRecorder
@@ -53,10 +55,17 @@ async def served_status(
 
 @asynccontextmanager
 async def served_operators(
-    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap, walker: RolloutWalker, pause: Pause
+    state: Path,
+    loop: Loop,
+    chronicle: TickRecorder,
+    swap: PolicySwap,
+    walker: RolloutWalker,
+    pause: Pause,
+    book: OrderBook,
 ) -> AsyncIterator[None]:
     """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = OperatorSocket(loop, chronicle.event, swap.describe, walker.order, pause)
+    orders = OrderRequests(book, chronicle.event)
+    control = OperatorSocket(loop, chronicle.event, swap.describe, walker.order, pause, orders)
     chronicle.control = control.tell
     async with AsyncExitStack() as door:
         try:

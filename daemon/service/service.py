@@ -28,6 +28,8 @@ from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics, SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
+from daemon.owner.orders import OrderBook
+from daemon.owner.pause import Pause
 from daemon.runtime.assembly import Assembled, assemble_from, describe_fallback
 from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.loop import Loop, TickResult
@@ -39,7 +41,6 @@ from daemon.runtime.transmitter import Transmitter
 from daemon.service.config_reload import Reloader
 from daemon.service.interfaces import served_operators, served_status
 from daemon.service.measured_slaves import Numbers, measured_numbers
-from daemon.service.pause import Pause
 from daemon.service.policy_monitor import PolicyMonitor
 from daemon.service.policy_swap import PolicySwap, desired_policy, policy_name
 from daemon.service.radio_watch import ended_without_radio
@@ -156,6 +157,10 @@ class Service:
             reloader.policy = swap.configure
             chronicle.lived = swap.tick_lived
             pause = Pause.restored(state)
+            book = chronicle.book = OrderBook.restored(
+                state, site, lambda: wall_moment(settings.zone()).unix_s, chronicle.event
+            )
+            senses.ordered = book.into
             loop = self._loop(swap, senses, emitter, chronicle)
             loop.lasting = standing_file.causes
             chronicle.judging = judging = self._judging(swap, chronicle, carried)
@@ -164,7 +169,7 @@ class Service:
             loop.assignment = partial(_assignment, walker, pause, figures, settings.zone())
             async with (
                 served_status(settings, figures, loop) as server,
-                served_operators(state, loop, chronicle, swap, walker, pause),
+                served_operators(state, loop, chronicle, swap, walker, pause, book),
                 ended_without_radio(radio, settings.radio.path, boottime_s, self.stopping),
             ):
                 startup.over = True

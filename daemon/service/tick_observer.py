@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from core.causes import Cause
 from core.decision import Decision, Source
+from core.scheduling.orders import has_boosted
 from core.site import PHASE_NAMES
 from daemon.history.recorder import HistoryRecorder
 from daemon.journal.records import Event, Tick
@@ -19,6 +20,7 @@ from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
+from daemon.owner.orders import OrderBook
 from daemon.runtime.loop import Loop, TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
 from daemon.service.policy_monitor import PolicyMonitor
@@ -91,6 +93,7 @@ class TickRecorder:
     loop: Loop | None = None
     judging: PolicyMonitor | None = None
     walker: RolloutWalker | None = None
+    book: OrderBook | None = None
     _last: Decision | None = None
     _saved_at_s: float = float("-inf")
     _was_saved_at_rest: bool = False
@@ -114,6 +117,7 @@ class TickRecorder:
         self._check_energy(lived)
         self._check_bus(lived.snapshot.at_s)
         self._check_policy(lived)
+        self._follow_orders(lived)
         self._count(lived)
         if self.history is not None:
             self.history.take(tick, self.figures)
@@ -151,6 +155,8 @@ class TickRecorder:
         self.keep_totals(self._carry())
         if self.walker is not None:
             await self.walker.close()
+        if self.book is not None:
+            await self.book.close()
         if self.history is not None:
             await asyncio.to_thread(self.history.stop)
         await self.journal.close()
@@ -199,9 +205,16 @@ class TickRecorder:
     def _check_policy(self, lived: TickResult) -> None:
         decision, at_s = lived.decision, lived.snapshot.at_s
         sight = decision.sight
-        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
+        # while a device is boosted, little or nothing is left to the policy, and it says so
+        proposed_w = None if has_boosted(lived.snapshot) else decision.policy_action_w
+        if self._stuck.update(at_s, proposed_w, sight.surplus_w, sight.capacity_w):
             self.event("policy_stuck", policy=self.figures.about.policy_name)
             self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
+
+    def _follow_orders(self, lived: TickResult) -> None:
+        if self.book is not None:
+            self.book.tell(lived.snapshot.slaves, lived.decision)
+            self.figures.orders = self.book.orders
 
     def _count(self, lived: TickResult) -> None:
         inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
