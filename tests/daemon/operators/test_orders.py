@@ -25,8 +25,8 @@ from daemon.journal.records import Event
 from daemon.monitoring.messages import headline
 from daemon.monitoring.status import document
 from daemon.monitoring.telemetry import DeviceOrders, HolidayOrder
-from daemon.owner.orders import OrderBook
-from daemon.owner.requests import BOOST_MAX_S, OrderRefused, OrderRequests
+from daemon.operators.order_requests import BOOST_MAX_S, OrderRefused, OrderRequests
+from daemon.operators.orders import OrderBook
 from tests.support.full_daemon import until, whole
 from tests.support.telemetry_feed import decision
 

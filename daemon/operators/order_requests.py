@@ -19,7 +19,7 @@ from typing import Any
 from core.roles import Role
 from core.site import Slave
 from daemon.monitoring.telemetry import DeviceOrders, HolidayOrder
-from daemon.owner.orders import BY_OWNER, OrderBook, plain
+from daemon.operators.orders import BY_OWNER, OrderBook, plain
 
 COMMANDS = frozenset(("boost", "end_boost", "priorities", "holiday", "end_holiday"))
 BOOST_MAX_S = 86_400.0
