@@ -49,7 +49,7 @@ def far_end(box: Container) -> None:
 
 def new_site(box: Container) -> None:
     """The package, and no site."""
-    box.must(f"{GONE}; apt-get install -y /root/sunkeep_*.deb 2>&1")
+    box.must(f"{GONE}; apt-get install -y /srv/home/sunkeep_*.deb 2>&1")
     far_end(box)
 
 
@@ -100,8 +100,8 @@ def looked_after(person: Person) -> None:
     """install.md: update, backup, a new computer with a new stick, removal."""
     box = person.box
     box.must(
-        "cp /srv/2.deb /root/sunkeep_2_$(dpkg --print-architecture).deb; "
-        "mkdir /root/old; mv /root/sunkeep_0* /root/old"
+        "cp /srv/2.deb /srv/home/sunkeep_2_$(dpkg --print-architecture).deb; "
+        "mkdir /srv/home/old; mv /srv/home/sunkeep_0* /srv/home/old"
     )
     person.types("sudo apt install ./sunkeep_*_arm64.deb", wanted="put back by itself")
     until("its good minute", lambda: box.run("test ! -e /opt/sunkeep/trial-pending").returncode == 0)
@@ -131,7 +131,7 @@ def from_file(person: Person) -> None:
     )
     new_site(box)
     person.blank()
-    (box.root / "root" / "site.toml").write_text(answers)
+    (box.root / "srv/home/site.toml").write_text(answers)
     again = "sudo sunkeep setup --answers site.toml; [ $? = 1 ]"
     _, said = terminal(box, again, [], 300)
     if "Never answered" not in said and "FAILS slaves" not in said:
@@ -158,7 +158,7 @@ def by_hand(person: Person) -> None:
     (box.root / CONFIG[1:]).write_text(
         f'[site]\nname = "Home"\ntimezone = "Europe/Berlin"\n{found}{SITE}{slaves}'
     )
-    box.must(f"chown root:sunkeep {CONFIG}; chmod 640 {CONFIG}; ln -sf {CONFIG} /root/site.toml")
+    box.must(f"chown root:sunkeep {CONFIG}; chmod 640 {CONFIG}; cp -p {CONFIG} /srv/home/site.toml")
     person.types(f"sunkeep zigbee key {config}", wanted="Made")
     person.types("chown -R sunkeep: /etc/sunkeep/site.key /var/lib/sunkeep")
     person.blank(key="/etc/sunkeep/site.key")
@@ -200,7 +200,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sunkeep-pages-", dir=CACHE) as folder:
         root = Path(folder) / asked.suite
         subprocess.run(["cp", "-a", clean, root], check=True)
-        shutil.copy(asked.package, root / "root" / asked.package.name)
+        (root / "srv/home").mkdir()
+        shutil.copy(asked.package, root / "srv/home" / asked.package.name)
         shutil.move(variant(asked.package, Path(folder), "2"), root / "srv" / "2.deb")
         shutil.copy(ROOT / "packaging" / "far_end_wires.py", root / "srv")
         box = Container(root)

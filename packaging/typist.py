@@ -77,13 +77,13 @@ def terminal(box: Container, line: str, answers: list[Answer], limit_s: float) -
     near, far = pty.openpty()
     inside = [
         "env",
-        "HOME=/root",
+        "HOME=/srv/home",
         "TERM=dumb",
         "COLUMNS=200",
         "LANG=C.UTF-8",
         "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
     ]
-    command = ["setsid", "--ctty", "--wait", *box.enter(), *inside, "bash", "-c", f"cd /root; {line}"]
+    command = ["setsid", "--ctty", "--wait", *box.enter(), *inside, "bash", "-c", f"cd; {line}"]
     process = subprocess.Popen(command, stdin=far, stdout=far, stderr=far)
     os.close(far)
     shown, seen, end_s = "", 0, time.monotonic() + limit_s
