@@ -22,7 +22,7 @@ from daemon.gateway.status_client import StatusClient
 from daemon.lan.password import hashed, read_password_line
 from daemon.lan.relay import Relay
 from daemon.lan.server import HousePage, lan_tls, own_names, serve_until_cancelled
-from daemon.service.operator_socket import ask
+from daemon.operators.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.state_file import replace_whole
 

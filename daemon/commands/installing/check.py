@@ -13,8 +13,8 @@ from daemon.commissioning.preflight import Item, walk
 from daemon.commissioning.step_checklist import walk_step
 from daemon.config.settings import load_settings
 from daemon.errors import EX_CONFIG
+from daemon.operators.operator_socket import ask
 from daemon.rollout.plan import RolloutStep
-from daemon.service.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.redaction import redact
 

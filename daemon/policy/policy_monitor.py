@@ -20,10 +20,10 @@ from core.metering import (
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
+from daemon.policy.evidence_record import from_record, to_record
 from daemon.rollout.requirements import Judged
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
-from daemon.service.evidence_record import from_record, to_record
 from daemon.system.log import log
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import CounterfactualController, TwinMemory, TwinTick, fallback_twin, policy_twin
