@@ -19,11 +19,11 @@ import numpy as np
 from core.decision import Authority
 from core.modes import ModePlan, WallClock, assign
 from daemon.config.rollout_section import RolloutSection, StepSection
+from daemon.policy.rollout_walker import plan_of
 from daemon.rollout.evidence import RolloutTick
 from daemon.rollout.plan import RolloutPlan, RolloutStep, is_later
 from daemon.rollout.requirements import Judged, is_better
 from daemon.rollout.walk import RolloutState, begun, due, lived
-from daemon.service.rollout_walker import plan_of
 from safety.evidence import PairedSums, log_e_value
 from safety.policy_comparison import ALPHA, is_worse
 from tests.campaigns.generated_months import DAYLIGHT_H, DAYS, SPANS, Energies, Months, MonthWorld, drawn
