@@ -151,7 +151,7 @@ def test_what_is_judged_and_kept_is_the_mean_of_the_weights(
 ) -> None:
     """After updates 1 and 2 the mean is 1/11 of the first weights and 10/11 of the second."""
     seen, judged = list[Tensor](), list[Tensor]()
-    whole, plain = training.replay.trainer.update, training.replay.trainer.judge
+    whole, plain = update, judge
 
     def flat(net: ReplayNet) -> Tensor:
         return torch.cat([p.detach().flatten().clone() for p in net.parameters()])

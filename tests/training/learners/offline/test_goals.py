@@ -187,7 +187,7 @@ def test_the_unit_of_the_reward_does_not_decide_how_near_td3_stays_to_the_data(l
         learner._improve_actor(learner.seen(bandit(64)))
         moved.append(torch.cat([p.detach().flatten() for p in learner.actor.parameters()]))
     start = torch.cat([p.detach().flatten() for p in first.actor.parameters()])
-    assert torch.allclose(*moved, atol=1e-6)
+    assert torch.allclose(moved[0], moved[1], atol=1e-6)
     assert not torch.allclose(moved[0], start, atol=1e-6)
 
 
