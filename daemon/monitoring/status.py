@@ -183,6 +183,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "meter_reconnects": figures.meter.reconnects_total,
         "meter_energy_mismatch": None if mismatch is None else round(mismatch, 4),
         "radio_up": figures.radio.up,
+        "radio_remark": figures.radio.remark,
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,
