@@ -19,6 +19,7 @@ from daemon.monitoring.energy_ledger import EnergyTotals, Ledger, account, gap_s
 from daemon.monitoring.slave_power import SlavePowerEstimator, UncontrolledPowerEstimator, without_slaves_w
 from daemon.monitoring.telemetry import (
     Cost,
+    DeviceOrders,
     Judgements,
     MeterStatistics,
     PauseOrder,
@@ -95,7 +96,7 @@ class Figures:
         self.cost = Cost()
         self.meter, self.radio, self.house = MeterStatistics(), RadioStatistics(), ProcessStatistics()
         self.judgements = Judgements()
-        self.pause = PauseOrder()
+        self.pause, self.orders = PauseOrder(), DeviceOrders()
         self.placed_w: Phases = (0.0, 0.0, 0.0)
         self.without_w: Phases | None = None
         self.without_given = False

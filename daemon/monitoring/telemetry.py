@@ -1,6 +1,7 @@
 """Inputs of the figures beside snapshot and decision: the site, and statistics of meter, radio, process."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 from core.modes import Mode
@@ -42,6 +43,27 @@ class PauseOrder:
 
     is_on: bool = False
     until_unix_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HolidayOrder:
+    """Until `until_unix_s` every device rests but those that are kept, by name."""
+
+    until_unix_s: float
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrders:
+    """What the owner said of devices, by their names.
+
+    `boosts` says until when each gets power without a surplus, in unix seconds. `first` are served before all
+    others, the most important first.
+    """
+
+    boosts: Mapping[str, float] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    holiday: HolidayOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
