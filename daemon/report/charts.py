@@ -34,7 +34,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class DrawnInterval:
     """A difference with its bounds, in the unit of the axis."""
 
     name: str
@@ -88,7 +88,7 @@ def shares(name: str, parts_of: Sequence[tuple[str, float, str]]) -> str:
     return _svg(name, SHARES_HEIGHT, parts, NARROW)
 
 
-def intervals(name: str, rows: Sequence[Interval]) -> str:
+def intervals(name: str, rows: Sequence[DrawnInterval]) -> str:
     """Points with their bounds around a line at zero."""
     most = max((max(abs(row.low), abs(row.high)) for row in rows), default=0.0)
     step = _step(2.0 * most / TICKS_WISHED)

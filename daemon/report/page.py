@@ -10,7 +10,7 @@ from core.roles import Role
 from daemon.history.account import Account
 from daemon.history.tariff import JOULES_PER_KWH
 from daemon.monitoring import messages
-from daemon.report.charts import Bar, Interval, bars, intervals, shares
+from daemon.report.charts import Bar, DrawnInterval, bars, intervals, shares
 from daemon.report.comparison import Comparison, Estimate
 from daemon.report.document import SiteReport
 from daemon.report.side_by_side import DESIGNS, percent, verdict
@@ -135,9 +135,9 @@ def _comparison(report: SiteReport, found: Comparison) -> str:
     return _section(f"{name} against {law}", f'<p class="hint">{escape(counted)}</p>{picture}{told}')
 
 
-def _interval(name: str, found: Estimate) -> Interval:
+def _interval(name: str, found: Estimate) -> DrawnInterval:
     title = f"{name}: {found.value_w:+,.0f} Wh per hour, {found.low_w:+,.0f} to {found.high_w:+,.0f}"
-    return Interval(name, found.value_w, found.low_w, found.high_w, title)
+    return DrawnInterval(name, found.value_w, found.low_w, found.high_w, title)
 
 
 def _happened(report: SiteReport) -> str:
