@@ -75,7 +75,7 @@ async def test_a_site_of_dead_slaves_is_not_at_its_limit(tmp_path: Path) -> None
 
         await until(lambda: "slaves_silent" in causes(), 40.0)
         shown = status(figures, boottime_s())
-        assert shown["headline"]["text"].startswith("No slave answers")
+        assert shown["headline"]["text"].startswith("No device answers")
         assert shown["headline"]["tone"] == "bad"
         for node in pair.far_end.radio.nodes.values():
             node.online = True
