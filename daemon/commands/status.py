@@ -100,7 +100,7 @@ def summary(answer: Any) -> list[str]:
             f"without Sunkeep {_text(today['without_exported_wh'])} Wh",
             *_ordered(answer.get("orders") or {}),
             *_judged(answer["details"]),
-            *_refused(answer["site"]),
+            *_refused(answer["site"], answer["details"].get("radio_remark")),
         ]
     except (KeyError, TypeError, IndexError):
         raise InputError("The daemon is of another version. Try --all.") from None
@@ -118,11 +118,11 @@ def _ordered(orders: Any) -> list[str]:
     return lines
 
 
-def _refused(site: Any) -> list[str]:
+def _refused(site: Any, radio_remark: Any) -> list[str]:
     """What the daemon was told to use and does not; a daemon of before says nothing of it."""
     kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
-    remark = [f"remark   {site['remark']}"] if site.get("remark") else []
-    return remark + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
+    remarks = [f"remark   {told}" for told in (site.get("remark"), radio_remark) if told]
+    return remarks + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 
 def _judged(details: Any) -> list[str]:

@@ -91,7 +91,8 @@ class RadioStatistics:
     who has no business in this network, `reports_rejected_total` are reports that were not believed.
     `*_broadcasts_total` were handed to the coordinator. `counter_leaps_refused` are slaves that
     told a counter too far ahead. `link_loss_rate` is the share of the answers due in the last minute that did
-    not come, 0 while none was due: it shows interference at once.
+    not come, 0 while none was due: it shows interference at once. `remark` is what about the network
+    contradicts the configuration without stopping it, empty when nothing does.
     """
 
     up: bool = False
@@ -106,6 +107,7 @@ class RadioStatistics:
     setpoint_broadcasts_total: int = 0
     other_broadcasts_total: int = 0
     link_loss_rate: float = 0.0
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

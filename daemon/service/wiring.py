@@ -304,6 +304,7 @@ def _radio_statistics(
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
         radio.quality.link_loss_rate(boottime_s()),
+        radio.remark,
     )
 
 
