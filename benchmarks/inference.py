@@ -20,10 +20,10 @@ from core.modes import Assignment
 from core.parts import Parts
 from core.snapshot import Snapshot
 from core.tick import decide
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation import simulate
 from daemon.simulation.controllers import pilot
 from models.bundle import builtin_bundle, load_bundle
@@ -83,7 +83,9 @@ def measure(ticks: int, bundle: Path | None, clock: Callable[[], float]) -> dict
     def decided(snapshot: Snapshot, authority: Authority, memory: Any, parts: Any) -> tuple[Decision, Any]:
         decision, after = whole(snapshot, authority, memory, parts)
         sent = Sent((), decision.send is not Send.NOTHING or None)
-        judge(TickResult(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0))
+        judge(
+            TickResult(snapshot, Assignment(authority, 1.0, 0), memory, decision, sent, 0.0, 0.0, 0.0, after)
+        )
         return decision, after
 
     with patch.object(simulate, "decide", decided):

@@ -82,7 +82,7 @@ PLANTED = [
     ("daemon/config/settings.py", "import training", "floors"),
     ("daemon/journal/writer.py", "import daemon.service.service", "the daemon's packages"),
     ("daemon/monitoring/status.py", "import daemon.runtime.loop", "the daemon's packages"),
-    ("daemon/service/policy_swap.py", "import daemon.report.books", "the daemon's packages"),
+    ("daemon/policy/policy_swap.py", "import daemon.service.service", "the daemon's packages"),
     ("training/data/days.py", "import training.learners.loop", "training's packages"),
     ("training/dynamics/model.py", "import training.replay.network", "training's packages"),
     ("drivers/meters/modbus.py", "import drivers.zigbee.radio", "drivers"),

@@ -30,8 +30,8 @@ FLOORS = {
     ),
     "plant": "SimulatedSite RadioMedium Firmware",
     "daemon": (
-        "Settings Service Loop TickResult SnapshotSource Transmitter TickRecorder PolicyMonitor PolicySwap "
-        "Reloader Journal Figures ModelStore JournalAccounting DaemonRun Episode"
+        "Settings Service Loop TickResult SnapshotSource Transmitter TickRecorder Persistence "
+        "PolicyMonitor PolicySwap Reloader Journal Figures ModelStore JournalAccounting DaemonRun Episode"
     ),
     "training": (
         "Learner Callback Options Composed NormalizedBatch Transitions SolarDay DomainRandomization "

@@ -22,7 +22,7 @@ from daemon.gateway.status_client import StatusClient
 from daemon.lan.password import hashed, read_password_line
 from daemon.lan.relay import Relay
 from daemon.lan.server import HousePage, lan_tls, own_names, serve_until_cancelled
-from daemon.service.operator_socket import ask
+from daemon.operators.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.state_file import replace_whole
 
@@ -75,7 +75,13 @@ def _works(
     if lan is not None:
         line, encryption = read_password_line(lan.password_file), lan_tls(lan)
         relay = Relay(session, status.origin)
-        page = HousePage(relay, line, own_names(lan), is_encrypted=encryption is not None)
+        page = HousePage(
+            relay,
+            line,
+            own_names(lan),
+            is_encrypted=encryption is not None,
+            language=settings.site.language,
+        )
         works.append(partial(serve_until_cancelled, page, lan, encryption))
     if mqtt is not None:
         command = partial(_command, settings.state.directory)

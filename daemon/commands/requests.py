@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.errors import InputError
-from daemon.service.operator_socket import SOCKET_FILE, ask
+from daemon.operators.operator_socket import SOCKET_FILE, ask
 
 TIMEOUT_S = 60.0
 """The longest period is 10 s, and an acknowledgement may take four."""

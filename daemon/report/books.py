@@ -184,7 +184,7 @@ class JournalAccounting:
 
 
 def _live(figures: Figures, tick: Tick, local: datetime) -> None:
-    """Tell the figures one tick, as `daemon.service.tick_observer` did."""
+    """Tell the figures one tick, as `daemon.service.tick_recorder` did."""
     figures.update(
         tick.snapshot,
         tick.decision,

@@ -20,7 +20,8 @@ from core.estimation.following import (
 from core.estimation.learning import Learned, LearningState, learn_responses, what_is_learned
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import Memory, Parts, Watches, initial_memory
-from core.scheduling.staged import has_staged
+from core.scheduling.orders import in_owners_order, rested
+from core.scheduling.staged import SchedulerState, has_staged, view_apart, whole_estimate
 from core.site import Phases
 from core.tick import decide
 from daemon.config.settings import SettingsError, parse_settings
@@ -78,6 +79,7 @@ class Completion:
     _belief: EstimatorState = field(default_factory=EstimatorState)
     _following: FollowingState = field(default_factory=FollowingState)
     _responses: LearningState = field(default_factory=LearningState)
+    _scheduler: SchedulerState = field(default_factory=SchedulerState)
     _expected: int | None = None
 
     def records(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
@@ -97,7 +99,7 @@ class Completion:
 
     def _begin(self, start: Start) -> None:
         self._run, self._memory, self._parts, self._expected = start, None, None, None
-        self._belief, self._following = EstimatorState(), FollowingState()
+        self._belief, self._following, self._scheduler = EstimatorState(), FollowingState(), SchedulerState()
         self._responses = LearningState()
         try:
             read = parse_settings(start.settings_toml, Path(start.settings_path))
@@ -116,9 +118,9 @@ class Completion:
         cold = initial_memory(self._parts)
         watches = self._parts.watches
         learned = ("responses",) if watches.responses else ()
-        found = from_checkpoint(checkpoint, cold, ("belief", "following", *learned))
+        found = from_checkpoint(checkpoint, cold, ("belief", "following", "scheduler", *learned))
         if found is not None:
-            self._belief, self._following = found.belief, found.following
+            self._belief, self._following, self._scheduler = found.belief, found.following, found.scheduler
             self._responses = found.responses
         self._memory = from_checkpoint(checkpoint, cold, (*_NEEDED, *watches.names))
         self._expected = None  # whatever is missing before it
@@ -142,13 +144,15 @@ class Completion:
     def _look(self, tick: Tick | TickInputs) -> StateEstimate:
         if self._parts is None or len(tick.snapshot.slaves) != len(self._parts.site.slaves):
             return _BLIND
-        site = self._parts.site
-        self._following = check_following(site, tick.snapshot, self._following)
-        seen = limit_capacities(site, tick.snapshot, self._following)
+        site, snapshot = in_owners_order(self._parts.site, tick.snapshot), rested(tick.snapshot)
+        self._following = check_following(site, snapshot, self._following)
+        seen = limit_capacities(site, snapshot, self._following)
+        view = view_apart(site, seen, self._scheduler)
+        self._scheduler = replace(self._scheduler, stages=view.stages)
         if self._parts.watches.responses:
-            self._responses = learn_responses(site, seen, self._responses)
-        sight, self._belief = estimate_state(site, seen, self._belief, self._responses.in_force)
-        return sight
+            self._responses = learn_responses(view.site, view.snapshot, self._responses)
+        sight, self._belief = estimate_state(view.site, view.snapshot, self._belief, self._responses.in_force)
+        return whole_estimate(sight, site, seen, view)
 
     def _apart(self) -> tuple[NotFollowing, ...]:
         return () if self._parts is None else not_following(self._parts.site, self._following)
@@ -158,7 +162,7 @@ class Completion:
         self._journalled.policy_action_w, self._journalled.anomaly = outcome.policy_action_w, outcome.anomaly
         decision, self._memory = decide(tick.snapshot, tick.authority, memory, parts)
         self._belief, self._following = self._memory.belief, self._memory.following
-        self._responses = self._memory.responses
+        self._responses, self._scheduler = self._memory.responses, self._memory.scheduler
         if isinstance(tick, Tick):
             self.different += digest(decision) != digest(tick.decision)
             return tick

@@ -38,7 +38,11 @@ class TooManyFailures(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TickResult:
-    """One whole tick, for journal, metrics and views. `before` is the memory that it began with."""
+    """One whole tick, for journal, metrics and views.
+
+    `before` is the memory that it began with, `after` the one that it left; `failed_total` counts ticks that
+    failed until now.
+    """
 
     snapshot: Snapshot
     assignment: Assignment
@@ -48,6 +52,8 @@ class TickResult:
     late_s: float
     compute_s: float
     inference_s: float
+    after: Memory
+    failed_total: int = 0
 
 
 @dataclass(slots=True)
@@ -149,8 +155,9 @@ class Loop:
         if sent.alarm:
             self._alarms = (sent.alarm,)
         self._tick += 1
+        inference_s, after, failed = self.policy_latency(), self.memory, self.failed_total
         lived = TickResult(
-            snapshot, assignment, before, decision, sent, late_s, compute_s, self.policy_latency()
+            snapshot, assignment, before, decision, sent, late_s, compute_s, inference_s, after, failed
         )
         self._last = lived
         self._alarms = (*self._alarms, *self.judge(lived))

@@ -1,1 +1,1 @@
-"""Around the loop: start and end, reload, policy swap, operator's socket, policy monitor."""
+"""Around the loop: start and end, reload, persistence, and what people reach it by."""

@@ -21,10 +21,10 @@ from typing import Any, TypeAlias
 from core.decision import Authority
 from core.modes import Assignment
 from core.tick import decide
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedController, SimulatedIO, default_site
 from models.policy import NoPolicy
@@ -87,7 +87,15 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
         judged = replace(decision, authority=Authority.POLICY)
         judging(
             TickResult(
-                snapshot, Assignment(Authority.POLICY, 1.0, 0), before, judged, Sent((), accepted), 0, 0, 0
+                snapshot,
+                Assignment(Authority.POLICY, 1.0, 0),
+                before,
+                judged,
+                Sent((), accepted),
+                0,
+                0,
+                0,
+                memory,
             )
         )
         if judging.live.evidence.export.spans > len(accounts):

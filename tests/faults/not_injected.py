@@ -4,7 +4,7 @@ WHY = {
     "P9": "NaN for the policy comes from the meter alone: it is M8; features are finite by construction",
     "P11": "the soak (`python -m tests.soak`) measures memory",
     "P13": "no fault of a wire: the anomaly detector flags what is beyond training (docs/operate/anomaly.md)",
-    "P16": "a spoilt session and its hourly self-test: tests/daemon/service/test_self_test.py",
+    "P16": "a spoilt session and its hourly self-test: tests/daemon/policy/test_self_test.py",
     "Z16": "not built: no drill withholds frames from one slave; `sunkeep zigbee drill` rehearses rest alone",
     "Z22": "static: `encode` splits at 30 slaves (tests/drivers/zigbee/test_setpoint_frame.py)",
 }

@@ -13,7 +13,7 @@ from daemon.commands.engineering.model_signing import keygen, sign
 from daemon.config.sections import INSTALLED
 from daemon.config.settings import Settings, load_settings
 from daemon.errors import EX_CONFIG
-from daemon.service.operator_socket import ask
+from daemon.operators.operator_socket import ask
 from models.bundle import SHIPPED, BundleError, accepts, builtin_bundle, load_bundle, read_manifest
 from models.public_key import fingerprint
 

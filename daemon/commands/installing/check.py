@@ -13,8 +13,8 @@ from daemon.commissioning.preflight import Item, walk
 from daemon.commissioning.step_checklist import walk_step
 from daemon.config.settings import load_settings
 from daemon.errors import EX_CONFIG
+from daemon.operators.operator_socket import ask
 from daemon.rollout.plan import RolloutStep
-from daemon.service.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.redaction import redact
 
@@ -35,7 +35,8 @@ def check(config: Path, wires: bool, step: str | None, as_json: bool) -> int:
     """Walk the checklist before the daemon starts.
 
     Looks at the configuration and everything it names, without opening a wire. With --wires it also reads the
-    meter, starts the radio and tells every slave 0 W for 20 seconds. Exits 78 when an item fails.
+    meter, starts the radio and tells every slave behind it 0 W for 20 seconds, and opens every device that is
+    spoken to alone. Exits 78 when an item fails.
     With --for a step of the plan the running daemon is asked what it has seen; before the shadow everything
     above is looked at, too.
     """

@@ -11,7 +11,7 @@ from core.site import Site
 from daemon.bundles.active import Active
 from daemon.bundles.store import ModelStore
 from models.signature import SIGNATURE_FILE
-from tests.daemon.service.test_policy_swap import described, events, state, sunkeep
+from tests.daemon.policy.test_policy_swap import described, events, state, sunkeep
 from tests.models.test_signature import rehash
 from tests.support.full_daemon import Whole, until, whole
 from tests.support.signed_bundles import INSTALLED, KEY, PERIOD_S, SIGNED_ONLY, bundle

@@ -11,7 +11,7 @@ from core.site import Site
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import SiteInfo
 from daemon.monitoring.totals_file import TotalsFile
-from daemon.service.evidence_record import from_record, to_record
+from daemon.policy.evidence_record import from_record, to_record
 from daemon.system.state_file import decode
 from safety.timers import PersistentFaults, restore
 from tests.daemon.journal.golden_files import RUNS, name_of, unpacked

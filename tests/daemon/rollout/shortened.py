@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+import daemon.policy.rollout_walker as walker
 import daemon.rollout.requirements
-import daemon.service.rollout_walker as walker
 import safety.policy_comparison
 from core.modes import Mode
 from daemon.journal.records import Event

@@ -15,8 +15,8 @@ from daemon.commands.installing.check import check
 from daemon.commands.rollout import rollout
 from daemon.commissioning.step_checklist import walk_step
 from daemon.config.settings import SettingsError, load_settings
+from daemon.policy.mode_guard import ModeGuard
 from daemon.rollout.plan import RolloutStep
-from daemon.service.mode_guard import ModeGuard
 from daemon.simulation.simulate import default_site
 from daemon.system.state_file import StateFile
 from plant.simulated_site import SimulatedSite
@@ -127,7 +127,7 @@ def in_shadow(text: str, _far_end: SimulatedSite) -> str:
 async def edited(pair: Pair, folder: Path, old: str, new: str) -> None:
     file = folder / "site.toml"
     file.write_text(file.read_text().replace(old, new))
-    pair.whole.service.reload.set()
+    pair.whole.service.requests.reload.set()
 
 
 def problem(pair: Pair) -> str:

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from daemon.config.rollout_section import RolloutSection
+from daemon.policy.rollout_walker import plan_of
 from daemon.rollout.evidence import RolloutTick
 from daemon.rollout.lot import ALPHA, LotCount, OpenBlock, log_e_value
 from daemon.rollout.plan import STEPS, Confirmation, RolloutPlan, RolloutStep, StepRule
@@ -26,7 +27,6 @@ from daemon.rollout.walk import (
     lived,
     taken_back,
 )
-from daemon.service.rollout_walker import plan_of
 from daemon.system.state_file import encode
 from safety.evidence import PairedSums
 

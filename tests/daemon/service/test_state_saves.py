@@ -2,10 +2,9 @@
 
 import asyncio
 import itertools
-from types import SimpleNamespace
 from typing import Any, cast
 
-from daemon.service.tick_observer import SAVE_AT_REST_S, SAVE_EVERY_S, TickRecorder
+from daemon.service.persistence import SAVE_AT_REST_S, SAVE_EVERY_S, Persistence
 from safety.timers import PersistentFaults, start
 
 
@@ -14,18 +13,13 @@ async def saved_at_s(standing_at: dict[int, PersistentFaults], seconds: int) -> 
     nothing = cast(Any, None)
     saves: list[int] = []
     second = 0
-    recorder = TickRecorder(
-        nothing, nothing, nothing, nothing, nothing, lambda _watch: saves.append(second),
-        nothing, nothing, nothing, nothing,
-    )  # fmt: skip
-    watch = SimpleNamespace(standing=PersistentFaults())
-    recorder.loop = cast(Any, SimpleNamespace(memory=SimpleNamespace(watch=watch)))
+    persistence = Persistence(lambda _standing: saves.append(second), nothing, nothing, nothing)
+    standing = PersistentFaults()
     for second in range(seconds):
-        watch.standing = standing_at.get(second, watch.standing)
-        lived = cast(Any, SimpleNamespace(snapshot=SimpleNamespace(at_s=float(second))))
-        recorder._save(lived, now=False)
-        if recorder._saving is not None:
-            await asyncio.wait([recorder._saving])
+        standing = standing_at.get(second, standing)
+        persistence._save(float(second), standing, now=False)
+        if persistence._saving is not None:
+            await asyncio.wait([persistence._saving])
     return saves
 
 

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from daemon.service.policy_swap import policy_name
+from daemon.policy.policy_swap import policy_name
 from models.bundle import builtin_bundle, load_bundle
 from tests.campaigns.pairs import Pair
 from tests.faults.injections import Injection, bundles

@@ -60,6 +60,11 @@ def deviation_w(a: float, b: float, c: float) -> float:
     return hypot(a - mean, b - mean, c - mean) / sqrt(3.0)
 
 
+def _credit_s(silent_s: float, switch_s: float) -> float:
+    """Seconds that a move may use at the full rate."""
+    return max(min(silent_s, 2.0), min(switch_s, 5.0))
+
+
 @dataclass(frozen=True)
 class LastTold:
     """What one slave was told last, and when."""
@@ -146,6 +151,48 @@ class Referee:
         Raises:
             Unsafe: it must not.
         """
+        said, is_release, counter = self._read(payload)
+        before_w = self._totals_w(self.told, at_s)
+        was_w = {slot: self.told.get(slot, LastTold()).follows_w(at_s) for slot in said}
+        is_whole = len(said) == len(self.phases)
+        is_piece = not is_whole and not is_late
+        still_s = at_s - max(self.still_opened_s if is_piece else self.still_since_s, self._lapsed_at_s(at_s))
+        self.told |= {slot: LastTold(setpoint_w, at_s) for slot, setpoint_w in said.items()}
+        now_w = self._totals_w(self.told, at_s)
+        is_switching = self._tick_switches(at_s) if is_piece else self._switches(was_w, said)
+        switch_s = still_s if is_switching else 0.0
+        if said != was_w:
+            self.still_since_s = at_s
+        if is_release:
+            self.released_at_s = at_s
+            if any(said.values()):
+                raise Unsafe("release", said)
+        else:
+            limits_w = self._limits_w(at_s, is_late)
+            self._judge_box(before_w, now_w, limits_w[0])
+            if is_whole:
+                self._judge_move(before_w, now_w, _credit_s(at_s - self.last_at_s, switch_s), limits_w[1])
+            elif is_piece and said != was_w:
+                opened_w = self._totals_w(self.opened_with, at_s)
+                self._judge_move(opened_w, now_w, _credit_s(self.elapsed_s, switch_s), limits_w[1])
+            if switch_s > 2.0:
+                self.switched_at_s = at_s
+            self._judge_pace(before_w, now_w, at_s)
+            if is_whole or is_piece:
+                self._judge_meter(said, was_w)
+                self.has_acted = True
+            else:
+                self._judge_late(before_w, now_w, at_s)
+        if is_policy and is_blocked:
+            raise Unsafe("blocked", at_s)
+        self.tilts_w.append((at_s, deviation_w(*now_w)))
+        self.counters |= dict.fromkeys(said, counter)
+        if is_whole or is_piece:
+            self.last_at_s = at_s
+        self.frames += 1
+
+    def _read(self, payload: bytes) -> tuple[dict[int, int], bool, int]:
+        """(setpoints by slot, whether it is a release, counter) of a frame as a slave reads it."""
         flags, counter, ttl_s, base, n = HEAD.unpack_from(payload)
         if not (ttl_s == TTL_S and HEAD.size + 2 * n + TAG_BYTES == len(payload)):
             raise Unsafe("layout", ttl_s, base, n, len(payload))
@@ -156,46 +203,15 @@ class Referee:
         if not all(counter > self.counters.get(slot, 0) for slot in said):
             raise Unsafe("counter", self.counters, counter)
         self._judge_slaves(watts)
-        before_w = self._totals_w(self.told, at_s)
-        was_w = {slot: self.told.get(slot, LastTold()).follows_w(at_s) for slot in said}
-        is_whole = len(said) == len(self.phases)
-        from_w, silent_s = before_w, at_s - self.last_at_s
-        if not is_whole:
-            from_w, silent_s = self._totals_w(self.opened_with, at_s), self.elapsed_s
-        still_since_s = self.still_since_s if is_whole or is_late else self.still_opened_s
-        still_s = at_s - max(still_since_s, self._lapsed_at_s(at_s))
-        self.told |= {slot: LastTold(setpoint_w, at_s) for slot, setpoint_w in said.items()}
-        now_w = self._totals_w(self.told, at_s)
-        switch_s = still_s if self._switches(was_w, said) else 0.0
-        if said != was_w:
-            self.still_since_s = at_s
-        if flags & SAFE_RELEASE:
-            if any(watts.values()):
-                raise Unsafe("release", watts)
-        else:
-            is_timely = is_whole or not is_late
-            past_w = [limits for limits in self.before_w if is_late and at_s - limits[0] <= 5.0]
-            limit_w = max(self.imbalance_max_w, *(limits[2] for limits in past_w), 0.0)
-            self._judge_box(before_w, now_w, max(self.phase_max_w, *(limits[1] for limits in past_w), 0.0))
-            if is_timely and (is_whole or said != was_w):
-                self._judge_move(from_w, now_w, max(min(silent_s, 2.0), min(switch_s, 5.0)), limit_w)
-            if switch_s > 2.0:
-                self.switched_at_s = at_s
-            self._judge_pace(before_w, now_w, at_s)
-            if is_timely:
-                self._judge_meter(said, was_w)
-                self.has_acted = True
-            else:
-                self._judge_late(before_w, now_w, at_s)
-        if flags & SAFE_RELEASE:
-            self.released_at_s = at_s
-        if is_policy and is_blocked:
-            raise Unsafe("blocked", at_s)
-        self.tilts_w.append((at_s, deviation_w(*now_w)))
-        self.counters |= dict.fromkeys(said, counter)
-        if is_whole or not is_late:
-            self.last_at_s = at_s
-        self.frames += 1
+        return said, bool(flags & SAFE_RELEASE), counter
+
+    def _limits_w(self, at_s: float, is_late: bool) -> tuple[float, float]:
+        """(phase, imbalance): for a late frame the widest of those since it can have been sent."""
+        past_w = [limits for limits in self.before_w if is_late and at_s - limits[0] <= 5.0]
+        return (
+            max(self.phase_max_w, *(limits[1] for limits in past_w), 0.0),
+            max(self.imbalance_max_w, *(limits[2] for limits in past_w), 0.0),
+        )
 
     def _lapsed_at_s(self, at_s: float) -> float:
         """When the time to live of any slave last ran out, if nothing was said to it since."""
@@ -203,11 +219,16 @@ class Referee:
         return max((end_s for end_s in ends if end_s < at_s), default=-inf)
 
     def _switches(self, was_w: dict[int, int], said: dict[int, int]) -> bool:
-        """Whether this frame switches slaves, and one of them on at most."""
+        """Whether slaves are switched, and one of them on at most."""
         if self.minimum_w <= 0:
             return False
         steps = [(said[slot] >= self.minimum_w) - (was_w.get(slot, 0) >= self.minimum_w) for slot in said]
         return any(steps) and sum(step > 0 for step in steps) <= 1
+
+    def _tick_switches(self, at_s: float) -> bool:
+        """Whether the pieces of this tick so far switch: each is judged together with those before it."""
+        opened_w = {slot: self.opened_with.get(slot, LastTold()).follows_w(at_s) for slot in self.told}
+        return self._switches(opened_w, {slot: one.follows_w(at_s) for slot, one in self.told.items()})
 
     def _judge_slaves(self, watts: dict[int, int]) -> None:
         for slot, setpoint_w in watts.items():

@@ -13,12 +13,12 @@ from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
 from daemon.journal.records import Event
+from daemon.policy.evidence_record import to_record
+from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled, assemble
 from daemon.runtime.journal_completion import read_whole
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
-from daemon.service.evidence_record import to_record
-from daemon.service.policy_monitor import PolicyMonitor
 from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedIO, default_site, simulate
 from models.bundle import builtin_bundle
@@ -68,7 +68,9 @@ def ticks(seconds: int, gains: PiGains | None = None) -> list[TickResult]:
         sent = Sent((), wires.transmit(decision) or None)
         decision = replace(decision, authority=Authority.POLICY)
         lived.append(
-            TickResult(snapshot, Assignment(Authority.POLICY, 1.0, 0), before, decision, sent, 0, 0, 0)
+            TickResult(
+                snapshot, Assignment(Authority.POLICY, 1.0, 0), before, decision, sent, 0, 0, 0, before
+            )
         )
         far_end.step()
     return lived
@@ -274,7 +276,11 @@ def shadowed(seconds: int, policy: str) -> PolicyMonitor:
         snapshot, before = wires.snapshot(), memory
         decision, memory = decide(snapshot, Authority.FALLBACK, memory, parts)
         sent = Sent((), wires.transmit(decision) or None)
-        judge(TickResult(snapshot, Assignment(Authority.FALLBACK, 0.0, 0), before, decision, sent, 0, 0, 0))
+        judge(
+            TickResult(
+                snapshot, Assignment(Authority.FALLBACK, 0.0, 0), before, decision, sent, 0, 0, 0, before
+            )
+        )
         far_end.step()
     return judge
 

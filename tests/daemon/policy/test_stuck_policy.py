@@ -2,7 +2,7 @@
 
 from math import sin
 
-from daemon.service.stuck_policy import STUCK_S, StuckPolicy
+from daemon.policy.stuck_policy import STUCK_S, StuckPolicy
 
 FULL_W = (5000.0, 5000.0, 5000.0)
 

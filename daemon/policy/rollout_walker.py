@@ -19,6 +19,7 @@ from core.site import Site, per_phase
 from daemon.config.rollout_section import BLOCKS_S, LEAST_BLOCKS, RolloutSection
 from daemon.config.settings import Settings
 from daemon.monitoring.energy_ledger import gap_s
+from daemon.policy.mode_guard import ModeGuard
 from daemon.rollout.evidence import RolloutTick
 from daemon.rollout.plan import HOUR_S, Confirmation, RolloutPlan, RolloutStep, StepRule, is_later
 from daemon.rollout.record import from_record, to_record
@@ -36,7 +37,6 @@ from daemon.rollout.walk import (
     taken_back,
 )
 from daemon.runtime.loop import TickResult
-from daemon.service.mode_guard import ModeGuard
 from daemon.system.clock import synchronised
 from daemon.system.log import log
 from daemon.system.state_file import StateFile

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from daemon.commands.ack import ack, in_words
 from daemon.journal.reader import read_journal
 from daemon.journal.records import Event
-from daemon.service.operator_socket import CONNECTIONS_MAX, REQUEST_MAX_BYTES, SOCKET_FILE, ask
+from daemon.operators.operator_socket import CONNECTIONS_MAX, REQUEST_MAX_BYTES, SOCKET_FILE, ask
 from plant.meters.virtual_meter import REFRESH_S
 from tests.support.configuration import write_configuration
 from tests.support.full_daemon import Whole, until, whole

@@ -11,9 +11,9 @@ import pytest
 from core.parts import Memory, initial_memory
 from daemon.config.settings import load_settings
 from daemon.journal.records import AnyRecord, PolicyChange
+from daemon.policy import policy_swap
+from daemon.policy.policy_swap import PolicySwap, desired_policy
 from daemon.runtime.assembly import assemble_from
-from daemon.service import policy_swap
-from daemon.service.policy_swap import PolicySwap, desired_policy
 from models.bundle import Bundle
 from models.inference import Recurrent, Session
 from tests.support.configuration import CONFIGURATION, write_configuration

@@ -18,8 +18,8 @@ from daemon.bundles.active import Active
 from daemon.bundles.store import ModelStore
 from daemon.commands.engineering.replay import replay
 from daemon.journal.records import Event, PolicyChange, Start, Tick
+from daemon.operators.operator_socket import ask
 from daemon.runtime.journal_completion import read_whole
-from daemon.service.operator_socket import ask
 from models.inference import Session
 from safety.supervisor import CLEAN_PROPOSALS
 from tests.support.full_daemon import Whole, until, whole

@@ -17,8 +17,8 @@ from daemon.journal.reader import read_journal
 from daemon.journal.records import Event
 from daemon.monitoring.messages import headline
 from daemon.monitoring.telemetry import PauseOrder
-from daemon.service.operator_socket import ask
-from daemon.service.pause import Pause
+from daemon.operators.operator_socket import ask
+from daemon.operators.pause import Pause
 from tests.support.full_daemon import until, whole
 
 GIVEN = Assignment(Authority.POLICY, 1.0, 7)

@@ -1,0 +1,1 @@
+"""The policy of a running daemon: swapped, watched, compared with the fallback, walked through its plan."""
