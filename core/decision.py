@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.estimation.following import NotFollowing
-from core.estimation.learning import Learned
+from core.estimation.learned_response import Learned
 from core.estimation.state_estimate import StateEstimate
 from core.estimation.swinging import Swinging
 from core.site import Phases

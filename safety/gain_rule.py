@@ -9,7 +9,7 @@ oscillate, 0.3 s too long costs little: the rule takes the upper end of what was
 from dataclasses import replace
 
 from core.estimation.actuator_model import DEAD_TIME_MAX_S, ResponseGroup, response_groups
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.site import Site
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from core.arrays import SCALAR
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
 

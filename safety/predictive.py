@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 from core.arrays import SCALAR, Namespace, Number
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
 

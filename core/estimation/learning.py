@@ -8,26 +8,21 @@ A phase whose slaves are known to answer differently from each other says nothin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import exp, inf, isfinite, log
 from typing import NamedTuple
 
-from core.estimation.actuator_model import MEAN_AGE_S, ResponseGroup, response_groups
-from core.estimation.response_bank import (
-    DEAD_TIMES_S,
-    GAIN_RANGE,
-    LAGS_S,
-    TEMPER,
-    BankGrid,
-    BankState,
-    BankSums,
-    after_gap,
-    bank_grid,
-    nearest,
-    new_bank,
-    no_sums,
-    observe,
+from core.estimation.actuator_model import MEAN_AGE_S, response_groups
+from core.estimation.learned_response import (
+    MOVED_LAG,
+    MOVED_S,
+    NOT_LEARNED,
+    Learned,
+    LearnedResponse,
+    stepped,
 )
+from core.estimation.likelihood import Mean, added, evidence, log_likelihoods, mean_of
+from core.estimation.response_bank import BankState, BankSums, after_gap, new_bank, no_sums, observe
+from core.estimation.response_grid import DEAD_TIMES_S, LAGS_S, BankGrid, bank_grid, nearest
 from core.roles import sign
 from core.site import Site
 from core.snapshot import Snapshot
@@ -59,32 +54,8 @@ CREDIBLE_GAIN = (0.6, 1.5)
 CREDIBLE_INFORMATION = 20.0
 ALIKE_S, ALIKE_LAG = 1.0, 2.0
 """Slaves of one phase that differ by more, or by such a factor in their lag, are not taken together."""
-MOVED_S, MOVED_LAG = 0.15, 0.1
-"""What is in force follows the belief in steps of so many seconds, or of so much in the log of the lag."""
 REACH_S = (0.15, 1.0)
 """How far the dead time may be above the belief: at least, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class LearnedResponse:
-    """How the slaves of one phase answer, as their moves have told.
-
-    `dead_time_s` is from a command to its first effect as the loop sees it, the meter's lateness in it;
-    `dead_time_high_s` the most that it may be. `gain` is in watts drawn per watt told. `moving_s` is for how
-    long slaves have moved while this was learned. `in_force` is whether estimator and gains by rule go by it.
-    """
-
-    dead_time_s: float
-    dead_time_high_s: float
-    lag_s: float
-    gain: float
-    moving_s: float = 0.0
-    in_force: bool = False
-
-
-Learned = tuple[LearnedResponse | None, ...]
-"""By phase; None where nothing can be told."""
-NOT_LEARNED: Learned = (None, None, None)
 
 
 class PhasePrior(NamedTuple):
@@ -148,7 +119,8 @@ def learn_responses(site: Site, snapshot: Snapshot, state: LearningState) -> Lea
         meter_w = turned * grid_w if is_fresh and isfinite(grid_w) else None
         bank = observe(grid, before.bank, air_w[at], meter_w, before.gain, before.here, at not in apart)
         now = before._replace(bank=bank)
-        phases.append(_judged(grid, now, site.period_s) if bank.moving >= COLLECT else now)
+        is_turn = bank.moving >= COLLECT and snapshot.tick % 3 == at
+        phases.append(_judged(grid, now, site.period_s) if is_turn else now)
     return LearningState(snapshot.at_s, tuple(phases), _in_force(state.in_force, phases))
 
 
@@ -159,17 +131,6 @@ def what_is_learned(state: LearningState) -> Learned:
         for phase in state.phases
     )
     return found if any(found) else ()
-
-
-def adapted(groups: Sequence[ResponseGroup], in_force: Learned) -> tuple[ResponseGroup, ...]:
-    """The response groups of a site, with what was learned of their phase."""
-    if not any(in_force):
-        return tuple(groups)
-    cells = [(group, in_force[group.phase]) for group in groups]
-    return tuple(
-        group if learned is None else group.answering(learned.dead_time_s, learned.lag_s)
-        for group, learned in cells
-    )
 
 
 def _priors(site: Site) -> list[PhasePrior | None]:
@@ -229,14 +190,17 @@ def _phases_apart(site: Site, snapshot: Snapshot) -> set[int]:
 def _judged(grid: BankGrid, phase: PhaseLearning, period_s: float) -> PhaseLearning:
     """Hold every hypothesis against what was collected, and move the belief."""
     bank, prior = phase.bank, phase.prior
-    long = _added(phase.long, bank.recent, (1.0 - 1.0 / LONG) ** bank.moving)
-    short = _added(phase.short, bank.recent, (1.0 - 1.0 / SHORT) ** bank.moving)
-    young, _ = _log_likelihoods(grid, short, prior)
+    information = GAIN_INFORMATION_MEASURED if prior.is_measured else GAIN_INFORMATION
+    first = prior.gain, prior.lag_s, information
+    long = added(phase.long, bank.recent, (1.0 - 1.0 / LONG) ** bank.moving)
+    short = added(phase.short, bank.recent, (1.0 - 1.0 / SHORT) ** bank.moving)
+    young, _ = log_likelihoods(grid, short, *first)
     leader = young.index(max(young))
     if young[leader] - young[phase.here] > ALARM:
         long = short
-    likely, gains = _log_likelihoods(grid, long, prior)
-    phase = _moved(grid, phase, long, likely, gains, 1.0 - (1.0 - SPEED) ** bank.moving)
+    likely, gains = log_likelihoods(grid, long, *first)
+    mean = mean_of(grid, likely)
+    phase = _moved(grid, phase, long, likely, gains, mean)
     interval_s = bank.interval_ticks * period_s
     late_s = max(0.0, 0.5 * (interval_s - period_s * grid.every))
     moving_s = phase.learned.moving_s + bank.moving * interval_s
@@ -244,7 +208,7 @@ def _judged(grid: BankGrid, phase: PhaseLearning, period_s: float) -> PhaseLearn
         bank=bank._replace(recent=no_sums(grid), moving=0, leader=leader),
         long=long,
         short=short,
-        learned=_shown(phase, likely, grid, late_s, moving_s),
+        learned=_shown(phase, mean, late_s, moving_s),
     )
 
 
@@ -254,16 +218,17 @@ def _moved(
     sums: BankSums,
     likely: list[float],
     gains: list[float],
-    speed: float,
+    mean: Mean,
 ) -> PhaseLearning:
     """The belief after one judgement: it goes where enough speaks for it, and nowhere where slaves do not
     follow."""
     best = likely.index(max(likely))
-    information, data_gain = _evidence(grid, sums, best)
+    information, data_gain = evidence(grid, sums, best)
     low, high = CREDIBLE_GAIN
     if not (information >= CREDIBLE_INFORMATION and low <= data_gain <= high):
         return phase._replace(is_moving=False)
-    dead_s, log_lag, _ = _mean_of(grid, likely)
+    dead_s, log_lag, _ = mean
+    speed = 1.0 - (1.0 - SPEED) ** phase.bank.moving
     dead_move, lag_move = dead_s - phase.dead_time_s, log_lag - log(phase.lag_s)
     is_far = abs(dead_move) + abs(lag_move) > ARRIVED
     is_ready = likely[best] - likely[phase.here] > _need(phase, dead_move)
@@ -286,11 +251,9 @@ def _need(phase: PhaseLearning, dead_move_s: float) -> float:
     return NEED_QUICKER_MEASURED if is_measured else NEED_QUICKER
 
 
-def _shown(
-    phase: PhaseLearning, likely: list[float], grid: BankGrid, late_s: float, moving_s: float
-) -> LearnedResponse:
+def _shown(phase: PhaseLearning, mean: Mean, late_s: float, moving_s: float) -> LearnedResponse:
     """What is told of a phase; in force once it is not what was believed at first."""
-    mean_s, _, spread_s = _mean_of(grid, likely)
+    mean_s, _, spread_s = mean
     least, most = REACH_S
     dead_time_s = phase.dead_time_s + late_s
     reach_s = min(max(2.0 * spread_s, mean_s - phase.dead_time_s, least), most)
@@ -305,66 +268,7 @@ def _shown(
 def _in_force(before: Learned, phases: Sequence[PhaseLearning | None]) -> Learned:
     """The very same object as before where nothing has changed by a step."""
     now = tuple(
-        None if phase is None or not phase.learned.in_force else _stepped(was, phase.learned)
+        None if phase is None or not phase.learned.in_force else stepped(was, phase.learned)
         for was, phase in zip(before, phases, strict=True)
     )
     return before if all(a is b for a, b in zip(before, now, strict=True)) else now
-
-
-def _stepped(was: LearnedResponse | None, now: LearnedResponse) -> LearnedResponse:
-    if was is None:
-        return now
-    is_near = (
-        abs(now.dead_time_s - was.dead_time_s) <= MOVED_S
-        and abs(now.dead_time_high_s - was.dead_time_high_s) <= 2.0 * MOVED_S
-        and abs(log(now.lag_s / was.lag_s)) <= MOVED_LAG
-    )
-    return was if is_near else now
-
-
-def _added(sums: BankSums, new: BankSums, kept: float) -> BankSums:
-    """Remembered and new; rounded, so that a checkpoint stays small."""
-    pairs = zip(sums[:3], new[:3], strict=True)
-    xx, xn, xy = (
-        tuple([round(kept * a + b, 4) for a, b in zip(old, one, strict=True)]) for old, one in pairs
-    )
-    return BankSums(xx, xn, xy, round(kept * sums.yy + new.yy, 4))
-
-
-def _log_likelihoods(grid: BankGrid, sums: BankSums, prior: PhasePrior) -> tuple[list[float], list[float]]:
-    """Of every hypothesis, up to a constant, and the gain that suits it best. A lag far from the first belief
-    costs: a swing is one frequency and fixes only one phase."""
-    information = GAIN_INFORMATION_MEASURED if prior.is_measured else GAIN_INFORMATION
-    low, high = GAIN_RANGE
-    first, log_lag, yy = prior.gain, log(prior.lag_s), sums.yy
-    xx, xn, xy = sums.xx, sums.xn, sums.xy
-    likely, gains = [], []
-    for _, lag, at, near, far in grid.hypotheses:
-        own = near * near * xx[at] + 2.0 * near * far * xn[at] + far * far * xx[at + 1]
-        seen = near * xy[at] + far * xy[at + 1]
-        gain = min(max((seen + information * first) / (own + information), low), high)
-        left = yy - 2.0 * gain * seen + gain * gain * own + information * (gain - first) ** 2
-        likely.append(-0.5 * left / TEMPER - 0.5 * (lag - log_lag) ** 2)
-        gains.append(gain)
-    return likely, gains
-
-
-def _evidence(grid: BankGrid, sums: BankSums, place: int) -> tuple[float, float]:
-    """How much has moved by a hypothesis, as a multiple of the noise, and the gain that the data alone
-    tell."""
-    _, _, at, near, far = grid.hypotheses[place]
-    own = near * near * sums.xx[at] + 2.0 * near * far * sums.xn[at] + far * far * sums.xx[at + 1]
-    seen = near * sums.xy[at] + far * sums.xy[at + 1]
-    return own, seen / own if own > 0.0 else 0.0
-
-
-def _mean_of(grid: BankGrid, likely: list[float]) -> tuple[float, float, float]:
-    """Mean dead time, mean log of the lag, and the standard deviation of the dead time."""
-    most = max(likely)
-    parts = [exp(one - most) for one in likely]
-    total = sum(parts)
-    cells = list(zip(parts, grid.hypotheses, strict=True))
-    dead_s = sum(part * one.dead_time_s for part, one in cells) / total
-    log_lag = sum(part * one.log_lag for part, one in cells) / total
-    variance = sum(part * (one.dead_time_s - dead_s) ** 2 for part, one in cells) / total
-    return dead_s, log_lag, variance**0.5

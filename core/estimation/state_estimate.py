@@ -20,7 +20,7 @@ from core.estimation.actuator_model import (
     phase_gains,
     response_groups,
 )
-from core.estimation.learning import NOT_LEARNED, Learned, adapted
+from core.estimation.learned_response import NOT_LEARNED, Learned, adapted
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase

@@ -18,7 +18,7 @@ from core.decision import (
     Switch,
 )
 from core.estimation.following import Deviation, NotFollowing
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.estimation.swinging import Swinging
 from core.modes import Mode

@@ -17,7 +17,8 @@ from core.estimation.following import (
     limit_capacities,
     not_following,
 )
-from core.estimation.learning import Learned, LearningState, learn_responses, what_is_learned
+from core.estimation.learned_response import Learned
+from core.estimation.learning import LearningState, learn_responses, what_is_learned
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import Memory, Parts, Watches, initial_memory
 from core.scheduling.orders import in_owners_order, rested

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.site import Site, Slave
 from daemon.runtime.assembly import pi_rule_on, predictive_rule_on
 from safety.gain_rule import KP_RANGE, pi_gains_by_phase, predictive_gains_by_phase

@@ -8,16 +8,10 @@ from math import exp, log, nan
 import pytest
 
 from core.estimation.actuator_model import ResponseGroup, follow
-from core.estimation.learning import LearnedResponse, LearningState, adapted, learn_responses, what_is_learned
-from core.estimation.response_bank import (
-    DEAD_TIMES_S,
-    LAGS_S,
-    bank_grid,
-    nearest,
-    new_bank,
-    observe,
-    of_hypothesis,
-)
+from core.estimation.learned_response import LearnedResponse, adapted
+from core.estimation.learning import LearningState, learn_responses, what_is_learned
+from core.estimation.response_bank import new_bank, observe, of_hypothesis
+from core.estimation.response_grid import DEAD_TIMES_S, LAGS_S, bank_grid, nearest
 from core.roles import Role
 from core.site import Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.decision import Authority
-from core.estimation.learning import LearnedResponse
+from core.estimation.learned_response import LearnedResponse
 from core.parts import initial_memory
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
