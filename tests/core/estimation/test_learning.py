@@ -22,7 +22,7 @@ NOTHING = LearningState()
 Seen = Callable[[Snapshot], Snapshot]
 
 
-class Answering:
+class LateSlaves:
     """Three slaves that answer late and slowly, in steps of 0.1 s; told at random."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Answering:
 
 
 def after(
-    plant: Answering,
+    plant: LateSlaves,
     seconds: int,
     state: LearningState = NOTHING,
     site: Site = SITE,
@@ -97,7 +97,7 @@ def test_every_hypothesis_says_what_the_estimator_would(period_s: float) -> None
 def test_another_answer_is_found_in_minutes_among_loads_that_switch(
     dead_s: float, lag_s: float, role: Role
 ) -> None:
-    plant = Answering(dead_s, lag_s, sign=1.0 if role is Role.ABSORB else -1.0)
+    plant = LateSlaves(dead_s, lag_s, sign=1.0 if role is Role.ABSORB else -1.0)
     state = after(plant, 600, site=replace(SITE, role=role))
     for one, used in zip(what_is_learned(state), state.in_force, strict=True):
         assert one is not None
@@ -111,8 +111,8 @@ def test_another_answer_is_found_in_minutes_among_loads_that_switch(
 
 
 def test_a_quicker_answer_is_believed_later_than_a_slower_one() -> None:
-    assert all(one is not None and one.dead_time_s > 4.0 for one in after(Answering(5.0, 1.5), 200).in_force)
-    quick = Answering(0.3, 0.8)
+    assert all(one is not None and one.dead_time_s > 4.0 for one in after(LateSlaves(5.0, 1.5), 200).in_force)
+    quick = LateSlaves(0.3, 0.8)
     state = after(quick, 800)
     assert state.in_force == (None, None, None)
     state = after(quick, 400, state)
@@ -120,10 +120,10 @@ def test_a_quicker_answer_is_believed_later_than_a_slower_one() -> None:
 
 
 def test_what_does_not_move_tells_nothing() -> None:
-    state = after(Answering(4.0, 1.5), 300, moves=False)
+    state = after(LateSlaves(4.0, 1.5), 300, moves=False)
     assert what_is_learned(state) == ()
     assert state.in_force == (None, None, None)
-    plant = Answering(4.0, 1.5)
+    plant = LateSlaves(4.0, 1.5)
     moved = after(plant, 300)
     plant.dead_s = 1.0
     at_rest = after(plant, 60, moved, moves=False)
@@ -134,14 +134,14 @@ def test_what_does_not_move_tells_nothing() -> None:
 
 @pytest.mark.parametrize("gain", [0.0, 0.3, 0.67])
 def test_slaves_that_draw_less_than_told_do_not_seem_slower(gain: float) -> None:
-    assert after(Answering(2.0, 1.5, gain=gain), 400).in_force == (None, None, None)
+    assert after(LateSlaves(2.0, 1.5, gain=gain), 400).in_force == (None, None, None)
 
 
 def test_a_slave_known_not_to_follow_silences_its_phase_alone() -> None:
     def limited(snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, slaves=(replace(SEEN[0], limit_w=400), *SEEN[1:]))
 
-    learned = what_is_learned(after(Answering(4.0, 1.5), 200, seen=limited))
+    learned = what_is_learned(after(LateSlaves(4.0, 1.5), 200, seen=limited))
     assert learned[0] is None
     assert learned[1] is not None
 
@@ -154,7 +154,7 @@ def test_lost_samples_gaps_and_what_is_no_number_are_passed_over() -> None:
             return replace(snapshot, meter_age_s=1.2)
         return replace(snapshot, grid_power_w=(nan, nan, nan)) if luck.random() < 0.02 else snapshot
 
-    plant = Answering(4.0, 1.5)
+    plant = LateSlaves(4.0, 1.5)
     state = after(plant, 200, seen=broken)
     plant.second += 50
     state = after(plant, 300, state, seen=broken)
@@ -168,7 +168,7 @@ def test_slaves_that_are_known_to_differ_are_left_as_they_were_measured() -> Non
     def four(snapshot: Snapshot) -> Snapshot:
         return replace(snapshot, slaves=(*SEEN, SEEN[0]))
 
-    state = after(Answering(6.0, 1.5), 300, site=mixed, seen=four)
+    state = after(LateSlaves(6.0, 1.5), 300, site=mixed, seen=four)
     assert what_is_learned(state)[0] is None
     assert state.in_force[0] is None
     assert state.in_force[1] is not None
