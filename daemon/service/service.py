@@ -113,7 +113,7 @@ class Service:
         async with (
             open_meter(settings, boottime_s) as meter,
             open_radio(settings, key, boottime_s, SystemRandom()) as radio,
-            open_devices(settings, boottime_s, SystemRandom()) as devices,
+            open_devices(settings, radio, boottime_s, SystemRandom()) as devices,
         ):
             site = settings.core_site()
             broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
