@@ -1,16 +1,11 @@
 """What a user reads when a command fails: one sentence and what to do, never a traceback."""
 
 import errno
-import os
-import platform
 import sys
-import tempfile
-import traceback
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import click
 
+from daemon.cli.crash_report import write_report
 from daemon.errors import EX_CONFIG, EX_INPUT, EX_SOFTWARE
 from daemon.system.redaction import redact
 
@@ -64,34 +59,7 @@ def _is_a(error: Exception, module: str, name: str) -> bool:
 
 def _crashed(error: Exception) -> int:
     summary = redact(f"{type(error).__name__}: {error}").splitlines()[0][:200]
-    place = _report(error)
+    place = write_report(error)
     where = f"A report for the developers is in {place}." if place else "No report could be written."
     click.echo(f"Sunkeep stopped because of a fault of its own ({summary}). {where}", err=True)
     return EX_SOFTWARE
-
-
-def _report(error: Exception) -> Path | None:
-    """Write the traceback where the daemon may write, without secrets, readable by its owner only."""
-    text = "".join(
-        [
-            f"sunkeep {_version()}, Python {platform.python_version()}, {platform.platform()}\n",
-            f"command: {sys.argv}\n\n",
-            *traceback.format_exception(error),
-        ]
-    )
-    for folder in (os.environ.get("STATE_DIRECTORY", "").split(":")[0], tempfile.gettempdir()):
-        try:
-            descriptor, name = tempfile.mkstemp(".txt", "sunkeep-crash-", folder or None, text=True)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(redact(text))
-        except OSError:
-            continue
-        return Path(name)
-    return None
-
-
-def _version() -> str:
-    try:
-        return version("sunkeep")
-    except PackageNotFoundError:
-        return "(not installed)"

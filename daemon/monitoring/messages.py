@@ -16,6 +16,7 @@ from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import heard_power_w, is_silent
 from safety import faults
+from safety.supervisor import GOOD_AFTER_STOP
 
 NOTICEABLE_W = 100.0
 """Below this a power is noise of meter and estimate, nothing to tell an owner about."""
@@ -60,12 +61,23 @@ CAUSES: dict[str, str] = {
     Cause.ROLLBACK: "the judge has taken the learned policy out of charge",
 }
 """What a cause of the supervisor means. An unknown one is shown by its name."""
+ENDED: dict[str, str] = {
+    Cause.METER_LOST: "the meter did not answer",
+    Cause.RADIO_LOST: "the radio coordinator had not answered for too long",
+    Cause.REST_ORDERED: "it was told to rest",
+    Cause.TICK_ERROR: "an unforeseen error occurred",
+    Cause.LOOP_DIVERGES: "the slaves did not do what they were told",
+    Cause.METER_CONFIG: "the meter refused what the daemon asked",
+    Cause.NO_FRAME_COUNTER: "no frame could be numbered",
+}
+"""The same of a stop whose reason is over, while good samples are awaited."""
 DEVIATIONS = {
     Deviation.DRAWS_LESS: "draws less than it is told",
     Deviation.DRAWS_MORE: "draws more than it is told",
     Deviation.APPLIES_OTHER: "does something else than it is told",
 }
 SILENT = "does not answer"
+_AWAITED = f"control goes on after {GOOD_AFTER_STOP} good meter readings in a row"
 LAWS = {"pi": "PI controller", "predictive": "predictive controller"}
 
 
@@ -119,7 +131,7 @@ def headline(figures: Figures) -> StatusMessage:
 
 
 def _resting(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
-    if Cause.REST_ORDERED in decision.verdict.causes:
+    if Cause.REST_ORDERED in decision.verdict.causes and not _has_ended(Cause.REST_ORDERED, figures):
         return StatusMessage(_paused(figures) or "Stopping: every slave goes to 0 W", "quiet")
     if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage("Nothing can be told to the slaves: they return to 0 W by themselves", "bad")
@@ -223,8 +235,28 @@ def why(figures: Figures) -> str:
     names, state = decision.verdict.causes, faults.worst(decision.verdict.causes)
     if not names or (state is State.FALLBACK and Cause.FALLBACK_ORDERED in names):
         return _by_mode(figures.about.mode, decision) + swung  # whatever else speaks against the policy
-    reasons = [cause(name) for name in names if faults.cause(name).state is state]
-    return f"because {_listed(reasons)}{swung}"
+    shown = [name for name in names if faults.cause(name).state is state]
+    ended = [name for name in shown if _has_ended(name, figures)]
+    reasons = [ENDED[name] if name in ended else cause(name) for name in shown]
+    then = f"; {_AWAITED}" if len(ended) == len(shown) else ""
+    return f"because {_listed(reasons)}{then}{swung}"
+
+
+def _has_ended(name: str, figures: Figures) -> bool:
+    """Whether the reason of a stop is over, and only the good samples after it are awaited.
+
+    A stop outlasts its reason (`safety.supervisor`). An alarm is told in each snapshot that it holds for; the
+    wiring is not judged at rest.
+    """
+    decision, snapshot = figures.decision, figures.snapshot
+    if name not in ENDED or decision is None or snapshot is None or name in snapshot.alarms:
+        return False
+    still = {
+        Cause.METER_LOST: not decision.sight.fresh,
+        Cause.RADIO_LOST: Cause.RADIO_DOWN in snapshot.alarms,
+        Cause.REST_ORDERED: decision.authority is Authority.REST,
+    }
+    return not still.get(Cause(name), False)
 
 
 def swinging(found: Swinging) -> str:

@@ -83,7 +83,9 @@ def test_the_headline_says_what_is_going_on(
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
     sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
-    decided = decision(verdict=SupervisorDecision(state, causes), sight=sight, setpoints_w=(0,))
+    authority = Authority.REST if "rest_ordered" in causes else Authority.POLICY
+    verdict = SupervisorDecision(state, causes)
+    decided = decision(verdict=verdict, authority=authority, sight=sight, setpoints_w=(0,))
     seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
     figures.update(seen, decided, cost=COST, radio=RadioStatistics(True), baseline_grid_power_w=without_w)
     said = messages.headline(figures)
@@ -118,6 +120,47 @@ def test_who_acts_and_why(mode: Mode, causes: tuple[str, ...], why: str) -> None
     decided = decision(verdict=ordered, authority=Authority.FALLBACK, setpoints_w=(0,))
     figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
     assert (messages.who(figures), messages.why(figures)) == ("The PI controller", why)
+
+
+ENDED = [
+    # cause, alarms, fresh, authority -> beginning, whether 30 good samples are awaited
+    ("meter_lost", (), False, Authority.POLICY, "because the meter does not answer", False),
+    ("meter_lost", (), True, Authority.POLICY, "because the meter did not answer", True),
+    ("radio_lost", ("radio_down",), True, Authority.POLICY, "because the radio coordinator has not", False),
+    ("radio_lost", (), True, Authority.POLICY, "because the radio coordinator had not", True),
+    ("meter_config", ("meter_config",), False, Authority.POLICY, "because the meter refuses", False),
+    ("meter_config", (), True, Authority.POLICY, "because the meter refused", True),
+    ("loop_diverges", (), True, Authority.POLICY, "because the slaves did not do", True),
+    ("rest_ordered", (), True, Authority.REST, "because it was told to rest", False),
+    ("rest_ordered", (), True, Authority.POLICY, "because it was told to rest", True),
+    ("meter_sign", (), True, Authority.POLICY, "because the meter seems to count in the wrong", False),
+]
+
+
+@pytest.mark.parametrize(("name", "alarms", "fresh", "authority", "text", "awaited"), ENDED)
+def test_a_stop_whose_reason_is_over_says_what_is_awaited(
+    name: str, alarms: tuple[str, ...], fresh: bool, authority: Authority, text: str, awaited: bool
+) -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    decided = decision(
+        verdict=SupervisorDecision(State.SAFE_STOP, (name, "reentry")),
+        sight=replace(BLIND, fresh=fresh),
+        authority=authority,
+        setpoints_w=(0,),
+    )
+    seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),), alarms=alarms)
+    figures.update(seen, decided, cost=COST, radio=RadioStatistics(True))
+    why = messages.why(figures)
+    assert why.startswith(text)
+    assert why.endswith("; control goes on after 30 good meter readings in a row") is awaited
+
+
+def test_an_order_to_rest_that_is_over_is_no_stopping_daemon() -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    resting = SupervisorDecision(State.SAFE_STOP, ("rest_ordered",))
+    decided = decision(verdict=resting, authority=Authority.POLICY, setpoints_w=(0,))
+    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
+    assert not messages.headline(figures).text.startswith("Stopping")
 
 
 def test_the_document_is_json_whatever_the_policy_wished() -> None:
@@ -236,9 +279,14 @@ def test_the_reason_is_short_and_the_right_one(
 ) -> None:
     figures = Figures(NET, SiteInfo(mode=mode), 0.0)
     decided = decision(
-        verdict=SupervisorDecision(state, causes), authority=Authority.FALLBACK, setpoints_w=(0,)
+        verdict=SupervisorDecision(state, causes),
+        authority=Authority.FALLBACK,
+        sight=replace(BLIND, fresh="meter_lost" not in causes),
+        setpoints_w=(0,),
     )
-    figures.update(snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),)), decided, cost=COST)
+    alarms = ("radio_down",) if "radio_lost" in causes else ()
+    seen = snapshot(1.0, (0.0, 0.0, 0.0), slaves=(SlaveState(),), alarms=alarms)
+    figures.update(seen, decided, cost=COST)
     assert messages.why(figures).startswith(why), messages.why(figures)
 
 
