@@ -160,7 +160,8 @@ async def start_far_end(
         if slave.slot in models
     }
     outputs = _outputs(slaves, radio, measured_w, makes or {}, commissioned=commissioned, luck=luck)
-    appliances |= devices | outputs
+    appliances |= devices
+    appliances |= outputs
 
     def state() -> MeterState:
         now_s = clock()

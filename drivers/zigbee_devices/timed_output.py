@@ -56,6 +56,8 @@ class TimedOutput:
     """Of its firmware, as it tells it; empty where it does not."""
     _power_scale: float | None = None
     _level: int | None = None
+    _told_w: int = 0
+    """What its level was told for; a level is coarser than a watt."""
     _is_timer_seen: bool = False
 
     async def open(self) -> None:
@@ -102,6 +104,7 @@ class TimedOutput:
             body = struct.pack("<BHBB", level, TRANSITION_TENTHS, EXECUTE_IF_OFF, EXECUTE_IF_OFF)
             await self._command(Question(LEVEL, MOVE_TO_LEVEL, body))
             self._level = level
+        self._told_w = min(watts, self.max_w) if self.is_dimmed else self.max_w
         body = struct.pack("<BHH", 0, round(10 * self.dead_man_s), OFF_WAIT_TENTHS)
         try:
             await self._command(Question(ON_OFF, ON_WITH_TIMED_OFF, body))
@@ -125,8 +128,9 @@ class TimedOutput:
         if self._power_scale is not None:
             raw = (await self._read(ELECTRICAL, POWER)).get(POWER)
             power_w = None if raw is None or int(raw) == NO_POWER else int(raw) * self._power_scale
-        applied_w = None if is_on is None else round(self.max_w * level / LEVEL_MAX) if is_on else 0
-        return DeviceReading(power_w=power_w, applied_w=applied_w)
+        return DeviceReading(
+            power_w=power_w, applied_w=None if is_on is None else self._applied_w(is_on, level)
+        )
 
     async def close(self) -> None:
         """Nothing: the radio is the site's."""
@@ -136,6 +140,13 @@ class TimedOutput:
         if not self.is_dimmed:
             return LEVEL_MAX if watts >= self.max_w else 0
         return min(LEVEL_MAX, LEVEL_MAX * watts // self.max_w)
+
+    def _applied_w(self, is_on: Any, level: int) -> int:
+        if not is_on:
+            return 0
+        if not self.is_dimmed:
+            return self.max_w
+        return self._told_w if level == self._level else round(self.max_w * level / LEVEL_MAX)
 
     async def _require_off_at_start(self, told: Any) -> None:
         if told is None:

@@ -166,7 +166,9 @@ def _joined_address(app: Coordinator, ieee: str) -> int | None:
     return None if device is None else int(device.nwk)
 
 
-def _address_of(mode: AddrMode, address: int) -> zigpy.types.AddrModeAddress:
+def _address_of(
+    mode: AddrMode, address: zigpy.types.NWK | zigpy.types.BroadcastAddress
+) -> zigpy.types.AddrModeAddress:
     return zigpy.types.AddrModeAddress(addr_mode=mode, address=address)
 
 

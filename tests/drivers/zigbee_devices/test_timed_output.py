@@ -95,7 +95,10 @@ def test_a_dimmer_never_comes_on_with_more_than_it_is_told() -> None:
             step_w = MAX_W / 254
             assert max(watts for _, watts in dimmer.told) <= 500
             assert 500 - step_w <= dimmer.acting_w(boottime_s()) <= 500
-            assert (await driver.read()).applied_w == round(dimmer.acting_w(boottime_s()))
+            assert (await driver.read()).applied_w == 500, "a level is coarser than what was told"
+            dimmer.level = 127
+            assert (await driver.read()).applied_w == 1000, "somebody has turned it"
+            dimmer.level = driver._level or 0
             told = len(dimmer.told)
             await driver.write(500)
             assert len(dimmer.told) == told + 1, "the same level again is one question, not two"
