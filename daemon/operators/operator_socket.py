@@ -7,7 +7,7 @@ speak here. One request per connection, one line of JSON each way:
 - ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised;
 - ``{"command": "rollout", "what": WHAT}`` asks for the plan's status, or moves it (`sunkeep rollout`);
 - ``{"command": "pause", "until_unix_s": SECONDS or null}`` lets every device rest until then, or until
-  ``{"command": "resume"}``.
+  ``{"command": "resume"}``; other orders of the owner are in `daemon.operators.order_requests`.
 
 The supervisor decides: a cause that is raised in the tick that hears the acknowledgement stays latched.
 """
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.decision import SupervisorDecision
 from daemon.monitoring.telemetry import PauseOrder
+from daemon.operators.order_requests import COMMANDS, OrderRefused, OrderRequests
 from daemon.rollout.plan import RolloutStep
 from daemon.rollout.walk import MoveRefused
 from safety.timers import PersistentFaults
@@ -35,7 +36,7 @@ if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the
     from daemon.runtime.loop import TickResult
 
 SOCKET_FILE = "control.sock"
-REQUEST_MAX_BYTES = 1024
+REQUEST_MAX_BYTES = 4096
 ANSWER_MAX_BYTES = 65536
 REQUEST_S = 2.0
 """Whoever connects and says nothing is sent away."""
@@ -60,7 +61,7 @@ class OperatorSocket:
 
     `standing` is what the supervisor begins with; `acknowledged` is where the loop takes acknowledgements
     from, in its next tick. `event` records what operators did, in the journal and the log; `policy` says
-    which one is in force; `rollout` carries out orders to the plan.
+    which one is in force; `rollout` carries out orders to the plan, `orders` those about devices.
     """
 
     standing: PersistentFaults
@@ -70,6 +71,7 @@ class OperatorSocket:
     policy: Callable[[], dict[str, Any]] = dict
     rollout: Callable[[dict[str, Any], int], Awaitable[dict[str, Any]]] | None = None
     pause: "Pause | None" = None
+    orders: OrderRequests | None = None
     _verdict: SupervisorDecision | None = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
@@ -102,6 +104,11 @@ class OperatorSocket:
                 return self._pause(until_unix_s, user_id)
             case {"command": "resume"} if len(request) == 1:
                 return self._resume(user_id)
+            case {"command": str(command)} if self.orders is not None and command in COMMANDS:
+                try:
+                    return await self.orders.answer(request, user_id)
+                except OrderRefused as error:
+                    raise RefusedError(str(error)) from None
             case {"command": "rollout", "what": str(what)} if self.rollout and is_order(what, request):
                 try:
                     return await self.rollout(request, user_id)

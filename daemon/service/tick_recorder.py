@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from core.causes import Cause
 from core.decision import Decision, Source
+from core.scheduling.orders import has_boosted
 from core.site import PHASE_NAMES
 from daemon.journal.records import Tick
 from daemon.monitoring import messages
@@ -112,7 +113,9 @@ class TickRecorder:
     def _check_policy(self, lived: TickResult) -> None:
         decision, at_s = lived.decision, lived.snapshot.at_s
         sight = decision.sight
-        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
+        # while a device is boosted, little or nothing is left to the policy, and it says so
+        proposed_w = None if has_boosted(lived.snapshot) else decision.policy_action_w
+        if self._stuck.update(at_s, proposed_w, sight.surplus_w, sight.capacity_w):
             self.events.record("policy_stuck", policy=self.figures.about.policy_name)
             self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 

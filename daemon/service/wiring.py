@@ -21,6 +21,8 @@ from daemon.monitoring.figures import Figures
 from daemon.monitoring.telemetry import MeterStatistics, RadioStatistics
 from daemon.monitoring.totals_file import TotalsFile
 from daemon.operators.operator_socket import OperatorSocket
+from daemon.operators.order_requests import OrderRequests
+from daemon.operators.orders import OrderBook
 from daemon.operators.pause import Pause
 from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.policy.policy_swap import PolicySwap
@@ -75,6 +77,7 @@ class Wired:
     walker: RolloutWalker
     reloader: Reloader
     pause: Pause
+    book: OrderBook
     operators: OperatorSocket
     lasting: Callable[[], tuple[Cause, ...]]
     assignment: Callable[[], Assignment]
@@ -84,6 +87,8 @@ class Wired:
         parts = self.swap.assembled.parts
 
         def tell(lived: TickResult) -> None:
+            self.book.tell(lived.snapshot.slaves, lived.decision)
+            self.figures.orders = self.book.orders
             self.recorder.tell(lived)
             self.persistence.tell(lived)
             self.operators.tell(lived)
@@ -116,6 +121,7 @@ class Wired:
     async def close(self) -> None:
         """Write what is left."""
         await self.persistence.close()
+        await self.book.close()
         await self.walker.close()
         await self.events.close()
 
@@ -129,12 +135,21 @@ def wire(
     radio = wires.radio
     broadcast = broadcast_of(settings, radio, prepared.counter, prepared.key, boottime_s)
     transmitter = Transmitter(site, SafetyGate(site), (broadcast, *wires.devices))
-    hour = partial(local_hour, settings.zone())
-    source = SnapshotSource(site, wires.meter, radio, transmitter, Plausibility(), boottime_s, hour)
+    events = EventLog(_journal(settings), started_history(settings))
+    book = OrderBook.restored(state, site, partial(_unix_s, settings.zone()), events.record)
+    source = SnapshotSource(
+        site,
+        wires.meter,
+        radio,
+        transmitter,
+        Plausibility(),
+        boottime_s,
+        partial(local_hour, settings.zone()),
+        book.into,
+    )
     totals = TotalsFile(state / "totals.json")
     carried = totals.load() or {}
     figures = Figures(site, prepared.about(remark), boottime_s(), carried)
-    events = EventLog(_journal(settings), started_history(settings))
     events.journal.put(prepared.start_record())
     if prepared.is_storm:
         events.record("restart_storm", unordered_ends=prepared.unordered_ends, within_s=WITHIN_S)
@@ -174,7 +189,14 @@ def wire(
         carry=lambda: figures.carry() | {JUDGE: monitor.carry()},
     )
     operators = OperatorSocket(
-        prepared.standing, [], site.period_s, events.record, swap.describe, walker.order, pause
+        prepared.standing,
+        [],
+        site.period_s,
+        events.record,
+        swap.describe,
+        walker.order,
+        pause,
+        OrderRequests(book, events.record),
     )
     return Wired(
         figures,
@@ -189,6 +211,7 @@ def wire(
         walker,
         reloader,
         pause,
+        book,
         operators,
         lasting=prepared.supervisor_file.causes,
         assignment=partial(_assignment, walker, pause, figures, settings.zone()),
@@ -249,6 +272,10 @@ def _assignment(walker: RolloutWalker, pause: Pause, figures: Figures, zone: Zon
     return given
 
 
+def _unix_s(zone: ZoneInfo) -> float | None:
+    return wall_moment(zone).unix_s
+
+
 def _meter_statistics(meter: Meter, source: SnapshotSource, energy_check: EnergyCheck) -> MeterStatistics:
     return MeterStatistics(
         source.reads_total,
@@ -277,6 +304,7 @@ def _radio_statistics(
         counted.setpoint_broadcasts,
         counted.other_broadcasts,
         radio.quality.link_loss_rate(boottime_s()),
+        radio.remark,
     )
 
 

@@ -35,7 +35,7 @@ WAIT_S, LOOK_AGAIN_S = 2.0, 0.1
 class ZigbeeUnicasts:
     """For all devices of one coordinator."""
 
-    radio: ZigbeeRadio
+    radio: ZigbeeRadio | None
     budget: AirBudget
     clock: Callable[[], float]
     _located: dict[str, int] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class ZigbeeUnicasts:
             self._one_waits.release()
 
     async def _ask(self, ieee: str, endpoint: int, question: Question, *, is_rest: bool = False) -> bytes:
-        app = self.radio.session
+        app = None if self.radio is None else self.radio.session
         if app is None:
             raise Transient("the radio is down", "disconnected")
         address = await self._address(app, ieee)
