@@ -1,10 +1,10 @@
 """How often the judge and the plan are wrong, and how fast they are right, in months that are drawn.
 
 The judge and the promotion are the product's own (`safety.policy_comparison`, `daemon.rollout`); the months
-are drawn by `tests.campaigns.generated_months`. Beside them stand the rules that the specification names: 5 %
+are drawn by `tests.campaigns.drawn.months`. Beside them stand the rules that the specification names: 5 %
 more than in the week before, and 5 % more than the twin as far as seen.
 
-    python -m tests.campaigns.judge_errors --trials 1000 --jobs 2
+    python -m tests.campaigns.drawn.judge_errors --trials 1000 --jobs 2
 """
 
 import sys
@@ -26,7 +26,7 @@ from daemon.rollout.requirements import Judged, is_better
 from daemon.rollout.walk import RolloutState, begun, due, lived
 from safety.evidence import PairedSums, log_e_value
 from safety.policy_comparison import ALPHA, is_worse
-from tests.campaigns.generated_months import DAYLIGHT_H, DAYS, SPANS, Energies, Months, MonthWorld, drawn
+from tests.campaigns.drawn.months import DAYLIGHT_H, DAYS, SPANS, Energies, Months, MonthWorld, drawn
 from tests.campaigns.table import heading, parser, percentile
 
 DAY_S = 86400.0
@@ -54,7 +54,7 @@ WORLDS = {
 
 
 @dataclass(frozen=True)
-class Fate:
+class SiteFate:
     """What became of one site. Days count from 1, None when it did not come to that.
 
     `rolled_back` and `found_better` while the policy acts all the time, `week_before` and `point` by the
@@ -88,7 +88,7 @@ class _Account:
         self.j = self.j.add(float(own_wh[1]), float(twin_wh[1]))
 
 
-def fate(months: Months, site: int, excess: float) -> Fate:
+def fate(months: Months, site: int, excess: float) -> SiteFate:
     """Live one site: with the policy in charge throughout, and once more by the plan."""
     account, week = _Account(), _week_before(months, site)
     found: dict[str, int] = {}
@@ -108,7 +108,7 @@ def fate(months: Months, site: int, excess: float) -> Fate:
         if (account.export.excess or 0.0) > NAIVE_EXCESS:
             found.setdefault("point", day + 1)
         is_wrong = is_wrong or _rules_out(account.export, excess)
-    return Fate(
+    return SiteFate(
         found.get("rolled_back"),
         found.get("found_better"),
         found.get("week_before"),
@@ -171,13 +171,13 @@ def _seen(months: Months, site: int, day: int, is_policy: bool) -> tuple[Energie
     return months.policy_twin_wh[site, day], months.fallback_wh[site, day]
 
 
-def fates(world: MonthWorld, sites: int, seed: int) -> list[Fate]:
+def fates(world: MonthWorld, sites: int, seed: int) -> list[SiteFate]:
     """Of all sites."""
     months = drawn(world, sites, seed)
     return [fate(months, site, world.excess) for site in range(sites)]
 
 
-def row(name: str, world: MonthWorld, lived_through: Sequence[Fate]) -> str:
+def row(name: str, world: MonthWorld, lived_through: Sequence[SiteFate]) -> str:
     """One line of the table."""
 
     def told(days: Sequence[int | None]) -> str:

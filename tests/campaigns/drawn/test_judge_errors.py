@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.campaigns.generated_months import DAYS, SPANS, MonthWorld, drawn
-from tests.campaigns.judge_errors import HALF, PLAN, WORLDS, fates, reached, row
+from tests.campaigns.drawn.judge_errors import HALF, PLAN, WORLDS, fates, reached, row
+from tests.campaigns.drawn.months import DAYS, SPANS, MonthWorld, drawn
 
 SITES = 12
 
