@@ -22,15 +22,16 @@ ALPHA = 0.01
 (docs/operate/rollback.md measures what comes of it)."""
 SPANS_ALPHA = DAYS_ALPHA = 0.5 * ALPHA
 """Two sequences ask for the same: spans against an excess of 5 %, and whole days, which are fewer but do not
-resemble each other, against none."""
+resemble each other, against what the twin may be off."""
 DAY_MAX_S, DAY_MIN_S = 86400.0, 43200.0
 """Of judged time: a day is over with the first dark minute after so much of it, or when it is full."""
 EXCESS_MIN = 0.05
 """Excess that must lie below the lower bound (specification: 5 %). It covers the error of the twin, too."""
-BETTER_MIN, BETTER_ALPHA = 0.03, 0.05
-"""A policy is better beyond doubt when it saves more than this: a twin is off by as much where slaves are a
-second later than anybody knows, and ten days of one kind of weather are not the year's
-(docs/results/judge-errors.md)."""
+TWIN_ERROR = 0.03
+"""A twin is off by as much where slaves are a second later than anybody knows (docs/operate/rollback.md)."""
+BETTER_MIN, BETTER_ALPHA = TWIN_ERROR, 0.05
+"""A policy is better beyond doubt when it saves more than this: some days of one kind of weather are not the
+year's (docs/results/judge-errors.md)."""
 GROSS_EXCESS, GROSS_WH = 0.25, 500.0
 """Within an hour, at once: a quarter more export, and half a kilowatt-hour of it."""
 REVERSAL_W, REVERSALS, REVERSALS_S = 500.0, 40, 300.0
@@ -200,7 +201,7 @@ def is_worse_by_days(days: PairedSums) -> bool:
     seen = day_excess(days)
     if seen is None or seen <= EXCESS_MIN:
         return False
-    return days_rule_out(days, 0.0, DAYS_ALPHA, above=True)
+    return days_rule_out(days, TWIN_ERROR, DAYS_ALPHA, above=True)
 
 
 def is_better_by_days(days: PairedSums) -> bool:

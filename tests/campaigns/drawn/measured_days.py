@@ -84,7 +84,7 @@ def main() -> int:
     gains = PiGains()
     pi_wh = costs(days, pi_law(gains))
 
-    controllers = {
+    controllers: dict[str, Policy] = {
         "the policy that ships": open_bundle(builtin_bundle()),
         "the predictive law": predictive_law(PredictiveGains()),
         "a PI of half the gains": pi_law(PiGains(gains.kp / 2.0, gains.ki / 2.0)),
