@@ -75,7 +75,13 @@ def _works(
     if lan is not None:
         line, encryption = read_password_line(lan.password_file), lan_tls(lan)
         relay = Relay(session, status.origin)
-        page = HousePage(relay, line, own_names(lan), is_encrypted=encryption is not None)
+        page = HousePage(
+            relay,
+            line,
+            own_names(lan),
+            is_encrypted=encryption is not None,
+            language=settings.site.language,
+        )
         works.append(partial(serve_until_cancelled, page, lan, encryption))
     if mqtt is not None:
         command = partial(_command, settings.state.directory)

@@ -21,6 +21,7 @@ from daemon.lan.logins import IDLE_S, Login, LoginLimit, Logins
 from daemon.lan.password import is_right
 from daemon.lan.relay import Relay
 from daemon.system.log import log
+from daemon.words.translation import language_of, words_in
 
 FORM_MAX_BYTES = 4096
 COOKIE = "sunkeep"
@@ -46,6 +47,7 @@ class HousePage:
         names: names under which the page may be reached, beside private addresses.
         is_encrypted: whether browsers reach it over TLS.
         clock: any clock that never goes back, in s.
+        language: as configured; ``auto`` is the browser's.
     """
 
     relay: Relay
@@ -53,6 +55,7 @@ class HousePage:
     names: frozenset[str]
     is_encrypted: bool
     clock: Callable[[], float] = time.monotonic
+    language: str = "auto"
     logins: Logins = field(default_factory=Logins)
     limit: LoginLimit = field(default_factory=LoginLimit)
     _hashing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -94,17 +97,17 @@ class HousePage:
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         if self._login_of(request) is not None:
             return web.Response(status=303, headers={"Location": "/"})
-        return _form(200)
+        return _form(request, self.language, 200)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         address = request.remote or ""
         if self._waiting >= LOGIN_QUEUE_MAX or not self.limit.may_try(address, self.clock()):
             log.warning("login_refused", address=address, reason="too many tries")
-            return _form(429, "Too many tries. Wait a minute, and try again.")
+            return _form(request, self.language, 429, "Too many tries. Wait a minute, and try again.")
         password = (await request.post()).get("password")
         if not isinstance(password, str) or not await self._is_right(password):
             log.warning("login_refused", address=address, reason="wrong password")
-            return _form(403, "That is not the password.")
+            return _form(request, self.language, 403, "That is not the password.")
         self.limit.succeeded(address)
         log.info("login", address=address)
         response = web.Response(status=303, headers={"Location": "/"})
@@ -137,6 +140,8 @@ class HousePage:
             if request.path == "/":
                 return web.Response(status=303, headers={"Location": "/login"})
             return _plain(401, "Log in first.\n")
+        if request.path == "/":  # the daemon knows the gateway, not the reader's browser
+            return await self.relay.answer("/", f"lang={_language(request, self.language)}")
         return await self.relay.answer(request.path, request.query_string)
 
     def _login_of(self, request: web.Request) -> Login | None:
@@ -206,8 +211,14 @@ def _is_same_origin(request: web.Request) -> bool:
     return origin is not None and origin.partition("://")[2] == request.host
 
 
-def _form(status: int, said: str = "") -> web.Response:
-    response = web.Response(status=status, text=login_page(said), content_type="text/html")
+def _language(request: web.Request, configured: str) -> str:
+    accepted = request.headers.get("Accept-Language", "")
+    return language_of(request.query.get("lang", ""), accepted, configured)
+
+
+def _form(request: web.Request, configured: str, status: int, said: str = "") -> web.Response:
+    words = words_in(_language(request, configured))
+    response = web.Response(status=status, text=login_page(said, words), content_type="text/html")
     response.headers["Content-Security-Policy"] = SECURITY_POLICY
     return response
 
