@@ -100,6 +100,7 @@ def _works(
             desk=desk,
             zone=settings.zone(),
             token_hash=read_token_hash(lan),
+            language=settings.site.language,
         )
         works.append(partial(serve_until_cancelled, page, lan, encryption))
     if mqtt is not None:

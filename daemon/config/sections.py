@@ -130,6 +130,7 @@ class SiteSection(Section):
     metering: Annotated[Metering, Field(strict=False)] = Metering.NET
     period_s: float = Field(default=1.0, ge=0.1, le=10.0)
     export_cap_required: bool = False
+    language: Literal["auto", "en", "de", "fr"] = "auto"
 
 
 class LimitsSection(Section):

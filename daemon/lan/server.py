@@ -31,6 +31,7 @@ from daemon.lan.orders_page import orders_page, request_of
 from daemon.lan.password import is_right
 from daemon.lan.relay import Relay
 from daemon.system.log import log
+from daemon.words.translation import language_of, words_in
 
 FORM_MAX_BYTES = 4096
 COOKIE = "sunkeep"
@@ -62,6 +63,7 @@ class HousePage:
         desk: takes orders to the daemon.
         zone: of the site.
         token_hash: of the token for programs (`HouseApi`).
+        language: as configured; ``auto`` is the browser's.
     """
 
     relay: Relay
@@ -73,6 +75,7 @@ class HousePage:
     zone: tzinfo = UTC
     token_hash: str | None = None
     settle_s: float = SETTLE_S
+    language: str = "auto"
     logins: Logins = field(default_factory=Logins)
     limit: LoginLimit = field(default_factory=LoginLimit)
     _hashing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -118,17 +121,17 @@ class HousePage:
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         if self._login_of(request) is not None:
             return web.Response(status=303, headers={"Location": "/"})
-        return _form(200)
+        return _form(request, self.language, 200)
 
     async def _login(self, request: web.Request) -> web.StreamResponse:
         address = request.remote or ""
         if self._waiting >= LOGIN_QUEUE_MAX or not self.limit.may_try(address, self.clock()):
             log.warning("login_refused", address=address, reason="too many tries")
-            return _form(429, "Too many tries. Wait a minute, and try again.")
+            return _form(request, self.language, 429, "Too many tries. Wait a minute, and try again.")
         password = (await request.post()).get("password")
         if not isinstance(password, str) or not await self._is_right(password):
             log.warning("login_refused", address=address, reason="wrong password")
-            return _form(403, "That is not the password.")
+            return _form(request, self.language, 403, "That is not the password.")
         self.limit.succeeded(address)
         log.info("login", address=address)
         response = web.Response(status=303, headers={"Location": "/"})
@@ -161,7 +164,10 @@ class HousePage:
             if request.path == "/":
                 return web.Response(status=303, headers={"Location": "/login"})
             return _plain(401, "Log in first.\n")
-        answer = await self.relay.answer(request.path, request.query_string)
+        query = request.query_string
+        if request.path == "/":  # the daemon knows the gateway, not the reader's browser
+            query = f"lang={_language(request, self.language)}"
+        answer = await self.relay.answer(request.path, query)
         if request.path == "/" and self.desk.command is not None and isinstance(answer.body, bytes):
             answer.body = answer.body.replace(b"<footer>", ORDERS_LINK, 1)
         return answer
@@ -293,8 +299,14 @@ def _is_same_origin(request: web.Request) -> bool:
     return origin is not None and origin.partition("://")[2] == request.host
 
 
-def _form(status: int, said: str = "") -> web.Response:
-    response = web.Response(status=status, text=login_page(said), content_type="text/html")
+def _language(request: web.Request, configured: str) -> str:
+    accepted = request.headers.get("Accept-Language", "")
+    return language_of(request.query.get("lang", ""), accepted, configured)
+
+
+def _form(request: web.Request, configured: str, status: int, said: str = "") -> web.Response:
+    words = words_in(_language(request, configured))
+    response = web.Response(status=status, text=login_page(said, words), content_type="text/html")
     response.headers["Content-Security-Policy"] = SECURITY_POLICY
     return response
 

@@ -10,6 +10,7 @@ from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import heard_power_w, is_silent
 from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
+from daemon.words.translation import ENGLISH, Words
 
 SECONDS_PER_HOUR = 3600.0
 SCHEMA_VERSION = 3
@@ -46,9 +47,9 @@ def chart_points(figures: Figures) -> list[tuple[float, float, float | None]]:
     ]
 
 
-def document(figures: Figures, at_s: float) -> dict[str, Any]:
+def document(figures: Figures, at_s: float, words: Words = ENGLISH) -> dict[str, Any]:
     """All the rest: what the newest tick has shown."""
-    said = messages.headline(figures)
+    said = messages.headline(figures, words)
     return {
         "schema_version": SCHEMA_VERSION,
         "site": {
@@ -63,12 +64,12 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "version": figures.about.version,
         },
         "pause": {"is_on": figures.pause.is_on, "until_unix_s": figures.pause.until_unix_s},
-        "orders": _orders(figures),
+        "orders": _orders(figures, words),
         "tick": figures.ticks,
         "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
-        "acting": _acting(figures),
+        "acting": _acting(figures, words),
         "total": _total(figures),
         "phases": _phases(figures),
         "slaves": _slaves(figures),
@@ -85,7 +86,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
     }
 
 
-def _orders(figures: Figures) -> dict[str, Any]:
+def _orders(figures: Figures, words: Words) -> dict[str, Any]:
     """What the owner said of devices, and what became of it; a device that is no longer there is left out."""
     orders, slots = figures.orders, {slave.name: slave.slot for slave in figures.site.slaves}
     holiday = orders.holiday
@@ -95,7 +96,7 @@ def _orders(figures: Figures) -> dict[str, Any]:
                 "slave": name,
                 "slot": slots[name],
                 "until_unix_s": until_unix_s,
-                "said": order_words.boosted(figures, name),
+                "said": order_words.boosted(figures, name, words),
             }
             for name, until_unix_s in orders.boosts.items()
             if name in slots
@@ -107,11 +108,11 @@ def _orders(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _acting(figures: Figures) -> dict[str, Any]:
+def _acting(figures: Figures, words: Words) -> dict[str, Any]:
     decision = figures.decision
     return {
-        "who": messages.who(figures),
-        "why": messages.why(figures),
+        "who": messages.who(figures, words),
+        "why": messages.why(figures, words),
         "source": None if decision is None else decision.verdict.source.value,
         "state": None if decision is None else decision.verdict.state.value,
         "authority": None if decision is None else decision.authority.value,
