@@ -189,8 +189,8 @@ def test_another_firmware_than_the_proven_one_is_refused() -> None:
             assert "firmware is 1.1 now" in wire.problem
             assert "sunkeep commission 'rod'" in wire.problem
             device.version = "1.0"
-            await asyncio.sleep(70.0)
-            assert wire.up
+            await asyncio.sleep(60.0)
+            await soon(lambda: wire.up)
         async with kept(device, proven_version="") as wire:
             await soon(lambda: wire.up)
 
