@@ -193,7 +193,11 @@ def order_of(
         names: of the devices, by slot.
     """
     if topic == topics.pause:
-        return {"ON": {"command": "pause", "until_unix_s": None}, "OFF": {"command": "resume"}}.get(text)
+        pauses: dict[str, Request] = {
+            "ON": {"command": "pause", "until_unix_s": None},
+            "OFF": {"command": "resume"},
+        }
+        return pauses.get(text)
     if topic == topics.first:
         first = [] if text == AS_CONFIGURED else [text]
         return {"command": "priorities", "first": first} if set(first) <= set(names.values()) else None
@@ -225,7 +229,8 @@ def _holiday_days(document: dict[str, Any]) -> int:
     holiday, local = document["orders"]["holiday"], document["local"]
     if holiday is None or local is None:
         return 0
-    return max(1, ceil((holiday["until_unix_s"] - datetime.fromisoformat(local).timestamp()) / DAY_S))
+    left_s: float = holiday["until_unix_s"] - datetime.fromisoformat(local).timestamp()
+    return max(1, ceil(left_s / DAY_S))
 
 
 def _orders(document: dict[str, Any], topics: Topics) -> Iterator[Entity]:
