@@ -26,7 +26,7 @@ class MqttSection(Section):
 
     Without a `username` the broker must take anybody. With `tls` the broker's certificate is checked against
     `ca_file`, or against the system's authorities. Where `commands` are accepted, whoever may publish on the
-    broker may pause the site.
+    broker may give the site orders: pause, boost, holiday, who is served first.
     """
 
     host: Text
