@@ -8,6 +8,8 @@
 #   make docs     the documentation site, into build/site
 #   make deb      the Debian package of this commit, into build/deb (ARGS="--suite trixie --arch arm64")
 #   make try-deb PACKAGE=FILE    as root: a package in a clean Debian (ARGS="--suite trixie"; ten minutes)
+#   make try-pages PACKAGE=FILE    as root: docs/operate typed literally in it, up to measured slaves (half an hour)
+#   make audit    look the locked dependencies up among known weaknesses (ARGS="--advisories FILE": without a network)
 #   make release KEY=FILE    sign the packages of build/deb (packaging/release.py)
 #   make safety   the safety floor's own tests with branch coverage, the referee, short forms of the campaigns
 #   make faults   every row of the fault table, injected into the whole daemon (docs/results/safety-campaigns.md)
@@ -32,7 +34,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 export ORT_DISABLE_TELEMETRY = 1
 
-.PHONY: setup setup-dev setup-sweep run test test-fast check bench docs deb try-deb release safety safety-long faults soak lock \
+.PHONY: setup setup-dev setup-sweep run test test-fast check bench docs deb try-deb try-pages audit release safety safety-long faults soak lock \
 	train-champion clean
 
 setup: $(VENV)/.run-stamp
@@ -81,6 +83,13 @@ release: setup
 try-deb: setup
 	@if [ -z "$(PACKAGE)" ]; then echo "Name the package: make try-deb PACKAGE=build/deb/FILE"; exit 2; fi
 	$(BIN)/python packaging/try_deb.py $(or $(ARGS),--suite bookworm) "$(PACKAGE)"
+
+try-pages: setup
+	@if [ -z "$(PACKAGE)" ]; then echo "Name the package: make try-pages PACKAGE=build/deb/FILE"; exit 2; fi
+	$(BIN)/python packaging/try_pages.py $(or $(ARGS),--suite bookworm) "$(PACKAGE)"
+
+audit: setup
+	$(BIN)/python packaging/audit.py $(ARGS)
 
 safety: setup-dev
 	$(BIN)/python -m pytest tests/core tests/safety --cov=core --cov=safety --cov-report=term-missing $(ARGS)

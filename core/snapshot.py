@@ -1,6 +1,7 @@
 """The process image of one tick. Everything that is uncertain enters a decision through it."""
 
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 
 from core.site import ZERO, Phases, Slave
@@ -10,6 +11,13 @@ METER_LOST_S = 2.5
 jitter. What is on air is held no longer, and nothing that follows the samples goes on across such a gap."""
 
 
+class DeviceOrder(Enum):
+    """What the owner said of one device: power without a surplus, or none (`core.scheduling.orders`)."""
+
+    BOOST = "boost"
+    REST = "rest"
+
+
 @dataclass(frozen=True, slots=True)
 class SlaveState:
     """What is known of one slave, in the order of `Site.slaves`.
@@ -17,7 +25,8 @@ class SlaveState:
     `available` is False once nothing was heard of it for longer than the offline limit.
     `power_w` is its own measurement, None when it never reported. `applied_w` is the setpoint that its newest
     report echoes and `told_w` what the frame that it answers told it, None where nobody knows. `limit_w` is
-    the most that it may be told now, None for what the site says.
+    the most that it may be told now, None for what the site says. `order` is what the owner said of it, and
+    `priority` the owner's, None for that of the site.
     """
 
     available: bool = True
@@ -26,6 +35,8 @@ class SlaveState:
     applied_w: int | None = None
     told_w: int | None = None
     limit_w: int | None = None
+    order: DeviceOrder | None = None
+    priority: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from core.estimation.following import check_following, limit_capacities, not_fol
 from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.estimation.swinging import damped, watch_swings, what_swings
 from core.parts import Memory, Parts, PolicyHealth
+from core.scheduling.orders import in_owners_order, rested
 from core.scheduling.schedule import Schedule, feed_forward, made_room_w, part_above, schedule
 from core.scheduling.staged import above, view_apart, whole_estimate
 from core.site import ZERO, Phases, Site
@@ -30,7 +31,7 @@ def decide(
     should act; the policy is asked even when it may not, so that a shadow run records what it would
     have done. Raises nothing.
     """
-    site = parts.site
+    site, snapshot = in_owners_order(parts.site, snapshot), rested(snapshot)
     following = check_following(site, snapshot, memory.following)
     snapshot = limit_capacities(site, snapshot, following)
     view = view_apart(site, snapshot, memory.scheduler)

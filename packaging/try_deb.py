@@ -14,22 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-CACHE = Path(__file__).resolve().parents[1] / "build" / "roots"
-INSIDE = "PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb DEBIAN_FRONTEND=noninteractive"
-BOOT = """
-umount -l /sys/fs/cgroup 2>/dev/null
-mount -t cgroup2 none /sys/fs/cgroup || exit 1
-mkdir -p /sys/fs/cgroup/{name}
-echo $$ > /sys/fs/cgroup/{name}/cgroup.procs
-export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
-exec systemd-nspawn --quiet --directory={root} --boot --register=no --keep-unit --private-network \\
-  --console=passive --machine={name}
-"""
-"""The hierarchy of control groups that systemd wants, in a mount namespace of its own."""
+from booted import CACHE, NOW, Container, TrialError, clean_root, expect, say, until
+
 SITE = """
 set -e
 mkdir -p /srv/plant; chown sunkeep: /srv/plant
@@ -46,99 +34,6 @@ done
 systemctl enable --quiet --now sunkeep.service sunkeep.path
 """
 SUMS = "find /etc/sunkeep /var/lib/sunkeep -type f ! -name '*.example.toml' | sort | xargs sha256sum"
-NOW = "python3 -I /opt/sunkeep/.venv/libexec/trial --now"
-
-
-class TrialError(Exception):
-    """Something is not as it should be."""
-
-
-class Container:
-    """A root file system, booted."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        name = f"sunkeep-try-{root.name}"
-        script = BOOT.format(root=root, name=name)
-        self._process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", "bash", "-c", script],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        until(
-            "it boots",
-            lambda: self.run("systemctl is-system-running").stdout.strip() in ("running", "degraded"),
-        )
-
-    def _leader(self) -> str:
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return children[0] if children else "0"
-
-    def run(self, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script inside."""
-        enter = [
-            "nsenter",
-            "--target",
-            self._leader(),
-            "--mount",
-            "--uts",
-            "--ipc",
-            "--net",
-            "--pid",
-            "--cgroup",
-        ]
-        command = [*enter, "--", "/usr/bin/env", "-i", *INSIDE.split(), "bash", "-c", script]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    def must(self, script: str) -> str:
-        """Run a script that has to succeed, and return what it said."""
-        done = self.run(script)
-        if done.returncode:
-            raise TrialError(
-                f"{script!r} ended with {done.returncode}: {(done.stdout + done.stderr)[-2000:]}"
-            )
-        return done.stdout
-
-    def stop(self) -> None:
-        """End it; nspawn ends everything inside."""
-        self.run("systemctl poweroff --force")
-        try:
-            self._process.wait(30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-
-def until(what: str, holds: Callable[[], bool], limit_s: float = 240.0) -> float:
-    """Wait for something, and return how long it took."""
-    begun_s = time.monotonic()
-    while not holds():
-        if time.monotonic() - begun_s > limit_s:
-            raise TrialError(f"not within {limit_s:.0f} s: {what}")
-        time.sleep(1.0)
-    return time.monotonic() - begun_s
-
-
-def say(step: str, found: str = "") -> None:
-    """One line of the record."""
-    print(f"{time.strftime('%H:%M:%S')}  {step:<58} {found}", flush=True)  # noqa: T201
-
-
-def clean_root(suite: str) -> Path:
-    """A minimal Debian, made once."""
-    root = CACHE / suite
-    if not root.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        include = "--include=python3,systemd-sysv,dbus,udev"
-        passing = CACHE / f"{suite}.new"
-        shutil.rmtree(passing, ignore_errors=True)
-        subprocess.run(
-            ["debootstrap", "--variant=minbase", include, suite, passing], check=True, stdout=sys.stderr
-        )
-        passing.rename(root)
-    return root
 
 
 def variant(package: Path, folder: Path, suffix: str, *, broken: bool = False) -> Path:
@@ -164,14 +59,6 @@ def install(container: Container, name: str) -> str:
     """Let apt install a package that lies in /srv; returns what the package said."""
     command = f"apt-get install -y --allow-downgrades /srv/{name} 2>&1"
     return "\n".join(line for line in container.must(command).splitlines() if line.startswith("sunkeep: "))
-
-
-def expect(container: Container, script: str, wanted: str) -> str:
-    """The script's output holds the words."""
-    found = container.must(script)
-    if wanted not in found:
-        raise TrialError(f"{script!r}: {wanted!r} is not in {found[-2000:]!r}")
-    return found.strip()
 
 
 def first_install(box: Container) -> None:

@@ -25,7 +25,7 @@ from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import Snapshot
 from safety.partial import Reachable, corners, reachable
-from safety.switching import has_authority, is_workable, switch_credit_s
+from safety.switching import has_authority, is_workable, switch_credit_s, switching_groups
 
 FLOAT_NOISE_W = 1e-6
 """A proposal is not at fault for the last bits of its arithmetic (5000 W in double precision: 1e-12 W)."""
@@ -113,6 +113,7 @@ class SafetyGate:
             return not withheld and not any(setpoints_w)
         return not reach.moves or (
             hypot(*reach.width_w) <= self._reach_w(snapshot, credit_s)
+            and self._usual_without_switching(setpoints_w, withheld, snapshot)
             and all(
                 raised_w == 0.0 or high_w <= self._phase_max_w
                 for raised_w, high_w in zip(reach.raised_w, reach.high_w, strict=True)
@@ -185,6 +186,16 @@ class SafetyGate:
             "imbalance": self._balanced(action_w, snapshot, -noise_w, FLOAT_NOISE_W),
         }
         return tuple(rule for rule, is_kept in kept.items() if not is_kept)
+
+    def _usual_without_switching(
+        self, setpoints_w: tuple[int, ...], withheld: tuple[int, ...], snapshot: Snapshot
+    ) -> bool:
+        """Whether a switching that does not get through leaves no more than a usual step."""
+        switching = switching_groups(setpoints_w, snapshot, self._site)
+        if not switching:
+            return True  # it has no more credit than any other move
+        left = reachable(setpoints_w, (*withheld, *switching), snapshot, self._site)
+        return hypot(*left.width_w) <= self._reach_w(snapshot)
 
     def _corners_balanced(self, reach: Reachable, snapshot: Snapshot) -> bool:
         """Whether every partial delivery keeps the phases together, or as far apart as they surely are."""

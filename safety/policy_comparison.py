@@ -8,7 +8,7 @@ What is found here is the cause `rollback`, which latches until an operator ackn
 from dataclasses import dataclass, field, replace
 from math import log
 
-from core.reversal import ReversalState, swing
+from core.estimation.reversal import ReversalState, swing
 from core.site import Phases
 from safety.evidence import PairedSums, log_e_value
 

@@ -1,7 +1,9 @@
 """The step of a switching: a move of its own kind, with more credit than the others.
 
 A staged slave cannot be moved a little. So its switching may use the seconds in which nothing else moved, up
-to `SWITCH_CREDIT_MAX_S` of them; and only one slave may be switched up in one move.
+to `SWITCH_CREDIT_MAX_S` of them; and only one slave may be switched up in one move. Where a move takes
+several messages, those that switch nothing are together no more than a usual step: they may get through
+alone.
 """
 
 from core.limits import SWITCH_CREDIT_MAX_S
@@ -17,17 +19,16 @@ def switch_credit_s(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site
     air = snapshot.on_air
     if air.doubts or not air.still_s >= 0.0:
         return 0.0
-    before_w = air.setpoints_w or (0,) * len(site.slaves)
-    if len(setpoints_w) != len(site.slaves) or len(before_w) != len(site.slaves):
-        return 0.0
-    steps = [
-        _step(slave.steps_w, new) - _step(slave.steps_w, old)
-        for slave, old, new in zip(site.slaves, before_w, setpoints_w, strict=True)
-        if slave.is_staged
-    ]
+    steps = _steps(setpoints_w, snapshot, site)
     if sum(max(0, step) for step in steps) > 1 or not any(steps):
         return 0.0
     return min(air.still_s, SWITCH_CREDIT_MAX_S)
+
+
+def switching_groups(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> tuple[int, ...]:
+    """Numbers of the delivery groups of which these setpoints switch a staged slave."""
+    steps, groups = _steps(setpoints_w, snapshot, site), snapshot.on_air.groups
+    return tuple(n for n, group in enumerate(groups) if any(steps[place] for place in group.slaves))
 
 
 def is_workable(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> bool:
@@ -44,6 +45,18 @@ def has_authority(setpoints_w: tuple[int, ...], site: Site) -> bool:
     if len(setpoints_w) != len(site.slaves):
         return all(slave.may_draw for slave in site.slaves)
     return all(slave.may_draw or w == 0 for slave, w in zip(site.slaves, setpoints_w, strict=True))
+
+
+def _steps(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> tuple[int, ...]:
+    """How many of its steps each slave is taken up, or down; nowhere for vectors that do not fit the site."""
+    before_w = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
+    if not len(setpoints_w) == len(before_w) == len(site.slaves):
+        return (0,) * len(site.slaves)
+    cells = zip(site.slaves, before_w, setpoints_w, strict=True)
+    return tuple(
+        _step(slave.steps_w, new) - _step(slave.steps_w, old) if slave.is_staged else 0
+        for slave, old, new in cells
+    )
 
 
 def _step(steps_w: tuple[int, ...], setpoint_w: int) -> int:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from math import exp, inf
 from typing import NamedTuple
 
-from core.reversal import ReversalState, swing
+from core.estimation.reversal import ReversalState, swing
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
 from core.snapshot import METER_LOST_S, Snapshot

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from core.decision import Switch
 from core.metering import AVOIDABLE_WEIGHT
 from core.roles import Role
-from core.scheduling.staged import Stage, StagedView, spread_over_phases
+from core.scheduling.orders import is_boosted
+from core.scheduling.staged import Stage, StagedView, base_of, spread_over_phases
 from core.site import Metering, Phases, Site, per_phase
 from core.snapshot import Snapshot, slave_capacity_w
 
@@ -57,9 +58,13 @@ class SwitchCandidates:
         self._now = self._cost.of(surplus_w, view.base_action_w, self._flexible_w)
 
     def in_order(self) -> Iterator[Switch]:
-        """Stops before starts: they make room."""
-        places = [place for place, stage in enumerate(self._view.stages) if stage is not None]
-        slaves = self._site.slaves
+        """What the owner boosts, then stops before starts: they make room."""
+        slaves, states = self._site.slaves, self._snapshot.slaves
+        staged = [at for at, stage in enumerate(self._view.stages) if stage and slaves[at].is_staged]
+        places = [at for at in staged if not is_boosted(states[at])]
+        for at in staged:
+            if is_boosted(states[at]):
+                yield from self._boosted(at, places)
         lowers = sorted(places, key=lambda at: (-slaves[at].priority, self._changed_at_s(at)))
         yield from (switch for at in lowers if (switch := self._lowered(at)) is not None)
         raises = sorted(places, key=lambda at: (slaves[at].priority, self._changed_at_s(at)))
@@ -71,6 +76,28 @@ class SwitchCandidates:
                 yield switch
             elif (gives_way := self._giving_way(switch, lowers)) is not None:
                 yield gives_way
+
+    def _boosted(self, at: int, others: list[int]) -> Iterator[Switch]:
+        """Up, whatever it costs, and down only where the slave can be told no more. Where a phase is full,
+        others give way."""
+        slave, stage = self._site.slaves[at], self._stage(at)
+        if slave_capacity_w(slave, self._snapshot.slaves[at]) < base_of(slave, stage.base_w):
+            switch = self._next_lower(at)
+        elif (switch := self._raised(at)) is not None:
+            yield switch
+            switch = self._making_room(switch, others)
+        if switch is not None:
+            yield switch
+
+    def _making_room(self, switch: Switch, others: list[int]) -> Switch | None:
+        """The least important slave that is on where a phase has no room for a boosted one."""
+        slaves, slave = self._site.slaves, self._site.slaves[switch.place]
+        rise_w = (switch.to_w - switch.from_w) / len(slave.phases)
+        free_w = [self._site.limits.phase_max_w - base_w for base_w in self._view.base_action_w]
+        full = {phase for phase in slave.phases if rise_w > free_w[phase]}
+        beside = [at for at in others if full & set(slaves[at].phases)]
+        lowers = map(self._next_lower, sorted(beside, key=lambda at: -slaves[at].priority))
+        return next((lower for lower in lowers if lower is not None), None)
 
     def _lowered(self, at: int) -> Switch | None:
         switch = self._next_lower(at)

@@ -4,17 +4,20 @@ A slave is switched on when that saves more than it costs on the filtered surplu
 against what would be drawn from the grid, with the weights of J. In between lies the hysteresis. Minimum
 times are kept (only rest breaks them), the most important slave is served first, equal ones take turns, and
 one is started at a time. Modulating slaves hold still while a start collects the credit it needs.
+A slave that the owner boosts is switched on whatever it costs, and moved to the most that it may be told.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp
 
+from core.allocation import SHARES, interpolate_setpoints
 from core.decision import Switch
 from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
 from core.metering import balance_phases
 from core.scheduling.candidates import SwitchCandidates, free_capacity_w
+from core.scheduling.orders import has_boosted, is_boosted
 from core.scheduling.staged import (
     SchedulerState,
     Stage,
@@ -25,9 +28,9 @@ from core.scheduling.staged import (
     modulating,
     spread_over_phases,
 )
-from core.site import ZERO, Metering, Phases, Site, per_phase
-from core.slew import distance_w
-from core.snapshot import METER_LOST_S, Snapshot
+from core.site import ZERO, Metering, Phases, Site, Slave, per_phase
+from core.slew import added_w, distance_w
+from core.snapshot import METER_LOST_S, SlaveState, Snapshot, slave_capacity_w
 
 FILTER_ALONE_S = 3.0
 FILTER_BESIDE_S = 8.0
@@ -72,10 +75,10 @@ def schedule(
         may_switch: whether totals in W per phase would be allowed, but for the step from what is on air.
 
     Returns:
-        The schedule, and the memory for the next tick. On a site without staged slaves, nothing.
+        The schedule, and the memory for the next tick. On a site without staged and boosted slaves, nothing.
     """
     if view.site is site:
-        return Schedule(site), state
+        return Schedule(site), replace(state, stages=()) if state.stages else state
     surplus_w = _filtered(site, snapshot, sight, view, state)
     at_s = snapshot.at_s if sight.fresh else state.at_s
     state = replace(state, stages=view.stages, surplus_w=surplus_w, at_s=at_s)
@@ -91,7 +94,42 @@ def schedule(
         if not _has_credit(after_w, view, sight, part, site, snapshot):
             return replace(still, waits=True), state
         return Schedule(part, base_w, view.base_action_w, after_w, switch), state
+    if has_boosted(snapshot):
+        return _boosted(still, site, snapshot, sight, view, may_switch), state
     return still, state
+
+
+def _boosted(
+    still: Schedule,
+    site: Site,
+    snapshot: Snapshot,
+    sight: StateEstimate,
+    view: StagedView,
+    may_move: Callable[[Phases], bool],
+) -> Schedule:
+    """What moves freely of boosted slaves, on the way to the most that they may be told, as far as one step
+    allows."""
+    wanted_w = tuple(
+        _boost_w(slave, state, base_w) if is_boosted(state) else base_w
+        for slave, state, base_w in zip(site.slaves, snapshot.slaves, view.base_w, strict=True)
+    )
+    before_w = added_w(view.base_action_w, sight.command_w)
+    most_w = site.limits.step_max_w_per_s * min(snapshot.on_air.age_s, CREDIT_MAX_S) - ROUNDING_W
+    for share in SHARES if wanted_w != view.base_w else ():
+        base_w = interpolate_setpoints(view.base_w, wanted_w, share, site, snapshot)
+        after_w, part = spread_over_phases(base_w, site), modulating(site, base_w)
+        least_w = _least_w(after_w, sight, part, site)
+        if distance_w(least_w, before_w) <= most_w and may_move(least_w):
+            return Schedule(part, base_w, view.base_action_w, after_w)
+    return still
+
+
+def _boost_w(slave: Slave, state: SlaveState, base_w: int) -> int:
+    """Where a boosted slave is to go: as far as it can be told, but for what only a switching changes."""
+    capacity_w = slave_capacity_w(slave, state)
+    if slave.is_staged and (slave.levels_w or min(base_w, capacity_w) < slave.min_w):
+        return base_w
+    return capacity_w
 
 
 def _filtered(

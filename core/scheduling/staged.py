@@ -2,7 +2,8 @@
 
 What a staged slave is switched to is its *base*: a level, or its minimum. What it moves freely above its
 minimum is part of what the modulating slaves can do. So a policy or a fallback sees a site of modulating
-slaves alone: what staged ones draw is part of the house's load.
+slaves alone: what staged ones draw is part of the house's load. The same holds for a slave of any kind while
+the owner boosts it: all that it is told is its base then.
 """
 
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from math import exp, inf
 from core.estimation.actuator_model import AGE_SHARES, SLAVE_LAG_S
 from core.estimation.state_estimate import StateEstimate, capacity_w
 from core.roles import sign
+from core.scheduling.orders import has_boosted, is_boosted
 from core.site import ZERO, Phases, Site, Slave, per_phase
 from core.snapshot import SlaveState, Snapshot
 
@@ -66,13 +68,15 @@ def has_staged(site: Site) -> bool:
 
 
 def view_apart(site: Site, snapshot: Snapshot, state: SchedulerState) -> StagedView:
-    """Tell the modulating part of a site from the staged one, by what is on air."""
-    if not has_staged(site):
+    """Tell the modulating part of a site from the staged and boosted one, by what is on air."""
+    if not (has_staged(site) or has_boosted(snapshot)):
         return StagedView(site, snapshot)
     told_w = snapshot.on_air.setpoints_w or (0,) * len(site.slaves)
     before = state.stages or (None,) * len(site.slaves)
-    cells = zip(site.slaves, told_w, before, strict=True)
-    stages = tuple(_followed(slave, told, stage, snapshot.at_s) for slave, told, stage in cells)
+    cells = zip(site.slaves, snapshot.slaves, told_w, before, strict=True)
+    stages = tuple(
+        _followed(slave, is_boosted(seen), told, stage, snapshot.at_s) for slave, seen, told, stage in cells
+    )
     base_w = tuple(0 if stage is None else stage.base_w for stage in stages)
     base_action_w = spread_over_phases(base_w, site)
     action_w = per_phase(
@@ -100,17 +104,11 @@ def modulating(site: Site, base_w: tuple[int, ...]) -> Site:
 
 
 def above(snapshot: Snapshot, base_w: tuple[int, ...]) -> Snapshot:
-    """The same image, with what each slave may be told on top of its base."""
-    if all(state.limit_w is None for state in snapshot.slaves):
+    """The same image, with what each slave may be told on top of its base; nothing where it is boosted."""
+    if all(state.limit_w is None for state in snapshot.slaves) and not has_boosted(snapshot):
         return snapshot
     cells = zip(snapshot.slaves, base_w, strict=True)
-    return replace(
-        snapshot,
-        slaves=tuple(
-            state if state.limit_w is None else replace(state, limit_w=max(0, state.limit_w - base))
-            for state, base in cells
-        ),
-    )
+    return replace(snapshot, slaves=tuple(_above(state, base) for state, base in cells))
 
 
 def spread_over_phases(watts: tuple[float, ...] | tuple[int, ...], site: Site) -> Phases:
@@ -149,14 +147,24 @@ def bare_surplus_w(sight: StateEstimate, site: Site, snapshot: Snapshot, draw_w:
     return per_phase([model_w + drawn_w - s * grid_w for model_w, drawn_w, grid_w in cells])
 
 
-def _followed(slave: Slave, told_w: int, stage: Stage | None, at_s: float) -> Stage | None:
+def _above(state: SlaveState, base_w: int) -> SlaveState:
+    if is_boosted(state):
+        return replace(state, limit_w=0)
+    return state if state.limit_w is None else replace(state, limit_w=max(0, state.limit_w - base_w))
+
+
+def _followed(slave: Slave, boosted: bool, told_w: int, stage: Stage | None, at_s: float) -> Stage | None:
     """The stage by what is on air now. A slave found on after a restart may be switched at once."""
-    if not slave.is_staged:
+    if not (slave.is_staged or boosted):
         return None
-    base_w = base_of(slave, told_w)
+    base_w = told_w if boosted else base_of(slave, told_w)
     if stage is None:
         return Stage(base_w, base_w)
-    return stage if base_w == stage.base_w else Stage(base_w, stage.base_w, at_s)
+    if base_w == stage.base_w:
+        return stage
+    if base_of(slave, base_w) == base_of(slave, stage.base_w):  # boosted, and moved without being switched
+        return replace(stage, base_w=base_w, before_w=base_w)
+    return Stage(base_w, stage.base_w, at_s)
 
 
 def drawn_w(site: Site, snapshot: Snapshot, stages: tuple[Stage | None, ...], ahead_s: float) -> Phases:

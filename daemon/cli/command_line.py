@@ -15,6 +15,9 @@ DAILY = {
     "gateway": "Carry the status of a running daemon to phones, MQTT, Home Assistant and the owner.",
     "pause": "Let every device rest for a while.",
     "resume": "End a pause.",
+    "boost": "Give one device power although there is no surplus.",
+    "holiday": "Let devices rest while nobody is at home.",
+    "priorities": "Say which devices are served first.",
     "rollout": "Look after the plan from shadow to production: status, advance, hold, back.",
     "ack": "Acknowledge what keeps a running daemon stopped.",
 }

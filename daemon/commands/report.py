@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 from rich.console import Console
@@ -17,9 +18,12 @@ from daemon.config.settings import Settings, SettingsError, load_settings, parse
 from daemon.config.tariff_section import MONEY_MAX
 from daemon.errors import InputError
 from daemon.journal.reader import journal_files
+from daemon.journal.records import Event
+from daemon.monitoring.event_words import event_words
 from daemon.report.books import JournalAccounting
 from daemon.report.comparison import compare
-from daemon.report.document import SiteReport, document, table
+from daemon.report.document import ReportEvent, SiteReport, document, table
+from daemon.report.page import page
 from daemon.report.reading import DateRange, needed, newest, read
 from daemon.report.remembered import Prices, remembered
 from daemon.report.summary import summary
@@ -50,6 +54,13 @@ DAYS_MAX = 36_500
 @click.option("--currency", help="Of both; else as configured.")
 @json_option("Print one JSON object.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row for each day.")
+@click.option(
+    "--html",
+    "html_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write one page with pictures, which needs nothing beside it.",
+)
 def report(
     journal: Path | None,
     days: int | None,
@@ -63,14 +74,15 @@ def report(
     currency: str | None,
     as_json: bool,
     as_csv: bool,
+    html_file: Path | None,
 ) -> None:
     """Tell what the site did: energy and money by day, who acted, what went wrong, policy against PI.
 
     Counted from the journal exactly as the running daemon counts. Where the journal has a gap or was
     damaged, it says so and guesses nothing. Months and years come from the history, at once.
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
+    if sum((as_json, as_csv, html_file is not None)) > 1:
+        raise click.UsageError("--json, --csv and --html exclude each other")
     if days is not None and (first or last):
         raise click.UsageError("--days and --from/--to exclude each other")
     span = DateRange(None if first is None else first.date(), None if last is None else last.date())
@@ -97,6 +109,12 @@ def report(
         click.echo(json.dumps(document(told)))
     elif as_csv:
         click.echo(table(told), nl=False)
+    elif html_file is not None:
+        try:
+            html_file.write_text(page(told), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{html_file} cannot be written: {error.strerror}.") from None
+        click.echo(f"Wrote {html_file}.")
     else:
         Console(highlight=False).print(summary(told))
 
@@ -131,8 +149,11 @@ def _told(
         span = DateRange(today - timedelta(days=days - 1), today)
     tariff = prices.of(settings)
     books, damaged = JournalAccounting(zone, site.role, span, tariff), list[str]()
+    events: list[ReportEvent] = []
     for record in read(needed(files, span, zone), damaged.append, tell):
         books.take(record)
+        if isinstance(record, Event) and (noted := _noted(record, zone, span)) is not None:
+            events.insert(0, noted)
         if books.done:
             break
     if not books.days:
@@ -154,7 +175,14 @@ def _told(
         left_out=books.left_out,
         comparisons=compare(books.trial.blocks.values()),
         damaged=damaged,
+        events=events,
     )
+
+
+def _noted(event: Event, zone: ZoneInfo, span: DateRange) -> ReportEvent | None:
+    """An event of these days in words; None for what is no news."""
+    local, words = datetime.fromtimestamp(event.unix_s, zone), event_words(event.event, event.detail)
+    return ReportEvent(local, *words) if words is not None and local.date() in span else None
 
 
 def _remembered(config: Path | None, month: datetime | None, year: int | None, prices: Prices) -> SiteReport:

@@ -1,6 +1,7 @@
 """`sunkeep status`: what a running daemon says about itself."""
 
 import json
+from datetime import datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
@@ -97,18 +98,31 @@ def summary(answer: Any) -> list[str]:
             ),
             f"today    exported {_text(today['exported_wh'])} Wh, "
             f"without Sunkeep {_text(today['without_exported_wh'])} Wh",
+            *_ordered(answer.get("orders") or {}),
             *_judged(answer["details"]),
-            *_refused(answer["site"]),
+            *_refused(answer["site"], answer["details"].get("radio_remark")),
         ]
     except (KeyError, TypeError, IndexError):
         raise InputError("The daemon is of another version. Try --all.") from None
 
 
-def _refused(site: Any) -> list[str]:
+def _ordered(orders: Any) -> list[str]:
+    """What the owner said of devices; a daemon of before says nothing of it."""
+    lines = [f"boosted  {one['slave']} {one['said']}" for one in orders.get("boosts", ())]
+    if orders.get("first"):
+        lines.append(f"first    {', '.join(orders['first'])}")
+    if orders.get("holiday"):
+        end = datetime.fromtimestamp(orders["holiday"]["until_unix_s"]).astimezone()
+        kept = ", ".join(orders["holiday"]["kept"])
+        lines.append(f"holiday  until {end:%Y-%m-%d %H:%M}{f', but for {kept}' if kept else ''}")
+    return lines
+
+
+def _refused(site: Any, radio_remark: Any) -> list[str]:
     """What the daemon was told to use and does not; a daemon of before says nothing of it."""
     kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
-    remark = [f"remark   {site['remark']}"] if site.get("remark") else []
-    return remark + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
+    remarks = [f"remark   {told}" for told in (site.get("remark"), radio_remark) if told]
+    return remarks + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 
 def _judged(details: Any) -> list[str]:

@@ -7,6 +7,7 @@ the only frames it can send are safe releases, at the pace that the air allows.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from random import SystemRandom
@@ -15,7 +16,7 @@ from statistics import median
 from core.causes import Cause
 from core.decision import Authority, Decision, Source
 from core.parts import Parts, initial_memory
-from core.site import ZERO, Site
+from core.site import SUNKEEP, ZERO, Site
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
 from daemon.commissioning.radio_test_record import DrillResult, SlotResult
@@ -37,7 +38,10 @@ LOOK_EVERY_S = 0.1
 async def run_radio_test(
     settings: Settings, key: bytes, counter: FrameCounter, seconds: float, progress: Callable[[float], None]
 ) -> DrillResult:
-    """Tell every slave to rest for so long, then wait for the last answers.
+    """Tell every slave behind the radio to rest for so long, then wait for the last answers.
+
+    Slaves that are devices of their own are told nothing. Without any slave behind it the radio is only
+    brought up.
 
     Args:
         key: the site key.
@@ -48,24 +52,41 @@ async def run_radio_test(
         StartError: no coordinator or no network.
         Transient: the radio was lost for good, or a decision was not to rest (nothing is sent then).
     """
-    site = settings.core_site()
+    whole = settings.core_site()
+    site = replace(whole, slaves=tuple(slave for slave in whole.slaves if slave.driver == SUNKEEP))
     async with open_radio(settings, key, boottime_s, SystemRandom()) as radio:
-        broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
-        emitter = Transmitter(site, SafetyGate(site), (broadcast,))
-        first_counter = counter.last + 1
-        began_s = boottime_s()
-        parts = assemble(site, fallback_law(settings, site), None).parts
-        await _tell_to_rest(parts, emitter, began_s + seconds, lambda: progress(boottime_s() - began_s))
-        await _last_answers(radio, site)
+        first_counter, refused = counter.last + 1, 0
+        if site.slaves:
+            refused = await _rehearse(settings, site, radio, counter, key, seconds, progress)
         return DrillResult(
             at_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=seconds,
             frames=radio.statistics.frames_sent,
-            frames_refused=emitter.refused_total,
+            frames_refused=refused,
             first_counter=first_counter,
             last_counter=counter.last,
             slots=tuple(_slot_result(radio, slave.slot, slave.name) for slave in site.slaves),
+            remark=radio.remark,
         )
+
+
+async def _rehearse(
+    settings: Settings,
+    site: Site,
+    radio: ZigbeeRadio,
+    counter: FrameCounter,
+    key: bytes,
+    seconds: float,
+    progress: Callable[[float], None],
+) -> int:
+    """Tell them, and wait for their last answers; returns the frames that were refused."""
+    broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
+    emitter = Transmitter(site, SafetyGate(site), (broadcast,))
+    began_s = boottime_s()
+    parts = assemble(site, fallback_law(settings, site), None).parts
+    await _tell_to_rest(parts, emitter, began_s + seconds, lambda: progress(boottime_s() - began_s))
+    await _last_answers(radio, site)
+    return emitter.refused_total
 
 
 async def _tell_to_rest(

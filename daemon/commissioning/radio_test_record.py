@@ -30,7 +30,10 @@ class SlotResult:
 
 @dataclass(frozen=True, slots=True)
 class DrillResult:
-    """What a drill found. `frames` were accepted by the coordinator, `frames_refused` not (busy, down)."""
+    """What a drill found. `frames` were accepted by the coordinator, `frames_refused` not (busy, down).
+
+    `remark` is what about the network contradicts the configuration, empty when nothing does.
+    """
 
     at_utc: str
     seconds: float
@@ -39,6 +42,7 @@ class DrillResult:
     first_counter: int
     last_counter: int
     slots: tuple[SlotResult, ...]
+    remark: str = ""
 
     @property
     def silent(self) -> tuple[SlotResult, ...]:

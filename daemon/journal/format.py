@@ -2,7 +2,7 @@
 
 Version 1 is what Sunkeep 0.1 wrote; its files name no version. Version 2 begins every file with a line that
 does. Version 3 tells what slaves echo and which of them do not follow. Version 4 tells most ticks by what
-changed (`daemon.journal.compact_ticks`).
+changed (`daemon.journal.compact_ticks`). Version 5 tells what the owner said of single devices.
 """
 
 import json
@@ -15,7 +15,7 @@ from daemon.journal.keys import FORMATS, KIND, KINDS
 from daemon.journal.records import AnyRecord, Segment, Tick, TickInputs, checked, unchecked
 from daemon.system.file_format import FormatError
 
-VERSION = 4
+VERSION = 5
 """What is written."""
 _SEGMENT, _INPUTS = "segment", "inputs"
 WHOLE = b'"kind":"tick"'

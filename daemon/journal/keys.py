@@ -21,7 +21,7 @@ from core.estimation.following import Deviation, NotFollowing
 from core.estimation.state_estimate import StateEstimate
 from core.estimation.swinging import Swinging
 from core.modes import Mode
-from core.snapshot import GroupOnAir, OnAirState, SlaveState, Snapshot
+from core.snapshot import DeviceOrder, GroupOnAir, OnAirState, SlaveState, Snapshot
 from daemon.journal.records import (
     Checkpoint,
     Continuation,
@@ -230,11 +230,20 @@ _KEYS_4: dict[type, Keys] = {
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,
 }
+_KEYS_5: dict[type, Keys] = {
+    **_KEYS_4,
+    SlaveState: {**_KEYS_4[SlaveState], "order": "order", "priority": "priority"},
+}
+_TEXTS_5: dict[type[Enum], Texts] = {
+    **_TEXTS_3,
+    DeviceOrder: {"boost": DeviceOrder.BOOST, "rest": DeviceOrder.REST},
+}
 FORMATS = {
     1: FileFormat(_KEYS, _TEXTS),
     2: FileFormat({**_KEYS, Decision: _DECISION_2}, _TEXTS),
     3: FileFormat(_KEYS_3, _TEXTS_3),
     4: FileFormat(_KEYS_4, _TEXTS_3),
+    5: FileFormat(_KEYS_5, _TEXTS_5),
 }
 DIGESTED = FileFormat(
     {

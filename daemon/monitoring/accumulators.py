@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from core.reversal import ReversalState, swing
+from core.estimation.reversal import ReversalState, swing
 
 MOVE_W = 100.0
 """A turn of a setpoint smaller than this is no reversal."""
@@ -95,7 +95,7 @@ class Movement:
     """Changes and reversals of one phase's setpoint.
 
     A change is a step from the last counted value beyond the deadband, a reversal is that of
-    `core.reversal`, by 100 W.
+    `core.estimation.reversal`, by 100 W.
     """
 
     changed_from_w: float = 0.0

@@ -64,6 +64,11 @@ EVENTS: dict[str, tuple[str, str]] = {
     "rollout_back": ("The learned policy was taken back to the shadow", "Look at `sunkeep rollout status`."),
     "paused": ("The site was paused", ""),
     "resumed": ("The site is controlled again", ""),
+    "boosted": ("{slave} gets power although there is no surplus", ""),
+    "boost_ended": ("{slave} takes part as usual again ({why})", ""),
+    "priorities_ordered": ("Another order of the devices counts", ""),
+    "holiday_ordered": ("Devices rest while you are away", ""),
+    "holiday_ended": ("The holiday is over, every device takes part again", ""),
     "history_damaged": ("The history was damaged and was begun {begun}", "Look after the disk."),
     "acknowledged": ("A fault was acknowledged", ""),
 }

@@ -16,9 +16,10 @@ from core.slew import spread_w
 from core.snapshot import Snapshot
 from daemon.monitoring.accumulators import Histogram, Movement, Recent, Rolling
 from daemon.monitoring.energy_ledger import EnergyTotals, Ledger, account, gap_s
-from daemon.monitoring.slave_power import SlavePowerEstimator, without_slaves_w
+from daemon.monitoring.slave_power import SlavePowerEstimator, UncontrolledPowerEstimator, without_slaves_w
 from daemon.monitoring.telemetry import (
     Cost,
+    DeviceOrders,
     Judgements,
     MeterStatistics,
     PauseOrder,
@@ -95,7 +96,7 @@ class Figures:
         self.cost = Cost()
         self.meter, self.radio, self.house = MeterStatistics(), RadioStatistics(), ProcessStatistics()
         self.judgements = Judgements()
-        self.pause = PauseOrder()
+        self.pause, self.orders = PauseOrder(), DeviceOrders()
         self.placed_w: Phases = (0.0, 0.0, 0.0)
         self.without_w: Phases | None = None
         self.without_given = False
@@ -118,7 +119,7 @@ class Figures:
         self.events: deque[EventMessage] = deque(maxlen=EVENTS_KEPT)
         self._five = Rolling(10.0, 30, 2)
         self._movements = tuple(Movement() for _ in range(3))
-        self._placement = SlavePowerEstimator()
+        self._placement, self._uncontrolled = SlavePowerEstimator(), UncontrolledPowerEstimator()
         self._trip_at_s: float | None = None
         self._report_ages_s: tuple[float, ...] = ()
 
@@ -128,6 +129,7 @@ class Figures:
             self.fallback_active = None
         self.site, self.about = site, about
         self._placement, self._report_ages_s = SlavePowerEstimator(), ()
+        self._uncontrolled = UncontrolledPowerEstimator()
 
     def update(
         self,
@@ -307,11 +309,13 @@ class Figures:
         if baseline_w is None and known:
             baseline_w = without_slaves_w(snapshot.grid_power_w, self.placed_w, self.site)
         self.without_w = baseline_w
+        if known and baseline_w is not None and not self.without_given:
+            self.without_w = self._uncontrolled.update(baseline_w, decision.sight, snapshot.at_s)
         if known:
-            without_w = None if baseline_w is None else sum(baseline_w)
+            without_w = None if self.without_w is None else sum(self.without_w)
             self.series.append(Point(snapshot.at_s, sum(snapshot.grid_power_w), without_w))
         if known and 0.0 < step_s <= self.gap_s:
-            self.newest = account(snapshot.grid_power_w, self.without_w, self.placed_w, self.site, step_s)
+            self.newest = account(snapshot.grid_power_w, baseline_w, self.placed_w, self.site, step_s)
         else:
             self.newest = EnergyTotals(unmeasured_s=max(0.0, step_s))
         self.ledger.add(self.newest, snapshot.at_s, None if self.local is None else self.local.date())

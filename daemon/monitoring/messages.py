@@ -156,11 +156,25 @@ def _paused(figures: Figures) -> str:
     return f"Paused until {day}{end:%H:%M}: every slave rests"
 
 
+def is_in_control(decision: Decision) -> bool:
+    """Whether a controller acts, and nothing is held or rests."""
+    return decision.verdict.source in (Source.POLICY, Source.FALLBACK)
+
+
+def _boosted(figures: Figures, out_w: float, in_w: float) -> str:
+    """The owner's own order, and what flows meanwhile."""
+    names = _listed(list(figures.orders.boosts))
+    flows = f"{power(in_w)} drawn from the grid" if in_w > EVEN_W else f"{power(out_w)} exported"
+    return f"Boosted: {names}; {flows}"
+
+
 def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMessage:
     """Where the sun's power goes."""
     grid_w, metering = snapshot.grid_power_w, figures.site.metering
     out_w, in_w = exported_w(grid_w, metering), imported_w(grid_w, metering)
     surplus_w = 0.0 if figures.without_w is None else exported_w(figures.without_w, metering)
+    if figures.orders.boosts:
+        return StatusMessage(_boosted(figures, out_w, in_w), "quiet")
     if surplus_w < NOTICEABLE_W and out_w < NOTICEABLE_W:
         return StatusMessage(f"No solar surplus right now: {power(in_w)} drawn from the grid", "quiet")
     out = f"{power(out_w)} exported" if out_w > EVEN_W else "nothing exported"
@@ -182,7 +196,8 @@ def _flows(figures: Figures, decision: Decision, snapshot: Snapshot) -> StatusMe
     )
     idle = missing_slaves(decision, snapshot, figures.radio.up)
     if not any(decision.sight.capacity_w):
-        said = "No slave can take anything"
+        away = figures.orders.holiday is not None
+        said = "Holiday: no device may take anything" if away else "No slave can take anything"
     elif full:
         said = "The others are at their limit" if idle else "All slaves are at their limit"
     else:

@@ -1,7 +1,7 @@
 """The slaves' power, tick by tick: the controller's estimate, corrected by their reports."""
 
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import exp, inf, isfinite
 
 from core.estimation.state_estimate import StateEstimate
 from core.metering import exported_w
@@ -11,6 +11,18 @@ from core.snapshot import SlaveState, Snapshot
 
 TRUSTED_FOR_S = 15.0
 """A report older than this corrects nothing; the slave counts as lost by then."""
+LATENESS_SD_S = 1.5
+"""How much later or sooner than believed a slave may be: the spread of Zigbee's delays and of heaters."""
+ON_ITS_WAY_SD = 0.35
+"""Share of a command that is not yet followed that may be followed already, or the reverse."""
+SETTLE_S = 3.0
+"""How fast doubt goes after a move: dead time and lag of the usual slave."""
+HOUSE_SD_W_S = 50.0
+"""How far sun and house move a phase within a second, most of the time."""
+NOISE_W = 10.0
+"""Of the meter."""
+FORGET_S = 5.0
+"""After a gap this long the estimate begins anew."""
 GAIN = 0.4
 """Share of the error a new report removes: reports are a second or two older than the belief."""
 
@@ -57,6 +69,47 @@ def _members(site: Site) -> tuple[tuple[int, ...], ...]:
     return tuple(
         tuple(at for at, slave in enumerate(site.slaves) if slave.phase == phase) for phase in range(3)
     )
+
+
+@dataclass(slots=True)
+class UncontrolledPowerEstimator:
+    """The grid power without slaves, for people to see: trusted less while the slaves are on their way.
+
+    What the slaves draw in the seconds after a command is only believed; how late each one is differs by a
+    second or two. At a ramp of 1 kW/s an estimate from one tick is off by as much, and jumps back. So each
+    tick's estimate counts by how sure it is: a scalar Kalman filter per phase. The energy account takes
+    the ticks as they are: there errors up and down cancel.
+    """
+
+    shown_w: list[float] = field(default_factory=list)
+    _variance_w2: list[float] = field(default_factory=list)
+    _spread_w: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
+    _model_w: Phases | None = None
+    _at_s: float = -inf
+
+    def update(self, raw_w: Phases, sight: StateEstimate, at_s: float) -> Phases:
+        """What to show, per phase in W.
+
+        Args:
+            raw_w: the estimate of this tick alone.
+            sight: what the controller believes of the slaves.
+            at_s: of the snapshot; after a gap the estimate begins anew.
+        """
+        step_s, self._at_s = at_s - self._at_s, at_s
+        before_w, self._model_w = self._model_w, sight.model_w
+        if before_w is None or not self.shown_w or not 0.0 < step_s <= FORGET_S:
+            self.shown_w, self._variance_w2 = list(raw_w), [NOISE_W**2] * 3
+            return raw_w
+        for at, (model_w, was_w) in enumerate(zip(sight.model_w, before_w, strict=True)):
+            moving_w = abs(model_w - was_w) / step_s * LATENESS_SD_S
+            on_its_way_w = abs(sight.command_w[at] - model_w) * ON_ITS_WAY_SD
+            kept_w = self._spread_w[at] * exp(-step_s / SETTLE_S)
+            self._spread_w[at] = max(moving_w + on_its_way_w, kept_w)
+            predicted_w2 = self._variance_w2[at] + (HOUSE_SD_W_S * step_s) ** 2
+            gain = predicted_w2 / (predicted_w2 + NOISE_W**2 + self._spread_w[at] ** 2)
+            self.shown_w[at] += gain * (raw_w[at] - self.shown_w[at])
+            self._variance_w2[at] = (1.0 - gain) * predicted_w2
+        return per_phase(self.shown_w)
 
 
 def heard_power_w(state: SlaveState) -> float | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.metering import exported_w, imported_w
 from core.site import PHASE_NAMES
-from daemon.monitoring import messages
+from daemon.monitoring import messages, order_words
 from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import heard_power_w, is_silent
@@ -63,6 +63,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "version": figures.about.version,
         },
         "pause": {"is_on": figures.pause.is_on, "until_unix_s": figures.pause.until_unix_s},
+        "orders": _orders(figures),
         "tick": figures.ticks,
         "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
@@ -81,6 +82,28 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             }
             for e in list(figures.events)[-10:]
         ],
+    }
+
+
+def _orders(figures: Figures) -> dict[str, Any]:
+    """What the owner said of devices, and what became of it; a device that is no longer there is left out."""
+    orders, slots = figures.orders, {slave.name: slave.slot for slave in figures.site.slaves}
+    holiday = orders.holiday
+    return {
+        "boosts": [
+            {
+                "slave": name,
+                "slot": slots[name],
+                "until_unix_s": until_unix_s,
+                "said": order_words.boosted(figures, name),
+            }
+            for name, until_unix_s in orders.boosts.items()
+            if name in slots
+        ],
+        "first": [name for name in orders.first if name in slots],
+        "holiday": None
+        if holiday is None
+        else {"until_unix_s": holiday.until_unix_s, "kept": [k for k in holiday.kept if k in slots]},
     }
 
 
@@ -183,6 +206,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "meter_reconnects": figures.meter.reconnects_total,
         "meter_energy_mismatch": None if mismatch is None else round(mismatch, 4),
         "radio_up": figures.radio.up,
+        "radio_remark": figures.radio.remark,
         "radio_rebuilds": figures.radio.rebuilds_total,
         "frames": {send.value: count for send, count in figures.frames.items()},
         "frames_refused": figures.radio.refused_total,

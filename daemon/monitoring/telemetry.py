@@ -1,6 +1,7 @@
 """Inputs of the figures beside snapshot and decision: the site, and statistics of meter, radio, process."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 from core.modes import Mode
@@ -45,6 +46,27 @@ class PauseOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class HolidayOrder:
+    """Until `until_unix_s` every device rests but those that are kept, by name."""
+
+    until_unix_s: float
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceOrders:
+    """What the owner said of devices, by their names.
+
+    `boosts` says until when each gets power without a surplus, in unix seconds. `first` are served before all
+    others, the most important first.
+    """
+
+    boosts: Mapping[str, float] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+    holiday: HolidayOrder | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MeterStatistics:
     """Counters of the meter's driver since the start of the daemon, and how long the last read took.
 
@@ -69,7 +91,8 @@ class RadioStatistics:
     who has no business in this network, `reports_rejected_total` are reports that were not believed.
     `*_broadcasts_total` were handed to the coordinator. `counter_leaps_refused` are slaves that
     told a counter too far ahead. `link_loss_rate` is the share of the answers due in the last minute that did
-    not come, 0 while none was due: it shows interference at once.
+    not come, 0 while none was due: it shows interference at once. `remark` is what about the network
+    contradicts the configuration without stopping it, empty when nothing does.
     """
 
     up: bool = False
@@ -84,6 +107,7 @@ class RadioStatistics:
     setpoint_broadcasts_total: int = 0
     other_broadcasts_total: int = 0
     link_loss_rate: float = 0.0
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ speak here. One request per connection, one line of JSON each way:
 - ``{"command": "acknowledge", "cause": NAME}`` clears a latched cause, unless it is still raised;
 - ``{"command": "rollout", "what": WHAT}`` asks for the plan's status, or moves it (`sunkeep rollout`);
 - ``{"command": "pause", "until_unix_s": SECONDS or null}`` lets every device rest until then, or until
-  ``{"command": "resume"}``.
+  ``{"command": "resume"}``; other orders of the owner are in `daemon.operators.order_requests`.
 
 The supervisor decides: a cause that is raised in the tick that hears the acknowledgement stays latched.
 """
@@ -24,16 +24,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.decision import SupervisorDecision
 from daemon.monitoring.telemetry import PauseOrder
+from daemon.operators.order_requests import COMMANDS, OrderRefused, OrderRequests
 from daemon.rollout.plan import RolloutStep
 from daemon.rollout.walk import MoveRefused
+from safety.timers import PersistentFaults
 
 if TYPE_CHECKING:  # the command line needs the socket, not the radio behind the loop
     from daemon.operators.pause import Pause
-    from daemon.runtime.loop import Loop, TickResult
+    from daemon.runtime.loop import TickResult
 
 SOCKET_FILE = "control.sock"
-REQUEST_MAX_BYTES = 1024
+REQUEST_MAX_BYTES = 4096
 ANSWER_MAX_BYTES = 65536
 REQUEST_S = 2.0
 """Whoever connects and says nothing is sent away."""
@@ -56,23 +59,27 @@ class RefusedError(Exception):
 class OperatorSocket:
     """Answers operators of one loop. `tell` must be called with every tick that was lived.
 
-    `event` records what operators did, in the journal and the log; `policy` says which one is in force;
-    `rollout` carries out orders to the plan.
+    `standing` is what the supervisor begins with; `acknowledged` is where the loop takes acknowledgements
+    from, in its next tick. `event` records what operators did, in the journal and the log; `policy` says
+    which one is in force; `rollout` carries out orders to the plan, `orders` those about devices.
     """
 
-    loop: "Loop"
+    standing: PersistentFaults
+    acknowledged: list[str]
+    period_s: float
     event: Callable[..., None]
     policy: Callable[[], dict[str, Any]] = dict
     rollout: Callable[[dict[str, Any], int], Awaitable[dict[str, Any]]] | None = None
     pause: "Pause | None" = None
-    _last: "TickResult | None" = None
+    orders: OrderRequests | None = None
+    _verdict: SupervisorDecision | None = None
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
 
     def tell(self, lived: "TickResult") -> None:
         """Take in one tick: acknowledgements it heard are settled."""
-        self._last = lived
-        latched = self.loop.memory.watch.standing.latched
+        self._verdict, self.standing = lived.decision.verdict, lived.after.watch.standing
+        latched = self.standing.latched
         for name in lived.snapshot.acknowledged:
             for waiting in self._waiting.pop(name, []):
                 if not waiting.done():
@@ -97,6 +104,11 @@ class OperatorSocket:
                 return self._pause(until_unix_s, user_id)
             case {"command": "resume"} if len(request) == 1:
                 return self._resume(user_id)
+            case {"command": str(command)} if self.orders is not None and command in COMMANDS:
+                try:
+                    return await self.orders.answer(request, user_id)
+                except OrderRefused as error:
+                    raise RefusedError(str(error)) from None
             case {"command": "rollout", "what": str(what)} if self.rollout and is_order(what, request):
                 try:
                     return await self.rollout(request, user_id)
@@ -105,8 +117,7 @@ class OperatorSocket:
         raise RefusedError("not a request of this version")
 
     def _list(self) -> dict[str, Any]:
-        standing = self.loop.memory.watch.standing
-        verdict = None if self._last is None else self._last.decision.verdict
+        standing, verdict = self.standing, self._verdict
         return {
             "state": "init" if verdict is None else verdict.state.value,
             "active": [] if verdict is None else list(verdict.causes),
@@ -138,15 +149,15 @@ class OperatorSocket:
             ) from None
 
     async def _acknowledge(self, cause: str, user_id: int) -> dict[str, Any]:
-        latched = self.loop.memory.watch.standing.latched
+        latched = self.standing.latched
         if cause not in latched:
             now = f"Latched now: {', '.join(latched)}." if latched else "Nothing is latched."
             raise RefusedError(f"{cause} is not latched. {now}")
         heard: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(cause, []).append(heard)
-        self.loop.acknowledged.append(cause)
+        self.acknowledged.append(cause)
         try:
-            async with asyncio.timeout(max(LEAST_WAIT_S, TICKS_TO_WAIT * self.loop.pace.period_s)):
+            async with asyncio.timeout(max(LEAST_WAIT_S, TICKS_TO_WAIT * self.period_s)):
                 cleared = await heard
         except TimeoutError:
             raise RefusedError("the daemon did not decide in time. Look at its log and try again.") from None

@@ -17,6 +17,7 @@ from core.metering import (
     exported_w,
     unavoidable_export_w,
 )
+from core.scheduling.orders import has_boosted
 from core.site import Site, per_phase
 from daemon.monitoring.energy_ledger import gap_s
 from daemon.monitoring.telemetry import CounterfactualComparison, Judgements, PolicyComparison
@@ -144,6 +145,7 @@ class PolicyMonitor:
         other, self.live.memory = self._step(self.live, lived)
         would, self.shadow.memory = self._step(self.shadow, lived)
         is_known = decision.verdict.state is not State.INIT and decision.sight.fresh and not is_rolled_back
+        is_known = is_known and not has_boosted(lived.snapshot)  # what is bought then is nobody's doing
         whose = decision.authority if is_known else None
         is_shadowed = whose is Authority.FALLBACK and decision.policy_action_w is not None
         shadowed = self._second(would, real, lived) if is_shadowed else None

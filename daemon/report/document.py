@@ -27,6 +27,15 @@ STATE_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
+class ReportEvent:
+    """Something of note: when, what, and what to do (may be empty)."""
+
+    local: datetime
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
 class SiteReport:
     """Everything that is told. `law` is the fallback's, `damaged` names what could not be read.
 
@@ -48,6 +57,8 @@ class SiteReport:
     comparisons: list[Comparison] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     by_month: bool = False
+    events: list[ReportEvent] = field(default_factory=list)
+    """The newest first."""
 
 
 def document(report: SiteReport) -> dict[str, Any]:

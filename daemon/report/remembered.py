@@ -10,7 +10,8 @@ from daemon.history.account import Account
 from daemon.history.database import FILE
 from daemon.history.reading import HistoryReader
 from daemon.history.tariff import Tariff, TimeOfUse
-from daemon.report.document import SiteReport
+from daemon.monitoring.event_words import event_words
+from daemon.report.document import ReportEvent, SiteReport
 from daemon.report.reading import DateRange
 
 
@@ -79,6 +80,7 @@ def remembered(settings: Settings, span: DateRange, prices: Prices, *, by_month:
         runs=0,
         left_out=0,
         by_month=by_month,
+        events=_events(reader, span),
     )
 
 
@@ -88,6 +90,15 @@ def months(days: dict[date, Account]) -> dict[date, Account]:
     for day, account in sorted(days.items()):
         found.setdefault(day.replace(day=1), Account()).add(account)
     return found
+
+
+def _events(reader: HistoryReader, span: DateRange) -> list[ReportEvent]:
+    """What was of note in these days."""
+    assert span.first is not None
+    assert span.last is not None
+    told = reader.events(reader.midnight_s(span.first), reader.midnight_s(span.last + timedelta(days=1)))
+    noted = ((reader.local(one.unix_s), event_words(one.name, one.detail)) for one in told)
+    return [ReportEvent(local, *words) for local, words in noted if words is not None]
 
 
 def _sum(accounts: Iterable[Account]) -> Account:

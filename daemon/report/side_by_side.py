@@ -31,7 +31,7 @@ def side_by_side(found: Comparison, law: str) -> Iterator[RenderableType]:
         table.add_row(name, *_arm(arm))
     if found.policy or found.fallback:
         yield table
-    yield from map(Text, _verdict(found))
+    yield from map(Text, verdict(found))
     counted = ", ".join(f"{count} of the {ARM_NAMES[arm]}" for arm, count in found.incomplete.items())
     yield Text(
         f"Blocks belong to whom they were assigned to, whoever acted; their first minute does not count. "
@@ -46,7 +46,8 @@ def _arm(arm: Arm | None) -> tuple[str, ...]:
     return (str(arm.blocks), *(f"{value:,.0f}" for value in figures), percent(arm.acted_share))
 
 
-def _verdict(found: Comparison) -> Iterator[str]:
+def verdict(found: Comparison) -> Iterator[str]:
+    """What the comparison says, sentence by sentence."""
     if found.confounded:
         yield (
             "Confounded: the hours were fixed, so the sun differs as well as the controller. "
@@ -56,7 +57,7 @@ def _verdict(found: Comparison) -> Iterator[str]:
         yield f"Too few to say: {found.too_few}."
     else:
         yield _said("Export", found.export)
-        yield _said("J (export + 0.5 import by slaves)", found.j)
+        yield _said("J (export + 0.5 import by devices)", found.j)
 
 
 def _said(name: str, found: Estimate) -> str:

@@ -25,7 +25,7 @@ DAMAGE_SHOWN = 5
 
 def summary(report: SiteReport) -> RenderableType:
     """What is printed."""
-    lines = [*_energy(report), *_acting(report), *_trouble(report), *_wires(report), *_missing(report)]
+    lines = [*_energy(report), *_acting(report), *trouble(report)]
     parts: list[RenderableType] = [_days(report), *(Text(line) for line in lines)]
     for found in report.comparisons:
         parts.append(Text(""))
@@ -50,17 +50,21 @@ def _days(report: SiteReport) -> Table:
 
 
 def _title(report: SiteReport) -> str:
+    return f"{report.site_name}, {span_words(report)} ({report.zone.key})"
+
+
+def span_words(report: SiteReport) -> str:
+    """The days or months that it is about."""
     first, last = min(report.days), max(report.days)
     if report.by_month:
         months = {f"{first:%B %Y}": None, f"{last:%B %Y}": None}
-        return f"{report.site_name}, {' to '.join(months)} ({report.zone.key})"
-    time = f"{first}" if first == last else f"{first} to {last}"
-    return f"{report.site_name}, {time} ({report.zone.key})"
+        return " to ".join(months)
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def _cells(report: SiteReport, account: Account) -> tuple[str, ...]:
     energy = account.energy
-    missing = _time(account.recorded_s + account.unrecorded_s - energy.measured_s)
+    missing = time_words(account.recorded_s + account.unrecorded_s - energy.measured_s)
     money = _money(account)
     if report.role is Role.GENERATE:
         figures = (
@@ -103,7 +107,7 @@ def _acting(report: SiteReport) -> Iterator[str]:
     }
     total = report.total
     shares = [
-        f"{name} {_time(total.state_s[state])} ({percent(total.state_s[state] / total.recorded_s)})"
+        f"{name} {time_words(total.state_s[state])} ({percent(total.state_s[state] / total.recorded_s)})"
         for state, name in named.items()
         if total.state_s[state] > 0.0
     ]
@@ -111,7 +115,12 @@ def _acting(report: SiteReport) -> Iterator[str]:
         yield f"Who acted: {', '.join(shares)}."
 
 
-def _trouble(report: SiteReport) -> Iterator[str]:
+def trouble(report: SiteReport) -> list[str]:
+    """What went wrong, sentence by sentence: causes, wires, and what is missing."""
+    return [*_causes(report), *_wires(report), *_missing(report)]
+
+
+def _causes(report: SiteReport) -> Iterator[str]:
     for state, said in ((State.SAFE_STOP, "At rest because"), (State.HOLD, "Held because")):
         yield from _because(report.total, state, said, ())
     passed = (Cause.FALLBACK_ORDERED, Cause.DWELL)  # who was told to act is no trouble
@@ -131,7 +140,7 @@ def _because(total: Account, state: State, said: str, passed: tuple[str, ...]) -
         if where is state and name not in passed
     ]
     for name, spell in sorted(spells, key=lambda item: -item[1].lasted_s):
-        yield f"{said} {messages.cause(name)}: {_times(spell.times)}, {_time(spell.lasted_s)}."
+        yield f"{said} {messages.cause(name)}: {_times(spell.times)}, {time_words(spell.lasted_s)}."
 
 
 def _wires(report: SiteReport) -> Iterator[str]:
@@ -151,11 +160,11 @@ def _missing(report: SiteReport) -> Iterator[str]:
         longest = sorted(report.gaps, reverse=True)[:GAPS_SHOWN]
         told = "; ".join(_gap(report, gap.from_unix_s, gap.lasted_s, gap.reason) for gap in longest)
         many = "1 gap" if report.gaps_total == 1 else f"{report.gaps_total} gaps, the longest"
-        yield f"Not recorded: {_time(total.unrecorded_s)} in {many}: {told}. Nothing is guessed there."
+        yield f"Not recorded: {time_words(total.unrecorded_s)} in {many}: {told}. Nothing is guessed there."
     elif total.unrecorded_s >= 60.0:
-        yield f"Not recorded: {_time(total.unrecorded_s)}. Nothing is guessed there."
+        yield f"Not recorded: {time_words(total.unrecorded_s)}. Nothing is guessed there."
     if total.unsynchronised_s > 0.0:
-        unsure = _time(total.unsynchronised_s)
+        unsure = time_words(total.unsynchronised_s)
         yield f"{unsure} were recorded before the clock was set: they may stand under a wrong day."
     if report.left_out:
         yield f"{report.left_out:,} ticks left out: no configuration of this version and role is theirs."
@@ -167,7 +176,7 @@ def _missing(report: SiteReport) -> Iterator[str]:
 
 def _gap(report: SiteReport, from_unix_s: float, lasted_s: float, reason: str) -> str:
     begin = datetime.fromtimestamp(from_unix_s, report.zone)
-    return f"{begin:%Y-%m-%d %H:%M} {_time(lasted_s)} ({reason})"
+    return f"{begin:%Y-%m-%d %H:%M} {time_words(lasted_s)} ({reason})"
 
 
 def _law(report: SiteReport) -> str:
@@ -182,7 +191,8 @@ def _kwh(joules: float) -> str:
     return f"{round(joules / JOULES_PER_KWH, 2) + 0.0:.2f}"
 
 
-def _time(seconds: float) -> str:
+def time_words(seconds: float) -> str:
+    """A duration."""
     if seconds < 60.0:
         return f"{seconds:.0f} s"
     return f"{seconds / 60.0:.1f} min" if seconds < 3600.0 else f"{seconds / 3600.0:.1f} h"

@@ -137,9 +137,17 @@ def _better(pairs: PairedSums) -> Requirement:
     excess = pairs.excess
     if excess is None:
         return Requirement("export", False, "nothing judged yet")
-    is_certain = log_e_value(pairs, 0.0, above=False) >= log(1.0 / PROMOTION_ALPHA)
+    is_certain = is_better(pairs)
     said = "beyond doubt" if is_certain else "not beyond doubt yet"
-    return Requirement("export", excess < 0.0 and is_certain, f"{excess:+.1%} beside the fallback, {said}")
+    return Requirement("export", is_certain, f"{excess:+.1%} beside the fallback, {said}")
+
+
+def is_better(pairs: PairedSums) -> bool:
+    """Whether less was lost than the twin would have, beyond doubt."""
+    excess = pairs.excess
+    if excess is None or excess >= 0.0:
+        return False
+    return log_e_value(pairs, 0.0, above=False) >= log(1.0 / PROMOTION_ALPHA)
 
 
 def _share(part: float, whole: float) -> float:

@@ -19,7 +19,8 @@ from core.estimation.following import (
 )
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import Memory, Parts, Watches, initial_memory
-from core.scheduling.staged import has_staged
+from core.scheduling.orders import in_owners_order, rested
+from core.scheduling.staged import SchedulerState, has_staged, view_apart, whole_estimate
 from core.site import Phases
 from core.tick import decide
 from daemon.config.settings import SettingsError, parse_settings
@@ -75,6 +76,7 @@ class Completion:
     _memory: Memory | None = None
     _belief: EstimatorState = field(default_factory=EstimatorState)
     _following: FollowingState = field(default_factory=FollowingState)
+    _scheduler: SchedulerState = field(default_factory=SchedulerState)
     _expected: int | None = None
 
     def records(self, records: Iterable[AnyRecord]) -> Iterator[AnyRecord]:
@@ -94,7 +96,7 @@ class Completion:
 
     def _begin(self, start: Start) -> None:
         self._run, self._memory, self._parts, self._expected = start, None, None, None
-        self._belief, self._following = EstimatorState(), FollowingState()
+        self._belief, self._following, self._scheduler = EstimatorState(), FollowingState(), SchedulerState()
         try:
             read = parse_settings(start.settings_toml, Path(start.settings_path))
             settings = read.with_measured(start.measured)
@@ -110,9 +112,9 @@ class Completion:
         if self._parts is None:
             return
         cold = initial_memory(self._parts)
-        found = from_checkpoint(checkpoint, cold, ("belief", "following"))
+        found = from_checkpoint(checkpoint, cold, ("belief", "following", "scheduler"))
         if found is not None:
-            self._belief, self._following = found.belief, found.following
+            self._belief, self._following, self._scheduler = found.belief, found.following, found.scheduler
         self._memory = from_checkpoint(checkpoint, cold, _NEEDED)
         self._expected = None  # whatever is missing before it
 
@@ -135,11 +137,13 @@ class Completion:
     def _look(self, tick: Tick | TickInputs) -> StateEstimate:
         if self._parts is None or len(tick.snapshot.slaves) != len(self._parts.site.slaves):
             return _BLIND
-        site = self._parts.site
-        self._following = check_following(site, tick.snapshot, self._following)
-        seen = limit_capacities(site, tick.snapshot, self._following)
-        sight, self._belief = estimate_state(site, seen, self._belief)
-        return sight
+        site, snapshot = in_owners_order(self._parts.site, tick.snapshot), rested(tick.snapshot)
+        self._following = check_following(site, snapshot, self._following)
+        seen = limit_capacities(site, snapshot, self._following)
+        view = view_apart(site, seen, self._scheduler)
+        self._scheduler = replace(self._scheduler, stages=view.stages)
+        sight, self._belief = estimate_state(view.site, view.snapshot, self._belief)
+        return whole_estimate(sight, site, seen, view)
 
     def _apart(self) -> tuple[NotFollowing, ...]:
         return () if self._parts is None else not_following(self._parts.site, self._following)
@@ -149,6 +153,7 @@ class Completion:
         self._journalled.policy_action_w, self._journalled.anomaly = outcome.policy_action_w, outcome.anomaly
         decision, self._memory = decide(tick.snapshot, tick.authority, memory, parts)
         self._belief, self._following = self._memory.belief, self._memory.following
+        self._scheduler = self._memory.scheduler
         if isinstance(tick, Tick):
             self.different += digest(decision) != digest(tick.decision)
             return tick

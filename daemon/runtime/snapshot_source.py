@@ -40,6 +40,8 @@ class SnapshotSource:
     plausibility: Plausibility
     clock: Callable[[], float]
     hour: Callable[[], int | None] = lambda: None
+    ordered: Callable[[tuple[SlaveState, ...]], tuple[SlaveState, ...]] = lambda states: states
+    """Puts what the owner said of single devices into their states."""
     reading: Reading | None = None
     reads_total: int = 0
     read_s: float | None = None
@@ -96,7 +98,7 @@ class SnapshotSource:
             at_s=now_s,
             grid_power_w=self._grid_power_w,
             meter_age_s=self._age_s(now_s),
-            slaves=self._slaves(now_s),
+            slaves=self.ordered(self._slaves(now_s)),
             on_air=self.emitter.on_air(now_s),
             alarms=tuple(causes),
             acknowledged=acknowledged,

@@ -10,21 +10,14 @@ from daemon.history.database import FILE
 from daemon.history.reading import HistoryReader
 from daemon.monitoring.figures import Figures
 from daemon.operators.operator_socket import OperatorSocket, serve_control
-from daemon.operators.pause import Pause
-from daemon.policy.policy_swap import PolicySwap
-from daemon.policy.rollout_walker import RolloutWalker
-from daemon.runtime.loop import Loop
-from daemon.service.tick_recorder import TickRecorder
-from daemon.system.clock import boottime_s
+from daemon.system.clock import TickPace, boottime_s
 from daemon.system.log import log
 from daemon.web.history_answers import HistoryAnswers
 from daemon.web.server import StatusError, StatusServer, serve
 
 
 @asynccontextmanager
-async def served_status(
-    settings: Settings, figures: Figures, loop: Loop
-) -> AsyncIterator[StatusServer | None]:
+async def served_status(settings: Settings, figures: Figures, pace: TickPace) -> AsyncIterator[StatusServer]:
     """Serve the page; a taken port refuses the start, because nobody would see what the daemon does."""
     host, port = settings.status.host, settings.status.port
     tariff = settings.tariff
@@ -40,7 +33,7 @@ async def served_status(
             host,
             port,
             clock=boottime_s,
-            next_tick_at_s=lambda: loop.pace.next_at_s,
+            next_tick_at_s=lambda: pace.next_at_s,
             history=past,
         )
     except StatusError as error:
@@ -52,12 +45,8 @@ async def served_status(
 
 
 @asynccontextmanager
-async def served_operators(
-    state: Path, loop: Loop, chronicle: TickRecorder, swap: PolicySwap, walker: RolloutWalker, pause: Pause
-) -> AsyncIterator[None]:
+async def served_operators(state: Path, control: OperatorSocket) -> AsyncIterator[None]:
     """Let operators acknowledge. A daemon that nobody can acknowledge still controls, and says so."""
-    control = OperatorSocket(loop, chronicle.event, swap.describe, walker.order, pause)
-    chronicle.control = control.tell
     async with AsyncExitStack() as door:
         try:
             await door.enter_async_context(serve_control(state, control))

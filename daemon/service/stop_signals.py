@@ -1,42 +1,47 @@
-"""Signals of a daemon, from its first moment to its last."""
+"""What a daemon is asked to do from outside, from its first moment to its last."""
 
 import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Startup:
-    """Whether the daemon still starts: then an order to stop ends the start, as there is nothing to rest."""
+class Requests:
+    """Requests to stop and to look at the configuration.
 
-    over: bool = False
-    interrupted: bool = False
+    While the daemon starts, a request to stop ends the start, as there is nothing to bring to rest.
+    """
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+    is_started: bool = False
+    is_interrupted: bool = False
 
 
 @contextmanager
-def heeded_signals(stopping: asyncio.Event, reload: asyncio.Event) -> Iterator[Startup]:
-    """SIGTERM and SIGINT order the daemon to stop, SIGHUP asks it to look at its configuration.
+def heeded_signals(requests: Requests) -> Iterator[None]:
+    """SIGTERM and SIGINT request the daemon to stop, SIGHUP to look at its configuration.
 
     A start that was ended ends this block quietly.
     """
-    running, task, startup = asyncio.get_running_loop(), asyncio.current_task(), Startup()
+    running, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def stop() -> None:
-        stopping.set()
-        if not startup.over and not startup.interrupted:
-            startup.interrupted = True
+        requests.stop.set()
+        if not requests.is_started and not requests.is_interrupted:
+            requests.is_interrupted = True
             task.cancel()
 
-    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload.set}
+    handlers = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: requests.reload.set}
     for number, handler in handlers.items():
         running.add_signal_handler(number, handler)
     try:
-        yield startup
+        yield
     except asyncio.CancelledError:
-        if not startup.interrupted:
+        if not requests.is_interrupted:
             raise
         task.uncancel()
     finally:

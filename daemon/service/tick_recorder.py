@@ -1,7 +1,5 @@
 """Hands every tick to the journal, the figures and the log. Reads, never decides."""
 
-import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,75 +8,39 @@ from zoneinfo import ZoneInfo
 
 from core.causes import Cause
 from core.decision import Decision, Source
+from core.scheduling.orders import has_boosted
 from core.site import PHASE_NAMES
-from daemon.history.recorder import HistoryRecorder
-from daemon.journal.records import Event, Tick
-from daemon.journal.writer import Journal
+from daemon.journal.records import Tick
 from daemon.monitoring import messages
 from daemon.monitoring.bus_watch import BusWatch
 from daemon.monitoring.energy_check import EnergyCheck
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.telemetry import Cost, MeterStatistics, ProcessStatistics, RadioStatistics
-from daemon.policy.policy_monitor import PolicyMonitor
-from daemon.policy.rollout_walker import RolloutWalker
+from daemon.monitoring.telemetry import Cost, Judgements, MeterStatistics, ProcessStatistics, RadioStatistics
 from daemon.policy.stuck_policy import StuckPolicy
 from daemon.runtime.loop import TickResult
 from daemon.runtime.snapshot_source import SnapshotSource
+from daemon.service.event_log import EventLog
 from daemon.system.clock import unix_offset_s
 from daemon.system.log import log
 from drivers.zigbee.frame_counter import FrameCounter
 
-JUDGE = "judge"
-"""Its place among the totals."""
-ALARMING = frozenset(
-    (
-        "acknowledge_refused",
-        "bus_contention",
-        "configuration_refused",
-        "counter_leap_refused",
-        "frame_counters_near_end",
-        "loop_swings",
-        "meter_energy_mismatch",
-        "policy_self_test_failed",
-        "policy_stuck",
-        "policy_swap_refused",
-        "restart_storm",
-        "mode_leap_forced",
-        "rollback",
-        "rollout_back",
-        "rollout_held",
-        "rollout_ready",
-        "slave_not_following",
-        "slave_silent",
-    )
-)
-"""Events that somebody has to do something about."""
-
 
 @dataclass(slots=True)
 class TickRecorder:
-    """Hands every tick to those who record and show it.
+    """Hands every tick to those who record and show it; `judgements` is what the policy monitor found."""
 
-    `lived` is called last of all, when the tick has nothing left to do.
-    """
-
-    journal: Journal
+    events: EventLog
     figures: Figures
     senses: SnapshotSource
     counter: FrameCounter
     zone: ZoneInfo
     meter_statistics: Callable[[], MeterStatistics]
     radio_statistics: Callable[[], RadioStatistics]
+    judgements: Callable[[], Judgements]
     energy_check: EnergyCheck
     refused_leaps: dict[int, int] = field(default_factory=dict)
     """By slot: a frame counter that a slave told and that was not believed."""
     dropped_log_lines: Callable[[], int] = int
-    history: HistoryRecorder | None = None
-    view: Callable[[], None] | None = None
-    control: Callable[[TickResult], None] | None = None
-    lived: Callable[[], None] | None = None
-    judging: PolicyMonitor | None = None
-    walker: RolloutWalker | None = None
     _last: Decision | None = None
     _leaps_told: set[int] = field(default_factory=set)
     _is_end_told: bool = False
@@ -95,38 +57,15 @@ class TickRecorder:
         self._check_bus(lived.snapshot.at_s)
         self._check_policy(lived)
         self._count(lived)
-        if self.history is not None:
-            self.history.take(tick, self.figures)
+        if self.events.history is not None:
+            self.events.history.take(tick, self.figures)
         if changed:
             self._log(lived)
         self._watch_counters(lived.snapshot.at_s)
         self._watch_slaves(lived)
         self._watch_gains(lived)
-        self.journal.flush_if_due(lived.snapshot.at_s, now=changed)
+        self.events.journal.flush_if_due(lived.snapshot.at_s, now=changed)
         self._last = lived.decision
-        if self.control is not None:
-            self.control(lived)
-        if self.view is not None:
-            self.view()
-        if self.lived is not None:
-            self.lived()
-
-    def event(self, name: str, **detail: Any) -> None:
-        """Something between ticks."""
-        now_s = time.time()
-        self.journal.put(Event(unix_s=now_s, event=name, detail=detail))
-        if self.history is not None:
-            self.history.event(now_s, name, detail)
-        tell = log.warning if name in ALARMING else log.info
-        tell(name, limit_key=f"{name} {detail}", **detail)  # another reason is another event
-
-    async def close(self) -> None:
-        """Write what is left."""
-        if self.walker is not None:
-            await self.walker.close()
-        if self.history is not None:
-            await asyncio.to_thread(self.history.stop)
-        await self.journal.close()
 
     def _changed(self, decision: Decision) -> bool:
         last = self._last
@@ -147,7 +86,7 @@ class TickRecorder:
             accepted=lived.sent.accepted,
             meter_raw=() if reading is None else reading.raw,
         )
-        self.journal.put(tick, lived.before)
+        self.events.journal.put(tick, lived.before)
         return tick
 
     def _check_energy(self, lived: TickResult) -> None:
@@ -161,19 +100,23 @@ class TickRecorder:
             return
         found = check.finding
         detail = {} if found is None else found.told()
-        self.event("meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail)
+        self.events.record(
+            "meter_energy_mismatch" if check.disagrees else "meter_energy_mismatch_over", **detail
+        )
         self.figures.note(snapshot.at_s, messages.energy_check(found))
 
     def _check_bus(self, at_s: float) -> None:
         if self._bus.update(at_s, self.senses.meter.unasked_total):
-            self.event("bus_contention", unasked=self.senses.meter.unasked_total)
+            self.events.record("bus_contention", unasked=self.senses.meter.unasked_total)
             self.figures.note(at_s, "somebody else speaks on the meter's serial line")
 
     def _check_policy(self, lived: TickResult) -> None:
         decision, at_s = lived.decision, lived.snapshot.at_s
         sight = decision.sight
-        if self._stuck.update(at_s, decision.policy_action_w, sight.surplus_w, sight.capacity_w):
-            self.event("policy_stuck", policy=self.figures.about.policy_name)
+        # while a device is boosted, little or nothing is left to the policy, and it says so
+        proposed_w = None if has_boosted(lived.snapshot) else decision.policy_action_w
+        if self._stuck.update(at_s, proposed_w, sight.surplus_w, sight.capacity_w):
+            self.events.record("policy_stuck", policy=self.figures.about.policy_name)
             self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 
     def _count(self, lived: TickResult) -> None:
@@ -187,11 +130,11 @@ class TickRecorder:
             radio=self.radio_statistics(),
             house=ProcessStatistics(
                 self.dropped_log_lines(),
-                self.journal.kept_bytes,
-                self.journal.dropped_lines,
+                self.events.journal.kept_bytes,
+                self.events.journal.dropped_lines,
                 lived.failed_total,
             ),
-            judgements=None if self.judging is None else self.judging.judgements(),
+            judgements=self.judgements(),
             local=datetime.now(self.zone),
         )
 
@@ -212,11 +155,11 @@ class TickRecorder:
         for slot, seen in self.refused_leaps.items():
             if slot not in self._leaps_told:
                 self._leaps_told.add(slot)
-                self.event("counter_leap_refused", slot=slot, counter=seen, last=self.counter.last)
+                self.events.record("counter_leap_refused", slot=slot, counter=seen, last=self.counter.last)
                 self.figures.note(at_s, f"slave {slot} told an impossible frame counter: {seen}")
         if self.counter.warning and not self._is_end_told:
             self._is_end_told = True
-            self.event("frame_counters_near_end", reason=self.counter.warning)
+            self.events.record("frame_counters_near_end", reason=self.counter.warning)
             self.figures.note(at_s, "the frame counters are nearly used up: a new site key is needed")
 
     def _watch_slaves(self, lived: TickResult) -> None:
@@ -237,7 +180,7 @@ class TickRecorder:
                 why, "slave_not_following"
             )
             detail: dict[str, Any] = {"limit_w": limit_w} if name == "slave_not_following" else {}
-            self.event(name, slave=slave.name, slot=slave.slot, why=why or before, **detail)
+            self.events.record(name, slave=slave.name, slot=slave.slot, why=why or before, **detail)
             self.figures.note(lived.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
         self._astray = now
 
@@ -251,13 +194,8 @@ class TickRecorder:
         if now is not None and (before is None or now.gain_share < before.gain_share):
             phase = PHASE_NAMES[now.phase]
             detail = {"phase": phase, "delay_s": now.delay_s, "lag_s": now.lag_s, "acting": acting}
-            self.event("loop_swings", gain_share=round(share, 4), **detail)
+            self.events.record("loop_swings", gain_share=round(share, 4), **detail)
             self.figures.note(lived.snapshot.at_s, f"control goes on {messages.swinging(now)}")
         else:
-            self.event("gains_restored", gain_share=round(share, 4), acting=acting)
+            self.events.record("gains_restored", gain_share=round(share, 4), acting=acting)
             self.figures.note(lived.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains")
-
-    def carry(self) -> dict[str, Any]:
-        """What a later run goes on with."""
-        judged = {} if self.judging is None else {JUDGE: self.judging.carry()}
-        return self.figures.carry() | judged

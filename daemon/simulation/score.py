@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite, sqrt
 
+from core.estimation.reversal import ReversalState, swing
 from core.limits import CREDIT_MAX_S, SWITCH_CREDIT_MAX_S, ImbalanceOf
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, curtailable_w, exported_w, imported_w
-from core.reversal import ReversalState, swing
 from core.site import ZERO, Phases, Site, per_phase
 
 CHANGE_W = 50.0

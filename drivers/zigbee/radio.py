@@ -113,6 +113,16 @@ class ZigbeeRadio:
         return self._problem
 
     @property
+    def remark(self) -> str:
+        """What about the network contradicts the configuration without stopping it, and what to do."""
+        if self._network is None or self._network.channel == self._settings.channel:
+            return ""
+        return (
+            f"the network is on channel {self._network.channel}, the configuration says "
+            f"{self._settings.channel}: a formed network stays where it is. Write the channel it has"
+        )
+
+    @property
     def statistics(self) -> RadioCounts:
         """What was counted so far."""
         if self._app is None:
@@ -237,12 +247,8 @@ class ZigbeeRadio:
         self._app = app
         self._health.came_up(self._clock())
         self._tell("up", f"channel {app.network.channel}, PAN id 0x{app.network.pan_id:04x}")
-        if app.network.channel != self._settings.channel:
-            self._tell(
-                "problem",
-                f"the network is on channel {app.network.channel}, the configuration says "
-                f"{self._settings.channel}: a formed network stays where it is. Write the channel it has",
-            )
+        if self.remark:
+            self._tell("problem", self.remark)
 
     def _went_down(self, reason: str) -> None:
         counted = replace(self.statistics, broadcast_table_full=None)  # those of this life included

@@ -2,15 +2,46 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from pymodbus.constants import ExcCodes
-from pymodbus.server import ModbusTcpServer
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from plant.devices.modbus_models import ModbusModel, RefusedAccess
+
+OnAccess: TypeAlias = Callable[
+    [int, int, int, int, list[int], list[int] | list[bool] | None], Coroutine[None, None, ExcCodes | None]
+]
+"""Function, first register of the block, address, count, registers to fill in, values to write."""
+
+
+async def listen(server: ModbusTcpServer, port: int) -> int:
+    """Serve on loopback. Returns the port. Raises OSError when it is taken."""
+    try:
+        await server.serve_forever(background=True)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on 127.0.0.1:{port}") from error
+    taken: int = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    return taken
+
+
+async def shut_down(server: ModbusTcpServer | ModbusSerialServer) -> None:
+    """Close all connections and refuse new ones."""
+    await server.shutdown()  # type: ignore[no-untyped-call]
+    await asyncio.sleep(0)  # transports close their sockets in the next rounds of the loop
+    await asyncio.sleep(0)
+
+
+def served(device_id: int, ranges: Iterable[tuple[int, int]], on_access: OnAccess) -> SimDevice:
+    """Registers as pymodbus serves them; `on_access` fills them in at each request."""
+    blocks = [
+        SimData(address, count=count, values=0, datatype=DataType.REGISTERS) for address, count in ranges
+    ]
+    return SimDevice(device_id, simdata=blocks, action=on_access)
 
 
 @dataclass(slots=True)
@@ -49,29 +80,19 @@ class VirtualModbusDevice:
     async def start(self, port: int = 0) -> int:
         """Listen on loopback. Returns the port. Raises OSError when it is taken."""
         server = _DeviceServer(self, port)
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on 127.0.0.1:{port}") from error
+        self.port = await listen(server, port)
         self._server = server
-        self.port = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
         return self.port
 
     async def stop(self) -> None:
         """Close all connections and refuse new ones, until `start` is called again."""
         server, self._server = self._server, None
         if server is not None:
-            await server.shutdown()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(0)  # transports close their sockets in the next rounds of the loop
-            await asyncio.sleep(0)
+            await shut_down(server)
 
     def device(self) -> SimDevice:
         """The registers as pymodbus serves them; `_on_access` fills them in at each request."""
-        blocks = [
-            SimData(address, count=count, values=0, datatype=DataType.REGISTERS)
-            for address, count in self.model.ranges
-        ]
-        return SimDevice(self.model.device_id, simdata=blocks, action=self._on_access)
+        return served(self.model.device_id, self.model.ranges, self._on_access)
 
     async def _on_access(
         self,

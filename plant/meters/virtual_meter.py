@@ -11,9 +11,10 @@ from pymodbus.constants import ExcCodes
 from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.server.requesthandler import ServerRequestHandler
-from pymodbus.simulator import DataType, SimData, SimDevice
+from pymodbus.simulator import SimDevice
 
 from core.site import per_phase
+from plant.devices.modbus_server import listen, served, shut_down
 from plant.meters.layouts import LAYOUTS, POWERS, Entry, MeterState, Words, encode_exact
 from plant.null_modem import NullModem
 
@@ -109,12 +110,8 @@ class VirtualMeter:
     async def start(self, port: int = 0) -> int:
         """Listen on loopback TCP. Returns the port. Raises OSError when the port is taken."""
         server = _TcpServer(self, port)
-        try:
-            await server.serve_forever(background=True)
-        except RuntimeError as error:
-            raise OSError(f"cannot listen on 127.0.0.1:{port}") from error
+        bound = await listen(server, port)
         self._server = server
-        bound: int = server.transport.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
         return bound
 
     async def start_serial(self) -> str:
@@ -136,9 +133,7 @@ class VirtualMeter:
         self.pending.clear()
         server, self._server = self._server, None
         if server is not None:
-            await server.shutdown()  # type: ignore[no-untyped-call]
-            await asyncio.sleep(0)  # transports close their sockets in the next rounds of the loop
-            await asyncio.sleep(0)
+            await shut_down(server)
         self.unplug()
 
     def unplug(self) -> None:
@@ -149,11 +144,7 @@ class VirtualMeter:
 
     def device(self) -> SimDevice:
         """The registers as pymodbus serves them; `_on_access` fills them in at each request."""
-        blocks = [
-            SimData(address, count=count, values=0, datatype=DataType.REGISTERS)
-            for address, count in self._layout.ranges
-        ]
-        return SimDevice(self._device_id, simdata=blocks, action=self._on_access)
+        return served(self._device_id, self._layout.ranges, self._on_access)
 
     async def _on_access(
         self,

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-import daemon.service.service
+import daemon.service.wiring
 from core.decision import State
 from core.estimation.state_estimate import EstimatorState
 from core.site import Slave
@@ -164,7 +164,7 @@ async def running_pair(
         begun=begun,
     )
     async with started as running:
-        with patch.object(daemon.service.service, "Loop", kept):
+        with patch.object(daemon.service.wiring, "Loop", kept):
             async with asyncio.timeout(30):
                 while not loops:
                     assert not running.task.done(), running.task.exception()

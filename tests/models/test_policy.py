@@ -121,3 +121,16 @@ def test_the_latency_is_measured_with_the_clock_it_is_given(plain: Bundle) -> No
 def test_no_policy_never_wishes() -> None:
     policy = NoPolicy()
     assert policy.propose(state(1.0), policy.cold) == (None, ())
+
+
+def test_two_that_share_a_session_each_go_on_with_their_own_memory(recurrent: Bundle) -> None:
+    """As the policy that acts and its twin do; a third, and a memory from long ago, are served as well."""
+    policies = [OnnxPolicy(recurrent) for _ in range(3)]
+    memories = [policy.cold for policy in policies]
+    expected = [0.0, 0.0, 0.0]
+    for tick in range(1, 6):
+        for place, policy in enumerate(policies):
+            watts = 100.0 * tick * (place + 1)
+            action_w, memories[place] = policy.propose(state(watts, 0.0, 0.0), memories[place])
+            assert action_w == (watts + expected[place], 0.0, 0.0)
+            expected[place] = memories[place][0][0]

@@ -56,7 +56,7 @@ TESTS = {
     "core/site.py": ("vocabulary", "airtime", "slew"),
     "core/slew.py": ("slew",),
     "core/snapshot.py": ("vocabulary", "tick", "state_estimate"),
-    "core/reversal.py": ("reversal",),
+    "core/estimation/reversal.py": ("reversal",),
     "core/tick.py": ("tick",),
     "core/parts.py": ("tick",),
     "core/decision.py": ("vocabulary", "tick"),

@@ -241,3 +241,14 @@ def test_a_shift_from_group_to_group_at_the_limit_gets_there() -> None:
             )
             ticks += 1
             assert ticks < 25, on_air_w
+
+
+@pytest.mark.parametrize(("watts", "is_accepted"), [(2000, True), (2001, False)])
+def test_a_switching_that_gets_lost_leaves_a_usual_step(watts: int, is_accepted: bool) -> None:
+    """After 3 s of stillness a switching may move 3000 W; the message beside it, alone, no more than ever."""
+    staged = replace(SLAVES[3], min_w=700, max_w=700)
+    site = replace(SITE, slaves=(*SLAVES[:3], staged, *SLAVES[4:]))
+    on_air = (0, 3000, 0, 0, 0, 0, 0, 0, 0)
+    snapshot = seen(on_air, 3.0)
+    snapshot = replace(snapshot, on_air=replace(snapshot.on_air, still_s=3.0))
+    assert accepts((0, 3000 - watts, 0, 700, 0, 0, 0, 0, 0), snapshot, site=site) is is_accepted

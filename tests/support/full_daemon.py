@@ -45,7 +45,7 @@ class Whole:
 
     async def stop(self) -> None:
         """Ask the daemon to end, and wait for it."""
-        self.service.stopping.set()
+        self.service.requests.stop.set()
         await self.task
 
 
@@ -97,7 +97,7 @@ async def whole(
     try:
         yield Whole(service, far_end, task, folder)
     finally:
-        service.stopping.set()
+        service.requests.stop.set()
         await asyncio.wait([task])
         await far_end.stop()
 

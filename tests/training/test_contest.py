@@ -168,24 +168,23 @@ def test_days_that_differ_make_the_interval_over_days_wide() -> None:
     values = np.repeat([0.0, 1.0, 2.0, 3.0, 4.0], 12)
     found = change_of(lambda weights: weights @ values / weights.sum(1), draws)
     assert found.value == pytest.approx(2.0)
-    # standard errors of the mean: sqrt(2 / 60) over hours, sqrt(2 / 5) over days
-    for bounds, error in ((found.over_hours, (2.0 / 60) ** 0.5), (found.over_days, (2.0 / 5) ** 0.5)):
-        assert bounds[1] - bounds[0] == pytest.approx(2 * 1.96 * error, rel=0.15)
+    low, high = found.over_hours
+    assert high - low == pytest.approx(2 * 1.96 * (2.0 / 60) ** 0.5, rel=0.15)  # standard error sqrt(2 / 60)
+    reach = 2.7764 * (2.5 / 5) ** 0.5  # t of 4 degrees of freedom; the days' variance is 2.5
+    assert found.over_days == pytest.approx((2.0 - reach, 2.0 + reach), abs=1e-3)
 
 
-def test_days_that_are_alike_are_as_good_as_hours() -> None:
+def test_days_that_are_alike_leave_no_doubt_about_days() -> None:
     values = np.random.default_rng(1).normal(size=12)[np.tile(np.arange(12), 5)]
-    draws = draws_of(hours(5, 12))
-    found = change_of(lambda weights: weights @ values / weights.sum(1), draws)
-    by_hours, by_days = (b - a for a, b in (found.over_hours, found.over_days))
-    assert by_days == pytest.approx(by_hours, rel=0.15)
+    found = change_of(lambda weights: weights @ values / weights.sum(1), draws_of(hours(5, 12)))
+    assert found.over_days == pytest.approx((found.value, found.value))
 
 
 def test_the_radios_of_an_hour_are_drawn_together() -> None:
     draws = draws_of(hours(2, 3, seeds=2))
-    for weights in (draws.hours, draws.days):
+    for weights, rows in ((draws.hours, 12), (draws.by_day, 6)):
         assert (weights[:, 0::2] == weights[:, 1::2]).all()
-        assert (weights.sum(1) == 12).all()
+        assert (weights.sum(1) == rows).all()
 
 
 def test_an_interval_of_what_is_mostly_unknown_is_unknown() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from core.site import PHASE_NAMES
+from core.site import PHASE_NAMES, Metering
 from daemon.commands.engineering.model import model
 from models.bundle import load_bundle
 from models.features import FEATURE_NAMES
@@ -22,13 +22,14 @@ from training.dynamics.model import ForwardDynamicsModel, Shape, StateScaling, s
 from training.imitation.policy_net import FeatureScaling as Spread
 from training.learners.data.files import transitions_sha256, write_log
 from training.learners.offline.iql_discrete import Choices, DiscreteIql
+from training.learners.options import SETTINGS_OF
 from training.replay.network import ReplayNet
 from training.run_record import RECORD_FILE, read_record
 
 ROWS = 300
 
 
-def write_rows(path: Path, seed: int) -> None:
+def write_rows(path: Path, seed: int, metering: Metering = Metering.NET) -> None:
     """A log of random states; the action is the surplus."""
     luck = np.random.default_rng(seed)
     states = luck.normal(500.0, 200.0, (ROWS, 30)).astype(np.float32)
@@ -44,6 +45,7 @@ def write_rows(path: Path, seed: int) -> None:
             "is_fresh": np.ones(ROWS, bool),
             "source": np.full(ROWS, "logged"),
         },
+        metering,
     )
 
 
@@ -58,7 +60,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def teach(folder: Path, learner: str) -> None:
     """Five updates into `out`, of `rows.parquet` beside it."""
     write_rows(folder / "rows.parquet", 1)
-    options = ["--learner", learner, "--steps", "5", "--batch", "16", "--span-w", "700", "--seed", "3"]
+    options = ["--learner", learner, "--steps", "5", "--batch", "16", "--seed", "3"]
+    if learner in SETTINGS_OF["span_w"]:
+        options += ["--span-w", "700"]
     made = CliRunner().invoke(
         train, [*options, "--data", str(folder / "rows.parquet"), "--out", str(folder / "out")]
     )

@@ -1,6 +1,7 @@
 """Gradients through the replayed plant are right, and following them lowers the cost."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 import training.batched.rules
 import training.batched.simulator
+import training.replay.trainer
 from safety.predictive import PredictiveGains
 from training.artifacts.checkpoint import (
     BEST_FILE,
@@ -117,6 +119,59 @@ def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
     assert rate_at(0.5, 100, plan) == pytest.approx(0.55)
     assert rate_at(1.0, 200, plan) == pytest.approx(0.1)
     assert rate_at(1.2, 300, plan) == pytest.approx(0.1)
+
+
+def test_the_memory_lives_on_from_stretch_to_stretch() -> None:
+    """What a row remembers at the end of a stretch is what the next one begins with, one group further on."""
+    torch.manual_seed(0)
+    net, begun = ReplayNet(), list[Tensor]()
+    policy = net.policy
+
+    def noted(view: View, memory: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert memory is not None
+        begun.append(memory.detach().clone())
+        return policy(view, memory)
+
+    net.policy = noted  # type: ignore[method-assign]
+    batch = Batch((square_day(),), SMALL, DomainRandomization(), torch.device("cpu"), net)
+    batch.enter(np.random.default_rng(0))
+    batch.stretch(training.batched.simulator.DEFAULT_RULES)
+    ended = batch._memory.clone()
+    batch.enter(np.random.default_rng(1))
+    batch.stretch(training.batched.simulator.DEFAULT_RULES)
+    first = begun[SMALL.stretch_s]
+    assert len(first) == SMALL.rows * SMALL.groups
+    assert float(first[: SMALL.rows].abs().max()) == 0.0  # the group that has just come in
+    assert torch.equal(first[SMALL.rows :], ended[: SMALL.rows * (SMALL.groups - 1)])
+    assert float(first[SMALL.rows :].abs().amax((1, 2)).min()) > 0.0
+
+
+def test_what_is_judged_and_kept_is_the_mean_of_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After updates 1 and 2 the mean is 1/11 of the first weights and 10/11 of the second."""
+    seen, judged = list[Tensor](), list[Tensor]()
+    whole, plain = update, judge
+
+    def flat(net: ReplayNet) -> Tensor:
+        return torch.cat([p.detach().flatten().clone() for p in net.parameters()])
+
+    def updated(net: ReplayNet, *rest: Any) -> float:
+        cost_w = whole(net, *rest)
+        seen.append(flat(net))
+        return cost_w
+
+    def asked(reel: RolloutWindow, policy: Any) -> Any:
+        judged.append(flat(policy.__self__))
+        return plain(reel, policy)
+
+    monkeypatch.setattr(training.replay.trainer, "update", updated)
+    monkeypatch.setattr(training.replay.trainer, "judge", asked)
+    days = (square_day(),)
+    course = RunLength(seed=3, updates=2, check_every=2, window_s=120, windows=1)
+    train(days, days, tmp_path, course, replace(SMALL, average_kept=0.99))
+    assert torch.allclose(judged[-1], seen[0] / 11.0 + 10.0 * seen[1] / 11.0, atol=1e-7)
+    assert not torch.allclose(judged[-1], seen[1], atol=1e-7)
 
 
 def test_days_without_sun_are_no_days_to_choose_on() -> None:

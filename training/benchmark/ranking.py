@@ -136,7 +136,7 @@ def rank(course: RankingHours, pi: Lived, others: Mapping[str, Sequence[Lived]])
 def _row(name: str, pi: Lived, runs: Sequence[Lived], draws: Draws) -> RankingRow:
     on_time, late = (_mean([run[when] for run in runs]) for when in (ON_TIME, LATE))
     sweep = [pi[margin(margin_w)] for margin_w in MARGINS_W]
-    nothing = Draws(np.ones((1, draws.hours.shape[1])), np.ones((1, draws.days.shape[1])))
+    nothing = Draws(*[np.ones((1, draws.hours.shape[1]))] * 2)
     alone = [(of_j(run[ON_TIME], pi[ON_TIME]), of_export(run[ON_TIME], sweep)) for run in runs]
     j_alone, export_alone = ([change_of(by[k], nothing).value for by in alone] for k in (0, 1))
     figures = {

@@ -54,6 +54,7 @@ class DatasetSource:
 )
 @click.option("--config", type=click.Path(path_type=Path), help="The site of logs and traces.")
 @click.option("--metering", type=click.Choice([m.value for m in Metering]), help="By default as configured.")
+@click.option("--site-id", help="Of logs and traces, in every row; by default the site's configured name.")
 @click.option("--law", type=click.Choice(TEACHERS), default="pi", show_default=True, help="Acts on traces.")
 @click.option("--manner", type=click.Choice(tuple(MANNERS)), default="both", show_default=True)
 @click.option("--light", type=FiniteRange(0.0, 1.0, min_open=True), default=0.2, show_default=True)
@@ -99,23 +100,25 @@ def _source(
     seed: int,
     config: Path | None,
     metering: str | None,
+    site_id: str | None,
     **lived: Any,
 ) -> DatasetSource:
     if sum(folder is not None for folder in (journals, logs, traces)) != 1:
         raise click.UsageError("give one of --journals, --logs and --traces")
     by_day = partial(split_days, shares=Shares(*shares), seed=seed)
     if journals is not None:
+        if site_id is not None:
+            raise click.UsageError("--site-id is of --logs and --traces; journals name their site")
         return _of_journals(journals, by_day)
-    site, ttl_s = _site(config, metering)
+    site, name, ttl_s = _site(config, metering)
+    terms = DatasetTerms.of(site, site_id or name)
     if logs is not None:
         files = [path for kind in COLUMNS for path in log_files(logs, kind)]
-        return DatasetSource(foreign_samples(logs, site, ttl_s), DatasetTerms.of(site), files, by_day)
+        return DatasetSource(foreign_samples(logs, site, ttl_s), terms, files, by_day)
     assert traces is not None
     days = tuple(day for split in SPLITS for day in find_days(traces, split))
     lives = Lives(days, site, lived["law"], lived["manner"], lived["light"], seed)
-    return DatasetSource(
-        lives.samples(), DatasetTerms.of(site), [day.path for day in days], lambda _dates: lives.splits()
-    )
+    return DatasetSource(lives.samples(), terms, [day.path for day in days], lambda _dates: lives.splits())
 
 
 def _of_journals(folder: Path, by_day: Splitter) -> DatasetSource:
@@ -136,12 +139,13 @@ def _of_journals(folder: Path, by_day: Splitter) -> DatasetSource:
     return DatasetSource(chain([sample], rest()), terms, journal_files(folder), by_day)
 
 
-def _site(config: Path | None, metering: str | None) -> tuple[Site, float]:
-    """The site, and how long a command lives on it."""
+def _site(config: Path | None, metering: str | None) -> tuple[Site, str, float]:
+    """The site, its name, and how long a command lives on it."""
     settings = None if config is None else load_settings(config, key=False)
     site = default_site() if settings is None else settings.core_site()
     ttl_s = TTL_S if settings is None else float(settings.radio.ttl_s)
-    return (site if metering is None else replace(site, metering=Metering(metering))), ttl_s
+    name = "simulated" if settings is None else settings.site.name
+    return (site if metering is None else replace(site, metering=Metering(metering))), name, ttl_s
 
 
 def _table(manifest: DatasetManifest) -> Table:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import click
 import torch
+from click.core import ParameterSource
 from rich.console import Console
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from training.artifacts.checkpoint import (
 )
 from training.artifacts.destination import ExportError
 from training.artifacts.export import Lineage, export_bundle
+from training.batched.randomization import DomainRandomization
 from training.batched.windows import read_days
 from training.champion.train import record_run, write_bundle
 from training.commands.learner_options import learner_options, taken
@@ -118,7 +120,12 @@ class TrainedUpdates:
     show_default=True,
     help=f"Updates before the actor learns; for one that starts from another. Of {', '.join(CRITICS)}.",
 )
-@click.option("--metering", type=click.Choice([m.value for m in Metering]), default="net", show_default=True)
+@click.option(
+    "--metering",
+    type=click.Choice([m.value for m in Metering]),
+    help="How the site is billed: as the data say it, which this cannot change. ppo and replay practise on "
+    "both billings and export for net, unless it is given: then on this one, and for it.",
+)
 @click.option("--bundle-version", type=click.IntRange(1), help="By default one more than OUT/bundle has.")
 @learner_options
 def train(**words: Any) -> TrainedUpdates:
@@ -126,8 +133,11 @@ def train(**words: Any) -> TrainedUpdates:
 
     Checkpoints and TensorBoard events go to OUT/run, the policy to OUT/bundle.
     """
+    source = click.get_current_context().get_parameter_source
+    unsaid = (ParameterSource.DEFAULT, None)
+    given = frozenset(name for name in words if source(name) not in unsaid)
     options = taken(words)
-    request = TrainRequest(**words, options=options)
+    request = TrainRequest(**words, options=options, given=given)
     torch.set_num_threads(1)
     try:
         request.check()
@@ -144,28 +154,33 @@ def _from_transitions(request: TrainRequest) -> TrainedUpdates:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     table, data_hash = read_transitions(request.data, request.action), transitions_sha256(request.data)
-    request.record(data_hash)
-    console.print(f"{len(table)} transitions")
+    metering = request.record(data_hash)
+    console.print(f"{len(table)} transitions, billed {metering.value}")
     space = _space(request, phase_scaling(table.observation))
     learner = offline_learner(request.learner, space, request.settings()).to(device)
     composed = from_transitions(learner, table.to(device), request.batch, request.options)
     taught = _run(request, learner, composed, generator)
-    return _finish(request, learner, taught, table.observation, table.action, data_hash)
+    lineage = _lineage(request, metering, data_hash)
+    return _finish(request, learner, taught, (table.observation, table.action), lineage)
 
 
 def _on_sites(request: TrainRequest) -> TrainedUpdates:
     device = torch.device(request.device)
     generator = seeded(request.seed, device)
     days = find_days(request.data, "train")
-    request.record(data_sha256(days))
+    metering = request.record(data_sha256(days))
     settings, sunshine = ppo_settings(request.gamma, request.options), read_days(days)
-    scenery = scenery_of(sunshine, request.options, request.seed)
-    grounds = Grounds(sunshine, settings.horizon, device, scenery=scenery)
+    chances = DomainRandomization()
+    if request.net_share is not None:
+        chances = replace(chances, net=request.net_share)
+    scenery = scenery_of(sunshine, request.options, request.seed, chances)
+    grounds = Grounds(sunshine, settings.horizon, device, scenery=scenery, chances=chances)
     states, actions_w = grounds.survey(generator)
     learner = Ppo(_space(request, phase_scaling(states)), settings).to(device)
     composed = on_sites(learner, grounds, scenery, request.options)
     taught = _run(request, learner, composed, generator)
-    return _finish(request, learner, taught, states, actions_w, data_sha256(days))
+    lineage = _lineage(request, metering, data_sha256(days))
+    return _finish(request, learner, taught, (states, actions_w), lineage)
 
 
 def _run(
@@ -200,14 +215,16 @@ def _replay(request: TrainRequest) -> TrainedUpdates:
     """The recurrent residual, by its own course; `--steps` are its updates, and it goes on by itself."""
     train_days, val_days = (find_days(request.data, split) for split in ("train", "val"))
     sunshine, run = read_days(train_days), request.out / RUN
-    record_run(run, request.data, train_days + val_days, request.seed)
-    course = RunLength(seed=request.seed, updates=request.steps, device=request.device)
+    metering, share = request.billed(), request.net_share
+    made_with = None if share is None else {"net_share": share}
+    record_run(run, request.data, train_days + val_days, request.seed, metering, made_with=made_with)
+    course = RunLength(seed=request.seed, updates=request.steps, device=request.device, net=share)
     progress = run_course(sunshine, read_days(val_days), run, course, ReplayPlan())
     console.print(f"best J on val {progress.best:.1f} W at update {progress.best_step}")
     net = ReplayNet()
     load_weights(run / BEST_FILE, net)
     data_hash = data_sha256(train_days + val_days)
-    lineage = Lineage.now(f"replay-{request.seed}", request.number, Metering.NET.value, data_hash)
+    lineage = _lineage(request, metering, data_hash)
     write_bundle(net.eval(), sunshine, request.out / BUNDLE, lineage, request.seed)
     return TrainedUpdates(progress.step, progress.best_step)
 
@@ -227,16 +244,20 @@ def _error_of(learner: Clone, table: Transitions) -> Judge:
     return judge
 
 
+def _lineage(request: TrainRequest, metering: Metering, data_sha256: str) -> Lineage:
+    return Lineage.now(f"{request.learner}-{request.seed}", request.number, metering.value, data_sha256)
+
+
 def _finish(
     request: TrainRequest,
     learner: Deployable,
     taught: TrainedUpdates,
-    states: Tensor,
-    actions_w: Tensor,
-    data_sha256: str,
+    seen: tuple[Tensor, Tensor],
+    lineage: Lineage,
 ) -> TrainedUpdates:
-    lineage = Lineage.now(f"{request.learner}-{request.seed}", request.number, request.metering, data_sha256)
+    """Export; `seen` are states and actions, [n, 30] and [n, 3] in W, for statistics and golden vectors."""
+    states, actions_w = (values.cpu().numpy() for values in seen)
     policy, bundle = learner.cpu().deployed(), request.out / BUNDLE
-    exported = export_bundle(policy, states.cpu().numpy(), actions_w.cpu().numpy(), lineage, bundle)
+    exported = export_bundle(policy, states, actions_w, lineage, bundle)
     console.print(f"{bundle}: graph and network differ by {exported.parity_w:.4f} W")
     return taught

@@ -50,8 +50,9 @@ class SplitFacts(StrictModel):
 class DatasetManifest(StrictModel):
     """`dataset.json`: where the data came from, what is in it, and hashes of all of it."""
 
-    schema_version: int = 2
+    schema_version: int = 3
     sunkeep_version: str
+    site: str = ""
     role: str
     metering: str
     lookahead_s: int
@@ -124,7 +125,7 @@ class Builder:
         return manifest
 
     def _write(self, day: DayRows, staging: Path) -> None:
-        table = as_table(day, self.lookahead_s)
+        table = as_table(day, self.lookahead_s, self.terms)
         path = staging / f"{day.date}.parquet"
         parquet.write_table(table, path, compression="zstd", row_group_size=table.num_rows)
         for source in day.sources:
@@ -161,6 +162,7 @@ class Builder:
         made = (*(f"{name}.parquet" for name in SPLITS), NORMALIZATION_FILE)
         return DatasetManifest(
             sunkeep_version=version("sunkeep"),
+            site=self.terms.site_id,
             role=self.terms.role.value,
             metering=self.terms.metering.value,
             lookahead_s=self.lookahead_s,

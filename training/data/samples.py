@@ -5,7 +5,7 @@ and leaves out seconds it knows nothing of; nothing is interpolated.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
@@ -54,19 +54,23 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatasetTerms:
-    """What all data of one set must share: how the slaves act and how the site is billed."""
+    """What all data of one set must share: how the slaves act and how the site is billed.
+
+    `site_id` names the site in every row; a site that was renamed is still the same one.
+    """
 
     role: Role
     metering: Metering
+    site_id: str = field(default="site", compare=False)
 
     @classmethod
-    def of(cls, site: Site) -> "DatasetTerms":
+    def of(cls, site: Site, site_id: str = "site") -> "DatasetTerms":
         """Those of a site. Raises DatasetError when its period is not the grid's second."""
         if site.period_s != 1.0:
             raise DatasetError(
                 f"the grid has steps of 1 s; a site with ticks of {site.period_s:g} s does not fit"
             )
-        return cls(site.role, site.metering)
+        return cls(site.role, site.metering, site_id)
 
 
 class Grid:
@@ -117,7 +121,7 @@ def journal_samples(path: Path, *, decides: bool = True) -> Iterator[tuple[Datas
             run = record
             settings = parse_settings(record.settings_toml, Path(record.settings_path))
             site = settings.with_measured(record.measured).core_site()
-            terms, grid, is_start = DatasetTerms.of(site), Grid(), True
+            terms, grid, is_start = DatasetTerms.of(site, settings.site.name), Grid(), True
         elif isinstance(record, Tick):
             if site is None:
                 raise DatasetError(

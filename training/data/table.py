@@ -2,6 +2,7 @@
 
 Columns, one row per second (units in the names, Unix time, + import):
 
+    site, role, metering                        whose second it is, how its slaves act, how it is billed
     unix_s, episode, gap_before_s, is_fresh     the grid; an episode misses no second and ends at midnight
     grid_w_a..c                                 the meter's sample of the tick
     the 30 features of models.features          as the daemon's own observer makes them
@@ -41,14 +42,18 @@ _FLOATS = (*_PHASE_COLUMNS, *FEATURE_NAMES, "propensity", *_TERMS)
 ACTION_NAMES = tuple(f"applied_w_{phase}" for phase in PHASE_NAMES)
 NEXT_NAMES = tuple(f"next_{name}" for name in FEATURE_NAMES)
 AHEAD_NAMES = ("ahead_export_w", "ahead_avoidable_import_w")
+WORD = pa.dictionary(pa.int8(), pa.string())
+TERM_NAMES = ("site", "role", "metering")
+"""Of every row, so that the rows of many sites can lie in one folder."""
 SCHEMA = pa.schema(
     [
+        *((name, WORD) for name in TERM_NAMES),
         ("unix_s", pa.int64()),
         ("episode", pa.int32()),
         ("gap_before_s", pa.int64()),
         ("is_fresh", pa.bool_()),
         ("has_target", pa.bool_()),
-        ("source", pa.dictionary(pa.int8(), pa.string())),
+        ("source", WORD),
         ("block", pa.int64()),
         ("is_confounded", pa.bool_()),
         *((name, pa.float32()) for name in (*_FLOATS, *AHEAD_NAMES, *NEXT_NAMES)),
@@ -159,11 +164,21 @@ def _pack(
         rows.clear()
 
 
-def as_table(day: DayRows, lookahead_s: int) -> pa.Table:
+def term_columns(terms: DatasetTerms, rows: int) -> dict[str, pa.Array]:
+    """The columns of `TERM_NAMES`: the same words in every row."""
+    words = (terms.site_id, terms.role.value, terms.metering.value)
+    return {
+        name: pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int8)), pa.array([word]))
+        for name, word in zip(TERM_NAMES, words, strict=True)
+    }
+
+
+def as_table(day: DayRows, lookahead_s: int, terms: DatasetTerms) -> pa.Table:
     """The rows of a day with their targets, in the columns of `SCHEMA`."""
     second, episode, gap_s, fresh, block, confounded = day.marks.T
     has_target = targets(day, lookahead_s)
     columns: dict[str, pa.Array] = {
+        **term_columns(terms, len(second)),
         "unix_s": pa.array(second),
         "episode": pa.array(episode.astype(np.int32)),
         "gap_before_s": pa.array(gap_s),

@@ -17,10 +17,12 @@ from training.batched.day_runs import HOUR_S, lit_hours
 from training.batched.scenarios import TROUBLES
 from training.contest.contest import compete
 from training.contest.results import PI, ControllerResult, Field, frontier, standings
-from training.data.days import Day
+from training.data.days import Day, DaysError
 from training.evaluation.criteria import CriteriaAnswers, Criterion, Metrics, criteria, metrics
 from training.evaluation.gap import BoundGap, measure_gaps
 
+DAYS_MIN = 3
+"""With light: an interval over two is three times as wide as one over three (t of 1 and 2)."""
 Told = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
 
@@ -94,9 +96,16 @@ def judge(
     """Live everything.
 
     Raises:
+        DaysError: fewer than `DAYS_MIN` days with light.
         plant.site.trace.TraceError: a trace that cannot be read.
     """
     began_s = monotonic()
+    lit = sum(bool(lit_hours(day)) for day in days)
+    if lit < DAYS_MIN:
+        raise DaysError(
+            f"{lit} of the days of the split {split!r} have light; figures over days need at least "
+            f"{DAYS_MIN}. Give another --split or more --traces"
+        )
     manifest = policy.bundle.manifest
     name = f"{manifest.name} {manifest.bundle_version}"
     gains, seeds = PiGains(), range(terms.radios)

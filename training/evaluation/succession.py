@@ -5,7 +5,7 @@ the site is. A figure that is not known satisfies nothing, so that doubt keeps t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from core.site import Metering
 from training.batched.scenarios import FaultScenario
@@ -13,7 +13,6 @@ from training.contest.bootstrap import Change, change_of, draws_of
 from training.contest.relative_to_pi import of_j
 from training.contest.results import LATE_S, ControllerResult, Field
 from training.evaluation.criteria import CriteriaAnswers, Criterion, criteria
-from training.evaluation.paired_days import interval_over_days
 from training.evaluation.words import between, percent
 
 
@@ -108,5 +107,4 @@ def j_change(field: Field, metering: Metering, before: str, after: str, delay_s:
         raise ValueError("the two did not live the same hours")
 
     mine, other = (field.tallies[name].rows(at) for name in (after, before))
-    over_days = interval_over_days(mine.j_wh, other.j_wh, [heat.day for heat in heats])
-    return replace(change_of(of_j(mine, other), draws_of(heats)), over_days=over_days)
+    return change_of(of_j(mine, other), draws_of(heats))

@@ -65,12 +65,14 @@ def from_transitions(learner: Learner[Any], table: Transitions, batch: int, opti
     return Composed(source, tuple(companions))
 
 
-def scenery_of(days: Sequence[SolarDay], options: Options, seed: int) -> Curriculum | SiteTasks | None:
+def scenery_of(
+    days: Sequence[SolarDay], options: Options, seed: int, chances: DomainRandomization
+) -> Curriculum | SiteTasks | None:
     """The sites that an on-policy learner practises on; None for all of them, in any order."""
     if options.curriculum > 0.0:
-        return Curriculum(days, DomainRandomization(), options.curriculum)
+        return Curriculum(days, chances, options.curriculum)
     if options.reptile > 0:
-        return SiteTasks(days, DomainRandomization(), options.reptile, seed)
+        return SiteTasks(days, chances, options.reptile, seed)
     return None
 
 

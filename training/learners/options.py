@@ -25,6 +25,21 @@ TAKEN_BY = {
     "reptile": ("ppo",),
 }
 """Learners that take an option; `replay` has a schedule of its own and takes none."""
+OFFLINE = (*(name for name in GAUSSIAN if name != "ppo"), "iql-discrete")
+EVERY = (*ALL, "replay")
+SETTINGS_OF = {
+    "batch": OFFLINE,
+    "action": OFFLINE,
+    "metering": EVERY,
+    "span_w": GAUSSIAN,
+    "gamma": tuple(name for name in ALL if name != "bc"),
+    "cql_weight": ("cql",),
+    "critic_warmup_steps": CRITICS,
+    "val": ("bc",),
+    "choose_on": ALL,
+    "start_from": ALL,
+}
+"""Learners that another word of `sunkeep train` changes something for; for the others it is refused."""
 ONE_OF = (("prioritized", "dyna"), ("curriculum", "reptile"))
 """Pairs that decide the same thing: which rows a batch has, which sites are practised on."""
 

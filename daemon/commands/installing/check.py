@@ -35,7 +35,8 @@ def check(config: Path, wires: bool, step: str | None, as_json: bool) -> int:
     """Walk the checklist before the daemon starts.
 
     Looks at the configuration and everything it names, without opening a wire. With --wires it also reads the
-    meter, starts the radio and tells every slave 0 W for 20 seconds. Exits 78 when an item fails.
+    meter, starts the radio and tells every slave behind it 0 W for 20 seconds, and opens every device that is
+    spoken to alone. Exits 78 when an item fails.
     With --for a step of the plan the running daemon is asked what it has seen; before the shadow everything
     above is looked at, too.
     """

@@ -13,7 +13,7 @@ from core.site import Metering, Phases, Site, Slave
 from core.snapshot import OnAirState, SlaveState
 from daemon.monitoring.accumulators import Histogram, Movement, Recent, Rolling
 from daemon.monitoring.figures import Figures
-from daemon.monitoring.slave_power import SlavePowerEstimator
+from daemon.monitoring.slave_power import SlavePowerEstimator, UncontrolledPowerEstimator
 from daemon.monitoring.status import status
 from daemon.monitoring.telemetry import Cost, RadioStatistics
 from tests.support.telemetry_feed import ABOUT, BLIND, STATE_OF, decision, snapshot
@@ -267,3 +267,26 @@ def test_tallies() -> None:
     for at_s in (0.0, 10.0, 20.0, 30.0):
         rolling.add(at_s, 1.0)
     assert [rolling.sums(at_s) for at_s in (30.0, 45.0, 59.0, 60.0)] == [(3.0,), (2.0,), (1.0,), (0.0,)]
+
+
+def test_what_is_shown_without_slaves_stands_still_while_they_are_on_their_way() -> None:
+    """Slaves answer 1.5 s sooner or later than believed at 600 W/s: the raw estimate is 900 W off."""
+    for lateness_s in (-1.5, 1.5):
+        shown = UncontrolledPowerEstimator()
+        for at in range(40):
+            believed_w, drawn_w = (min(3000.0, max(0.0, 600.0 * (at - s - 5.0))) for s in (0.0, lateness_s))
+            raw_w = -3000.0 + drawn_w - believed_w
+            command_w = min(3000.0, max(0.0, 600.0 * (at - 3.0)))
+            sight = replace(BLIND, model_w=(believed_w, 0.0, 0.0), command_w=(command_w, 0.0, 0.0))
+            seen_w = shown.update((raw_w, 0.0, 0.0), sight, float(at))
+            assert seen_w[0] == pytest.approx(-3000.0, abs=250.0), at
+        assert seen_w[0] == pytest.approx(-3000.0, abs=10.0), "in the end every tick counts again"
+
+
+def test_a_kettle_shows_at_once_while_no_slave_moves() -> None:
+    shown = UncontrolledPowerEstimator()
+    sight = replace(BLIND, model_w=(1000.0, 0.0, 0.0), command_w=(1000.0, 0.0, 0.0))
+    for at in range(5):
+        shown.update((-3000.0, 0.0, 0.0), sight, float(at))
+    assert shown.update((-1000.0, 0.0, 0.0), sight, 5.0)[0] == pytest.approx(-1000.0, abs=100.0)
+    assert shown.update((500.0, 0.0, 0.0), sight, 60.0) == (500.0, 0.0, 0.0), "a gap begins anew"

@@ -127,7 +127,7 @@ def in_shadow(text: str, _far_end: SimulatedSite) -> str:
 async def edited(pair: Pair, folder: Path, old: str, new: str) -> None:
     file = folder / "site.toml"
     file.write_text(file.read_text().replace(old, new))
-    pair.whole.service.reload.set()
+    pair.whole.service.requests.reload.set()
 
 
 def problem(pair: Pair) -> str:

@@ -65,8 +65,9 @@ async def test_measured_numbers_lead_the_daemon_from_its_start_and_its_replay(tm
     assert start.measured == {name: pytest.approx(sure) for name in names[:2]}
     believed = pair.ticks()[-1].decision.sight
     assert believed.delay_s == pytest.approx((2 * DEAD_TIME_S + 2.07) / 3, abs=0.01)
-    site = pair.service.settings.core_site()
-    assert [slave.dead_time_high_s for slave in site.slaves] == [HIGH_S, HIGH_S, None]
+    figures = pair.service.figures
+    assert figures is not None
+    assert [slave.dead_time_high_s for slave in figures.site.slaves] == [HIGH_S, HIGH_S, None]
     result = CliRunner().invoke(replay, [str(tmp_path / "journal")], standalone_mode=False)
     assert result.return_value == 0, result.output
     assert " 0 different" in result.output

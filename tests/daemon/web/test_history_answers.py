@@ -16,7 +16,7 @@ from daemon.history.minutes import HistoryMinute
 from daemon.history.reading import HistoryReader
 from daemon.monitoring.event_words import EVENTS, event_words
 from daemon.monitoring.figures import Figures
-from daemon.service.tick_recorder import ALARMING
+from daemon.service.event_log import ALARMING
 from daemon.system.clock import boottime_s
 from daemon.web.history_answers import HistoryAnswers, history_document
 from daemon.web.server import serve

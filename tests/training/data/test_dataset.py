@@ -14,6 +14,7 @@ from pyarrow import parquet
 import daemon.cli.command_line
 from core.site import PHASE_NAMES, Metering
 from daemon import __main__ as command_line
+from daemon.config.settings import parse_settings
 from daemon.journal.records import Tick
 from models.features import FEATURE_NAMES
 from models.manifest import Normalization
@@ -102,6 +103,14 @@ def test_a_journal_becomes_rows_of_what_was_seen_and_done(
     for number in range(DAYS * TICKS - 1):
         if (number + 1) % TICKS:  # what was applied is what the next tick finds on air
             assert tuple(applied[number]) == on_air[number + 1]
+
+
+def test_every_row_says_whose_it_is(from_journals: Path) -> None:
+    settings = parse_settings(CONFIGURATION, Path("sunkeep.toml"))
+    rows = everything(from_journals)
+    assert set(rows["site"]) == {settings.site.name}
+    assert set(rows["role"]) == {settings.site.role.value}
+    assert set(rows["metering"]) == {settings.site.metering.value}
 
 
 def test_targets_are_the_rows_five_seconds_later_within_an_episode(from_journals: Path) -> None:

@@ -26,17 +26,18 @@ FROM_S = 40_000
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two val days whose load switches under a steady sun."""
+    """Three val days, and one for tests, whose load switches under a steady sun."""
     where = tmp_path_factory.mktemp("days")
     second = np.arange(86_400)
     rows = []
-    for number in range(2):
+    for number in range(4):
         load = {f"p_{phase}_w": np.full(86_400, 250.0) for phase in "abc"}
         load["p_b_w"] = load["p_b_w"] + 1400.0 * (second // (37 + 9 * number) % 2)
         parquet.write_table(
             pa.table({"t": second, **load, "pv_w": np.full(86_400, 8000.0)}), where / f"day{number}.parquet"
         )
-        rows.append({"file": f"day{number}.parquet", "split": "val", "pv_connection": "3ph"})
+        split = "val" if number < 3 else "test"
+        rows.append({"file": f"day{number}.parquet", "split": split, "pv_connection": "3ph"})
     (where / "SUMMARY.json").write_text(json.dumps(rows))
     return where
 
@@ -137,7 +138,8 @@ def test_a_failed_criterion_is_the_exit_code(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--split", "test"], "no day has the split 'test'"),
+        (["--split", "train"], "no day has the split 'train'"),
+        (["--split", "test"], "1 of the days of the split 'test' have light; figures over days need at"),
         (["--bundle", "nowhere"], "nowhere"),
     ],
 )

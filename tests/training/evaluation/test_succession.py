@@ -1,5 +1,6 @@
 """The rule by which a challenger takes the champion's place, clause by clause."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ import pytest
 from core.site import Metering
 from training.batched.day_runs import HOUR_S, DayScenario, ScenarioResult
 from training.champion.own_days import FEWEST, JUDGE
+from training.contest.bootstrap import Floats, Interval, change_of, draws_of
 from training.contest.results import Field, standings
 from training.data.days import Day
 from training.evaluation.criteria import CriteriaAnswers, Criterion
-from training.evaluation.paired_days import interval_over_days
 from training.evaluation.succession import Rival, Succession, succession
 
 HOURS, DAYS = 4, 5
@@ -110,6 +111,13 @@ CHANCE_ERROR = 3.0 * (CHANCE_MAX * (1.0 - CHANCE_MAX) / NULLS) ** 0.5
 """Three standard errors of a share that is counted over so many: 0.010."""
 
 
+def over_days(after: Floats, before: Floats, days: Sequence[Day]) -> Interval:
+    """Of changes of sums, with the days of each row."""
+    rows = [DayScenario(day, 0, Metering.NET, 0, 0) for day in days]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return change_of(lambda weights: weights @ after / (weights @ before) - 1.0, draws_of(rows)).over_days
+
+
 @pytest.mark.parametrize("days", [FEWEST[JUDGE], FEWEST[JUDGE] + 1, 6, 10])
 @pytest.mark.parametrize("spread", [0.0, 0.5], ids=["days alike", "some days weigh more"])
 def test_challengers_that_are_no_better_win_as_seldom_as_is_said(days: int, spread: float) -> None:
@@ -123,7 +131,7 @@ def test_challengers_that_are_no_better_win_as_seldom_as_is_said(days: int, spre
         base = np.repeat(100.0 * np.exp(spread * luck.normal(size=days)), 8)
         shared = np.repeat(luck.normal(0.0, 0.02, days), 8)
         mine = base * (1.0 + shared + luck.normal(0.0, 0.01, 8 * days))
-        wins += interval_over_days(mine, base, of_row)[1] < 0.0
+        wins += over_days(mine, base, of_row)[1] < 0.0
     assert wins / NULLS <= CHANCE_MAX + CHANCE_ERROR
 
 
@@ -132,7 +140,7 @@ def test_the_interval_is_students_t_of_the_days_changes() -> None:
     days = [Day(Path(name), JUDGE, "3ph") for name in "aabbcc"]
     before = np.full(6, 50.0)
     after = before - np.array([4.0, 2.0, 0.0, 3.0, 1.0, -1.0])
-    low, high = interval_over_days(after, before, days)
+    low, high = over_days(after, before, days)
     reach = 4.3027 * 3.0 / 3.0**0.5
     assert (low, high) == pytest.approx(((-3.0 - reach) / 100.0, (-3.0 + reach) / 100.0), rel=1e-4)
 
@@ -140,11 +148,11 @@ def test_the_interval_is_students_t_of_the_days_changes() -> None:
 @pytest.mark.parametrize("base", [0.0, float("nan"), 50.0], ids=["nothing before", "no number", "one day"])
 def test_what_cannot_be_known_is_no_interval(base: float) -> None:
     days = [Day(Path("a" if base == 50.0 else name), JUDGE, "3ph") for name in "ab"]
-    assert not np.isfinite(interval_over_days(np.full(2, 1.0), np.full(2, base), days)).any()
+    assert not np.isfinite(over_days(np.full(2, 1.0), np.full(2, base), days)).any()
 
 
 def test_the_rule_asks_students_t() -> None:
-    """With the bootstrap that the other figures have, this challenger of luck would win."""
+    """Over hours, this challenger of luck would win."""
     days = np.repeat([0.96, 0.995, 1.0], HOURS)
     found = settle(days, 0.98, KEPT, 0, CLEAN, days=FEWEST[JUDGE])
     assert found.j_change.over_hours[1] < 0.0 < found.j_change.over_days[1]
@@ -155,7 +163,7 @@ def test_what_is_better_by_the_same_share_on_every_day_wins_whatever_the_days_we
     """By differences in Wh it would not: three days of 10, 100 and 1000 Wh."""
     days = [Day(Path(name), JUDGE, "3ph") for name in "abc"]
     before = np.array([10.0, 100.0, 1000.0])
-    assert interval_over_days(0.8 * before, before, days) == pytest.approx((-0.2, -0.2))
+    assert over_days(0.8 * before, before, days) == pytest.approx((-0.2, -0.2))
 
 
 def test_a_challenger_that_is_better_on_most_days_and_worse_in_all_loses() -> None:

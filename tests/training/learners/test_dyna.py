@@ -80,6 +80,33 @@ def test_rollouts_follow_the_present_policy_through_a_model(known: tuple[Dyna, S
     assert bool(not_terminal.float().mean() > 0.7)  # elsewhere the models disagreed by then
 
 
+def test_in_every_second_each_rollout_asks_a_model_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models that each say a reward of their own: all of them are heard in one second, evenly."""
+    dyna, learner = Dyna(plain_space(1, 16), SMALL), Sac(plain_space(1, 16))
+    count, said = 400, torch.tensor([0.0, 1.0, 2.0, 3.0])
+
+    def guesses(features: Tensor, action: Tensor) -> Tensor:
+        same = torch.zeros_like(features).expand(4, -1, -1)
+        return torch.cat([same, said[:, None, None].expand(4, len(features), 1)], 2)
+
+    monkeypatch.setattr(dyna, "guesses", guesses)
+    dyna.usual.fill_(1e9)
+    imagined = dyna.imagined(learner, shifted(count, seed=7), torch.Generator().manual_seed(0))
+    for second in range(SMALL.horizon):
+        heard = torch.bincount(imagined.reward[count * second : count * (second + 1)].long(), minlength=4)
+        assert int(heard.sum()) == count
+        assert int(heard.min()) > count // 8
+    first, second_ = imagined.reward[:count], imagined.reward[count : 2 * count]
+    assert not torch.equal(first, second_)
+
+
+def test_the_models_of_an_ensemble_are_different_ones(known: tuple[Dyna, Sac]) -> None:
+    dyna, _ = known
+    assert len(dyna.models) == SMALL.members
+    weights = [torch.cat([p.detach().flatten() for p in model.parameters()]) for model in dyna.models]
+    assert all(not torch.equal(weights[0], other) for other in weights[1:])
+
+
 def test_a_rollout_ends_where_they_disagree_and_the_record_stands_instead(known: tuple[Dyna, Sac]) -> None:
     dyna, learner = known
     far = shifted(40, seed=7, reach=0.1)

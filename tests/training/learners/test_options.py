@@ -24,7 +24,7 @@ from training.learners.dyna import DynaSettings
 from training.learners.loop import TrainingPlan, is_judged
 from training.learners.offline.sac import Sac
 from training.learners.online.ppo import Rollout
-from training.learners.options import CRITICS, TAKEN_BY, OptionError, Options
+from training.learners.options import CRITICS, SETTINGS_OF, TAKEN_BY, OptionError, Options
 from training.run_record import RECORD_FILE, read_record
 
 CHANGED = Options(
@@ -51,7 +51,9 @@ def taught(folder: Path, *words: str, learner: str = "td3bc", steps: int = 4) ->
     data = folder / "rows.parquet"
     if not data.exists():
         write_rows(data, 1)
-    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out"), "--batch", str(BATCH)]
+    command = ["--learner", learner, "--data", str(data), "--out", str(folder / "out")]
+    if learner in SETTINGS_OF["batch"]:
+        command += ["--batch", str(BATCH)]
     return CliRunner().invoke(train, [*command, "--steps", str(steps), *words])
 
 
@@ -112,7 +114,7 @@ def test_who_has_no_actor_that_waits_says_so(learner: str, tmp_path: Path) -> No
     [
         ("td3bc", ["--val"], "--val is of bc; td3bc does not"),
         ("bc", ["--val", "--choose-on"], "either --val or --choose-on"),
-        ("replay", ["--choose-on"], "--choose-on is of .*, ppo; replay does not"),
+        ("replay", ["--choose-on"], "--choose-on is of .*; replay does not"),
     ],
 )
 def test_days_that_nobody_would_choose_on_are_refused(
@@ -126,9 +128,20 @@ def test_days_that_nobody_would_choose_on_are_refused(
 
 @pytest.mark.parametrize(
     ("learner", "words"),
-    [("td3bc", ["--cql-weight", "9"]), ("bc", ["--gamma", "0.1"]), ("replay", ["--gamma", "0.1"])],
+    [
+        ("td3bc", ["--cql-weight", "9"]),
+        ("bc", ["--gamma", "0.1"]),
+        ("replay", ["--gamma", "0.1"]),
+        ("ppo", ["--batch", "256"]),
+        ("replay", ["--batch", "64"]),
+        ("ppo", ["--action", "applied"]),
+        ("replay", ["--action", "acted"]),
+        ("iql-discrete", ["--span-w", "500"]),
+        ("replay", ["--span-w", "1000"]),
+        ("iql", ["--kl-max", "0"]),
+    ],
 )
-def test_numbers_that_a_learner_has_no_use_for_are_refused(
+def test_what_does_nothing_for_a_learner_is_refused_even_with_its_usual_value(
     learner: str, words: list[str], tmp_path: Path
 ) -> None:
     told = taught(tmp_path, *words, learner=learner)
@@ -167,6 +180,23 @@ def test_the_comparison_chooses_among_as_many_states_as_its_page_says(name: str,
     every = entrant.updates // CHOICES
     plan = TrainingPlan(entrant.updates, judge_every=every, judge_after=first)
     assert sum(is_judged(plan, Progress(step=step)) for step in range(1, plan.steps + 1)) == states
+
+
+@pytest.mark.parametrize(
+    ("learner", "recorded"),
+    [
+        ("bc", {"batch"}),
+        ("iql", {"batch", "gamma"}),
+        ("cql", {"batch", "gamma", "critic_warmup_steps", "cql_weight"}),
+    ],
+)
+def test_a_record_holds_what_has_an_effect_and_nothing_else(
+    learner: str, recorded: set[str], tmp_path: Path
+) -> None:
+    assert taught(tmp_path, learner=learner, steps=1).exit_code == 0
+    record = read_record(tmp_path / "out" / "run")
+    assert record is not None
+    assert set(record.made_with) == recorded
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-1"])
@@ -221,7 +251,6 @@ def test_a_run_remembers_its_options_and_goes_on_only_with_them(tmp_path: Path) 
     [
         (["--learner", "iql"], "--learner td3bc"),
         (["--seed", "1"], "--seed 0"),
-        (["--metering", "per_phase"], "--metering net"),
         (["--action", "applied"], "--action acted"),
         (["--span-w", "500"], "--span-w 1000"),
     ],

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from core.site import Metering
 from models.features import FEATURE_NAMES
 from plant.site.trace import COLUMNS, DAY_S
 from training.data.table import ACTION_NAMES
@@ -43,6 +44,10 @@ def transitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ACTION_NAMES:
         surplus_w = columns[f"surplus_hat{name.removeprefix('applied')}"]
         columns[name] = np.clip(surplus_w - 300.0, 0.0, 5000.0)
-    more = {"reward": luck.normal(size=count).astype(np.float32), "episode": np.zeros(count, np.int32)}
-    write_log(path, {**columns, **more, "is_fresh": np.ones(count, bool), "source": np.full(count, "logged")})
+    more: dict[str, Any] = {
+        "reward": luck.normal(size=count).astype(np.float32),
+        "episode": np.zeros(count, np.int32),
+    }
+    more |= {"is_fresh": np.ones(count, bool), "source": np.full(count, "logged")}
+    write_log(path, {**columns, **more}, Metering.NET)
     return path

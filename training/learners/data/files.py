@@ -11,10 +11,13 @@ from pyarrow import parquet
 
 from core.decision import Source
 from core.metering import AVOIDABLE_WEIGHT
-from core.site import PHASE_NAMES
+from core.roles import Role
+from core.site import PHASE_NAMES, Metering
 from models.features import FEATURE_NAMES
+from training.data.dataset import MANIFEST_FILE
 from training.data.days import files_sha256
-from training.data.table import ACTION_NAMES, Floats, stacked
+from training.data.samples import DatasetTerms
+from training.data.table import ACTION_NAMES, Floats, stacked, term_columns
 from training.learners.data.transitions import Transitions, TransitionsError, from_rows, joined
 
 REWARD_W = 200.0
@@ -47,20 +50,35 @@ def read_transitions(path: Path, action: str = "acted") -> Transitions:
     Raises:
         TransitionsError: no file, a missing column, or numbers that are not finite.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    return joined([_read(file, action) for file in files_of(path)])
+
+
+def files_of(path: Path) -> list[Path]:
+    """A Parquet file, or those of a folder; of a data set only the days that teach.
+
+    Raises TransitionsError when there is none.
+    """
+    files = sorted(path.glob(_taught(path))) if path.is_dir() else [path]
     if not files:
         raise TransitionsError(f"{path}: no Parquet file")
-    return joined([_read(file, action) for file in files])
+    return files
+
+
+def _taught(folder: Path) -> str:
+    return "train.parquet" if (folder / MANIFEST_FILE).is_file() else "*.parquet"
 
 
 def transitions_sha256(path: Path) -> str:
     """One hash for what `read_transitions` reads."""
-    return files_sha256(path.glob("*.parquet") if path.is_dir() else [path])
+    return files_sha256(path.glob(_taught(path)) if path.is_dir() else [path])
 
 
-def write_log(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
-    """Write rows for `read_transitions`."""
-    parquet.write_table(pa.table(dict(columns)), path, compression="zstd")
+def write_log(
+    path: Path, columns: Mapping[str, NDArray[Any]], metering: Metering, site_id: str = "simulated"
+) -> None:
+    """Write rows of a site with absorbing slaves for `read_transitions`."""
+    terms = term_columns(DatasetTerms(Role.ABSORB, metering, site_id), len(next(iter(columns.values()))))
+    parquet.write_table(pa.table({**columns, **terms}), path, compression="zstd")
 
 
 def _read(path: Path, action: str) -> Transitions:

@@ -179,7 +179,7 @@ def write_explored(days: Sequence[Day], out: Path, metering: Metering, seed: int
         cost_wh, base_wh = (float(log_[name].sum()) / 3600.0 for name in ("cost_w", "base_cost_w"))
         console.print(f"{day.path.stem}: J {cost_wh:.0f} Wh exploring, {base_wh:.0f} Wh predictive")
         logs.append(log_)
-    write_log(out, {name: np.concatenate([log_[name] for log_ in logs]) for name in logs[0]})
+    write_log(out, {name: np.concatenate([log_[name] for log_ in logs]) for name in logs[0]}, metering)
 
 
 @click.command()

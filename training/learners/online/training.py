@@ -27,6 +27,7 @@ class Grounds:
         device: where sites and learner live.
         count: sites at once.
         scenery: what is practised on; by default the days, varied, which statistics are always taken from.
+        chances: what the sites of varied days are drawn from.
     """
 
     def __init__(
@@ -36,8 +37,9 @@ class Grounds:
         device: torch.device,
         count: int = SITES,
         scenery: Scenery | None = None,
+        chances: DomainRandomization | None = None,
     ) -> None:
-        usual = Varied(days, DomainRandomization())
+        usual = Varied(days, chances or DomainRandomization())
         practised = usual if scenery is None else scenery
         self._horizon, self._plain = horizon, Sites(usual, count, horizon, device)
         self._law = predictive_law(PredictiveGains())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from core.site import Metering
 from models.features import FEATURE_NAMES
 from training.imitation.scaling import phase_scaling
 from training.learners.data.files import REWARD_W, read_transitions, write_log
@@ -76,7 +77,7 @@ def log(seconds: int = 6) -> dict[str, NDArray[Any]]:
 
 
 def test_what_an_action_brought_is_in_the_row_after_it(tmp_path: Path) -> None:
-    write_log(tmp_path / "train.parquet", log())
+    write_log(tmp_path / "train.parquet", log(), Metering.NET)
     table = read_transitions(tmp_path / "train.parquet")
     assert len(table) == 5
     assert table.reward.tolist() == pytest.approx(
@@ -85,7 +86,7 @@ def test_what_an_action_brought_is_in_the_row_after_it(tmp_path: Path) -> None:
 
 
 def test_a_log_that_knows_its_rewards_keeps_them(tmp_path: Path) -> None:
-    write_log(tmp_path / "log.parquet", log() | {"reward": np.arange(6, dtype=np.float32)})
+    write_log(tmp_path / "log.parquet", log() | {"reward": np.arange(6, dtype=np.float32)}, Metering.NET)
     assert read_transitions(tmp_path).reward.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
@@ -93,7 +94,7 @@ def test_the_action_is_that_of_whoever_acted(tmp_path: Path) -> None:
     columns = log()
     columns["policy_action_w_b"] = columns["policy_action_w_b"].copy()
     columns["policy_action_w_b"][3] = np.nan  # unknown: what was on air counts
-    write_log(tmp_path / "log.parquet", columns)
+    write_log(tmp_path / "log.parquet", columns, Metering.NET)
     acted = read_transitions(tmp_path).action[:, 0].tolist()
     assert acted == [2000.0, 3001.0, 1002.0, 1003.0, 2004.0]
     for kind, start in (("applied", 1000.0), ("fallback", 2000.0)):
@@ -106,7 +107,7 @@ def test_a_data_set_of_version_1_has_other_names_for_two_actions(tmp_path: Path)
     for new, was in old.items():
         for phase in "abc":
             columns[f"{was}_w_{phase}"] = columns.pop(f"{new}_w_{phase}")
-    write_log(tmp_path / "log.parquet", columns)
+    write_log(tmp_path / "log.parquet", columns, Metering.NET)
     assert read_transitions(tmp_path, "policy").action[:, 0].tolist() == [3000.0 + i for i in range(5)]
     assert read_transitions(tmp_path, "fallback").action[:, 0].tolist() == [2000.0 + i for i in range(5)]
 
@@ -115,7 +116,7 @@ def test_a_row_without_a_fresh_sample_ends_a_stretch(tmp_path: Path) -> None:
     columns = log()
     columns["is_fresh"][2] = False
     columns["episode"][5] = 1
-    write_log(tmp_path / "log.parquet", columns)
+    write_log(tmp_path / "log.parquet", columns, Metering.NET)
     table = read_transitions(tmp_path, "applied")
     assert table.action[:, 0].tolist() == [1000.0, 1003.0]
     assert table.truncated.tolist() == [1.0, 1.0]
@@ -124,7 +125,7 @@ def test_a_row_without_a_fresh_sample_ends_a_stretch(tmp_path: Path) -> None:
 def test_a_file_without_the_columns_is_refused_by_name(tmp_path: Path) -> None:
     columns = log()
     del columns["applied_w_b"]
-    write_log(tmp_path / "log.parquet", columns)
+    write_log(tmp_path / "log.parquet", columns, Metering.NET)
     with pytest.raises(TransitionsError, match="applied_w_b"):
         read_transitions(tmp_path)
     other = tmp_path / "other"

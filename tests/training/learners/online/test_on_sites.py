@@ -16,6 +16,7 @@ from plant.site.trace import load_trace
 from safety.predictive import PredictiveGains
 from training.batched.laws import predictive_law
 from training.batched.randomization import DomainRandomization
+from training.batched.simulator import billed
 from training.batched.windows import SolarDay, read_days
 from training.commands.train import train
 from training.data.days import Day
@@ -62,6 +63,24 @@ def test_against_itself_a_law_gains_nothing_and_doing_nothing_loses(days: tuple[
     assert lost < -1.0
 
 
+@pytest.mark.parametrize("net", [0.0, 1.0])
+def test_a_second_costs_what_is_exported_and_half_of_what_need_not_be_imported(
+    net: float, days: tuple[SolarDay, ...]
+) -> None:
+    sites = Sites(Varied(days, DomainRandomization(net=net)), 8, 12, CPU)
+    sites.reset(torch.Generator().manual_seed(0))
+    export_ws, import_ws = torch.zeros(8), torch.zeros(8)
+    for second in range(12):  # first nothing is taken, then everything, so that both are met
+        step = sites.step(torch.full((8, 3), 0.0 if second < 6 else 5000.0))
+        assert sites._reel is not None
+        assert sites._site is not None
+        export_w, avoidable_w = billed(sites._reel.rig, sites._site)
+        assert step.reward.tolist() == pytest.approx((-(export_w + 0.5 * avoidable_w) / 200.0).tolist())
+        export_ws, import_ws = export_ws + export_w, import_ws + avoidable_w
+    assert float(export_ws.max()) > 1000.0
+    assert float(import_ws.max()) > 1000.0
+
+
 def test_the_same_luck_gives_the_same_rollout_and_other_luck_another(days: tuple[SolarDay, ...]) -> None:
     grounds = Grounds(days, 5, CPU, count=4)
     first, again = (grounds.survey(torch.Generator().manual_seed(3))[0] for _ in range(2))
@@ -75,7 +94,7 @@ def log_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (day,) = find(folder)
     columns = explore(day, Metering.NET, seed=1, share=0.02)
     columns["episode"] = np.zeros(len(columns["reward"]), np.int32)
-    write_log(folder / "log.parquet", columns)
+    write_log(folder / "log.parquet", columns, Metering.NET)
     return folder / "log.parquet"
 
 

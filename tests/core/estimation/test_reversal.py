@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.reversal import ReversalState, swing
+from core.estimation.reversal import ReversalState, swing
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Campaigns on months that are drawn: nothing measured and no simulated slave is in them."""
