@@ -158,7 +158,7 @@ def by_hand(person: Person) -> None:
     (box.root / CONFIG[1:]).write_text(
         f'[site]\nname = "Home"\ntimezone = "Europe/Berlin"\n{found}{SITE}{slaves}'
     )
-    box.must(f"chown root:sunkeep {CONFIG}; chmod 640 {CONFIG}; cp -p {CONFIG} /srv/home/site.toml")
+    box.must(f"chown root:sunkeep {CONFIG}; chmod 640 {CONFIG}")
     person.types(f"sunkeep zigbee key {config}", wanted="Made")
     person.types("chown -R sunkeep: /etc/sunkeep/site.key /var/lib/sunkeep")
     person.blank(key="/etc/sunkeep/site.key")
@@ -174,9 +174,9 @@ def by_hand(person: Person) -> None:
         f"sudo -u sunkeep sunkeep zigbee conformance --slot 0 {config}", [("Go on?", "y")], limit_s=400
     )
     person.types(f"sudo -u sunkeep sunkeep zigbee backup --out /tmp/network.json {config}", wanted="Wrote")
-    person.types('sunkeep commission "boiler 1" --config site.toml', [("Go on?", "y")], limit_s=1200)
-    box.must("chown -R sunkeep: /var/lib/sunkeep")
-    person.types("sunkeep slaves --config site.toml", wanted="boiler 1")
+    commission = f'sudo -u sunkeep sunkeep commission "boiler 1" {config}'
+    person.types(commission, [("Go on?", "y")], limit_s=1200)
+    person.types(f"sudo -u sunkeep sunkeep slaves {config}", wanted="boiler 1")
     commissioned(person, 1)
     person.types("systemctl enable --now sunkeep")
     until("the daemon is good", lambda: box.run(NOW).returncode == 0)

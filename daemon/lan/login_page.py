@@ -3,6 +3,8 @@
 from base64 import b64encode
 from hashlib import sha256
 
+from daemon.words.translation import ENGLISH, Words
+
 _STYLE = """
 :root { color-scheme: light dark; --ground: #f4f5f2; --card: #fff; --line: #8a958e; --text: #18211d;
   --main: #0f766a; --bad: #b3261e; }
@@ -19,19 +21,19 @@ button { margin-top: 16px; border: 0; background: var(--main); color: var(--card
 p { color: var(--bad); margin: 12px 0 0; }
 """
 _PAGE = """<!doctype html>
-<html lang="en">
+<html lang="{language}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sunkeep: log in</title>
+<title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
 <form method="post" action="/login">
 <h1>Sunkeep</h1>
-<label for="password">Password</label>
+<label for="password">{password}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required autofocus>
-<button>Log in</button>
+<button>{log_in}</button>
 {said}</form>
 </body>
 </html>
@@ -43,6 +45,13 @@ SECURITY_POLICY = (
 )
 
 
-def login_page(said: str = "") -> str:
-    """The page; `said` is what went wrong, plain text of our own."""
-    return _PAGE.format(style=_STYLE, said=f'<p role="alert">{said}</p>\n' if said else "")
+def login_page(said: str = "", words: Words = ENGLISH) -> str:
+    """The page; `said` is what went wrong, a sentence of the table."""
+    return _PAGE.format(
+        style=_STYLE,
+        language=words.language,
+        title=words("Sunkeep: log in"),
+        password=words("Password"),
+        log_in=words("Log in"),
+        said=f'<p role="alert">{words(said)}</p>\n' if said else "",
+    )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daemon.monitoring import messages
+from daemon.words.translation import ENGLISH, Words
 
 ADVICE = {
     "meter_lost": "Look whether the meter has power and its cable sits.",
@@ -82,23 +83,26 @@ STATES = {
 }
 
 
-def event_words(name: str, detail: Mapping[str, Any]) -> tuple[str, str] | None:
+def event_words(name: str, detail: Mapping[str, Any], words: Words = ENGLISH) -> tuple[str, str] | None:
     """(what happened, what to do); the second may be empty. None for what is no news."""
     if name == "state":
-        return _state(detail)
+        return _state(detail, words)
     if name not in EVENTS:
         return None
-    text, advice = EVENTS[name]
-    known = {key: str(value) for key, value in detail.items()}
+    text, advice = map(words, EVENTS[name])
+    known = {key: words(str(value)) for key, value in detail.items()}
     try:
         return text.format_map(known), advice
     except KeyError:  # written by another version
         return text.split(" {")[0].split(": {")[0], advice
 
 
-def _state(detail: Mapping[str, Any]) -> tuple[str, str] | None:
+def _state(detail: Mapping[str, Any], words: Words) -> tuple[str, str] | None:
     text, causes = STATES.get(str(detail.get("state"))), detail.get("causes") or []
     if text is None:
         return None
-    because = f" because {messages.cause(str(causes[0]))}" if causes else ""
-    return f"{text}{because}", next((ADVICE[str(one)] for one in causes if str(one) in ADVICE), "")
+    advice = next((words(ADVICE[str(one)]) for one in causes if str(one) in ADVICE), "")
+    if not causes:
+        return words(text), advice
+    reason = messages.cause(str(causes[0]), words)
+    return words("{what} because {reason}", what=words(text), reason=reason), advice

@@ -9,7 +9,8 @@ from daemon.monitoring import messages, order_words
 from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import heard_power_w, is_silent
-from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
+from daemon.monitoring.telemetry import CounterfactualComparison, PlanStanding, PolicyComparison
+from daemon.words.translation import ENGLISH, Words
 
 SECONDS_PER_HOUR = 3600.0
 SCHEMA_VERSION = 3
@@ -46,9 +47,9 @@ def chart_points(figures: Figures) -> list[tuple[float, float, float | None]]:
     ]
 
 
-def document(figures: Figures, at_s: float) -> dict[str, Any]:
+def document(figures: Figures, at_s: float, words: Words = ENGLISH) -> dict[str, Any]:
     """All the rest: what the newest tick has shown."""
-    said = messages.headline(figures)
+    said = messages.headline(figures, words)
     return {
         "schema_version": SCHEMA_VERSION,
         "site": {
@@ -60,15 +61,16 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
             "policy": figures.about.policy_name,
             "policy_problem": figures.about.policy_problem,
             "configuration_problem": figures.about.configuration_problem,
+            "recording_problem": figures.house.journal_problem,
             "version": figures.about.version,
         },
         "pause": {"is_on": figures.pause.is_on, "until_unix_s": figures.pause.until_unix_s},
-        "orders": _orders(figures),
+        "orders": _orders(figures, words),
         "tick": figures.ticks,
         "stale_after_s": figures.gap_s,
         "local": None if figures.local is None else figures.local.isoformat(timespec="seconds"),
         "headline": {"text": said.text, "tone": said.tone},
-        "acting": _acting(figures),
+        "acting": _acting(figures, words),
         "total": _total(figures),
         "phases": _phases(figures),
         "slaves": _slaves(figures),
@@ -85,7 +87,7 @@ def document(figures: Figures, at_s: float) -> dict[str, Any]:
     }
 
 
-def _orders(figures: Figures) -> dict[str, Any]:
+def _orders(figures: Figures, words: Words) -> dict[str, Any]:
     """What the owner said of devices, and what became of it; a device that is no longer there is left out."""
     orders, slots = figures.orders, {slave.name: slave.slot for slave in figures.site.slaves}
     holiday = orders.holiday
@@ -95,7 +97,7 @@ def _orders(figures: Figures) -> dict[str, Any]:
                 "slave": name,
                 "slot": slots[name],
                 "until_unix_s": until_unix_s,
-                "said": order_words.boosted(figures, name),
+                "said": order_words.boosted(figures, name, words),
             }
             for name, until_unix_s in orders.boosts.items()
             if name in slots
@@ -107,11 +109,11 @@ def _orders(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _acting(figures: Figures) -> dict[str, Any]:
+def _acting(figures: Figures, words: Words) -> dict[str, Any]:
     decision = figures.decision
     return {
-        "who": messages.who(figures),
-        "why": messages.why(figures),
+        "who": messages.who(figures, words),
+        "why": messages.why(figures, words),
         "source": None if decision is None else decision.verdict.source.value,
         "state": None if decision is None else decision.verdict.state.value,
         "authority": None if decision is None else decision.authority.value,
@@ -226,6 +228,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "anomaly_trips": figures.counts.anomaly_trips,
         "anomaly_calibrated": figures.about.anomaly_calibrated,
         "judge_failed": figures.judgements.failed,
+        "plan": _plan(figures.plan),
         "judged": _judgement(figures.judgements.live),
         "judged_in_shadow": _judgement(figures.judgements.shadow),
         "inference_ms": [_ms(q) for q in figures.recent_inference.quantiles((0.5, 0.95, 0.99))],
@@ -235,6 +238,18 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "log_lines_dropped": figures.house.log_lines_dropped_total,
         "journal_bytes": figures.house.journal_bytes,
         "journal_records_dropped": figures.house.journal_records_dropped_total,
+    }
+
+
+def _plan(standing: PlanStanding | None) -> dict[str, Any] | None:
+    if standing is None:
+        return None
+    return {
+        "step": standing.step,
+        "since_unix_s": standing.since_unix_s,
+        "held": standing.held,
+        "ready": standing.ready,
+        "demands": [{"name": one.name, "holds": one.holds, "found": one.found} for one in standing.demands],
     }
 
 

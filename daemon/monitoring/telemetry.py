@@ -112,12 +112,13 @@ class RadioStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatistics:
-    """The daemon's own housekeeping since its start."""
+    """The daemon's own housekeeping since its start. `journal_problem` is why nothing can be written now."""
 
     log_lines_dropped_total: int = 0
     journal_bytes: int = 0
     journal_records_dropped_total: int = 0
     failed_ticks_total: int = 0
+    journal_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,35 @@ class PolicyComparison:
     judged_s: float = 0.0
     export: CounterfactualComparison = CounterfactualComparison()
     j: CounterfactualComparison = CounterfactualComparison()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanDemand:
+    """One demand of the next step; `found` says in words what there is and what it takes."""
+
+    name: str
+    holds: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStanding:
+    """Where the plan from shadow to production stands.
+
+    `held` says why it does not go on, `ready` that only an operator's word is missing.
+    """
+
+    step: str
+    steps: tuple[str, ...]
+    since_unix_s: float | None
+    held: str
+    ready: bool
+    demands: tuple[PlanDemand, ...]
+
+    @property
+    def missing(self) -> tuple[PlanDemand, ...]:
+        """What the next step still asks for."""
+        return tuple(demand for demand in self.demands if not demand.holds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ async def served_status(settings: Settings, figures: Figures, pace: TickPace) ->
             clock=boottime_s,
             next_tick_at_s=lambda: pace.next_at_s,
             history=past,
+            language=settings.site.language,
         )
     except StatusError as error:
         raise StartError(str(error)) from None

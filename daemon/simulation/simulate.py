@@ -12,8 +12,9 @@ from core.parts import Memory, Parts
 from core.site import Metering, Site, Slave
 from core.snapshot import OnAirState, SlaveState, Snapshot
 from core.tick import decide
+from daemon.runtime.on_air import OnAir
+from daemon.runtime.transmitter import delivery_groups
 from daemon.simulation.score import Score
-from drivers.zigbee.setpoint_frame import frames_needed
 from plant.site.description import Description, described
 from plant.site.drawing import draw_far_end, scaled
 from plant.site.physics import TTL_S
@@ -83,10 +84,20 @@ class Scenario:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SimulatedMessage:
+    """What one delivery group is told; satisfies `core.authorization.Decoded`."""
+
+    base: int
+    setpoints_w: tuple[int, ...]
+    safe_release: bool = False
+
+
 class SimulatedIO:
     """What lies between a controller and a simulated far end: snapshots one way, frames the other.
 
-    `on_air` is what was last transmitted, `frames` how many frames one vector of setpoints takes.
+    `on_air` is what was last transmitted, `frames` how many messages the last transmission took. Slaves that
+    do not fit into one frame are told group by group, as the daemon does.
     """
 
     def __init__(self, scenario: Scenario, far_end: SteppedSite) -> None:
@@ -97,8 +108,10 @@ class SimulatedIO:
         self._reported_at_s = float("-inf")
         self._resting = (0,) * len(scenario.site.slaves)
         self._sent_at_s, self._moved_at_s, self._tick = float("-inf"), float("-inf"), 0
+        self._groups = delivery_groups(scenario.site)
+        self._told = OnAir(scenario.site, self._ttl_s, self._groups) if len(self._groups) > 1 else None
         self.on_air = OnAirState(setpoints_w=self._resting)
-        self.frames = frames_needed(slave.slot for slave in scenario.site.slaves)
+        self.frames = 1
 
     def snapshot(self) -> Snapshot:
         """The process image of the next tick."""
@@ -106,11 +119,12 @@ class SimulatedIO:
         age_s = at_s - self._sent_at_s
         heard = age_s <= self._ttl_s
         still_s = at_s - self._moved_at_s
-        self.on_air = (
-            OnAirState(on_air.action_w, on_air.setpoints_w, age_s, still_s=still_s)
-            if heard
-            else OnAirState(setpoints_w=self._resting, still_s=min(age_s - self._ttl_s, still_s))
-        )
+        if self._told is not None:
+            self.on_air = self._told.at(at_s)
+        elif heard:
+            self.on_air = OnAirState(on_air.action_w, on_air.setpoints_w, age_s, still_s=still_s)
+        else:
+            self.on_air = OnAirState(setpoints_w=self._resting, still_s=min(age_s - self._ttl_s, still_s))
         if self._report_every_s > 0.0:
             self._hear_reports(at_s)
         self._tick += 1
@@ -135,12 +149,28 @@ class SimulatedIO:
         if decision.send is Send.NOTHING:
             return False
         setpoints_w = decision.setpoints_w
+        if self._told is not None:
+            self._transmit_by_group(decision, self._told)
+            return True
         self._far_end.transmit(setpoints_w)
         self._sent_at_s = float(self._far_end.now_s)
         if setpoints_w != self.on_air.setpoints_w:
             self._moved_at_s = self._sent_at_s
         self.on_air = OnAirState(totals_w(setpoints_w, self._site), setpoints_w, 0.0)
         return True
+
+    def _transmit_by_group(self, decision: Decision, told: OnAir) -> None:
+        at_s, slaves, self.frames = float(self._far_end.now_s), self._site.slaves, 0
+        for number, places in enumerate(self._groups):
+            if number in decision.withheld:
+                continue
+            by_slot = {slaves[place].slot: decision.setpoints_w[place] for place in places}
+            base, last = min(by_slot), max(by_slot)
+            said = SimulatedMessage(base, tuple(by_slot.get(slot, 0) for slot in range(base, last + 1)))
+            told.accepted(said, at_s)
+            self._far_end.transmit(decision.setpoints_w, places)
+            self.frames += 1
+        self.on_air = told.at(at_s)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from daemon.history.account import Account
 from daemon.history.reading import HistoryReader
 from daemon.monitoring.energy_ledger import JOULES_PER_WH
 from daemon.monitoring.event_words import event_words
+from daemon.words.translation import ENGLISH, Words, words_in
 
 SPANS = ("day", "month", "year", "total")
 FRESH_S = 30.0
@@ -34,34 +35,36 @@ class HistoryAnswers:
     currency: str
     has_co2: bool
     clock: Callable[[], float]
-    _kept: OrderedDict[tuple[str, str], tuple[float, bytes]] = field(default_factory=OrderedDict)
+    _kept: OrderedDict[tuple[str, str, str], tuple[float, bytes]] = field(default_factory=OrderedDict)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def answer(self, span: str, day: date | None) -> bytes:
+    async def answer(self, span: str, day: date | None, language: str = "en") -> bytes:
         """One span that holds this day; without one, the newest that the history has.
 
         Raises:
             InputError: there is no history, or it is empty; the text says so.
         """
-        asked = (span, str(day))
+        asked = (span, str(day), language)
         async with self._reading:
             made = self._kept.get(asked)
             if made is not None and 0.0 <= self.clock() - made[0] < FRESH_S:
                 return made[1]
-            body = await asyncio.to_thread(self._read, span, day)
+            body = await asyncio.to_thread(self._read, span, day, language)
             self._kept[asked] = (self.clock(), body)
             self._kept.move_to_end(asked)
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
         return body
 
-    def _read(self, span: str, day: date | None) -> bytes:
-        told = history_document(self.reader, span, day)
+    def _read(self, span: str, day: date | None, language: str) -> bytes:
+        told = history_document(self.reader, span, day, words_in(language))
         told |= {"currency": self.currency, "has_co2": self.has_co2}
         return json.dumps(told, allow_nan=False).encode()
 
 
-def history_document(reader: HistoryReader, span: str, day: date | None) -> dict[str, Any]:
+def history_document(
+    reader: HistoryReader, span: str, day: date | None, words: Words = ENGLISH
+) -> dict[str, Any]:
     """Bars of a day (hours), a month (days), a year (months) or of all (years); devices; events in words.
 
     Energies in Wh, times in s, money in the site's currency. A bar without data is not there.
@@ -93,7 +96,7 @@ def history_document(reader: HistoryReader, span: str, day: date | None) -> dict
         "bars": [{"at": name, **_values(account)} for name, account in bars.items()],
         "sum": _values(total),
         "devices": _devices(reader, span, level, from_s, to_s),
-        "events": _events(reader, from_s, to_s),
+        "events": _events(reader, from_s, to_s, words),
     }
 
 
@@ -157,11 +160,11 @@ def _devices(
     return told
 
 
-def _events(reader: HistoryReader, from_s: float, to_s: float) -> list[dict[str, str]]:
+def _events(reader: HistoryReader, from_s: float, to_s: float, words: Words) -> list[dict[str, str]]:
     told: list[dict[str, str]] = []
     for event in reader.events(from_s, to_s):
-        words = event_words(event.name, event.detail)
-        if words is not None and len(told) < EVENTS_TOLD:
+        said = event_words(event.name, event.detail, words)
+        if said is not None and len(told) < EVENTS_TOLD:
             local = reader.local(event.unix_s).isoformat(timespec="seconds")
-            told.append({"local": local, "text": words[0], "advice": words[1]})
+            told.append({"local": local, "text": said[0], "advice": said[1]})
     return told

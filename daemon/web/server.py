@@ -28,6 +28,7 @@ from daemon.system.listener import BACKLOG, BoundedListener
 from daemon.system.pacer import Pacer, TickGap
 from daemon.web.answers import PageAnswers
 from daemon.web.history_answers import SPANS, HistoryAnswers
+from daemon.words.translation import LANGUAGES, language_of, words_in
 
 CONNECTIONS_MAX = 32
 """A page, a scraper and some curious people. The oldest connection makes room for a new one beyond that."""
@@ -72,6 +73,7 @@ async def serve(
     clock: Callable[[], float] = boottime_s,
     next_tick_at_s: Callable[[], float] | None = None,
     history: HistoryAnswers | None = None,
+    language: str = "auto",
 ) -> StatusServer:
     """Listen for scrapers and browsers.
 
@@ -80,6 +82,7 @@ async def serve(
         clock: the clock of the snapshots, in s.
         next_tick_at_s: when the next tick is due, on the same clock; None where nothing ticks.
         history: answers about days, months and years; None where there are none.
+        language: of the page, one of `daemon.words.translation.LANGUAGES`; ``auto`` is the browser's.
 
     Raises:
         StatusError: the address is not on loopback, or taken.
@@ -87,7 +90,7 @@ async def serve(
     _require_loopback(host)
     listening = _listen(host, port)
     gap = TickGap(clock, figures.site.period_s, next_tick_at_s, lambda: _lived_at_s(figures))
-    pages = _Pages(figures, clock, Pacer(gap, REQUESTS_PER_S, burst=10), history)
+    pages = _Pages(figures, clock, Pacer(gap, REQUESTS_PER_S, burst=10), history, language)
     server = _FewConnections(
         pages.answer, keepalive_timeout=IDLE_S, access_log=None, handler_cancellation=True
     )
@@ -145,12 +148,14 @@ class _Pages:
         clock: Callable[[], float],
         pacer: Pacer,
         history: HistoryAnswers | None = None,
+        language: str = "auto",
     ) -> None:
-        self._history = history
+        self._history, self._configured = history, language
         self._figures, self._clock, self._pacer = figures, clock, pacer
         self._answers = PageAnswers(figures, clock)
-        self._page = files("daemon").joinpath("page/index.html").read_bytes()
-        self._policy = content_security_policy(self._page.decode())
+        page = files("daemon").joinpath("page/index.html").read_text(encoding="utf-8")
+        told = {language: words_in(language).page(page) for language in LANGUAGES}
+        self._pages = {name: (html.encode(), content_security_policy(html)) for name, html in told.items()}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request, when it is its turn."""
@@ -172,10 +177,16 @@ class _Pages:
         found = answers.get(request.path)
         return found(request) if found else _text(404, "not here; try /, /metrics or /status.json\n")
 
-    def _index(self, _: web.BaseRequest) -> web.Response:
-        response = web.Response(body=self._page, content_type="text/html", charset="utf-8")
+    def _language(self, request: web.BaseRequest) -> str:
+        accepted = request.headers.get("Accept-Language", "")
+        return language_of(request.query.get("lang", ""), accepted, self._configured)
+
+    def _index(self, request: web.BaseRequest) -> web.Response:
+        page, policy = self._pages[self._language(request)]
+        response = web.Response(body=page, content_type="text/html", charset="utf-8")
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = self._policy
+        response.headers["Content-Security-Policy"] = policy
+        response.headers["Vary"] = "Accept-Language"
         return response
 
     def _metrics(self, _: web.BaseRequest) -> web.Response:
@@ -187,7 +198,7 @@ class _Pages:
             since_s = float(request.query.get("since", "0"))
         except ValueError:
             return _text(400, "since is an instant in seconds\n")
-        body = self._answers.status(since_s)
+        body = self._answers.status(since_s, _asked(request))
         return web.Response(body=body, content_type="application/json", headers=_HEADERS)
 
     async def _past(self, request: web.BaseRequest) -> web.Response:
@@ -201,7 +212,7 @@ class _Pages:
         if self._history is None:
             return _text(404, "no history is kept here\n")
         try:
-            body = await self._history.answer(span, day)
+            body = await self._history.answer(span, day, _asked(request))
         except InputError as error:
             return _text(503, f"{error}\n")
         return web.Response(body=body, content_type="application/json", headers=_HEADERS)
@@ -236,6 +247,11 @@ def content_security_policy(page: str) -> str:
         f"default-src 'none'; style-src {digests['style']}; script-src {digests['script']}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
+
+
+def _asked(request: web.BaseRequest) -> str:
+    """The language of an answer: English for programs, which ask for none."""
+    return language_of(request.query.get("lang", ""), "")
 
 
 def _is_local(host: str) -> bool:

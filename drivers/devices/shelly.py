@@ -41,9 +41,13 @@ class Shelly:
     dead_man_s: float
     timeout_s: float
     password: str | None = None
+    version: str = ""
+    """Of its firmware, as it tells it."""
     _session: aiohttp.ClientSession | None = None
     _mac: str = ""
     _is_timer_seen: bool = False
+    _told: tuple[int, int] = (0, 0)
+    """The level that it was told, and for how many watts; a level is coarser than a watt."""
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     async def open(self) -> None:
@@ -91,6 +95,7 @@ class Shelly:
         await self._ask(
             f"{self._namespace}.Set", id=self.channel, on=True, toggle_after=self.dead_man_s, **more
         )
+        self._told = (level, min(watts, self.max_w) if self.component == "light" else self.max_w)
         if not self._is_timer_seen:
             await self._see_timer()
 
@@ -127,6 +132,8 @@ class Shelly:
         if not status["output"]:
             return 0
         level = status.get("brightness") if self.component == "light" else PERCENT
+        if level == self._told[0]:
+            return self._told[1]
         return round(self.max_w * level / PERCENT) if isinstance(level, int | float) else None
 
     def _recognise(self, info: dict[str, Any]) -> None:
@@ -140,7 +147,7 @@ class Shelly:
                 f"{self.host} is another device now ({mac}, was {self._mac}). Commission the slave "
                 "again, then restart the daemon."
             )
-        self._mac = mac
+        self._mac, self.version = mac, str(info.get("ver") or "")
 
     async def _see_timer(self) -> None:
         status = await self._ask(f"{self._namespace}.GetStatus", id=self.channel)

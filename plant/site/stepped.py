@@ -1,7 +1,7 @@
 """A site in accelerated time: short steps, frames that travel through a drawn radio."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,11 +133,11 @@ class SteppedSite:
         """Of one slave's store; 0 without one."""
         return self._appliances[index].temperature_c
 
-    def transmit(self, setpoints_w: Sequence[int]) -> None:
-        """Put one frame on air in this tick."""
+    def transmit(self, setpoints_w: Sequence[int], places: Collection[int] | None = None) -> None:
+        """Put setpoints on air in this tick, for all slaves or for those at these places."""
         now = self._now
         for index, delay in enumerate(self._delays[now // self._pace.tick_steps].tolist()):
-            if delay != LOST:
+            if delay != LOST and (places is None or index in places):
                 arrival = (index, now, float(setpoints_w[index]))
                 self._due.setdefault(now + delay + self._dead[index], []).append(arrival)
 

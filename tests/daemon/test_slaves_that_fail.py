@@ -43,7 +43,7 @@ async def test_slaves_that_do_not_follow_are_named_and_others_take_over(tmp_path
         shown = status(figures, boottime_s())
         await pair.stop()
 
-    assert "1 of 6 slaves does not answer, 2 do not do what they are told" in shown["headline"]["text"]
+    assert "1 of 6 devices does not answer, 2 of 6 devices do not do what" in shown["headline"]["text"]
     assert "All slaves" not in shown["headline"]["text"]
     by_slot = {slave["slot"]: slave for slave in shown["slaves"]}
     assert [by_slot[slot]["deviation"] for slot in range(6)] == [
@@ -75,7 +75,7 @@ async def test_a_site_of_dead_slaves_is_not_at_its_limit(tmp_path: Path) -> None
 
         await until(lambda: "slaves_silent" in causes(), 40.0)
         shown = status(figures, boottime_s())
-        assert shown["headline"]["text"].startswith("No slave answers")
+        assert shown["headline"]["text"].startswith("No device answers")
         assert shown["headline"]["tone"] == "bad"
         for node in pair.far_end.radio.nodes.values():
             node.online = True

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.causes import Cause
-from daemon.monitoring import messages
+from daemon.words.causes import CAUSES
 from safety.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def raised(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_cause_has_its_row_and_its_words_and_no_other_is_there() -> None:
-    assert set(FAULTS) == set(Cause) == set(messages.CAUSES)
+    assert set(FAULTS) == set(Cause) == set(CAUSES)
 
 
 def test_every_cause_is_raised_by_somebody() -> None:

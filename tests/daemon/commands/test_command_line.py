@@ -242,6 +242,7 @@ def test_a_fault_of_the_program_leaves_a_report_without_keys(
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     assert command_line.main([]) == 70
     shown = capsys.readouterr().err
+    assert "because of a fault of its own" in shown
     (report,) = tmp_path.iterdir()
     assert str(report) in shown
     assert len(shown.splitlines()) == 1

@@ -122,7 +122,9 @@ def test_a_meter_that_is_not_there_is_named_and_nothing_is_written(
     answers.write_text(ANSWERS)
     config = tmp_path / "etc" / "sunkeep.toml"
     assert main(["setup", "--config", str(config), "--answers", str(answers)]) == 2
-    assert "sunkeep meter probe --host 127.0.0.1 --port 1" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "No known meter answers there" in said
+    assert "sunkeep meter probe --host 127.0.0.1 --port 1" in said
     assert not config.exists()
 
 
@@ -145,7 +147,7 @@ def test_a_key_is_made_once_and_what_fails_is_said(
     assert main(words) == 1
     said = capsys.readouterr().out
     assert "Every slave needs it" in said
-    assert "FAILS radio port: /dev/absent is not there" in said
+    assert "FAILS radio port: /dev/absent is not there. Plug it in" in said
     key = (config.parent / "site.key").read_bytes()
     assert (state / "frame-counter").exists()
     assert main(words) == 1

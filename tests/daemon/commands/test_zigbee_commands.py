@@ -132,6 +132,7 @@ async def test_a_site_is_commissioned_drilled_and_listed(tmp_path: Path) -> None
         assert words.out.count("00:12:4b:00:00:4f:5e:0") == 2
         assert f"1 heating rod 2 {device(1)[1]} 0x1001" in " ".join(words.out.split())
         assert "Nobody answered for slot 2 (charger 3)." in words.out
+        assert "Never answered: slot 2" in (await here.run("drill", "--seconds", "10")).out
 
 
 async def test_a_drill_in_words_is_content_when_everybody_answers(tmp_path: Path) -> None:
@@ -170,11 +171,11 @@ async def test_who_does_not_join_is_told_what_to_try(tmp_path: Path) -> None:
     async with site(tmp_path) as here:
         wrong = await here.run("permit", *device(0), *code(1), "--seconds", "6")
         assert wrong.code == 1
-        assert "install code of another device" in wrong.out
+        assert "this is the install code of another device" in wrong.out
         assert code(1)[1] not in wrong.out + wrong.err
         absent = await here.run("permit", *device(200), *code(200), "--seconds", "3")
         assert absent.code == 1
-        assert "did not ask to join within 3 s" in absent.out
+        assert "It did not ask to join within 3 s" in absent.out
         assert f"Refused were: {device(0)[1]}, {device(1)[1]}, {device(2)[1]}." in absent.out
         assert is_closed(here.far)
 
@@ -204,6 +205,7 @@ async def test_a_running_daemon_keeps_its_coordinator(words: tuple[str, ...], tm
         with hold_state(here.state):
             done = await here.run(*(word.format(out=out) for word in words))
         assert done.code == 78
+        assert "another sunkeep holds" in done.err
         assert "systemctl stop sunkeep" in done.err
         assert not here.far.coordinator.calls
         assert not out.exists()

@@ -11,11 +11,15 @@ from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
+from daemon.commands.status import summary
 from daemon.monitoring import messages
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
+from daemon.monitoring.status import document as status_document
 from daemon.monitoring.status import status
-from daemon.monitoring.telemetry import Cost, RadioStatistics, SiteInfo
+from daemon.monitoring.telemetry import Cost, ProcessStatistics, RadioStatistics, SiteInfo
+from daemon.words.causes import CAUSES
+from daemon.words.translation import words_in
 from safety.faults import FAULTS
 from tests.support.telemetry_feed import ABOUT, BLIND, SITE, FedHouse, decision, feed, snapshot
 
@@ -25,7 +29,7 @@ COST = Cost(0.0005, 0.001, 0.00004)
 
 
 def test_every_cause_of_the_supervisor_has_words() -> None:
-    assert set(FAULTS) <= set(messages.CAUSES)
+    assert set(FAULTS) <= set(CAUSES)
     assert messages.cause("brand_new") == "brand new"
 
 
@@ -37,7 +41,7 @@ def test_who_acts_is_said_with_what_is_left_of_the_gains() -> None:
     assert figures.decision is not None
     figures.decision = replace(figures.decision, swinging=Swinging(1, 0.16, 6.0, 1.5))
     assert messages.why(figures).endswith(
-        "; with 16 % of its gains, because setpoints swung on phase b as if slaves answered after 6 s "
+        "; with 16 % of its gains, because setpoints swung on phase b as if devices answered after 6 s "
         "with a lag of 1.5 s"
     )
     assert status(figures, 1.0)["details"]["gain_share"] == 0.16
@@ -63,7 +67,7 @@ HEADLINES = [
     ),
     ((-2000.0, 0.0, 0.0), (-4200.0, 0.0, 0.0), State.RL_ACTIVE, (), "Part of the solar surplus", "watch"),
     ((700.0, 0.0, 0.0), (700.0, 0.0, 0.0), State.RL_ACTIVE, (), "No solar surplus right now: 700 W", "quiet"),
-    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("meter_lost",), "Every slave rests at 0 W", "bad"),
+    ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("meter_lost",), "Every device rests at 0 W", "bad"),
     ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0), State.SAFE_STOP, ("rest_ordered",), "Stopping", "quiet"),
     (
         (0.0, 0.0, 0.0),
@@ -130,7 +134,7 @@ ENDED = [
     ("radio_lost", (), True, Authority.POLICY, "because the radio coordinator had not", True),
     ("meter_config", ("meter_config",), False, Authority.POLICY, "because the meter refuses", False),
     ("meter_config", (), True, Authority.POLICY, "because the meter refused", True),
-    ("loop_diverges", (), True, Authority.POLICY, "because the slaves did not do", True),
+    ("loop_diverges", (), True, Authority.POLICY, "because the devices did not do", True),
     ("rest_ordered", (), True, Authority.REST, "because it was told to rest", False),
     ("rest_ordered", (), True, Authority.POLICY, "because it was told to rest", True),
     ("meter_sign", (), True, Authority.POLICY, "because the meter seems to count in the wrong", False),
@@ -190,7 +194,7 @@ def test_what_the_counters_said_of_the_power() -> None:
         (
             (2800.0, 0.0, 0.0),
             (-900.0, 0.0, 0.0),
-            "More than the solar surplus is placed: 2.8 kW drawn from the",
+            "The devices take more than the solar surplus: 2.8 kW drawn from the",
         ),
         ((-5.0, 0.0, 0.0), (-900.0, 0.0, 0.0), "Solar surplus is being used: nothing exported"),
         ((-6.0, 0.0, 0.0), (-900.0, 0.0, 0.0), "Solar surplus is being used: 6 W exported"),
@@ -211,16 +215,16 @@ def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w
 @pytest.mark.parametrize(
     ("causes", "slave", "text"),
     [
-        (("meter_lost",), SlaveState(True, 3.0, 2.0), "Every slave rests at 0 W for safety"),
+        (("meter_lost",), SlaveState(True, 3.0, 2.0), "Every device rests at 0 W for safety"),
         (
             ("meter_lost",),
             SlaveState(True, 1700.0, 2.0),
-            "Every slave is told 0 W for safety: 1.7 kW still drawn",
+            "Every device is told 0 W for safety: 1.7 kW drawn when last heard",
         ),
         (
             ("meter_lost",),
             SlaveState(False, 1700.0, 375.0),
-            "Every slave is told 0 W for safety; 1 of 1 slaves",
+            "Every device is told 0 W for safety; 1 of 1 devices",
         ),
         (("meter_lost", "radio_lost", "radio_down"), SlaveState(False, 1700.0, 375.0), "Nothing can be told"),
     ],
@@ -297,3 +301,36 @@ def test_a_refused_configuration_is_told_until_it_is_mended() -> None:
     assert status(figures, 1.0)["site"]["configuration_problem"] == "sunkeep.toml:3: mode.mode: unknown"
     figures.configuration_accepted()
     assert status(figures, 1.0)["site"]["configuration_problem"] == ""
+
+
+def test_the_same_state_is_told_in_every_language() -> None:
+    """Headline, who and why, with numbers as they are written there."""
+    figures = Figures(NET, ABOUT, 0.0)
+    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    verdict = SupervisorDecision(State.SAFE_STOP, ("meter_lost",))
+    seen = snapshot(1.0, (-4200.0, 0.0, 0.0), slaves=(SlaveState(True, 1730.0, 2.0),))
+    figures.update(seen, decision(verdict=verdict, sight=sight, setpoints_w=(0,)), cost=COST)
+    told = {name: status_document(figures, 1.0, words_in(name)) for name in ("en", "de", "fr")}
+    assert {name: one["headline"]["text"] for name, one in told.items()} == {
+        "en": "Every device is told 0 W for safety: 1.7 kW drawn when last heard",
+        "de": "Jedem Gerät wird zur Sicherheit 0 W gesagt: 1,7 kW aufgenommen, als sie zuletzt gehört wurden",
+        "fr": "Chaque appareil reçoit 0 W par sécurité: 1,7 kW consommés lors du dernier signal",
+    }
+    assert {name: one["acting"]["who"] for name, one in told.items()} == {
+        "en": "All devices rest",
+        "de": "Alle Geräte ruhen",
+        "fr": "Tous les appareils sont au repos",
+    }
+    assert told["de"]["acting"]["why"].startswith("weil der Zähler nicht antwort")
+
+
+def test_a_disk_that_takes_nothing_is_told_to_everybody() -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    seen = snapshot(1.0, (-4200.0, 0.0, 0.0), slaves=(SlaveState(),))
+    full = ProcessStatistics(journal_problem="/var/lib/sunkeep/journal: No space left on device")
+    figures.update(seen, decision(setpoints_w=(0,)), cost=COST, house=full)
+    told = status(figures, 1.0)
+    assert told["site"]["recording_problem"] == full.journal_problem
+    assert f"disk     nothing can be recorded: {full.journal_problem}" in summary(told)
+    figures.update(seen, decision(setpoints_w=(0,)), cost=COST, house=ProcessStatistics())
+    assert status(figures, 2.0)["site"]["recording_problem"] == ""

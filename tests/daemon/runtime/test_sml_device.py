@@ -90,7 +90,9 @@ async def test_a_head_that_is_not_there_says_where_to_look(
 ) -> None:
     monkeypatch.setattr("daemon.runtime.devices.PATIENCE_S", 0.1)
     settings = load_settings(head.configured(tmp_path, str(tmp_path / "nothing")))
-    with pytest.raises(StartError, match="the optical head sits over the meter's diode"):
+    with pytest.raises(
+        StartError, match=r"\[meter\] no answer from .*the optical head sits over the meter's diode"
+    ):
         async with asyncio.timeout(5.0), open_meter(settings, time.monotonic):
             pass
 

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from core.decision import Authority, Intervention, Source
+from core.decision import Authority, Decision, Intervention, Send, Source
 from core.parts import initial_memory
-from core.site import Metering, Phases
+from core.site import Airtime, Metering, Phases, Site, Slave
 from core.snapshot import Snapshot
 from core.tick import decide
 from daemon.__main__ import main
 from daemon.commands.engineering.simulate import simulate as command
 from daemon.simulation import simulate as simulation
+from daemon.simulation.controllers import pilot
 from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
 from plant.site.trace import DAY_S, Trace
 from tests.support.stubs import Open, stub_parts
@@ -225,3 +226,28 @@ def test_a_broken_bundle_and_a_missing_configuration(
     assert main(["simulate", "--bundle", str(tmp_path)]) == 78
     assert main(["simulate", "--config", str(tmp_path / "absent.toml")]) == 78
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_slaves_of_two_frames_are_told_group_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the daemon tells them: the gate knows the groups, and each frame is counted."""
+    decided: list[tuple[Snapshot, Decision]] = []
+
+    def spy(snapshot: Snapshot, *rest: Any) -> Any:
+        decided.append((snapshot, decide(snapshot, *rest)[0]))
+        return decide(snapshot, *rest)
+
+    monkeypatch.setattr(simulation, "decide", spy)
+    heaters = tuple(Slave(slot, f"heater {slot}", slot % 3, 340) for slot in range(45))
+    site = Site(heaters, airtime=Airtime(frames_per_s=0.25, burst_frames=1.5, window_frames=4))
+    scenario = minutes(10, site=site)
+    acting = pilot("pi", site)
+    summary = simulate(scenario, acting).score.summary()
+    told = [d for s, d in decided if d.send is not Send.NOTHING and s.at_s >= scenario.start_s]
+    messages = sum(2 - len(decision.withheld) for decision in told)
+    assert all(len(snapshot.on_air.groups) == 2 for snapshot, _ in decided)
+    assert messages > len(told)
+    assert summary["frames_sent"] == messages
+    assert summary["unsafe_actions"] == 0
+    assert summary["max_frames_per_9s"] <= 8
+    nine = simulate(minutes(10), pilot("pi", default_site())).score.summary()
+    assert summary["export_wh"] < 1.5 * nine["export_wh"]

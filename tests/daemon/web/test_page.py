@@ -25,6 +25,8 @@ from daemon.monitoring.telemetry import Cost, RadioStatistics
 from daemon.system.clock import boottime_s
 from daemon.web.history_answers import HistoryAnswers
 from daemon.web.server import serve
+from daemon.words.translation import OTHERS
+from tests.daemon.words.test_words import LEFTOVERS
 from tests.support.telemetry_feed import ABOUT, NOON, SITE, FedHouse, decision, feed, snapshot
 
 pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")
@@ -171,4 +173,32 @@ async def test_days_months_and_years_are_told_and_turned_by_key(
         await devtools.call(tab, "Input.dispatchKeyEvent", type=kind, key="ArrowRight")
     told = "1 June 2026: 1.0 kWh used at home, 1.0 kWh exported, 0 Wh from the grid, 1.25 EUR saved"
     assert await value(devtools, tab, text.format("bars-readout")) == told
+    await server.stop()
+
+
+@pytest.mark.parametrize("language", OTHERS)
+async def test_a_browser_reads_the_page_in_its_language(
+    devtools: ModuleType, tab: ClientWebSocketResponse, language: str
+) -> None:
+    """Live, in a fault, and asked by the browser alone: no English but for the engineer, nothing sideways."""
+    figures, house = Figures(SITE, ABOUT, boottime_s() - 100.0), FedHouse(at_s=boottime_s() - 60.0)
+    feed(figures, house, "sunny", 60)
+    server = await serve(figures, "127.0.0.1", 0)
+    asking = {"userAgent": "a browser", "acceptLanguage": f"{language},en;q=0.5"}
+    await devtools.call(tab, "Emulation.setUserAgentOverride", **asking)
+    await devtools.call(
+        tab, "Emulation.setDeviceMetricsOverride", width=360, height=800, deviceScaleFactor=1, mobile=True
+    )
+    await devtools.call(tab, "Page.navigate", url=server.url)
+    await until(devtools, tab, "document.querySelectorAll('#slaves tr').length === 5", 10.0)
+    shown = (
+        "[...document.querySelectorAll('main > :not(#living), #living > :not(details), header .live')]"
+        ".map((e) => e.innerText).join(' ') + document.title"
+    )
+    assert LEFTOVERS.findall(await value(devtools, tab, shown)) == []
+    assert await value(devtools, tab, "document.documentElement.lang") == language
+    assert not await value(devtools, tab, "document.documentElement.scrollWidth > innerWidth")
+    feed(figures, house, "stopped", 1)
+    await until(devtools, tab, "document.getElementById('hero').dataset.tone === 'bad'", 5.0)
+    assert LEFTOVERS.findall(await value(devtools, tab, shown)) == []
     await server.stop()

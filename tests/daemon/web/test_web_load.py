@@ -15,6 +15,7 @@ from daemon.system.pacer import Pacer, TickGap
 from daemon.web import answers
 from daemon.web.answers import PageAnswers
 from daemon.web.server import ADMISSIONS_PER_S, StatusServer, serve
+from daemon.words.translation import Words
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
 
 
@@ -107,10 +108,10 @@ def test_answers_are_made_once_per_tick(figures: Figures, monkeypatch: pytest.Mo
     feed(figures, FedHouse(), "sunny", 30)
     made = 0
 
-    def count(of: Figures, at_s: float) -> dict[str, object]:
+    def count(of: Figures, at_s: float, words: Words) -> dict[str, object]:
         nonlocal made
         made += 1
-        return document(of, at_s)
+        return document(of, at_s, words)
 
     monkeypatch.setattr(answers, "document", count)
     clock = LoadClock()

@@ -16,9 +16,12 @@ from tests.support.virtual_time import run
 
 @asynccontextmanager
 async def kept(
-    device: ScriptedDevice, events: list[DeviceEvent] | None = None, **options: float
+    device: ScriptedDevice,
+    events: list[DeviceEvent] | None = None,
+    proven_version: str = "",
+    **options: float,
 ) -> AsyncIterator[DeviceWire]:
-    wire = wire_to(device, [] if events is None else events, **options)
+    wire = wire_to(device, [] if events is None else events, proven_version, **options)
     door: SlaveDriver = wire
     await door.start()
     try:
@@ -135,6 +138,60 @@ def test_why_it_is_not_up_is_told_once(error: Exception) -> None:
             with pytest.raises(Transient, match=str(error)):
                 await wire.send(message(1500))
             device.error = None
+            await soon(lambda: wire.up)
+
+    run(body())
+
+
+def test_one_that_cannot_be_trusted_with_power_is_left_alone_for_a_while() -> None:
+    async def body() -> None:
+        device = ScriptedDevice()
+        async with kept(device) as wire:
+            await soon(lambda: wire.up)
+            device.write_error = ConfigError("it does not run its timer")
+            with pytest.raises(Transient, match="does not run its timer"):
+                await wire.send(message(1500))
+            await soon(lambda: not wire.up)
+            opened = device.opened
+            await asyncio.sleep(40.0)
+            assert device.opened == opened, "it is not switched on and off again and again"
+            assert wire.problem == "it does not run its timer"
+            device.write_error = None
+            await asyncio.sleep(35.0)
+            await wire.send(message(1500))
+
+    run(body())
+
+
+def test_a_wire_that_carries_no_more_just_now_says_nothing_about_the_device() -> None:
+    async def body() -> None:
+        device = ScriptedDevice()
+        async with kept(device) as wire:
+            await soon(lambda: wire.up)
+            await wire.send(message(0))
+            device.write_error = Transient("the air is used up", "budget")
+            with pytest.raises(Transient, match="used up"):
+                await wire.send(message(1500))
+            device.error = device.write_error
+            await asyncio.sleep(10.0)
+            assert wire.up
+            assert wire.resting(), "it follows what it was told last"
+
+    run(body())
+
+
+def test_another_firmware_than_the_proven_one_is_refused() -> None:
+    async def body() -> None:
+        device = ScriptedDevice(version="1.1")
+        async with kept(device, proven_version="1.0") as wire:
+            await asyncio.sleep(20.0)
+            assert not wire.up
+            assert "firmware is 1.1 now" in wire.problem
+            assert "sunkeep commission 'rod'" in wire.problem
+            device.version = "1.0"
+            await asyncio.sleep(60.0)
+            await soon(lambda: wire.up)
+        async with kept(device, proven_version="") as wire:
             await soon(lambda: wire.up)
 
     run(body())

@@ -1,0 +1,1 @@
+"""The words of owners: one table for the page, the page of the house, and every sentence about the site."""
