@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import erfc, exp, inf, log, sqrt
 
+from core.arrays import sum_in_order
+
 SPREADS_PER_WH = (1.0, 0.1, 0.01, 0.001)
 """Of the stakes t: spans that differ by a watt-hour, as in a flat, up to a kilowatt-hour."""
 _HALVINGS = 50
@@ -66,7 +68,7 @@ def log_e_value(pairs: PairedSums, excess: float, *, above: bool = True) -> floa
     highest = max(worths)
     if highest == -inf:
         return -inf
-    return highest + log(sum(exp(worth - highest) for worth in worths) / len(worths))
+    return highest + log(sum_in_order(exp(worth - highest) for worth in worths) / len(worths))
 
 
 def _log_mixture_wealth(total: float, square: float, spread: float) -> float:
