@@ -11,12 +11,14 @@ from core.roles import Role, sign
 from core.site import Metering, Phases, Slave, per_phase
 from plant.devices.modbus_models import MODELS
 from plant.devices.modbus_server import VirtualModbusDevice
+from plant.devices.zigbee_output import OutputMake, VirtualOutput
 from plant.meters.layouts import MeterState
 from plant.meters.virtual_meter import REFRESH_S, VirtualMeter
 from plant.radio.channel import BurstLoss, Delay, IndependentLoss, Loss
 from plant.radio.coordinator.nvram import Nvram
 from plant.radio.link import LOSS_RANGE, NOISE_W
-from plant.radio.network import MakeSlave, RadioSite, serve_radio_site, sound_slave
+from plant.radio.network import SEEK_EVERY_S, MakeSlave, RadioSite, seek, serve_radio_site, sound_slave
+from plant.radio.slave_node import install_code_key
 from plant.site.actuators import sample_actuators
 from plant.site.dead_time import DeadTime
 from plant.site.description import Description
@@ -24,6 +26,8 @@ from plant.site.drawing import draw_actuators_of, scaled
 from plant.site.live import LiveSite
 from plant.site.trace import Trace
 
+OUTPUT_DRIVERS = ("zigbee-switch", "zigbee-level")
+"""Drivers whose far end is a relay or a dimmer that one can buy."""
 AIR_S = (0.03, 0.20)
 """A broadcast reaches every slave of a house within two or three hops."""
 COUNTED_BEFORE_WH = 1_000_000.0
@@ -50,6 +54,8 @@ class SimulatedSite:
     meter_port: int
     devices: Mapping[int, VirtualModbusDevice] = field(default_factory=dict)
     """By slot: slaves that speak Modbus, each on a port of its own."""
+    outputs: Mapping[int, VirtualOutput] = field(default_factory=dict)
+    """By slot: Zigbee relays and dimmers, on the air of the radio."""
 
     @property
     def radio_path(self) -> str:
@@ -82,6 +88,7 @@ async def start_far_end(
     described: Description | None = None,
     make_slave: MakeSlave = sound_slave,
     modbus: Mapping[int, str] | None = None,
+    makes: Mapping[int, OutputMake] | None = None,
 ) -> SimulatedSite:
     """Start site, meter, radio and devices.
 
@@ -97,12 +104,13 @@ async def start_far_end(
         described: the true site, of which `slaves` are the labels; the usual one by default.
         make_slave: makes each slave's radio and firmware.
         modbus: by slot, the slaves that are Modbus devices: keys of `plant.devices.modbus_models.MODELS`.
+        makes: by slot, how Zigbee relays and dimmers (by their driver) are made; by default soundly.
 
     Raises:
         OSError: a port is taken.
     """
     luck = Random(seed)
-    appliances: dict[int, DeadTime | VirtualModbusDevice] = {}
+    appliances: dict[int, DeadTime | VirtualModbusDevice | VirtualOutput] = {}
     models = modbus or ({} if described is None else described.devices())
     if described is None:
         actuators = sample_actuators(np.random.default_rng(seed), slaves)
@@ -125,7 +133,7 @@ async def start_far_end(
         return site.slave_power_w(slot)
 
     radio = await serve_radio_site(
-        [(slave.slot, slave.max_w) for slave in slaves if slave.slot not in models],
+        [(s.slot, s.max_w) for s in slaves if s.slot not in models and s.driver not in OUTPUT_DRIVERS],
         key,
         measured_w=measured_w,
         rng=luck,
@@ -151,7 +159,9 @@ async def start_far_end(
         for slave in slaves
         if slave.slot in models
     }
+    outputs = _outputs(slaves, radio, measured_w, makes or {}, commissioned=commissioned, luck=luck)
     appliances |= devices
+    appliances |= outputs
 
     def state() -> MeterState:
         now_s = clock()
@@ -170,7 +180,7 @@ async def start_far_end(
         noise_w=NOISE_W if described is None else described.meter.noise_w,
         refresh_s=REFRESH_S if described is None else described.meter.period_s,
     )
-    whole = SimulatedSite(site, meter, radio, 0, devices)
+    whole = SimulatedSite(site, meter, radio, 0, devices, outputs)
     try:
         for device in devices.values():
             await device.start()
@@ -178,6 +188,37 @@ async def start_far_end(
     except OSError:
         await whole.stop()
         raise
+
+
+def _outputs(
+    slaves: Sequence[Slave],
+    radio: RadioSite,
+    measured_w: Callable[[int], float],
+    makes: Mapping[int, OutputMake],
+    *,
+    commissioned: bool,
+    luck: Random,
+) -> dict[int, VirtualOutput]:
+    """Zigbee relays and dimmers, in the network or on their way into it."""
+    found: dict[int, VirtualOutput] = {}
+    for slave in slaves:
+        if slave.driver not in OUTPUT_DRIVERS:
+            continue
+        output = VirtualOutput(
+            radio.air,
+            slave.slot,
+            max_w=slave.max_w,
+            is_dimmed=slave.driver == "zigbee-level",
+            measured_w=partial(measured_w, slave.slot),
+            make=makes.get(slave.slot),
+        )
+        output.join_key = install_code_key(slave.slot)
+        if commissioned:
+            radio.air.add(output)
+        else:
+            radio.air.later(luck.uniform(0.1, SEEK_EVERY_S), seek, radio.coordinator, output)
+        found[slave.slot] = output
+    return found
 
 
 def _delay(luck: Random, described: Description | None) -> Delay:

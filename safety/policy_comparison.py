@@ -10,18 +10,28 @@ from math import log
 
 from core.estimation.reversal import ReversalState, swing
 from core.site import Phases
-from safety.evidence import PairedSums, log_e_value
+from safety.evidence import PairedSums, day_excess, days_rule_out, log_e_value
 
 SPAN_S = 7200.0
 """Of judged time, compared as one: the shorter the spans of a day, the more they resemble each other."""
-SPANS_MIN = 84
-"""A week of judged time before numbers roll back: days of one kind of weather prove nothing."""
+SPANS_MIN = 36
+"""Three days of judged time before spans roll back: one kind of weather proves nothing."""
 MINUTE_S, MINUTES = 60.0, 60
 ALPHA = 0.01
-"""Chance of a wrong bound, each side of each quantity (docs/operate/rollback.md measures what comes of
-it)."""
+"""Chance of a wrong rollback by one quantity, and of a wrong bound on each side of it
+(docs/operate/rollback.md measures what comes of it)."""
+SPANS_ALPHA = DAYS_ALPHA = 0.5 * ALPHA
+"""Two sequences ask for the same: spans against an excess of 5 %, and whole days, which are fewer but do not
+resemble each other, against what the twin may be off."""
+DAY_MAX_S, DAY_MIN_S = 86400.0, 43200.0
+"""Of judged time: a day is over with the first dark minute after so much of it, or when it is full."""
 EXCESS_MIN = 0.05
 """Excess that must lie below the lower bound (specification: 5 %). It covers the error of the twin, too."""
+TWIN_ERROR = 0.03
+"""A twin is off by as much where slaves are a second later than anybody knows (docs/operate/rollback.md)."""
+BETTER_MIN, BETTER_ALPHA = TWIN_ERROR, 0.05
+"""A policy is better beyond doubt when it saves more than this: some days of one kind of weather are not the
+year's (docs/results/judge-errors.md)."""
 GROSS_EXCESS, GROSS_WH = 0.25, 500.0
 """Within an hour, at once: a quarter more export, and half a kilowatt-hour of it."""
 REVERSAL_W, REVERSALS, REVERSALS_S = 500.0, 40, 300.0
@@ -81,6 +91,11 @@ class JudgedEnergy:
     twin_export_ws: float = 0.0
     twin_j_ws: float = 0.0
 
+    @property
+    def costs_nothing(self) -> bool:
+        """Whether neither controller left anything to place, nor bought anything for slaves."""
+        return self.own_j_ws == 0.0 and self.twin_j_ws == 0.0
+
     def add(self, second: TickCost, step_s: float) -> "JudgedEnergy":
         """With one tick more."""
         return JudgedEnergy(
@@ -96,13 +111,17 @@ class JudgedEnergy:
 class ComparisonState:
     """Memory of the comparison. Everything but `turns` is kept from run to run.
 
-    `export` and `j` are the whole spans, `span` and `minute` what is under way, `minutes` the export of the
+    `export` and `j` are the whole spans, `export_days` and `j_days` the whole days (weighted, see
+    `safety.evidence`), `span`, `day` and `minute` what is under way, `minutes` the export of the
     last hour's minutes (own, twin) in Wh, `trips_ago_s` how long ago the last anomalies tripped.
     """
 
     export: PairedSums = field(default_factory=PairedSums)
     j: PairedSums = field(default_factory=PairedSums)
+    export_days: PairedSums = field(default_factory=PairedSums)
+    j_days: PairedSums = field(default_factory=PairedSums)
     span: JudgedEnergy = field(default_factory=JudgedEnergy)
+    day: JudgedEnergy = field(default_factory=JudgedEnergy)
     minute: JudgedEnergy = field(default_factory=JudgedEnergy)
     minutes: tuple[tuple[float, float], ...] = ()
     trips_ago_s: tuple[float, ...] = ()
@@ -133,15 +152,38 @@ def judge(
     if second is None:
         return reasons, replace(evidence, own_turns=ReversalHistory(), twin_turns=ReversalHistory())
     evidence = _counted(now_s, second, evidence)
-    minute, span = evidence.minute.add(second, step_s), evidence.span.add(second, step_s)
-    evidence = replace(evidence, minute=minute, span=span)
-    if minute.judged_s >= MINUTE_S:
+    evidence = replace(
+        evidence,
+        minute=evidence.minute.add(second, step_s),
+        span=evidence.span.add(second, step_s),
+        day=evidence.day.add(second, step_s),
+    )
+    if evidence.minute.judged_s >= MINUTE_S:
+        is_dark = evidence.minute.costs_nothing
         evidence = _minute_over(evidence)
         reasons = (*reasons, *(("gross",) if is_gross(evidence.minutes) else ()))
-    if span.judged_s >= SPAN_S:
+        evidence, worse = _day_judged(evidence, is_dark)
+        reasons = (*reasons, *worse)
+    if evidence.span.judged_s >= SPAN_S:
         evidence = _span_over(evidence)
-        reasons = (*reasons, *(name for name, pairs in totals(evidence).items() if is_worse(pairs)))
+        worse = tuple(name for name, pairs in totals(evidence).items() if is_worse(pairs))
+        reasons = (*reasons, *(name for name in worse if name not in reasons))
     return (*reasons, *(("oscillation",) if oscillates(evidence) else ())), evidence
+
+
+def _day_judged(evidence: ComparisonState, is_dark: bool) -> tuple[ComparisonState, tuple[str, ...]]:
+    """Where the day is over: with one day more, and what is worse by now."""
+    if not is_day_over(evidence.day, is_dark):
+        return evidence, ()
+    evidence = _day_over(evidence)
+    found = (("export", evidence.export_days), ("j", evidence.j_days))
+    return evidence, tuple(name for name, days in found if is_worse_by_days(days))
+
+
+def is_day_over(day: JudgedEnergy, is_dark: bool) -> bool:
+    """Whether a day is whole: its sun is over, or it is full."""
+    had_light = day.judged_s >= DAY_MIN_S and not day.costs_nothing
+    return day.judged_s >= DAY_MAX_S or (is_dark and had_light)
 
 
 def totals(evidence: ComparisonState) -> dict[str, PairedSums]:
@@ -150,8 +192,21 @@ def totals(evidence: ComparisonState) -> dict[str, PairedSums]:
 
 
 def is_worse(pairs: PairedSums) -> bool:
-    """Whether more was lost than the twin would have, by an amount that matters and beyond doubt."""
-    return pairs.spans >= SPANS_MIN and log_e_value(pairs, EXCESS_MIN) >= log(1.0 / ALPHA)
+    """Whether spans show that more was lost than the twin would have, by an amount that matters."""
+    return pairs.spans >= SPANS_MIN and log_e_value(pairs, EXCESS_MIN) >= log(1.0 / SPANS_ALPHA)
+
+
+def is_worse_by_days(days: PairedSums) -> bool:
+    """Whether whole days show beyond doubt that more was lost, by an amount that matters as far as seen."""
+    seen = day_excess(days)
+    if seen is None or seen <= EXCESS_MIN:
+        return False
+    return days_rule_out(days, TWIN_ERROR, DAYS_ALPHA, above=True)
+
+
+def is_better_by_days(days: PairedSums) -> bool:
+    """Whether whole days show beyond doubt that less was lost, by more than the twin may be off."""
+    return days_rule_out(days, -BETTER_MIN, BETTER_ALPHA, above=False)
 
 
 def is_gross(minutes: tuple[tuple[float, float], ...]) -> bool:
@@ -179,6 +234,18 @@ def _minute_over(evidence: ComparisonState) -> ComparisonState:
     newest = (minute.own_export_ws / WH, minute.twin_export_ws / WH)
     minutes = (*evidence.minutes, newest)[-MINUTES:]
     return replace(evidence, minutes=minutes, minute=JudgedEnergy())
+
+
+def _day_over(evidence: ComparisonState) -> ComparisonState:
+    day = evidence.day
+    if day.costs_nothing:
+        return replace(evidence, day=JudgedEnergy())  # no sun: nothing was judged
+    return replace(
+        evidence,
+        export_days=evidence.export_days.add_weighted(day.own_export_ws / WH, day.twin_export_ws / WH),
+        j_days=evidence.j_days.add_weighted(day.own_j_ws / WH, day.twin_j_ws / WH),
+        day=JudgedEnergy(),
+    )
 
 
 def _span_over(evidence: ComparisonState) -> ComparisonState:

@@ -1,6 +1,7 @@
 """`sunkeep gateway`: the process beside the daemon that others in the house talk to."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Callable, Coroutine
@@ -18,10 +19,18 @@ from daemon.errors import InputError
 from daemon.gateway.mqtt import MqttPublisher, broker_tls, read_password
 from daemon.gateway.notices import Notice
 from daemon.gateway.notifier import Notifier, read_addresses, sender
-from daemon.gateway.status_client import StatusClient
+from daemon.gateway.status_client import NO_POINTS, StatusClient
+from daemon.lan.order_desk import OrderDesk
 from daemon.lan.password import hashed, read_password_line
 from daemon.lan.relay import Relay
-from daemon.lan.server import HousePage, lan_tls, own_names, serve_until_cancelled
+from daemon.lan.server import (
+    HousePage,
+    lan_tls,
+    made_token,
+    own_names,
+    read_token_hash,
+    serve_until_cancelled,
+)
 from daemon.operators.operator_socket import ask
 from daemon.system.log import start_log
 from daemon.system.state_file import replace_whole
@@ -33,7 +42,8 @@ COMMAND_S = 10.0
 @config_option("The configuration of the running daemon.")
 @click.option("--set-password", is_flag=True, help="Ask for the password of the page in the house, and end.")
 @click.option("--test-notice", is_flag=True, help="Send one notice to every address, and end.")
-def gateway(config: Path, set_password: bool, test_notice: bool) -> None:
+@click.option("--new-token", is_flag=True, help="Make the token for programs, show it once, and end.")
+def gateway(config: Path, set_password: bool, test_notice: bool, new_token: bool) -> None:
     """Serve the status of a running daemon to the house, an MQTT broker and by notices, until interrupted.
 
     A process of its own: nothing that happens here costs the daemon a tick. It waits for a daemon or a broker
@@ -45,6 +55,9 @@ def gateway(config: Path, set_password: bool, test_notice: bool) -> None:
         return
     if set_password:
         _set_password(settings, config)
+        return
+    if new_token:
+        _make_token(settings, config)
         return
     if settings.lan is None and settings.mqtt is None and settings.notify is None:
         raise InputError(
@@ -75,11 +88,18 @@ def _works(
     if lan is not None:
         line, encryption = read_password_line(lan.password_file), lan_tls(lan)
         relay = Relay(session, status.origin)
+        accepts = lan.commands == "accepted"
+        desk = OrderDesk(
+            partial(_document, relay), partial(_command, settings.state.directory) if accepts else None
+        )
         page = HousePage(
             relay,
             line,
             own_names(lan),
             is_encrypted=encryption is not None,
+            desk=desk,
+            zone=settings.zone(),
+            token_hash=read_token_hash(lan),
             language=settings.site.language,
         )
         works.append(partial(serve_until_cancelled, page, lan, encryption))
@@ -89,6 +109,15 @@ def _works(
     if notify is not None:
         works.append(Notifier(notify, status.read, sender(read_addresses(notify)), time.monotonic).run)
     return works
+
+
+async def _document(relay: Relay) -> dict[str, Any] | None:
+    """The status without the points of the chart, shared with all who read it now."""
+    answer = await relay.answer("/status.json", f"since={NO_POINTS}")
+    if answer.status != 200 or not isinstance(answer.body, bytes):
+        return None
+    document = json.loads(answer.body)
+    return document if isinstance(document, dict) and "orders" in document else None
 
 
 async def _command(directory: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +132,15 @@ def _set_password(settings: Settings, config: Path) -> None:
     line = hashed(click.prompt("Password", hide_input=True, confirmation_prompt=True))
     replace_whole(file, f"{line}\n".encode())
     click.echo(f"Kept as a hash in {file}. The gateway takes it at its next start; all logins end with it.")
+
+
+def _make_token(settings: Settings, config: Path) -> None:
+    if settings.lan is None or settings.lan.token_file is None:
+        raise InputError(f"{config} has no token_file in its section [lan]. Add it.")
+    token, digest = made_token()
+    replace_whole(settings.lan.token_file, f"{digest}\n".encode())
+    click.echo(token)
+    click.echo(f"Its hash is in {settings.lan.token_file}. The gateway takes it at its next start.", err=True)
 
 
 def _test(settings: Settings, config: Path) -> None:

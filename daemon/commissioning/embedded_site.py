@@ -10,6 +10,7 @@ from daemon.commissioning.keys import begin_state, make_key
 from daemon.config.consistency import airtime_for, frames_for
 from drivers.errors import ConfigError
 from drivers.zigbee.setpoint_frame import KEY_BYTES
+from plant.radio.slave_node import ieee_of
 
 KEY_FILE = "site.key"
 CONFIG_FILE = "site.toml"
@@ -117,6 +118,9 @@ def _section(slave: Slave, modbus: tuple[str, int] | None) -> str:
         value = getattr(slave, key)
         if value != getattr(usual, key):
             text += f"{key} = {list(value) if key == 'levels_w' else value}\n"
+    if slave.driver.startswith("zigbee-"):
+        text += f'driver = "{slave.driver}"\nunproven_dead_man = "accepted"  # simulated: nothing can burn\n'
+        text += f'[slaves.zigbee]\nieee = "{ieee_of(slave.slot)[::-1].hex(":")}"\n'
     if modbus is not None:
         profile, port = modbus
         text += 'driver = "modbus"\nunproven_dead_man = "accepted"  # simulated: nothing can burn\n'

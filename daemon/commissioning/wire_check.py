@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import SystemRandom
 
 from daemon.commissioning.preflight import Item
+from daemon.config.device_checks import ZIGBEE_DRIVERS
 from daemon.config.settings import Settings, SettingsError, read_site_key
 from daemon.errors import InputError, StartError
-from daemon.runtime.devices import open_meter
+from daemon.runtime.devices import open_meter, open_radio
 from daemon.runtime.state_directory import hold_state, open_counter
 from daemon.system.clock import boottime_s
 from drivers.devices.device_wire import DeviceWire
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.ports import SlaveDriver
+from drivers.zigbee.radio import ZigbeeRadio
 
 READS = 5
 """A connection of Modbus is made with the first read, which may come too early."""
@@ -42,7 +44,7 @@ async def walk_wires(settings: Settings, path: Path, ask_s: float = ASK_S) -> As
         yield Item("meter", True, await _meter(settings))
     except FAILURES as error:
         yield Item("meter", False, str(error))
-    for item in [*await _radio(settings, path, ask_s), *await _devices(settings)]:
+    for item in [*await _radio(settings, path, ask_s), *await _devices(settings, path)]:
         yield item
 
 
@@ -80,12 +82,15 @@ async def _radio(settings: Settings, path: Path, ask_s: float) -> list[Item]:
     return [*rows, Item("slaves", not names, said)]
 
 
-async def _devices(settings: Settings) -> list[Item]:
+async def _devices(settings: Settings, path: Path) -> list[Item]:
     """Open every device of its own until it answers: that sets its dead-man, and tells it no setpoint."""
     from daemon.runtime.slave_wires import open_devices  # noqa: PLC0415 - it loads every language of devices
 
     try:
-        async with open_devices(settings, boottime_s, SystemRandom()) as wires:
+        async with (
+            _radio_of_devices(settings, path) as radio,
+            open_devices(settings, radio, boottime_s, SystemRandom()) as wires,
+        ):
             with suppress(TimeoutError):
                 async with asyncio.timeout(DEVICE_S):
                     while not all(wire.up for wire in wires):
@@ -93,6 +98,18 @@ async def _devices(settings: Settings) -> list[Item]:
             return [_device(settings, wire) for wire in wires]
     except FAILURES as error:
         return [Item("devices", False, str(error))]
+
+
+@asynccontextmanager
+async def _radio_of_devices(settings: Settings, path: Path) -> AsyncIterator[ZigbeeRadio | None]:
+    """The coordinator, where a device is spoken to through it."""
+    if not any(slave.driver in ZIGBEE_DRIVERS for slave in settings.slaves):
+        yield None
+        return
+    key = read_site_key(settings, path)
+    with hold_state(settings.state.directory):
+        async with open_radio(settings, key, boottime_s, SystemRandom()) as radio:
+            yield radio
 
 
 def _device(settings: Settings, wire: SlaveDriver) -> Item:

@@ -8,6 +8,7 @@ from daemon.config.sections import RadioSection, SiteSection, SlaveSection
 from daemon.config.toml_lines import Location
 from drivers.errors import ConfigError
 from drivers.modbus_devices.profile import load_device_profile
+from drivers.zigbee_devices.air_budget import AIR_SHARE, UNICAST_S, ZIGBEE_POLL_S, broadcast_s
 
 Contradiction = tuple[Location, str, str]
 """Where, why, and what to do."""
@@ -17,6 +18,10 @@ FRAME_SLOTS = 30
 """Setpoints of one frame (setpoint protocol)."""
 NO_SLOT = 10**6
 PERCENT = 100
+ZIGBEE_LEVELS = 254
+QUESTIONS_POLLED = 2.0
+"""Whether it is on, and what it draws."""
+ZIGBEE_DRIVERS = ("zigbee-switch", "zigbee-level")
 
 
 def devices_fit(
@@ -25,12 +30,18 @@ def devices_fit(
     """Every driver has its table, and no other; devices have slots that no frame covers."""
     for index, slave in enumerate(slaves):
         where: Location = ("slaves", index)
-        for driver, table in (("modbus", slave.modbus), ("shelly", slave.shelly)):
-            if slave.driver != driver and table is not None:
+        tables = (
+            ("modbus", ("modbus",), slave.modbus),
+            ("shelly", ("shelly",), slave.shelly),
+            ("zigbee", ZIGBEE_DRIVERS, slave.zigbee),
+        )
+        for name, drivers, table in tables:
+            if slave.driver not in drivers and table is not None:
+                named = " or ".join(f'"{driver}"' for driver in drivers)
                 yield (
-                    (*where, driver),
-                    f'belongs to driver = "{driver}", and the driver is "{slave.driver}"',
-                    f'Remove it, or write driver = "{driver}"',
+                    (*where, name),
+                    f'belongs to driver = {named}, and the driver is "{slave.driver}"',
+                    f"Remove it, or write driver = {named}",
                 )
         if slave.driver == SUNKEEP and slave.unproven_dead_man == "accepted":
             yield (
@@ -42,7 +53,75 @@ def devices_fit(
             yield from _modbus_fits(index, slave, max(radio.airtime.keep_alive_s, site.period_s))
         if slave.driver == "shelly":
             yield from _shelly_fits(index, slave, max(radio.airtime.keep_alive_s, site.period_s))
+        if slave.driver in ZIGBEE_DRIVERS:
+            yield from _zigbee_fits(index, slave, max(radio.airtime.keep_alive_s, site.period_s))
     yield from _slots_fit(slaves)
+    yield from _addresses_differ(slaves)
+    yield from _unicasts_fit(site, radio, slaves)
+
+
+def _zigbee_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[Contradiction]:
+    where: Location = ("slaves", index, "zigbee")
+    section = slave.zigbee
+    if section is None:
+        why = f'is missing: driver = "{slave.driver}" needs to know which device it is'
+        yield where, why, 'Add a table [slaves.zigbee] with ieee = "..."'
+        return
+    if slave.driver == "zigbee-switch" and slave.levels_w != (slave.max_w,):
+        why = "does not fit a relay, which knows on and off only"
+        yield ("slaves", index, "levels_w"), why, f"Write levels_w = [{slave.max_w}]"
+    least_w = ceil(slave.max_w / ZIGBEE_LEVELS)
+    if slave.driver == "zigbee-level" and not slave.levels_w and slave.min_w < least_w:
+        why = f"is below a {ZIGBEE_LEVELS}th of {slave.max_w} W, the least that a dimmer knows"
+        yield ("slaves", index, "min_w"), why, f"Write min_w = {least_w}, or more"
+    yield from _outlives_silence((*where, "dead_man_s"), section.dead_man_s, silence_s)
+
+
+def _addresses_differ(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:
+    seen: dict[tuple[str, int], str] = {}
+    for index, slave in enumerate(slaves):
+        if slave.zigbee is None:
+            continue
+        output = (slave.zigbee.ieee, slave.zigbee.endpoint)
+        if output in seen:
+            yield (
+                ("slaves", index, "zigbee"),
+                f"is the same output as that of {seen[output]}",
+                "Correct ieee or endpoint",
+            )
+        seen.setdefault(output, slave.name)
+
+
+def _unicasts_fit(
+    site: SiteSection, radio: RadioSection, slaves: Sequence[SlaveSection]
+) -> Iterator[Contradiction]:
+    """Broadcasts and unicasts share the air: what keeps all of them alive fits into it."""
+    devices = [index for index, slave in enumerate(slaves) if slave.driver in ZIGBEE_DRIVERS]
+    routers = len(devices) + sum(slave.driver == SUNKEEP for slave in slaves)
+    silence_s = max(radio.airtime.keep_alive_s, site.period_s)
+    questions_per_s = sum(
+        (1.0 + (slaves[index].driver == "zigbee-level")) / silence_s + QUESTIONS_POLLED / ZIGBEE_POLL_S
+        for index in devices
+    )
+    broadcasts_share = radio.airtime.frames_per_s * broadcast_s(routers)
+    if devices and not broadcasts_share + questions_per_s * UNICAST_S <= AIR_SHARE:
+        yield (
+            ("slaves", devices[-1], "driver"),
+            f"{len(devices)} Zigbee devices are asked {questions_per_s:.1f} times a second, which takes "
+            f"{100 * questions_per_s * UNICAST_S:.0f} % of the air beside {100 * broadcasts_share:.0f} % of "
+            f"the broadcasts; {100 * AIR_SHARE:.0f} % may be used",
+            "Lengthen keep_alive_s, or use fewer such devices",
+        )
+
+
+def _outlives_silence(where: Location, dead_man_s: float, silence_s: float) -> Iterator[Contradiction]:
+    if not dead_man_s >= MESSAGES_PER_DEAD_MAN * silence_s:
+        yield (
+            where,
+            f"{dead_man_s:g} s is less than {MESSAGES_PER_DEAD_MAN} keep-alives of {silence_s:g} s: "
+            "the device would rest after two lost messages",
+            f"Write at least {MESSAGES_PER_DEAD_MAN * silence_s:g}, or shorten keep_alive_s",
+        )
 
 
 def _shelly_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[Contradiction]:
@@ -65,13 +144,7 @@ def _shelly_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[
     if section.component == "light" and not slave.levels_w and slave.min_w < least_w:
         why = f"is below 1 % of {slave.max_w} W, the least that a dimmer knows"
         yield ("slaves", index, "min_w"), why, f"Write min_w = {least_w}, or more"
-    if not section.dead_man_s >= MESSAGES_PER_DEAD_MAN * silence_s:
-        yield (
-            (*where, "dead_man_s"),
-            f"{section.dead_man_s:g} s is less than {MESSAGES_PER_DEAD_MAN} keep-alives of {silence_s:g} s: "
-            "the device would rest after two lost messages",
-            f"Write at least {MESSAGES_PER_DEAD_MAN * silence_s:g}, or shorten keep_alive_s",
-        )
+    yield from _outlives_silence((*where, "dead_man_s"), section.dead_man_s, silence_s)
 
 
 def _modbus_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[Contradiction]:
@@ -109,13 +182,7 @@ def _modbus_fits(index: int, slave: SlaveSection, silence_s: float) -> Iterator[
         why = f"{profile.title} takes {dead_man.least_s:g} to {dead_man.most_s:g} s"
         yield (*where, "dead_man_s"), why, "Write a number between them"
     used_s = dead_man.default_s if chosen_s is None else chosen_s
-    if not used_s >= MESSAGES_PER_DEAD_MAN * silence_s:
-        yield (
-            (*where, "dead_man_s"),
-            f"{used_s:g} s is less than {MESSAGES_PER_DEAD_MAN} keep-alives of {silence_s:g} s: "
-            "the device would rest after two lost messages",
-            f"Write at least {MESSAGES_PER_DEAD_MAN * silence_s:g}, or shorten keep_alive_s",
-        )
+    yield from _outlives_silence((*where, "dead_man_s"), used_s, silence_s)
 
 
 def _slots_fit(slaves: Sequence[SlaveSection]) -> Iterator[Contradiction]:

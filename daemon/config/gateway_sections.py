@@ -26,7 +26,7 @@ class MqttSection(Section):
 
     Without a `username` the broker must take anybody. With `tls` the broker's certificate is checked against
     `ca_file`, or against the system's authorities. Where `commands` are accepted, whoever may publish on the
-    broker may pause the site.
+    broker may give the site orders: pause, boost, holiday, who is served first.
     """
 
     host: Text
@@ -56,7 +56,8 @@ class LanSection(Section):
     """The status page for the house's network, behind a password. Absent: nobody but this machine sees it.
 
     Names under which browsers reach it, beside private addresses, stand in `names`. Without a certificate the
-    password crosses the network as it is, which must be accepted in words.
+    password crosses the network as it is, which must be accepted in words. Where `commands` are accepted,
+    whoever is logged in may give orders. Programs get in with the token whose hash is in `token_file`.
     """
 
     host: Text = "0.0.0.0"  # noqa: S104 - the section is how somebody asks for just that
@@ -66,6 +67,8 @@ class LanSection(Section):
     key_file: Annotated[LocalPath | None, BeforeValidator(optional_path)] = None
     unencrypted: Literal["refused", "accepted"] = "refused"
     names: Annotated[tuple[Text, ...], Field(strict=False, max_length=20)] = ()
+    commands: Literal["refused", "accepted"] = "refused"
+    token_file: Annotated[LocalPath | None, BeforeValidator(optional_path)] = None
 
     @model_validator(mode="after")
     def _is_encrypted_or_accepted(self) -> "LanSection":

@@ -11,7 +11,7 @@ from core.limits import IMBALANCE_CAP_W, PHASE_CAP_W, STEP_CAP_W_PER_S, Imbalanc
 from core.modes import MINUTES_PER_DAY, Mode
 from core.roles import Role
 from core.site import DEFAULT_PRIORITY, PHASE_NAMES, Metering
-from daemon.config.device_sections import ModbusDeviceSection, ShellySection
+from daemon.config.device_sections import ModbusDeviceSection, ShellySection, ZigbeeDeviceSection
 from models.public_key import key_bytes
 
 Weekday: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -229,10 +229,11 @@ class SlaveSection(Section):
 
     name: Name
     slot: int = Field(ge=0, le=254)
-    driver: Literal["sunkeep", "modbus", "shelly"] = "sunkeep"
+    driver: Literal["sunkeep", "modbus", "shelly", "zigbee-switch", "zigbee-level"] = "sunkeep"
     unproven_dead_man: Literal["refused", "accepted"] = "refused"
     modbus: ModbusDeviceSection | None = None
     shelly: ShellySection | None = None
+    zigbee: ZigbeeDeviceSection | None = None
     phase: Literal["a", "b", "c"] | None = None
     phases: Literal["a", "b", "c", "all"] | None = None
     max_w: int = Field(gt=0, le=3 * int(PHASE_CAP_W))
@@ -252,6 +253,8 @@ class SlaveSection(Section):
         """What a device of its own is, and where; empty for a slave of the broadcast."""
         if self.shelly is not None:
             return f"Shelly {self.shelly.component} {self.shelly.channel} at {self.shelly.host}"
+        if self.zigbee is not None:
+            return f"Zigbee device {self.zigbee.ieee}, endpoint {self.zigbee.endpoint}"
         modbus = self.modbus
         return "" if modbus is None else f"{modbus.profile} at {modbus.host}:{modbus.port}"
 

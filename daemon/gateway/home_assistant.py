@@ -6,14 +6,20 @@ release that knows MQTT discovery (Home Assistant documentation, "MQTT", "Discov
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from math import ceil
+from typing import Any, TypeAlias
 
 from daemon.config.gateway_sections import MqttSection
 
 ONLINE, OFFLINE = "online", "offline"
 MODES = ("shadow", "ab", "rollout", "production")
+AS_CONFIGURED = "as configured"
+"""Where nobody said who is served first."""
+DAY_S = 86_400.0
+Request: TypeAlias = dict[str, Any]
 EXPIRES_AFTER_PERIODS = 6
 """Home Assistant calls a value unknown when so many publications are missing."""
 
@@ -26,6 +32,9 @@ class Topics:
     gateway: str
     daemon: str
     pause: str
+    boosts: str
+    first: str
+    holiday: str
     birth: str
     node: str
 
@@ -38,9 +47,21 @@ class Topics:
             gateway=f"{base}/gateway",
             daemon=f"{base}/daemon",
             pause=f"{base}/pause/set",
+            boosts=f"{base}/boost/+/set",
+            first=f"{base}/first/set",
+            holiday=f"{base}/holiday/set",
             birth=f"{section.discovery_prefix}/status",
             node=re.sub(r"[^A-Za-z0-9_-]+", "_", base),
         )
+
+    @property
+    def orders(self) -> tuple[str, ...]:
+        """Where others say something to the site; "+" stands for a slot."""
+        return self.pause, self.boosts, self.first, self.holiday
+
+    def boost(self, slot: str) -> str:
+        """Where one device is boosted."""
+        return self.boosts.replace("+", slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,7 @@ class Entity:
 def state(document: dict[str, Any]) -> dict[str, Any]:
     """What is published of a status document: flat, small, null where a value is unknown."""
     energy = document["energy"]["total"]
+    boosted = {one["slave"] for one in document["orders"]["boosts"]}
     return {
         "grid_w": document["total"]["grid_w"],
         "exported_w": document["total"]["exported_w"],
@@ -73,8 +95,11 @@ def state(document: dict[str, Any]) -> dict[str, Any]:
         "causes": document["acting"]["causes"],
         "mode": document["site"]["mode"],
         "paused": bool(document["pause"]["is_on"]),
+        "first": _first(document),
+        "holiday_days": _holiday_days(document),
         "devices": {
             str(slave["slot"]): {
+                "boosted": slave["name"] in boosted,
                 "power_w": slave["power_w"],
                 "setpoint_w": slave["setpoint_w"],
                 "answers": bool(slave["is_heard"]),
@@ -87,7 +112,7 @@ def state(document: dict[str, Any]) -> dict[str, Any]:
 def entities(document: dict[str, Any], section: MqttSection) -> Iterator[Entity]:
     """Every entity of a site."""
     if section.commands == "accepted":
-        yield _pause_switch(Topics.of(section))
+        yield from _orders(document, Topics.of(section))
     yield _power("grid_power", "Grid power", "grid_w")
     yield _power("exported_power", "Exported power", "exported_w")
     yield _power("imported_power", "Imported power", "imported_w")
@@ -159,16 +184,80 @@ def _energy(identifier: str, name: str, path: str) -> Entity:
     return Entity("sensor", identifier, name, path, options)
 
 
-def _pause_switch(topics: Topics) -> Entity:
+def order_of(
+    topic: str, text: str, names: Mapping[str, str], topics: Topics, unix_s: float
+) -> Request | None:
+    """The request to the daemon that a message asks for; None for what is no order.
+
+    Args:
+        names: of the devices, by slot.
+    """
+    if topic == topics.pause:
+        pauses: dict[str, Request] = {
+            "ON": {"command": "pause", "until_unix_s": None},
+            "OFF": {"command": "resume"},
+        }
+        return pauses.get(text)
+    if topic == topics.first:
+        first = [] if text == AS_CONFIGURED else [text]
+        return {"command": "priorities", "first": first} if set(first) <= set(names.values()) else None
+    if topic == topics.holiday:
+        if not re.fullmatch(r"\d{1,3}", text):
+            return None
+        until_s = unix_s + int(text) * DAY_S
+        return (
+            {"command": "holiday", "until_unix_s": until_s, "kept": []}
+            if int(text)
+            else {"command": "end_holiday"}
+        )
+    name = next((name for slot, name in names.items() if topic == topics.boost(slot)), None)
+    if name is None:
+        return None
+    orders: dict[str, Request] = {
+        "ON": {"command": "boost", "slave": name, "until_unix_s": None},
+        "OFF": {"command": "end_boost", "slave": name},
+    }
+    return orders.get(text)
+
+
+def _first(document: dict[str, Any]) -> str:
+    return next(iter(document["orders"]["first"]), AS_CONFIGURED)
+
+
+def _holiday_days(document: dict[str, Any]) -> int:
+    """Days that are left, begun ones too; 0 without a holiday."""
+    holiday, local = document["orders"]["holiday"], document["local"]
+    if holiday is None or local is None:
+        return 0
+    left_s: float = holiday["until_unix_s"] - datetime.fromisoformat(local).timestamp()
+    return max(1, ceil(left_s / DAY_S))
+
+
+def _orders(document: dict[str, Any], topics: Topics) -> Iterator[Entity]:
+    """What one may say."""
+    yield _switch("pause", "Pause", "paused", topics.pause, "mdi:pause-circle")
+    for slave in document["slaves"]:
+        slot, name = str(slave["slot"]), slave["name"]
+        path = f"devices['{slot}'].boosted"
+        yield _switch(f"slot_{slot}_boost", f"{name} boost", path, topics.boost(slot), "mdi:fire")
+    names = [AS_CONFIGURED, *(slave["name"] for slave in document["slaves"])]
+    yield Entity(
+        "select", "first", "Served first", "first", {"command_topic": topics.first, "options": names}
+    )
+    days = {"command_topic": topics.holiday, "min": 0, "max": 365, "unit_of_measurement": "d", "mode": "box"}
+    yield Entity("number", "holiday", "Holiday", "holiday_days", days)
+
+
+def _switch(identifier: str, name: str, path: str, topic: str, icon: str) -> Entity:
     options = {
-        "command_topic": topics.pause,
+        "command_topic": topic,
         "payload_on": "ON",
         "payload_off": "OFF",
         "state_on": "True",
         "state_off": "False",
-        "icon": "mdi:pause-circle",
+        "icon": icon,
     }
-    return Entity("switch", "pause", "Pause", "paused", options)
+    return Entity("switch", identifier, name, path, options)
 
 
 def _two_values(device_class: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from aiomqtt import Client, MqttError, Will
 from daemon.config.gateway_sections import MqttSection
 from daemon.config.private_file import read_private
 from daemon.errors import StartError
-from daemon.gateway.home_assistant import OFFLINE, ONLINE, Topics, discovery, discovery_topic, state
+from daemon.gateway.home_assistant import OFFLINE, ONLINE, Topics, discovery, discovery_topic, order_of, state
 from daemon.gateway.status_client import StatusReading
 from daemon.system.log import log
 
@@ -43,6 +44,7 @@ class MqttPublisher:
     command: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
     topics: Topics = field(init=False)
     _announced: dict[str, str] = field(default_factory=dict)
+    _names: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.topics = Topics.of(self.section)
@@ -89,7 +91,8 @@ class MqttPublisher:
         await client.subscribe(self.topics.birth)
         await client.subscribe(discovery_topic(self.section, "+", "+"))
         if self.section.commands == "accepted":
-            await client.subscribe(self.topics.pause)
+            for topic in self.topics.orders:
+                await client.subscribe(topic)
         hearing = asyncio.create_task(self._hear(client), name="mqtt commands")
         try:
             await self._say(client, self.topics.gateway, ONLINE)
@@ -109,6 +112,7 @@ class MqttPublisher:
         await self._say(client, self.topics.daemon, ONLINE if reading.is_live else OFFLINE)
 
     async def _announce(self, client: Client, document: dict[str, Any]) -> None:
+        self._names = {str(slave["slot"]): slave["name"] for slave in document["slaves"]}
         wanted = discovery(document, self.section)
         for topic, payload in wanted.items():
             if self._announced.get(topic) != payload:
@@ -123,25 +127,22 @@ class MqttPublisher:
         async for message in client.messages:
             topic = str(message.topic)
             text = message.payload.decode(errors="replace") if isinstance(message.payload, bytes) else ""
-            if topic == self.topics.pause:
-                await self._order(text, was_retained=message.retain)
+            if any(message.topic.matches(one) for one in self.topics.orders):
+                await self._order(topic, text, was_retained=message.retain)
                 await self._say_status(client)
             elif topic == self.topics.birth:
                 self._announced = dict.fromkeys(self._announced, "") if text == ONLINE else self._announced
             elif text and topic not in self._announced:
                 self._announced[topic] = text
 
-    async def _order(self, text: str, *, was_retained: bool) -> None:
-        """Pause or go on. What is retained was said some time ago, to somebody else perhaps."""
-        requests: dict[str, dict[str, Any]] = {
-            "ON": {"command": "pause", "until_unix_s": None},
-            "OFF": {"command": "resume"},
-        }
-        if was_retained or text not in requests:
-            log.warning("mqtt_command_ignored", text=text[:32], retained=was_retained)
+    async def _order(self, topic: str, text: str, *, was_retained: bool) -> None:
+        """Do what is said. What is retained was said some time ago, to somebody else perhaps."""
+        request = order_of(topic, text, self._names, self.topics, time.time())
+        if was_retained or request is None:
+            log.warning("mqtt_command_ignored", topic=topic, text=text[:32], retained=was_retained)
             return
         try:
-            answer = await self.command(requests[text])
+            answer = await self.command(request)
         except (OSError, ValueError) as error:
             answer = {"refused": str(error)}
         say = log.warning if "refused" in answer else log.info

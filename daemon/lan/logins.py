@@ -18,10 +18,11 @@ ADDRESSES_MAX = 1000
 
 @dataclass(slots=True)
 class Login:
-    """One login."""
+    """One login; `csrf` is what its forms carry."""
 
     began_s: float
     seen_s: float
+    csrf: str = field(default_factory=lambda: token_urlsafe(16))
 
 
 @dataclass(slots=True)

@@ -9,15 +9,25 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from hashlib import sha256
+from hmac import compare_digest
 from ipaddress import ip_address
+from secrets import token_urlsafe
 from typing import TypeAlias
 
 from aiohttp import web
 
 from daemon.config.gateway_sections import LanSection
+from daemon.config.private_file import read_private
 from daemon.errors import StartError
+from daemon.lan.api import HouseApi
+from daemon.lan.api_description import PREFIX
 from daemon.lan.login_page import SECURITY_POLICY, login_page
 from daemon.lan.logins import IDLE_S, Login, LoginLimit, Logins
+from daemon.lan.order_desk import READ_ONLY, OrderDesk
+from daemon.lan.orders_page import SECURITY_POLICY as ORDERS_POLICY
+from daemon.lan.orders_page import orders_page, request_of
 from daemon.lan.password import is_right
 from daemon.lan.relay import Relay
 from daemon.system.log import log
@@ -25,8 +35,11 @@ from daemon.words.translation import language_of, words_in
 
 FORM_MAX_BYTES = 4096
 COOKIE = "sunkeep"
+SETTLE_S = 1.5
+"""A tick of 1 s, and the age of an answer that is given to others."""
 LOGIN_QUEUE_MAX = 8
 """Logins that wait for their hash, which takes a core for half a second each."""
+ORDERS_LINK = b'<footer><a href="/orders">Pause, boost, holiday</a>'
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -47,6 +60,9 @@ class HousePage:
         names: names under which the page may be reached, beside private addresses.
         is_encrypted: whether browsers reach it over TLS.
         clock: any clock that never goes back, in s.
+        desk: takes orders to the daemon.
+        zone: of the site.
+        token_hash: of the token for programs (`HouseApi`).
         language: as configured; ``auto`` is the browser's.
     """
 
@@ -55,6 +71,10 @@ class HousePage:
     names: frozenset[str]
     is_encrypted: bool
     clock: Callable[[], float] = time.monotonic
+    desk: OrderDesk = field(default_factory=lambda: OrderDesk(_nobody))
+    zone: tzinfo = UTC
+    token_hash: str | None = None
+    settle_s: float = SETTLE_S
     language: str = "auto"
     logins: Logins = field(default_factory=Logins)
     limit: LoginLimit = field(default_factory=LoginLimit)
@@ -67,6 +87,9 @@ class HousePage:
         app.router.add_get("/login", self._ask)
         app.router.add_post("/login", self._login)
         app.router.add_post("/logout", self._logout)
+        app.router.add_get("/orders", self._show_orders)
+        app.router.add_post("/orders", self._take_order)
+        HouseApi(self.desk, self.token_hash, self.limit, self._is_logged_in).add_to(app)
         app.router.add_get("/{path:.*}", self._relay)
         return app
 
@@ -74,7 +97,8 @@ class HousePage:
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not self.is_own_name(request.host):
             return _plain(421, "This page is not served under that name. Add it to [lan] names.\n")
-        if request.method not in ("GET", "HEAD") and not _is_same_origin(request):
+        is_program = request.path.startswith(PREFIX) and "Authorization" in request.headers
+        if not (is_program or request.method in ("GET", "HEAD") or _is_same_origin(request)):
             return _plain(403, "This request comes from another page.\n")
         try:
             response = await handler(request)
@@ -140,9 +164,46 @@ class HousePage:
             if request.path == "/":
                 return web.Response(status=303, headers={"Location": "/login"})
             return _plain(401, "Log in first.\n")
+        query = request.query_string
         if request.path == "/":  # the daemon knows the gateway, not the reader's browser
-            return await self.relay.answer("/", f"lang={_language(request, self.language)}")
-        return await self.relay.answer(request.path, request.query_string)
+            query = f"lang={_language(request, self.language)}"
+        answer = await self.relay.answer(request.path, query)
+        if request.path == "/" and self.desk.command is not None and isinstance(answer.body, bytes):
+            answer.body = answer.body.replace(b"<footer>", ORDERS_LINK, 1)
+        return answer
+
+    async def _show_orders(self, request: web.Request) -> web.StreamResponse:
+        login = self._login_of(request)
+        if login is None:
+            return web.Response(status=303, headers={"Location": "/login"})
+        return await self._orders(login, READ_ONLY if self.desk.command is None else "")
+
+    async def _take_order(self, request: web.Request) -> web.StreamResponse:
+        login = self._login_of(request)
+        if login is None:
+            return web.Response(status=303, headers={"Location": "/login"})
+        form = await request.post()
+        if not compare_digest(str(form.get("csrf", "")).encode(), login.csrf.encode()):
+            return _plain(403, "This form is of another login. Load the page again.\n")
+        wish = request_of(form, [str(name) for name in form.getall("kept", [])], datetime.now(self.zone))
+        if wish is None:
+            return await self._orders(login, "Not done: choose a date.")
+        status, said = await self.desk.put(wish, request.remote or "")
+        if status == 200:  # the page shows what became of it: the next tick has heard it
+            await asyncio.sleep(self.settle_s)
+        return await self._orders(login, said)
+
+    async def _orders(self, login: Login, said: str) -> web.Response:
+        document = await self.desk.status()
+        if document is None:
+            return _plain(503, "The controller does not answer. Every device goes to rest by itself.\n")
+        text = orders_page(document, login.csrf, said)
+        response = web.Response(text=text, content_type="text/html")
+        response.headers["Content-Security-Policy"] = ORDERS_POLICY
+        return response
+
+    def _is_logged_in(self, request: web.Request) -> bool:
+        return self._login_of(request) is not None
 
     def _login_of(self, request: web.Request) -> Login | None:
         return self.logins.find(request.cookies.get(COOKIE, ""), self.clock())
@@ -198,6 +259,33 @@ def lan_tls(section: LanSection) -> ssl.SSLContext | None:
             f"be used ({error.strerror or error})."
         ) from None
     return context
+
+
+def read_token_hash(section: LanSection) -> str | None:
+    """The hash of the token for programs; None without one.
+
+    Raises:
+        StartError: the file cannot be read, or everybody can read it, or it holds no hash.
+    """
+    if section.token_file is None:
+        return None
+    line = read_private(section.token_file, "[lan] token_file").strip()
+    if len(line) != 2 * sha256().digest_size or set(line) - set("0123456789abcdef"):
+        raise StartError(
+            f"[lan] token_file {section.token_file} holds no hash of a token. Make one: "
+            "`sunkeep gateway --new-token`."
+        )
+    return line
+
+
+def made_token() -> tuple[str, str]:
+    """A token for programs, and its hash: 256 random bits need no slow one."""
+    token = token_urlsafe(32)
+    return token, sha256(token.encode()).hexdigest()
+
+
+async def _nobody() -> None:
+    return None
 
 
 def own_names(section: LanSection) -> frozenset[str]:

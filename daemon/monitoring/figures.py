@@ -23,6 +23,7 @@ from daemon.monitoring.telemetry import (
     Judgements,
     MeterStatistics,
     PauseOrder,
+    PlanStanding,
     ProcessStatistics,
     RadioStatistics,
     SiteInfo,
@@ -96,6 +97,7 @@ class Figures:
         self.cost = Cost()
         self.meter, self.radio, self.house = MeterStatistics(), RadioStatistics(), ProcessStatistics()
         self.judgements = Judgements()
+        self.plan: PlanStanding | None = None
         self.pause, self.orders = PauseOrder(), DeviceOrders()
         self.placed_w: Phases = (0.0, 0.0, 0.0)
         self.without_w: Phases | None = None
@@ -173,6 +175,10 @@ class Figures:
     def note(self, at_s: float, text: str) -> None:
         """Add an event in words, for example what the log also says."""
         self.events.append(EventMessage(at_s, self.local, text))
+
+    def plan_stands(self, standing: PlanStanding | None) -> None:
+        """Where the plan from shadow to production stands; None without one."""
+        self.plan = standing
 
     def policy_swapped(self, name: str) -> None:
         """Another policy is in force."""

@@ -258,11 +258,24 @@ def _safety(f: Figures) -> Families:
     text = "1 when the detector's tripping tier is calibrated on this site, else it only flags."
     yield _gauge("anomaly_calibrated", text, float(f.about.anomaly_calibrated))
     yield from _judged(f)
+    yield from _plan(f)
     if f.decision is not None:
         flagged = len(f.decision.anomaly.flags)
         yield _gauge("anomaly_flagged_features", "Features flagged in the newest tick.", flagged)
     rows = {rule: float(count) for rule, count in f.interventions.items()}
     yield _counters("gate_interventions", "Changes the safety gate made to what was asked.", "rule", rows)
+
+
+def _plan(f: Figures) -> Families:
+    plan = f.plan
+    if plan is None:
+        return
+    text = "1 for the step of the plan from shadow to production that is in force, 0 for the others."
+    yield _gauges("rollout_step", text, "step", {step: float(step == plan.step) for step in plan.steps})
+    text = "1 while the next step of the plan still lacks this, 0 once it is there."
+    yield _gauges("rollout_missing", text, "demand", {one.name: float(not one.holds) for one in plan.demands})
+    yield _gauge("rollout_ready", "1 while the next step waits for an operator alone.", float(plan.ready))
+    yield _gauge("rollout_held", "1 while the plan was stopped.", float(bool(plan.held)))
 
 
 def _judged(f: Figures) -> Families:

@@ -9,7 +9,7 @@ from daemon.monitoring import messages, order_words
 from daemon.monitoring.energy_ledger import JOULES_PER_WH, EnergyTotals
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.slave_power import heard_power_w, is_silent
-from daemon.monitoring.telemetry import CounterfactualComparison, PolicyComparison
+from daemon.monitoring.telemetry import CounterfactualComparison, PlanStanding, PolicyComparison
 from daemon.words.translation import ENGLISH, Words
 
 SECONDS_PER_HOUR = 3600.0
@@ -227,6 +227,7 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "anomaly_trips": figures.counts.anomaly_trips,
         "anomaly_calibrated": figures.about.anomaly_calibrated,
         "judge_failed": figures.judgements.failed,
+        "plan": _plan(figures.plan),
         "judged": _judgement(figures.judgements.live),
         "judged_in_shadow": _judgement(figures.judgements.shadow),
         "inference_ms": [_ms(q) for q in figures.recent_inference.quantiles((0.5, 0.95, 0.99))],
@@ -236,6 +237,18 @@ def _details(figures: Figures, at_s: float) -> dict[str, Any]:
         "log_lines_dropped": figures.house.log_lines_dropped_total,
         "journal_bytes": figures.house.journal_bytes,
         "journal_records_dropped": figures.house.journal_records_dropped_total,
+    }
+
+
+def _plan(standing: PlanStanding | None) -> dict[str, Any] | None:
+    if standing is None:
+        return None
+    return {
+        "step": standing.step,
+        "since_unix_s": standing.since_unix_s,
+        "held": standing.held,
+        "ready": standing.ready,
+        "demands": [{"name": one.name, "holds": one.holds, "found": one.found} for one in standing.demands],
     }
 
 

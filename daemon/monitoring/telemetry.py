@@ -149,6 +149,35 @@ class PolicyComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanDemand:
+    """One demand of the next step; `found` says in words what there is and what it takes."""
+
+    name: str
+    holds: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStanding:
+    """Where the plan from shadow to production stands.
+
+    `held` says why it does not go on, `ready` that only an operator's word is missing.
+    """
+
+    step: str
+    steps: tuple[str, ...]
+    since_unix_s: float | None
+    held: str
+    ready: bool
+    demands: tuple[PlanDemand, ...]
+
+    @property
+    def missing(self) -> tuple[PlanDemand, ...]:
+        """What the next step still asks for."""
+        return tuple(demand for demand in self.demands if not demand.holds)
+
+
+@dataclass(frozen=True, slots=True)
 class Judgements:
     """`live`: the policy where it was meant to act, the fallback by its twin. `shadow`: the reverse.
 

@@ -41,7 +41,10 @@ _ACCOUNT: Keys = {
 _EVIDENCE: Keys = {
     "export": "export",
     "j": "j",
+    "export_days": "export_days",
+    "j_days": "j_days",
     "span": "span",
+    "day": "day",
     "minute": "minute",
     "minutes": "minutes",
     "trips_ago_s": "trips_ago_s",

@@ -16,8 +16,15 @@ def to_record(evidence: ComparisonState) -> dict[str, Any]:
     return record
 
 
+ADDED = ("export_days", "j_days", "day")
+"""Keys of a record that an older release did not write: its whole days begin anew, its spans go on."""
+
+
 def from_record(record: Any) -> ComparisonState | None:
     """The inverse; None for anything that `to_record` does not make."""
+    if isinstance(record, dict) and not any(key in record for key in ADDED):
+        fresh = to_record(ComparisonState())
+        record = {**record, **{key: fresh[key] for key in ADDED}}
     try:
         evidence: ComparisonState = EVIDENCE.decode(ComparisonState, record)
         is_whole = json.dumps(to_record(evidence), sort_keys=True) == json.dumps(record, sort_keys=True)

@@ -28,8 +28,8 @@ from daemon.runtime.loop import TickResult
 from daemon.system.log import log
 from models.policy import NoPolicy, OnnxPolicy
 from models.twin import CounterfactualController, TwinMemory, TwinTick, fallback_twin, policy_twin
-from safety.evidence import PairedSums, bounds
-from safety.policy_comparison import ALPHA, SPAN_S, ComparisonState, TickCost, judge, totals
+from safety.evidence import PairedSums, day_bounds
+from safety.policy_comparison import ALPHA, SPAN_S, ComparisonState, TickCost, judge
 
 T = TypeVar("T")
 
@@ -47,7 +47,9 @@ class MonitoredTwin:
         """For people: changes once in two hours of judged time."""
         judged_s = self.evidence.export.spans * SPAN_S
         if self.said is None or self.said.judged_s != judged_s:
-            export, j = (_beside(pairs) for pairs in totals(self.evidence).values())
+            evidence = self.evidence
+            export = _beside(evidence.export, evidence.export_days)
+            j = _beside(evidence.j, evidence.j_days)
             self.said = PolicyComparison(judged_s, export, j)
         return self.said
 
@@ -155,11 +157,11 @@ class PolicyMonitor:
         return () if is_rolled_back else reasons
 
     def judged(self) -> Judged | None:
-        """For the plan: the whole spans so far; None after a fault."""
+        """For the plan: the whole spans and days so far; None after a fault."""
         if self._is_broken:
             return None
         live, shadow = self.live.evidence, self.shadow.evidence
-        return Judged(live.export, live.j, shadow.export, shadow.j)
+        return Judged(live.export, live.export_days, live.j, shadow.export, shadow.j)
 
     def judgements(self) -> Judgements:
         """For people."""
@@ -188,6 +190,9 @@ class PolicyMonitor:
         return TickCost(own_export_w, own_j_w, policy.action_w, twin_export_w, twin_j_w, fallback.action_w)
 
 
-def _beside(pairs: PairedSums) -> CounterfactualComparison:
-    around = bounds(pairs, ALPHA)
-    return CounterfactualComparison(pairs.x, pairs.y, pairs.excess, around.low, around.high)
+def _beside(spans: PairedSums, days: PairedSums) -> CounterfactualComparison:
+    """What was seen in all spans, within bounds from whole days: spans of one day are too much alike."""
+    around = day_bounds(days, ALPHA)
+    seen = spans.excess
+    low, high = (around.low, around.high) if seen is None else (min(around.low, seen), max(around.high, seen))
+    return CounterfactualComparison(spans.x, spans.y, seen, low, high)

@@ -19,6 +19,7 @@ from core.site import Site, per_phase
 from daemon.config.rollout_section import BLOCKS_S, LEAST_BLOCKS, RolloutSection
 from daemon.config.settings import Settings
 from daemon.monitoring.energy_ledger import gap_s
+from daemon.monitoring.telemetry import PlanDemand, PlanStanding
 from daemon.policy.mode_guard import ModeGuard
 from daemon.rollout.evidence import RolloutTick
 from daemon.rollout.plan import HOUR_S, Confirmation, RolloutPlan, RolloutStep, StepRule, is_later
@@ -69,7 +70,8 @@ class RolloutWalker:
     """The plan of one running daemon; without a plan, the guard of the configured mode.
 
     `event` records moves in journal and log, `judged` is what the judge has found, `subject` who is in force:
-    hash of the policy, law and gains of the fallback. `show` is told the mode in force when it changes.
+    hash of the policy, law and gains of the fallback. `show` is told the mode in force when it changes,
+    `report` where the plan stands, once a minute and with every move; None without a plan.
     """
 
     site: Site
@@ -79,6 +81,7 @@ class RolloutWalker:
     subject: Callable[[], tuple[str, str]]
     show: Callable[[Mode], None] = lambda _mode: None
     look_again: Callable[[], None] = lambda: None
+    report: Callable[[PlanStanding | None], None] = lambda _standing: None
     plan: RolloutPlan | None = None
     state: RolloutState = field(default_factory=RolloutState)
     configured: ModePlan = field(default_factory=ModePlan)
@@ -127,6 +130,7 @@ class RolloutWalker:
         self.plan = None if settings.rollout is None else plan_of(settings.rollout)
         self.configured = plan
         self.guard.record(self.mode_plan().mode)
+        self.report(self.standing())
         return ""
 
     def mode_plan(self) -> ModePlan:
@@ -140,6 +144,7 @@ class RolloutWalker:
             return
         at_s, unix_s = result.snapshot.at_s, _unix_s()
         tick = self._tick(result)
+        before = self.state
         state = begun(self.state, *self.subject(), unix_s)
         standing = (*causes, *result.decision.verdict.causes)
         broken = tuple(dict.fromkeys(cause for cause in standing if cause in BREACHES))
@@ -151,6 +156,8 @@ class RolloutWalker:
                 self._checked_at_s = at_s
                 state = due(self.plan, state, self.judged(), unix_s)
         self._take(state, at_s)
+        if self._checked_at_s == at_s or state.moves != before.moves:
+            self.report(self.standing())
 
     def _tick(self, result: TickResult) -> RolloutTick:
         decision, snapshot, assignment = result.decision, result.snapshot, result.assignment
@@ -248,6 +255,7 @@ class RolloutWalker:
         self._take(new, self._saved_at_s if self._at_s is None else self._at_s)
         if self._saving is not None:
             await asyncio.wait([self._saving])
+        self.report(self.standing())
         if self._owes:
             raise MoveRefused("it is not on the disk: the state directory takes no files. The log says why.")
         return self.describe()
@@ -263,6 +271,21 @@ class RolloutWalker:
         self.event("mode_leap_forced", source=Mode.SHADOW.value, target=wanted.value, by=by)
         self.look_again()
         return self.describe()
+
+    def standing(self) -> PlanStanding | None:
+        """Where the plan stands and what is missing, for page and metrics; None without a plan."""
+        if self.plan is None:
+            return None
+        state = self.state
+        asked = requirements(self.plan, state.step, state.evidence, self.judged())
+        return PlanStanding(
+            self.in_force.value,
+            tuple(step.value for step in RolloutStep),
+            state.since_unix_s,
+            state.held,
+            state.is_ready,
+            tuple(PlanDemand(one.name, one.holds, one.found) for one in asked),
+        )
 
     def describe(self) -> dict[str, Any]:
         """Where the plan stands and what is missing, as plain values."""

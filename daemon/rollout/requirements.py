@@ -1,14 +1,12 @@
 """What must hold before a step is left: each demand with what was found, and what it takes."""
 
 from dataclasses import dataclass
-from math import log
 
 from daemon.rollout.evidence import LATENCY_MAX_S, StepEvidence
 from daemon.rollout.plan import BY_LOT, HOUR_S, RolloutPlan, RolloutStep, StepRule
-from safety.evidence import PairedSums, log_e_value
+from safety.evidence import PairedSums, day_excess
+from safety.policy_comparison import BETTER_MIN, is_better_by_days
 
-PROMOTION_ALPHA = 0.05
-"""Chance with which a policy that is no better is ever found better, however often one looks."""
 ANSWERED_SHARE, MEASURED_SHARE = 0.99, 0.9
 SLOW_SHARE = 0.001
 CHANGES_MAX_PER_MIN = 10.0
@@ -29,10 +27,13 @@ class Requirement:
 class Judged:
     """The judge's sums so far (`safety.policy_comparison`): where the policy acted, and in the shadow.
 
+    `live_export_days` are whole days, which a step upwards is taken on; the others are spans.
+
     None when the judge ended with a fault: nothing is known then.
     """
 
     live_export: PairedSums
+    live_export_days: PairedSums
     live_j: PairedSums
     shadow_export: PairedSums
     shadow_j: PairedSums
@@ -123,7 +124,7 @@ def _worth(step: RolloutStep, judged: Judged | None) -> tuple[Requirement, ...]:
         return (Requirement("better", False, "the judge failed: nothing is known until the next start"),)
     if step is RolloutStep.SHADOW:
         return (_less("export", judged.shadow_export), _less("j", judged.shadow_j))
-    return (_better(judged.live_export), _less("j", judged.live_j))
+    return (_better(judged.live_export_days), _less("j", judged.live_j))
 
 
 def _less(name: str, pairs: PairedSums) -> Requirement:
@@ -133,21 +134,14 @@ def _less(name: str, pairs: PairedSums) -> Requirement:
     return Requirement(name, excess < 0.0, f"{excess:+.1%} beside the fallback, below 0 needed")
 
 
-def _better(pairs: PairedSums) -> Requirement:
-    excess = pairs.excess
+def _better(days: PairedSums) -> Requirement:
+    excess = day_excess(days)
     if excess is None:
-        return Requirement("export", False, "nothing judged yet")
-    is_certain = is_better(pairs)
-    said = "beyond doubt" if is_certain else "not beyond doubt yet"
-    return Requirement("export", is_certain, f"{excess:+.1%} beside the fallback, {said}")
-
-
-def is_better(pairs: PairedSums) -> bool:
-    """Whether less was lost than the twin would have, beyond doubt."""
-    excess = pairs.excess
-    if excess is None or excess >= 0.0:
-        return False
-    return log_e_value(pairs, 0.0, above=False) >= log(1.0 / PROMOTION_ALPHA)
+        return Requirement("export", False, "no whole day judged yet")
+    is_certain = is_better_by_days(days)
+    said = "beyond doubt" if is_certain else f"not {BETTER_MIN:.0%} less beyond doubt yet"
+    of_days = f"{days.spans} day{'' if days.spans == 1 else 's'}"
+    return Requirement("export", is_certain, f"{excess:+.1%} beside the fallback in {of_days}, {said}")
 
 
 def _share(part: float, whole: float) -> float:

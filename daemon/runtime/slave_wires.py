@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 from core.site import SUNKEEP
+from daemon.config.device_checks import ZIGBEE_DRIVERS
 from daemon.config.private_file import read_private
 from daemon.config.sections import SlaveSection
 from daemon.config.settings import Settings
@@ -18,20 +19,26 @@ from drivers.ports import SlaveDriver
 from drivers.zigbee.frame_counter import FrameCounter
 from drivers.zigbee.radio import ZigbeeRadio
 from drivers.zigbee.setpoint_broadcast import SetpointBroadcast
+from drivers.zigbee_devices.air_budget import ZIGBEE_POLL_S, AirBudget
+from drivers.zigbee_devices.timed_output import TimedOutput
+from drivers.zigbee_devices.unicasts import ZigbeeUnicasts
 
-MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random], SlaveDriver]
+MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random, ZigbeeUnicasts], SlaveDriver]
 """From the configuration of one slave to its wire, not yet started. May raise ConfigError."""
 
 SHELLY_ANSWER_S = 2.0
 """A small device on a house's Wi-Fi; slower ones count as lost."""
+ZIGBEE_ANSWER_S = 6.0
+"""Three questions in a row that are answered in the last moment."""
 PATIENCE_SHARE = 0.25
 """Of a period, and a quarter of a second at most: so long a tick waits for a device."""
 
 
 def dead_man_s_of(slave: SlaveSection) -> float:
     """The time-out that a device of its own is given. Raises ConfigError."""
-    if slave.shelly is not None:
-        return slave.shelly.dead_man_s
+    own = slave.shelly or slave.zigbee
+    if own is not None:
+        return own.dead_man_s
     section = slave.modbus
     assert section is not None  # a configuration without it is refused
     if section.dead_man_s is not None:
@@ -40,9 +47,14 @@ def dead_man_s_of(slave: SlaveSection) -> float:
 
 
 def modbus_wire(
-    settings: Settings, slave: SlaveSection, clock: Callable[[], float], luck: Random
+    settings: Settings,
+    slave: SlaveSection,
+    clock: Callable[[], float],
+    luck: Random,
+    unicasts: ZigbeeUnicasts,
 ) -> DeviceWire:
     """A Modbus TCP device. Raises ConfigError."""
+    del unicasts
     section = slave.modbus
     assert section is not None  # a configuration without it is refused
     profile = load_device_profile(section.profile)
@@ -65,9 +77,14 @@ def modbus_wire(
 
 
 def shelly_wire(
-    settings: Settings, slave: SlaveSection, clock: Callable[[], float], luck: Random
+    settings: Settings,
+    slave: SlaveSection,
+    clock: Callable[[], float],
+    luck: Random,
+    unicasts: ZigbeeUnicasts,
 ) -> DeviceWire:
     """A Shelly. Raises StartError where its password cannot be read."""
+    del unicasts
     section = slave.shelly
     assert section is not None  # a configuration without it is refused
     file = section.password_file
@@ -94,6 +111,39 @@ def shelly_wire(
     )
 
 
+def zigbee_wire(
+    settings: Settings,
+    slave: SlaveSection,
+    clock: Callable[[], float],
+    luck: Random,
+    unicasts: ZigbeeUnicasts,
+) -> DeviceWire:
+    """A Zigbee relay or dimmer, through the coordinator of the site."""
+    section = slave.zigbee
+    assert section is not None  # a configuration without it is refused
+    device = TimedOutput(
+        unicasts,
+        section.ieee,
+        section.endpoint,
+        slave.driver == "zigbee-level",
+        slave.max_w,
+        section.dead_man_s,
+        section.stays_off,
+    )
+    return DeviceWire(
+        slave.slot,
+        slave.name,
+        device,
+        dead_man_s=section.dead_man_s,
+        patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
+        limit_s=ZIGBEE_ANSWER_S,
+        clock=clock,
+        luck=luck,
+        on_event=_tell,
+        poll_s=ZIGBEE_POLL_S,
+    )
+
+
 def _tell_trust(settings: Settings, slave: SlaveSection) -> None:
     """What it means that nobody has proven its dead-man, at every start."""
     if slave.unproven_dead_man == "accepted":
@@ -107,7 +157,12 @@ def _tell(event: DeviceEvent) -> None:
     tell(f"device_{event.kind}", slave=event.name, text=event.text)
 
 
-DEVICES: dict[str, MakeWire] = {"modbus": modbus_wire, "shelly": shelly_wire}
+DEVICES: dict[str, MakeWire] = {
+    "modbus": modbus_wire,
+    "shelly": shelly_wire,
+    "zigbee-switch": zigbee_wire,
+    "zigbee-level": zigbee_wire,
+}
 """By the name of the driver in the configuration: what speaks to one device."""
 
 
@@ -119,20 +174,33 @@ def broadcast_of(
     return SetpointBroadcast(radio, counter, key, settings.radio.ttl_s, slots, clock)
 
 
+def unicasts_of(settings: Settings, radio: ZigbeeRadio | None, clock: Callable[[], float]) -> ZigbeeUnicasts:
+    """Questions to the Zigbee devices, within the air that the broadcasts leave."""
+
+    def broadcasts() -> int:
+        if radio is None:
+            return 0
+        counted = radio.statistics
+        return counted.setpoint_broadcasts + counted.other_broadcasts
+
+    routers = sum(slave.driver in (SUNKEEP, *ZIGBEE_DRIVERS) for slave in settings.slaves)
+    return ZigbeeUnicasts(radio, AirBudget(clock, broadcasts, routers), clock)
+
+
 @asynccontextmanager
 async def open_devices(
-    settings: Settings, clock: Callable[[], float], luck: Random
+    settings: Settings, radio: ZigbeeRadio | None, clock: Callable[[], float], luck: Random
 ) -> AsyncIterator[tuple[SlaveDriver, ...]]:
     """The wires of all slaves that are devices of their own, kept up in the background.
 
     A device that is missing keeps nobody waiting: it is there when it answers.
     """
     async with AsyncExitStack() as opened:
-        wires = []
+        wires, unicasts = [], unicasts_of(settings, radio, clock)
         for slave in settings.slaves:
             if slave.driver == SUNKEEP:
                 continue
-            wire = DEVICES[slave.driver](settings, slave, clock, luck)
+            wire = DEVICES[slave.driver](settings, slave, clock, luck, unicasts)
             _tell_trust(settings, slave)
             opened.push_async_callback(wire.stop)
             await wire.start()

@@ -8,6 +8,7 @@ from math import inf
 from core.causes import Cause
 from core.site import SUNKEEP, ZERO, Phases, Site
 from core.snapshot import METER_LOST_S, SlaveState, Snapshot
+from daemon.config.device_checks import ZIGBEE_DRIVERS
 from daemon.runtime.transmitter import Transmitter
 from drivers.errors import ConfigError, DeviceFault, Transient
 from drivers.meters.plausibility import Plausibility, PlausibilityMemory
@@ -18,6 +19,8 @@ OFFLINE_AFTER_S = 15.0
 """A slave not heard for this long takes no part in the allocation (three missed requests to report)."""
 DEVICE_OFFLINE_AFTER_S = 5.0
 """A device that is asked alone is asked once a second (`drivers.devices.device_wire`): five answers."""
+ZIGBEE_OFFLINE_AFTER_S = 25.0
+"""A Zigbee relay is asked every 10 s (`drivers.zigbee_devices.air_budget`): two answers."""
 FIRST_CHANCE_S = 20.0
 """After the radio came up, slaves are taken to be there for this long: all at the start, later those that
 were there when it was lost."""
@@ -168,8 +171,7 @@ class SnapshotSource:
                 states.append(SlaveState(available=first_chance))
                 continue
             age_s = now_s - report.heard_at_s
-            offline_s = DEVICE_OFFLINE_AFTER_S if is_told_alone else OFFLINE_AFTER_S
-            is_there = age_s <= offline_s or first_chance
+            is_there = age_s <= _offline_after_s(slave.driver) or first_chance
             # who rests on his own has missed frames: that is no answer to what it was told
             is_deaf = report.resting and report.told_w != 0
             told_w = None if is_deaf else report.told_w
@@ -178,3 +180,9 @@ class SnapshotSource:
             cells = zip(self.site.slaves, states, strict=True)
             self._there = frozenset(slave.slot for slave, state in cells if state.available)
         return tuple(states)
+
+
+def _offline_after_s(driver: str) -> float:
+    if driver == SUNKEEP:
+        return OFFLINE_AFTER_S
+    return ZIGBEE_OFFLINE_AFTER_S if driver in ZIGBEE_DRIVERS else DEVICE_OFFLINE_AFTER_S

@@ -72,7 +72,7 @@ class Service:
         async with (
             open_meter(settings, boottime_s) as meter,
             open_radio(settings, key, boottime_s, SystemRandom()) as radio,
-            open_devices(settings, boottime_s, SystemRandom()) as devices,
+            open_devices(settings, radio, boottime_s, SystemRandom()) as devices,
         ):
             yield Wires(meter, radio, devices)
 

@@ -246,6 +246,7 @@ def _rollout(
         subject,
         show=show,
         look_again=requests.reload.set,
+        report=figures.plan_stands,
     )
     refused = walker.begin(configured, configured.plan(site_seed))
     show(walker.mode_plan().mode)

@@ -25,6 +25,10 @@ PAUSE_JITTER = 0.2
 POLL_S = 1.0
 """A device is asked what it does this often, when nobody else asks it something."""
 CLOSE_S = 0.5
+REFUSED_S = 60.0
+"""One that was told to draw and cannot be trusted is left alone for so long, and not switched on and off."""
+BUDGET = "budget"
+"""Kind of a refusal that says nothing about the device: its wire may carry no more just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class SlaveDevice(Protocol):
     async def write(self, watts: int) -> None:
         """Tell the setpoint, which also renews the dead-man. Returns when the device confirmed it.
 
-        Raises Transient when the device surely did not take it, Unconfirmed when nobody knows.
+        Raises Transient when the device surely did not take it, Unconfirmed when nobody knows, ConfigError
+        when it cannot be trusted and was switched off again.
         """
         ...
 
@@ -113,6 +118,8 @@ class DeviceWire:
         self._lost = asyncio.Event()
         self._up = False
         self._problem = ""
+        self._refused: DriverError | None = None
+        """What was wrong with it when it was told something."""
         self._told_w: int | None = None
         self._written_at_s = -inf
         self._settled: list[tuple[Decoded, float]] = []
@@ -176,7 +183,7 @@ class DeviceWire:
             raise Transient(f"{self._name} has not answered the message before", "busy")
         since_s = self._clock() - self._written_at_s
         if not message.safe_release and since_s < self._write_every_s:
-            raise Transient(f"{self._name} is written every {self._write_every_s:g} s at most", "budget")
+            raise Transient(f"{self._name} is written every {self._write_every_s:g} s at most", BUDGET)
         (watts,) = message.said.setpoints_w
         self._writing = asyncio.create_task(self._write(watts), name=f"setpoint {self._name}")
         done, _ = await asyncio.wait((self._writing,), timeout=self._patience_s)
@@ -205,7 +212,7 @@ class DeviceWire:
         began = False
         try:
             async with asyncio.timeout(self._limit_s), self._asking:
-                began = True
+                before, began = (self._told_w, self._written_at_s), True
                 self._told_w, self._written_at_s = None, self._clock()
                 await self._device.write(watts)
         except TimeoutError:
@@ -213,9 +220,16 @@ class DeviceWire:
             if began:
                 raise Unconfirmed(f"{self._name} did not answer within {self._limit_s:g} s") from None
             raise Transient(f"{self._name} was busy for {self._limit_s:g} s", "busy") from None
-        except Transient:
-            self._lost.set()
+        except Transient as error:
+            if error.kind == BUDGET:
+                self._told_w, self._written_at_s = before
+            else:
+                self._lost.set()
             raise
+        except DriverError as error:
+            self._refused = error
+            self._lost.set()
+            raise Transient(str(error), "refused") from error
         self._told_w = watts
 
     def _late(self, task: asyncio.Task[None], said: Decoded) -> None:
@@ -238,8 +252,10 @@ class DeviceWire:
                 self._went_down(str(error))
             finally:
                 await self._close()
+            if self._refused is not None:
+                self._refused, pause_s = None, REFUSED_S
             await asyncio.sleep(pause_s * self._luck.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
-            pause_s = min(2.0 * pause_s, PAUSE_MAX_S)
+            pause_s = min(2.0 * pause_s, PAUSE_MAX_S)  # also after the long one
 
     async def _poll(self) -> None:
         """Ask what it does until it is lost. Raises what ended it."""
@@ -248,11 +264,16 @@ class DeviceWire:
                 async with asyncio.timeout(self._poll_s):
                     await self._lost.wait()
             if self._lost.is_set():
-                raise Transient("it did not answer", "lost")
+                raise self._refused or Transient("it did not answer", "lost")
             async with self._asking:
                 told_w = self._told_w
-                async with asyncio.timeout(self._limit_s):
-                    reading = await self._device.read()
+                try:
+                    async with asyncio.timeout(self._limit_s):
+                        reading = await self._device.read()
+                except Transient as error:
+                    if error.kind == BUDGET:
+                        continue
+                    raise
             self._heard(reading, told_w)
 
     def _heard(self, reading: DeviceReading, told_w: int | None = None) -> None:

@@ -44,6 +44,8 @@ class Shelly:
     _session: aiohttp.ClientSession | None = None
     _mac: str = ""
     _is_timer_seen: bool = False
+    _told: tuple[int, int] = (0, 0)
+    """The level that it was told, and for how many watts; a level is coarser than a watt."""
     _ids: "count[int]" = field(default_factory=lambda: count(1))
 
     async def open(self) -> None:
@@ -91,6 +93,7 @@ class Shelly:
         await self._ask(
             f"{self._namespace}.Set", id=self.channel, on=True, toggle_after=self.dead_man_s, **more
         )
+        self._told = (level, min(watts, self.max_w) if self.component == "light" else self.max_w)
         if not self._is_timer_seen:
             await self._see_timer()
 
@@ -127,6 +130,8 @@ class Shelly:
         if not status["output"]:
             return 0
         level = status.get("brightness") if self.component == "light" else PERCENT
+        if level == self._told[0]:
+            return self._told[1]
         return round(self.max_w * level / PERCENT) if isinstance(level, int | float) else None
 
     def _recognise(self, info: dict[str, Any]) -> None:

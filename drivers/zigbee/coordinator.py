@@ -266,7 +266,7 @@ class Coordinator(FilteredApplication):
             sequence=sequence,
             data=zcl,
             broadcast_address=zigpy.types.BroadcastAddress.RX_ON_WHEN_IDLE,
-            priority=zigpy.types.PacketPriority.HIGH,
+            priority=zigpy.types.PacketPriority.CRITICAL,  # waits for no unicast that nobody answers
         )
 
     async def unicast_setpoints(self, address: int, zcl: bytes, sequence: int) -> None:

@@ -1,13 +1,15 @@
-"""What may come in from the Zigbee network, and what may go out: setpoints and reports, nothing else.
+"""What may come in from the Zigbee network, and what may go out: setpoints, reports, and answers to what the
+site itself has asked one of its devices.
 
 zigpy is made for homes: it answers a frame of an unknown address with a broadcast, interviews whoever says
 that he has joined, tells the time and its own descriptors to whoever asks. Each costs airtime that setpoints
 need, and anybody who has the network key can ask for it at any rate.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import zigpy.exceptions
 import zigpy.types
@@ -32,8 +34,11 @@ class PacketCounts:
     other_broadcasts: int = 0
 
 
+IsAnswer: TypeAlias = Callable[[zigpy.types.ZigbeePacket], bool]
+
+
 class FilteredApplication(ControllerApplication):  # type: ignore[misc]
-    """The application of bellows, deaf to everything but the setpoint cluster and one device that joins.
+    """The application of bellows, deaf to everything but the setpoint cluster, answers and who joins.
 
     A report is authenticated by its tag and slot, so its sender needs no entry among the devices.
 
@@ -51,6 +56,7 @@ class FilteredApplication(ControllerApplication):  # type: ignore[misc]
         self.joining: zigpy.types.EUI64 | None = None
         self.counts = PacketCounts()
         self._is_closed = False
+        self._asked: list[tuple[IsAnswer, asyncio.Future[zigpy.types.ZigbeePacket]]] = []
 
     async def startup(self, *, auto_form: bool = False) -> None:
         """Connect and resume the network; from then on only setpoints go out, unless a device joins."""
@@ -65,6 +71,8 @@ class FilteredApplication(ControllerApplication):  # type: ignore[misc]
         if packet.cluster_id == CLUSTER and isinstance(source, zigpy.types.NWK):
             if self.on_report(int(source), packet.data.serialize()):
                 self.sound_report_of(source)
+        elif self._answers(packet):
+            return
         elif isinstance(source, zigpy.types.NWK) and (source == COORDINATOR or self._is_joining(source)):
             super().packet_received(packet)
         else:
@@ -102,10 +110,38 @@ class FilteredApplication(ControllerApplication):  # type: ignore[misc]
         if not (is_setpoints or is_own or self.joining is not None or not self._is_closed):
             self.counts.withheld += 1
             raise zigpy.exceptions.DeliveryError("only setpoints go on air while the site is controlled")
+        self._count(packet)
+        await super().send_packet(packet)
+
+    async def ask(self, packet: zigpy.types.ZigbeePacket, is_answer: IsAnswer) -> zigpy.types.ZigbeePacket:
+        """Send one packet, and wait for what answers it; the caller sets the time limit.
+
+        Raises:
+            DeliveryError: it was refused, or nobody acknowledged it.
+        """
+        answered: asyncio.Future[zigpy.types.ZigbeePacket] = asyncio.get_running_loop().create_future()
+        waiting = (is_answer, answered)
+        self._asked.append(waiting)
+        try:
+            self._count(packet)
+            await super().send_packet(packet)
+            return await answered
+        finally:
+            self._asked.remove(waiting)
+
+    def _answers(self, packet: zigpy.types.ZigbeePacket) -> bool:
+        """Whether somebody waits for this; he gets it."""
+        for is_answer, answered in self._asked:
+            if not answered.done() and is_answer(packet):
+                answered.set_result(packet)
+                return True
+        return False
+
+    def _count(self, packet: zigpy.types.ZigbeePacket) -> None:
         if packet.dst is not None and packet.dst.addr_mode is zigpy.types.AddrMode.Broadcast:
+            is_setpoints = packet.cluster_id == CLUSTER
             self.counts.setpoint_broadcasts += is_setpoints
             self.counts.other_broadcasts += not is_setpoints
-        await super().send_packet(packet)
 
     def sound_report_of(self, address: zigpy.types.NWK) -> None:
         """A report that was believed came from this address."""

@@ -96,6 +96,11 @@ class ZigbeeRadio:
         return None if self._network is None else self._network.network_id
 
     @property
+    def session(self) -> Coordinator | None:
+        """The coordinator while it is up, for questions to single devices."""
+        return self._app if self.up else None
+
+    @property
     def quality(self) -> LinkQuality:
         """Acknowledgement rate, loss, delay: what the reports say about the links."""
         return self._slaves.quality

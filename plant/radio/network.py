@@ -14,6 +14,7 @@ from plant.radio.coordinator.nvram import Nvram
 from plant.radio.medium import RadioMedium
 from plant.radio.slave_firmware import Firmware
 from plant.radio.slave_node import SlaveNode
+from plant.radio.zigbee_node import ZigbeeNode
 
 MakeSlave = Callable[[RadioMedium, int, bytes, int, Callable[[int], float | None], Random], SlaveNode]
 """From the air, a slot, the site key, a rating in W, its measured power and all chance to a slave."""
@@ -113,13 +114,13 @@ async def serve_radio_site(
     )
     path = await (coordinator.start_pty() if port is None else coordinator.start_tcp(port))
     for node in nodes.values() if not joined else ():
-        air.later(rng.uniform(0.1, SEEK_EVERY_S), _seek, coordinator, node)
+        air.later(rng.uniform(0.1, SEEK_EVERY_S), seek, coordinator, node)
     return RadioSite(path, coordinator, air, nodes)
 
 
-def _seek(coordinator: VirtualCoordinator, node: SlaveNode) -> None:
-    """Ask to join, and if that fails, again a little later: what a slave does in pairing mode."""
+def seek(coordinator: VirtualCoordinator, node: ZigbeeNode) -> None:
+    """Ask to join, and if that fails, again a little later: what a device does in pairing mode."""
     with contextlib.suppress(PermissionError):
         if node.online and coordinator.join(node):
             return
-    coordinator.air.later(SEEK_EVERY_S, _seek, coordinator, node)
+    coordinator.air.later(SEEK_EVERY_S, seek, coordinator, node)

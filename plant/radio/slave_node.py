@@ -32,6 +32,11 @@ def install_code_of(slot: int) -> bytes:
     return code + bytes(CrcX25().process(code).finalbytes(byteorder="little"))
 
 
+def install_code_key(slot: int) -> bytes:
+    """What a device with that install code joins with."""
+    return bytes(convert_install_code(install_code_of(slot)).serialize())
+
+
 class SlaveNode(ZigbeeNode):
     """One slave on the air.
 
@@ -46,7 +51,7 @@ class SlaveNode(ZigbeeNode):
         self, air: RadioMedium, firmware: Firmware, measured_w: Callable[[int], float | None], rng: Random
     ) -> None:
         super().__init__(air, ieee_of(firmware.slot), FIRST_ADDRESS + firmware.slot, (CLUSTER,), MANUFACTURER)
-        self.join_key = convert_install_code(install_code_of(firmware.slot)).serialize()
+        self.join_key = install_code_key(firmware.slot)
         self.firmware = firmware
         self._measured_w, self._rng = measured_w, rng
         self._report_number = 0

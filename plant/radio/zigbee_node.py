@@ -158,6 +158,8 @@ class ZigbeeNode:
             self._default_response(frame, header, self.on_command(frame, header, body))
         elif header.command_id == _GENERAL.Read_Attributes:
             self._reply(frame, header, _GENERAL.Read_Attributes_rsp, self._read(frame.cluster, body))
+        elif header.command_id == _GENERAL.Write_Attributes:
+            self._reply(frame, header, _GENERAL.Write_Attributes_rsp, self._write(frame.cluster, body))
         elif header.command_id == _GENERAL.Configure_Reporting:
             self._reply(frame, header, _GENERAL.Configure_Reporting_rsp, bytes([_STATUS.SUCCESS]))
         elif header.command_id != _GENERAL.Default_Response:
@@ -170,6 +172,23 @@ class ZigbeeNode:
             self._reply(frame, header, 0x00, bytes([_STATUS.SUCCESS]) + body[:2], general=False)
             return int(_STATUS.SUCCESS)
         return int(_STATUS.UNSUP_CLUSTER_COMMAND)
+
+    def on_write(self, cluster: int, attribute: int, value: Any) -> int:
+        """An attribute is written; returns its ZCL status."""
+        return int(_STATUS.UNSUPPORTED_ATTRIBUTE)
+
+    def _write(self, cluster: int, body: bytes) -> bytes:
+        """Failures only; one success where all went well (ZCL 2.5.5)."""
+        failures = b""
+        while body:
+            try:
+                written, body = foundation.Attribute.deserialize(body)
+            except ValueError:
+                return bytes([_STATUS.MALFORMED_COMMAND])
+            status = self.on_write(cluster, int(written.attrid), written.value.value)
+            if status != _STATUS.SUCCESS:
+                failures += bytes([status]) + written.attrid.serialize()
+        return failures or bytes([_STATUS.SUCCESS])
 
     def _read(self, cluster: int, body: bytes) -> bytes:
         known, answer = self.attributes.get(cluster, {}), b""

@@ -63,11 +63,14 @@ def _beside(value: Any, info: ValidationInfo) -> Any:
     return info.context["base"] / value if isinstance(value, str) and info.context else value
 
 
+ZIGBEE_KINDS = {"zigbee-plug": "zigbee-switch", "zigbee-dimmer": "zigbee-level"}
+"""Relay and dimmer that one can buy, and the driver that speaks to them."""
+
+
 def _known(device: str) -> str:
-    if device not in MODELS:
-        raise PydanticCustomError(
-            "device", "is no device that can be simulated: {known}", {"known": ", ".join(MODELS)}
-        )
+    if device not in (*MODELS, *ZIGBEE_KINDS):
+        known = ", ".join((*MODELS, *ZIGBEE_KINDS))
+        raise PydanticCustomError("device", "is no device that can be simulated: {known}", {"known": known})
     return device
 
 
@@ -166,7 +169,7 @@ class SlavePart(Part):
     """Some slaves of one kind. `count` are on each of the phases named, "each" names all three.
 
     `phases = "all"` is one slave on three phases. A `gain` of 0 is a slave that hears and draws nothing.
-    `device` is the kind of Modbus device that it is; without one it is a slave on Zigbee.
+    `device` is the kind of Modbus or Zigbee device that it is; without one it speaks Sunkeep's own protocol.
     """
 
     name: str = Field(min_length=1, max_length=48)
@@ -217,13 +220,14 @@ class Description(Part):
         kinds = [slave.device is not None for slave in self.slaves]
         if sorted(kinds) != kinds:
             raise PydanticCustomError(
-                "slave", "has a slave on Zigbee after one with a device. Write those with a device last"
+                "slave",
+                "has a slave without a device after one with a device. Write those with one last",
             )
         return self
 
     def devices(self) -> dict[int, str]:
         """By slot, the slaves that are Modbus devices."""
-        return {slave.slot: part.device for part, slave in self.parts() if part.device is not None}
+        return {slave.slot: part.device for part, slave in self.parts() if part.device in MODELS}
 
     def parts(self) -> list[tuple[SlavePart, Slave]]:
         """Every slave, with what stands on its label; slots in the order of the file."""
@@ -257,7 +261,7 @@ def _labelled(part: SlavePart, phase: int, slot: int) -> Slave:
         part.min_on_s,
         part.min_off_s,
         part.priority,
-        SUNKEEP if part.device is None else "modbus",
+        SUNKEEP if part.device is None else ZIGBEE_KINDS.get(part.device, "modbus"),
     )
 
 

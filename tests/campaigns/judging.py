@@ -31,7 +31,7 @@ from models.policy import NoPolicy
 from plant.site.trace import Trace, load_trace
 from safety.evidence import PairedSums
 from safety.pi import PiFallback, PiGains
-from safety.policy_comparison import SPAN_S, ComparisonState, is_worse
+from safety.policy_comparison import SPAN_S, ComparisonState, is_worse, is_worse_by_days
 from tests.campaigns.table import heading, parser, percentile, traces_in
 
 DAYLIGHT_S = (8 * 3600, 18 * 3600)
@@ -124,17 +124,20 @@ def kept(path: Path, controller: str, seed: int, delay_s: float, cache: Path) ->
     return spans
 
 
-def month(days: Sequence[Spans], scale: Sequence[float], excess: float, luck: Random) -> int | None:
+def month(lives: Sequence[Spans], scale: Sequence[float], excess: float, luck: Random) -> int | None:
     """The day of a drawn month in which the judge rolls back; None when it does not."""
-    accounts = [PairedSums(), PairedSums()]
+    spans, days = [PairedSums(), PairedSums()], [PairedSums(), PairedSums()]
     for day in range(1, MONTH_DAYS + 1):
-        drawn = luck.choice(days)
+        drawn = luck.choice(lives)
         for own, twin in zip(drawn.own, drawn.twin, strict=True):
             for quantity, share in enumerate(scale):
                 worse = own[quantity] * share * (1.0 + excess)
-                accounts[quantity] = accounts[quantity].add(worse, twin[quantity])
-        accounts = [replace(pairs, spans=SPANS_A_DAY * day) for pairs in accounts]  # nights are time, too
-        if any(map(is_worse, accounts)):
+                spans[quantity] = spans[quantity].add(worse, twin[quantity])
+        spans = [replace(pairs, spans=SPANS_A_DAY * day) for pairs in spans]  # nights are time, too
+        for quantity, share in enumerate(scale):
+            worse = sum(own[quantity] for own in drawn.own) * share * (1.0 + excess)
+            days[quantity] = days[quantity].add_weighted(worse, sum(twin[quantity] for twin in drawn.twin))
+        if any(map(is_worse, spans)) or any(map(is_worse_by_days, days)):
             return day
     return None
 

@@ -28,7 +28,7 @@ def test_months_end_where_a_policy_is_worse(excess: float, rolled_back: int) -> 
     ends = [month(days_of(excess), (1.0, 1.0), 0.0, luck) for _ in range(20)]
     found = [day for day in ends if day is not None]
     assert len(found) == rolled_back
-    assert all(day >= 7 for day in found)
+    assert all(day >= 3 for day in found)
 
 
 @pytest.mark.slow

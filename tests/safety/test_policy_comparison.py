@@ -1,5 +1,6 @@
 """The judge: what is counted, and each of the five reasons to roll back."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 from random import Random
@@ -13,8 +14,10 @@ from safety.policy_comparison import (
     JudgedEnergy,
     ReversalHistory,
     TickCost,
+    is_better_by_days,
     is_gross,
     is_worse,
+    is_worse_by_days,
     judge,
     oscillates,
     totals,
@@ -71,7 +74,7 @@ def test_time_that_is_nobody_s_counts_for_nobody() -> None:
     assert (evidence.export.spans, evidence.export.x) == (1, 80.0)
 
 
-def test_worse_for_a_week_is_rolled_back_and_not_a_span_earlier() -> None:
+def test_worse_for_three_days_is_rolled_back_and_not_a_span_earlier() -> None:
     evidence = ComparisonState()
     reasons: list[str] = []
     while not reasons:
@@ -79,13 +82,13 @@ def test_worse_for_a_week_is_rolled_back_and_not_a_span_earlier() -> None:
         found, evidence = lived(720, second(worse, 60.0), evidence, step_s=10.0)
         reasons.extend(found)
     assert set(reasons) == {"export", "j"}
-    assert evidence.export.spans == 84
+    assert evidence.export.spans == 36
 
 
 def test_export_alone_is_enough_and_so_is_j() -> None:
     for own_export_w, own_j_w, name in ((80.0, 60.0, "export"), (60.0, 80.0, "j")):
         one = TickCost(own_export_w, own_j_w, LEVEL, 60.0, 60.0, LEVEL)
-        reasons, _ = lived(84 * 720, one, step_s=10.0)
+        reasons, _ = lived(36 * 720, one, step_s=10.0)
         assert reasons == [name]
 
 
@@ -101,18 +104,18 @@ def test_less_than_five_percent_is_never_worth_it(own_wh: float, expected: bool)
     assert is_worse(pairs_of(own_wh, 500)) is expected
 
 
-def test_a_week_is_the_least() -> None:
-    assert not is_worse(pairs_of(90.0, 83))
-    assert is_worse(pairs_of(90.0, 84))
+def test_three_days_are_the_least() -> None:
+    assert not is_worse(pairs_of(90.0, 35))
+    assert is_worse(pairs_of(90.0, 36))
 
 
-def test_beyond_doubt_means_one_in_a_hundred() -> None:
+def test_beyond_doubt_means_one_in_two_hundred() -> None:
     luck, pairs, before = Random(5), PairedSums(), PairedSums()
-    while pairs.spans < 84 or log_e_value(pairs, 0.05) < log(100.0):
+    while pairs.spans < 36 or log_e_value(pairs, 0.05) < log(200.0):
         before, pairs = pairs, pairs.add(60.0 * luck.choice((0.75, 1.45)), 60.0)
-    assert log(100.0) <= log_e_value(pairs, 0.05) < log(150.0)
+    assert log(200.0) <= log_e_value(pairs, 0.05) < log(300.0)
     assert is_worse(pairs)
-    assert log(60.0) < log_e_value(before, 0.05)
+    assert log(120.0) < log_e_value(before, 0.05)
     assert not is_worse(before)
 
 
@@ -123,6 +126,50 @@ def test_what_is_not_beyond_doubt_waits() -> None:
     assert pairs.excess is not None
     assert pairs.excess > 0.05
     assert not is_worse(pairs)
+
+
+def days_of(own_wh: Sequence[float]) -> PairedSums:
+    days = PairedSums()
+    for one_wh in own_wh:
+        days = days.add_weighted(one_wh, 600.0)
+    return days
+
+
+def test_days_that_agree_roll_back_and_days_that_do_not_wait() -> None:
+    assert [is_worse_by_days(days_of([660.0] * n)) for n in range(8)] == [False] * 6 + [True] * 2
+    assert not is_worse_by_days(days_of([660.0, 900.0, 480.0, 640.0, 710.0, 570.0] * 2))
+
+
+def test_days_ask_for_an_amount_that_matters() -> None:
+    assert not is_worse_by_days(days_of([629.0] * 20))
+    assert is_worse_by_days(days_of([631.0] * 20))
+    assert not is_worse_by_days(days_of([540.0] * 20))
+
+
+def test_better_means_by_more_than_the_twin_may_be_off() -> None:
+    assert is_better_by_days(days_of([540.0] * 10))
+    assert not is_better_by_days(days_of([583.0] * 10))
+    assert not is_better_by_days(days_of([660.0] * 10))
+    assert not is_better_by_days(PairedSums())
+
+
+def test_a_day_is_over_when_its_sun_is() -> None:
+    """Two days from noon: ten hours of sun around it, and the night."""
+    sunny, dark = second(120.0, 100.0), second(0.0, 0.0)
+    evidence = ComparisonState()
+    for hours, one in ((5, sunny), (14, dark), (10, sunny), (14, dark)):
+        _, evidence = lived(hours * 360, one, evidence, step_s=10.0)
+    assert evidence.export_days.spans == 2
+    first = PairedSums().add_weighted(600.0, 500.0)
+    assert evidence.export_days.xy == pytest.approx(first.add_weighted(1200.0, 1000.0).xy)
+    assert evidence.day.costs_nothing
+
+
+def test_a_day_without_sun_is_no_day_and_one_without_night_has_an_end() -> None:
+    _, evidence = lived(24 * 360, second(0.0, 0.0), step_s=10.0)
+    assert (evidence.export_days.spans, evidence.day) == (0, JudgedEnergy())
+    _, evidence = lived(24 * 360, second(50.0, 60.0), step_s=10.0)
+    assert (evidence.export_days.spans, evidence.j_days.spans, evidence.day.judged_s) == (1, 1, 0.0)
 
 
 def test_a_twin_without_export_proves_nothing() -> None:

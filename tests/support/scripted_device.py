@@ -14,10 +14,11 @@ SLOT = 9
 
 @dataclass
 class ScriptedDevice:
-    """Takes `answer_s` for everything; raises `error` instead where there is one."""
+    """Takes `answer_s` for everything; raises `error` instead where there is one, or `write_error`."""
 
     answer_s: float = 0.0
     error: Exception | None = None
+    write_error: Exception | None = None
     is_there: bool = True
     opened: int = 0
     closed: int = 0
@@ -30,6 +31,8 @@ class ScriptedDevice:
 
     async def write(self, watts: int) -> None:
         await self._answer()
+        if self.write_error is not None:
+            raise self.write_error
         self.told.append(watts)
 
     async def read(self) -> DeviceReading:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from daemon.cli.options import FiniteRange
 from training.learners.options import TAKEN_BY, Options, flag
+from training.learners.presets import PRESETS, with_preset
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -25,6 +26,12 @@ _WORDS = {
     "noise_kept": "Of an action's noise, to the next second",
     "curriculum": "Share of the training until sites are as hard as they get",
     "reptile": "Updates on one site after the other, 0 on all at once",
+    "explore": "What acts beside the policy's own draws",
+    "value_nets": "Networks of the value; the lesser one counts",
+    "rate": "Learning rate",
+    "lam": "Lambda of the advantages",
+    "horizon": "Seconds of each of 64 sites in an update",
+    "minibatch": "Rows of a step",
 }
 
 
@@ -35,23 +42,31 @@ def learner_options(command: CommandT) -> CommandT:
         kind, default = _kind(schemas[name]), schemas[name]["default"]
         help_ = f"{words}. Of {', '.join(TAKEN_BY[name])}."
         command = click.option(flag(name), type=kind, default=default, show_default=True, help=help_)(command)
-    return command
+    preset = click.option(
+        "--preset", type=click.Choice(tuple(PRESETS)), help="Options of ppo by name; those given go first."
+    )
+    return preset(command)
 
 
 def _kind(schema: dict[str, Any]) -> click.ParamType[Any]:
     """What an option takes, with the bounds that it has in `Options`."""
     if "enum" in schema:
         return click.Choice(schema["enum"])
-    least, below = schema.get("minimum"), schema.get("exclusiveMaximum")
+    least, below = schema.get("minimum", schema.get("exclusiveMinimum")), schema.get("exclusiveMaximum")
     most = schema.get("maximum", below)
     if schema["type"] == "integer":
         return click.IntRange(least, most)
-    return FiniteRange(least, most, max_open=below is not None)
+    return FiniteRange(least, most, min_open="exclusiveMinimum" in schema, max_open=below is not None)
 
 
-def taken(words: dict[str, Any]) -> Options:
-    """Take them out of the words of a command line. Raises click.UsageError for one that is no number."""
+def taken(words: dict[str, Any], given: frozenset[str]) -> Options:
+    """Take them out of the words of a command line, `given` of them not by default.
+
+    Raises click.UsageError for one that is no number.
+    """
     chosen = {name: words.pop(name) for name in Options.model_fields}
+    if (preset := words.pop("preset")) is not None:
+        chosen = with_preset(chosen, preset, given, is_judged=words["choose_on"] is not None)
     try:
         return Options(**chosen)
     except ValidationError as error:

@@ -136,7 +136,7 @@ def train(**words: Any) -> TrainedUpdates:
     source = click.get_current_context().get_parameter_source
     unsaid = (ParameterSource.DEFAULT, None)
     given = frozenset(name for name in words if source(name) not in unsaid)
-    options = taken(words)
+    options = taken(words, given)
     request = TrainRequest(**words, options=options, given=given)
     torch.set_num_threads(1)
     try:
@@ -177,7 +177,7 @@ def _on_sites(request: TrainRequest) -> TrainedUpdates:
     grounds = Grounds(sunshine, settings.horizon, device, scenery=scenery, chances=chances)
     states, actions_w = grounds.survey(generator)
     learner = Ppo(_space(request, phase_scaling(states)), settings).to(device)
-    composed = on_sites(learner, grounds, scenery, request.options)
+    composed = on_sites(learner, grounds, scenery, request.options, request.seed)
     taught = _run(request, learner, composed, generator)
     lineage = _lineage(request, metering, data_sha256(days))
     return _finish(request, learner, taught, (states, actions_w), lineage)

@@ -17,6 +17,7 @@ from training.learners.offline.discrete_actions import as_choices
 from training.learners.offline.iql_discrete import DiscreteIql
 from training.learners.online.curriculum import Curriculum
 from training.learners.online.exploration import FadingBonus
+from training.learners.online.exploring import Curiosity, EpsilonGreedy, ParameterNoise
 from training.learners.online.ppo import Ppo, PpoSettings
 from training.learners.online.reptile import Reptile, SiteTasks
 from training.learners.online.training import Grounds
@@ -34,7 +35,8 @@ class Composed:
 
 def ppo_settings(gamma: float, options: Options) -> PpoSettings:
     """PPO's own settings among the options."""
-    return PpoSettings(gamma, kl_max=options.kl_max, noise_kept=options.noise_kept)
+    names = ("kl_max", "noise_kept", "value_nets", "prioritized", "lam", "horizon", "minibatch")
+    return PpoSettings(gamma, lr=options.rate, **{name: getattr(options, name) for name in names})
 
 
 def from_transitions(learner: Learner[Any], table: Transitions, batch: int, options: Options) -> Composed:
@@ -77,13 +79,21 @@ def scenery_of(
 
 
 def on_sites(
-    learner: Ppo, grounds: Grounds, scenery: Curriculum | SiteTasks | None, options: Options
+    learner: Ppo, grounds: Grounds, scenery: Curriculum | SiteTasks | None, options: Options, seed: int
 ) -> Composed:
     """A learner that practises; `grounds` were made with `scenery`."""
     source = grounds.rollouts(learner)
     if options.clip_reward > 0.0:
         source = with_clipped_rewards(source, options.clip_reward)
     companions: list[Callback] = _rates(learner, options)
+    if options.explore == "epsilon-greedy":
+        companions.append(EpsilonGreedy())
+    elif options.explore == "parameter-noise":
+        companions.append(ParameterNoise(seed))
+    elif options.explore == "curiosity":
+        curiosity = Curiosity(learner.space).to(learner.normalize.mean.device)
+        source = curiosity.beside(learner, source)
+        companions.append(curiosity)
     if scenery is not None:
         companions.append(scenery)
     if options.entropy_weight > 0.0:

@@ -133,6 +133,16 @@ def log_density(z: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return (normal - bend).sum(-1)
 
 
+def kl_of(old: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> Tensor:
+    """KL divergence of Gaussians given as mean and log standard deviation, [n, a] each, to nats [n].
+
+    Squashing moves both alike, so it is the divergence of the squashed policies as well.
+    """
+    (mean, log_std), (new_mean, new_log_std) = old, new
+    spread = ((2.0 * log_std).exp() + (mean - new_mean).square()) / (2.0 * (2.0 * new_log_std).exp())
+    return (new_log_std - log_std + spread - 0.5).sum(-1)
+
+
 class GaussianActor(nn.Module):
     """A squashed Gaussian policy on normalised observations; its last layers are `mean` and `log_std`."""
 

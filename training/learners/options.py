@@ -16,13 +16,19 @@ TAKEN_BY = {
     "warm_up": ALL,
     "decay": ALL,
     "plateau": ALL,
-    "prioritized": CRITICS,
+    "prioritized": (*CRITICS, "ppo"),
     "dyna": CRITICS,
     "kl_max": ("ppo",),
     "entropy_weight": ("ppo",),
     "noise_kept": ("ppo",),
     "curriculum": ("ppo",),
     "reptile": ("ppo",),
+    "explore": ("ppo",),
+    "value_nets": ("ppo",),
+    "rate": ("ppo",),
+    "lam": ("ppo",),
+    "horizon": ("ppo",),
+    "minibatch": ("ppo",),
 }
 """Learners that take an option; `replay` has a schedule of its own and takes none."""
 OFFLINE = (*(name for name in GAUSSIAN if name != "ppo"), "iql-discrete")
@@ -38,6 +44,7 @@ SETTINGS_OF = {
     "val": ("bc",),
     "choose_on": ALL,
     "start_from": ALL,
+    "preset": ("ppo",),
 }
 """Learners that another word of `sunkeep train` changes something for; for the others it is refused."""
 ONE_OF = (("prioritized", "dyna"), ("curriculum", "reptile"))
@@ -65,6 +72,12 @@ class Options(BaseModel):
         noise_kept: correlation of the noise of an action from one second to the next.
         curriculum: share of the training until the sites are as hard as they get, 0 from the start.
         reptile: updates on one site, 0 for all sites at once.
+        explore: what acts beside the policy's own draws.
+        value_nets: networks of the value, of which the least counts.
+        rate: learning rate.
+        lam: of generalised advantage estimation.
+        horizon: seconds of each of the 64 sites in an update.
+        minibatch: rows of a step.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -82,6 +95,12 @@ class Options(BaseModel):
     noise_kept: float = Field(default=0.0, ge=0.0, lt=1.0)
     curriculum: float = Field(default=0.0, ge=0.0, le=1.0)
     reptile: int = Field(default=0, ge=0)
+    explore: Literal["draws", "epsilon-greedy", "parameter-noise", "curiosity"] = "draws"
+    value_nets: int = Field(default=1, ge=1, le=2)
+    rate: float = Field(default=5e-4, gt=0.0, le=0.1)
+    lam: float = Field(default=0.9, ge=0.0, le=1.0)
+    horizon: int = Field(default=48, ge=2, le=600)
+    minibatch: int = Field(default=2304, ge=1)
 
     def chosen(self) -> dict[str, Any]:
         """Those that differ from their default."""

@@ -136,11 +136,14 @@ def _say(request: PlantRequest, site: Site, far_end: SimulatedSite, described: D
             modbus={slot: (kind, far_end.devices[slot].port) for slot, kind in kinds.items()},
         )
     click.echo(f"meter  127.0.0.1:{far_end.meter_port}  Modbus TCP, SDM630, device 1")
-    click.echo(f"radio  {far_end.radio_path}  EZSP 13, {len(site.slaves) - len(kinds)} slaves")
+    click.echo(f"radio  {far_end.radio_path}  EZSP 13, {len(far_end.radio.nodes)} slaves")
     for slot, kind in kinds.items():
         device = far_end.devices[slot]
         unit = device.model.device_id
         click.echo(f"device 127.0.0.1:{device.port}  Modbus TCP, {kind}, device {unit}, slot {slot}")
+    for slot, output in far_end.outputs.items():
+        kind = "dimmer" if output.is_dimmed else "plug"
+        click.echo(f"device {ieee_of(slot)[::-1].hex(':')}  Zigbee, {kind}, slot {slot}")
     for slave in site.slaves if request.uncommissioned else ():
         ieee, code = ieee_of(slave.slot)[::-1].hex(":"), install_code_of(slave.slot).hex()
         click.echo(f"slave  slot {slave.slot}  {ieee}  {code}  {slave.name}")

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import product
-from math import log
 
 import numpy as np
 
@@ -22,15 +21,15 @@ from daemon.config.rollout_section import RolloutSection, StepSection
 from daemon.policy.rollout_walker import plan_of
 from daemon.rollout.evidence import RolloutTick
 from daemon.rollout.plan import RolloutPlan, RolloutStep, is_later
-from daemon.rollout.requirements import Judged, is_better
+from daemon.rollout.requirements import Judged
 from daemon.rollout.walk import RolloutState, begun, due, lived
-from safety.evidence import PairedSums, log_e_value
-from safety.policy_comparison import ALPHA, is_worse
-from tests.campaigns.drawn.months import DAYLIGHT_H, DAYS, SPANS, Energies, Months, MonthWorld, drawn
+from safety.evidence import PairedSums, days_rule_out
+from safety.policy_comparison import ALPHA, is_better_by_days, is_worse, is_worse_by_days
+from tests.campaigns.drawn.months import DAYLIGHT_H, DAYS, Energies, Months, MonthWorld, drawn
 from tests.campaigns.table import heading, parser, percentile
 
 DAY_S = 86400.0
-EXCESSES = (-0.20, -0.10, 0.0, 0.05, 0.10, 0.20)
+EXCESSES = (-0.10, 0.0, 0.10, 0.20)
 PLAN = plan_of(RolloutSection(shadow=StepSection(confirm="automatic")))
 """The plan as it ships, but for the operator's word."""
 LIGHT_S = 3600.0 * (DAYLIGHT_H[1] - DAYLIGHT_H[0])
@@ -40,6 +39,10 @@ HALF = RolloutStep.SHARE_50
 NAIVE_EXCESS = 0.05
 """Specification: export 5 % above the baseline."""
 WEEK = 7
+HEADING = (
+    "| world | in the long run | rolled back | day | found better | day | half of the blocks | day "
+    "| 99 % bounds ever wrong | week before | day | as far as seen | day |\n" + "|---" * 13 + "|"
+)
 WORLDS = {
     "the same controller": MonthWorld(day_spread=0.0, span_spread=0.0),
     "alike": MonthWorld(day_spread=0.05, span_spread=0.1),
@@ -72,20 +75,23 @@ class SiteFate:
 
 @dataclass
 class _Account:
-    """Sums of export and J as the judge keeps them; nights count as time."""
+    """Sums of export and J as the judge keeps them, spans and days; nights count as time."""
 
-    export: PairedSums = field(default_factory=PairedSums)
-    j: PairedSums = field(default_factory=PairedSums)
+    spans: list[PairedSums] = field(default_factory=lambda: [PairedSums(), PairedSums()])
+    days: list[PairedSums] = field(default_factory=lambda: [PairedSums(), PairedSums()])
 
-    def day(self, own_wh: Energies, twin_wh: Energies) -> None:
-        """With all spans of a day."""
+    def live(self, own_wh: Energies, twin_wh: Energies) -> bool:
+        """With one day more, [span, quantity]; whether that rolls back."""
+        is_rolled_back = False
         for own, twin in zip(own_wh, twin_wh, strict=True):
-            self.add(own, twin)
-
-    def add(self, own_wh: Energies, twin_wh: Energies) -> None:
-        """With one span more."""
-        self.export = self.export.add(float(own_wh[0]), float(twin_wh[0]))
-        self.j = self.j.add(float(own_wh[1]), float(twin_wh[1]))
+            self.spans = [
+                pairs.add(float(x), float(y)) for pairs, x, y in zip(self.spans, own, twin, strict=True)
+            ]
+            is_rolled_back = is_rolled_back or (own[1] > 0.0 and any(map(is_worse, self.spans)))
+        whole = zip(self.days, own_wh.sum(axis=0), twin_wh.sum(axis=0), strict=True)
+        if own_wh.any() or twin_wh.any():
+            self.days = [days.add_weighted(float(x), float(y)) for days, x, y in whole]
+        return is_rolled_back or any(map(is_worse_by_days, self.days))
 
 
 def fate(months: Months, site: int, excess: float) -> SiteFate:
@@ -97,17 +103,15 @@ def fate(months: Months, site: int, excess: float) -> SiteFate:
         if not months.measured[site, day]:
             continue
         own, twin = months.policy_wh[site, day], months.fallback_twin_wh[site, day]
-        for span in range(SPANS):
-            account.add(own[span], twin[span])
-            if own[span, 0] > 0.0 and (is_worse(account.export) or is_worse(account.j)):
-                found.setdefault("rolled_back", day + 1)
-        if is_better(account.export):
+        if account.live(own, twin):
+            found.setdefault("rolled_back", day + 1)
+        if is_better_by_days(account.days[0]):
             found.setdefault("found_better", day + 1)
         if own[:, 0].sum() > (1.0 + NAIVE_EXCESS) * week:
             found.setdefault("week_before", day + 1)
-        if (account.export.excess or 0.0) > NAIVE_EXCESS:
+        if (account.spans[0].excess or 0.0) > NAIVE_EXCESS:
             found.setdefault("point", day + 1)
-        is_wrong = is_wrong or _rules_out(account.export, excess)
+        is_wrong = is_wrong or _rules_out(account.days[0], excess)
     return SiteFate(
         found.get("rolled_back"),
         found.get("found_better"),
@@ -118,9 +122,9 @@ def fate(months: Months, site: int, excess: float) -> SiteFate:
     )
 
 
-def _rules_out(pairs: PairedSums, excess: float) -> bool:
-    """Whether `safety.evidence.bounds` do not hold this excess between them, without looking for them."""
-    return any(log_e_value(pairs, excess, above=above) >= log(1.0 / ALPHA) for above in (True, False))
+def _rules_out(days: PairedSums, excess: float) -> bool:
+    """Whether the bounds of whole days do not hold this excess between them, without looking for them."""
+    return any(days_rule_out(days, excess, ALPHA, above=above) for above in (True, False))
 
 
 def _week_before(months: Months, site: int) -> float:
@@ -133,6 +137,7 @@ def reached(months: Months, site: int, plan: RolloutPlan = PLAN) -> int | None:
     seed = int(site).to_bytes(32, "big")
     state = begun(RolloutState(), "policy", "fallback", 0.0)
     live, shadow = _Account(), _Account()
+    is_rolled_back = False
     for day in range(months.measured.shape[1]):
         mode = plan.mode_plan(state.step, ModePlan(site_seed=seed))
         assignment = assign(mode, WallClock(day * DAY_S))
@@ -155,10 +160,11 @@ def reached(months: Months, site: int, plan: RolloutPlan = PLAN) -> int | None:
             )
             state = lived(plan, state, tick)
         if is_measured:
-            (live if is_policy else shadow).day(own, twin)
-        if is_worse(live.export) or is_worse(live.j):
+            found = (live if is_policy else shadow).live(own, twin)
+            is_rolled_back = is_rolled_back or (is_policy and found)
+        if is_rolled_back:
             return None
-        state = due(plan, state, Judged(live.export, live.j, shadow.export, shadow.j), None)
+        state = due(plan, state, Judged(live.spans[0], live.days[0], *live.spans[1:], *shadow.spans), None)
         if not is_later(HALF, state.step):
             return day + 1
     return None
@@ -212,10 +218,7 @@ def main() -> int:
     options.add_argument("--jobs", type=int, default=1)
     options.add_argument("--worlds", nargs="*", choices=tuple(WORLDS), default=tuple(WORLDS))
     chosen = options.parse_args()
-    print(
-        "| world | in the long run | rolled back | day | found better | day | half of the blocks | day "
-        "| 99 % bounds ever wrong | week before | day | as far as seen | day |\n" + "|---" * 13 + "|"
-    )
+    print(HEADING)
     for line in _rows(chosen.trials, chosen.seed, chosen.jobs, chosen.worlds):
         print(line, flush=True)
     print("\n" + heading(chosen.seed))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.campaigns.drawn.judge_errors import HALF, PLAN, WORLDS, fates, reached, row
+from tests.campaigns.drawn.measured_days import DayCosts, by_span
 from tests.campaigns.drawn.months import DAYS, SPANS, MonthWorld, drawn
 
 SITES = 12
@@ -63,3 +64,16 @@ def test_a_row_gives_shares_and_medians_over_all_sites() -> None:
     assert cells[1:4] == ["bad", "+60%", "100.0 %"]
     assert 1 <= int(cells[4]) <= DAYS
     assert cells[5:7] == ["0.0 %", "–"]
+
+
+def test_measured_days_are_scaled_to_the_long_run_and_drawn() -> None:
+    hours = np.array([[10.0, 12.0], [30.0, 33.0], [20.0, 21.0]])
+    own = by_span(["a", "a", "b"], [28_800, 32_400, 36_000], hours)
+    assert own.shape == (2, SPANS, 2)
+    assert own[0, 4].tolist() == [40.0, 45.0]
+    assert own[1, 5].tolist() == [20.0, 21.0]
+    known = DayCosts(own, 2.0 * own)
+    months = known.months(0.1, 50, seed=1)
+    assert months.policy_wh == pytest.approx(1.1 * months.fallback_wh)
+    assert months.measured.all()
+    assert known.spread() == pytest.approx(0.0)

@@ -109,3 +109,64 @@ def test_a_shelly_that_cannot_work_is_refused(old: str, new: str, told: str) -> 
     with pytest.raises(SettingsError) as refused:
         parsed(PLUG.replace(old, new))
     assert told in str(refused.value)
+
+
+RELAY = """
+[[slaves]]
+name = "relay"
+slot = 9
+driver = "zigbee-switch"
+phases = "all"
+max_w = 2000
+levels_w = [2000]
+[slaves.zigbee]
+ieee = "00124B001CA1B2C3"
+"""
+
+
+def test_a_zigbee_relay_is_a_device_of_its_own() -> None:
+    settings = parsed(RELAY)
+    section = settings.slaves[2].zigbee
+    assert section is not None
+    assert (section.ieee, section.endpoint, section.dead_man_s) == ("00:12:4b:00:1c:a1:b2:c3", 1, 20.0)
+    assert settings.slaves[2].device == "Zigbee device 00:12:4b:00:1c:a1:b2:c3, endpoint 1"
+    assert not settings.core_site().slaves[2].may_draw
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (RELAY[RELAY.index("[slaves.zigbee]") :], "", 'driver = "zigbee-switch" needs to know which device'),
+        ('driver = "zigbee-switch"\n', "", 'belongs to driver = "zigbee-switch" or "zigbee-level"'),
+        ("levels_w = [2000]\n", "", "a relay, which knows on and off only. Write levels_w = [2000]"),
+        ('switch"\n', 'level"\nmin_w = 1\n', "levels_w"),
+        (
+            'switch"\nphases = "all"\nmax_w = 2000\nlevels_w = [2000]',
+            'level"\nphases = "a"\nmax_w = 3000',
+            "Write min_w = 12",
+        ),
+        ("B2C3", "B2C", "is no IEEE address"),
+        ('ieee = "', 'dead_man_s = 6.0\nieee = "', "less than 3 keep-alives of 3 s"),
+    ],
+)
+def test_a_zigbee_relay_that_cannot_work_is_refused(old: str, new: str, told: str) -> None:
+    assert old in RELAY
+    with pytest.raises(SettingsError) as refused:
+        parsed(RELAY.replace(old, new))
+    assert told in str(refused.value)
+
+
+def test_relays_on_zigbee_fit_the_air_or_are_refused_with_the_arithmetic() -> None:
+    def relays(count: int) -> str:
+        return "".join(
+            RELAY.replace("slot = 9", f"slot = {9 + number}")
+            .replace('"relay"', f'"relay {number}"')
+            .replace("B2C3", f"B2{number:02X}")
+            for number in range(count)
+        )
+
+    assert len(parsed(relays(9)).slaves) == 11
+    with pytest.raises(SettingsError, match=r"12 Zigbee devices are asked 6\.4 times a second"):
+        parsed(relays(12))
+    with pytest.raises(SettingsError, match="is the same output as that of relay"):
+        parsed(RELAY + RELAY.replace("slot = 9", "slot = 10").replace('"relay"', '"twin"'))

@@ -1,12 +1,13 @@
 """What Home Assistant is told of a site."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from daemon.config.gateway_sections import MqttSection
-from daemon.gateway.home_assistant import discovery, state
+from daemon.gateway.home_assistant import Topics, discovery, order_of, state
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import status
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, feed
@@ -72,3 +73,45 @@ def test_an_unknown_power_is_published_as_unknown() -> None:
     assert published["grid_w"] is None
     assert published["devices"] == {}
     json.dumps(published, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("end", "text", "request_"),
+    [
+        ("pause/set", "ON", {"command": "pause", "until_unix_s": None}),
+        ("pause/set", "OFF", {"command": "resume"}),
+        ("boost/3/set", "ON", {"command": "boost", "slave": "boiler", "until_unix_s": None}),
+        ("boost/3/set", "OFF", {"command": "end_boost", "slave": "boiler"}),
+        ("boost/4/set", "ON", None),
+        ("boost/3/set", "full", None),
+        ("first/set", "boiler", {"command": "priorities", "first": ["boiler"]}),
+        ("first/set", "as configured", {"command": "priorities", "first": []}),
+        ("first/set", "sauna", None),
+        ("holiday/set", "2", {"command": "holiday", "until_unix_s": 172_900.0, "kept": []}),
+        ("holiday/set", "0", {"command": "end_holiday"}),
+        ("holiday/set", "-1", None),
+        ("holiday/set", "1e9", None),
+        ("other/set", "ON", None),
+    ],
+)
+def test_what_others_say_becomes_a_request(end: str, text: str, request_: dict[str, Any] | None) -> None:
+    topics = Topics.of(SECTION)
+    assert order_of(f"sunkeep/my-house/{end}", text, {"3": "boiler"}, topics, 100.0) == request_
+
+
+def test_orders_are_entities_only_where_they_are_accepted(document: dict[str, Any]) -> None:
+    accepting = SECTION.model_copy(update={"commands": "accepted"})
+    more = discovery(document, accepting).keys() - discovery(document, SECTION).keys()
+    kinds = sorted(topic.split("/")[1] for topic in more)
+    assert kinds == sorted(["number", "select", "switch", *["switch"] * len(document["slaves"])])
+    name = document["slaves"][0]["name"]
+    end_s = datetime.fromisoformat(document["local"]).timestamp() + 90_000.0
+    document["orders"] = {
+        "boosts": [{"slave": name}],
+        "first": [name],
+        "holiday": {"until_unix_s": end_s, "kept": []},
+    }
+    published = state(document)
+    slot = str(document["slaves"][0]["slot"])
+    assert published["devices"][slot]["boosted"] is True
+    assert (published["first"], published["holiday_days"]) == (name, 2)

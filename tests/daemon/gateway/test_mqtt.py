@@ -139,7 +139,7 @@ async def test_entities_are_told_again_when_home_assistant_starts(tmp_path: Path
             await broker.until(lambda seen: topic in seen)
 
 
-async def test_home_assistant_may_pause_where_that_is_accepted(tmp_path: Path) -> None:
+async def test_home_assistant_may_give_orders_where_that_is_accepted(tmp_path: Path) -> None:
     page = FedPage()
     async with mosquitto(tmp_path) as port:
         async with Client("127.0.0.1", port) as before:
@@ -154,7 +154,14 @@ async def test_home_assistant_may_pause_where_that_is_accepted(tmp_path: Path) -
                 await broker.until(lambda seen: '"paused": true' in seen["sunkeep/home/state"])
                 await home_assistant.publish("sunkeep/home/pause/set", "OFF")
                 await broker.until(lambda seen: '"paused": false' in seen["sunkeep/home/state"])
-    assert [request["command"] for request in page.requests] == ["pause", "resume"]
+                slave = SITE.slaves[1]
+                await home_assistant.publish(f"sunkeep/home/boost/{slave.slot}/set", "ON")
+                await home_assistant.publish("sunkeep/home/holiday/set", "0")
+                await home_assistant.publish("sunkeep/home/pause/set", "ON")
+                await broker.until(lambda seen: '"paused": true' in seen["sunkeep/home/state"])
+    said = [request["command"] for request in page.requests]
+    assert said == ["pause", "resume", "boost", "end_holiday", "pause"]
+    assert page.requests[2]["slave"] == slave.name
 
 
 async def test_nobody_pauses_where_commands_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,8 +11,24 @@ from core.decision import Anomaly, Authority, Intervention
 from core.snapshot import SlaveState
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.metrics import Exposition
-from daemon.monitoring.telemetry import Cost, CounterfactualComparison, Judgements, PolicyComparison
+from daemon.monitoring.telemetry import (
+    Cost,
+    CounterfactualComparison,
+    Judgements,
+    PlanDemand,
+    PlanStanding,
+    PolicyComparison,
+)
 from tests.support.telemetry_feed import ABOUT, SITE, FedHouse, decision, feed, snapshot
+
+PLAN = PlanStanding(
+    "ab",
+    ("shadow", "ab", "production"),
+    1_782_900_000.0,
+    "",
+    False,
+    (PlanDemand("time", True, "170.0 h of 168 h"), PlanDemand("export", False, "-4.0% beside the fallback")),
+)
 
 
 @pytest.fixture
@@ -35,6 +52,7 @@ def figures() -> Figures:
         CounterfactualComparison(700.0, 800.0, -0.125),
     )
     made.update(seen, eventful, cost=Cost(0.001, 0.0, 0.0001), judgements=Judgements(live=judged))
+    made.plan_stands(PLAN)
     return made
 
 
@@ -148,3 +166,22 @@ def test_a_judge_that_failed_has_no_series(figures: Figures) -> None:
     figures.judgements = Judgements(failed=True)
     found = samples(Exposition(figures).render(0.0))
     assert not [name for name in found if name.startswith("sunkeep_judged")]
+
+
+def test_the_plan_is_told_with_what_it_lacks(figures: Figures) -> None:
+    seen = samples(Exposition(figures).render(0.0))
+    steps = {name: value for name, value in seen.items() if name.startswith("sunkeep_rollout_step")}
+    assert steps == {f"sunkeep_rollout_step{{step={step}}}": step == "ab" for step in PLAN.steps}
+    assert seen["sunkeep_rollout_missing{demand=time}"] == 0.0
+    assert seen["sunkeep_rollout_missing{demand=export}"] == 1.0
+    assert (seen["sunkeep_rollout_ready"], seen["sunkeep_rollout_held"]) == (0.0, 0.0)
+    figures.plan_stands(replace(PLAN, held="sample_ratio", ready=True))
+    seen = samples(Exposition(figures).render(0.0))
+    assert (seen["sunkeep_rollout_ready"], seen["sunkeep_rollout_held"]) == (1.0, 1.0)
+
+
+def test_without_a_plan_there_is_no_series_of_it(figures: Figures) -> None:
+    figures.plan_stands(None)
+    assert not [
+        name for name in samples(Exposition(figures).render(0.0)) if name.startswith("sunkeep_rollout")
+    ]

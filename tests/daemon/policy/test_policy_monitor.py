@@ -13,7 +13,7 @@ from core.decision import Authority, Decision, Source, State
 from core.modes import Assignment
 from core.tick import decide
 from daemon.journal.records import Event
-from daemon.policy.evidence_record import to_record
+from daemon.policy.evidence_record import ADDED, to_record
 from daemon.policy.policy_monitor import PolicyMonitor
 from daemon.runtime.assembly import Assembled, assemble
 from daemon.runtime.journal_completion import read_whole
@@ -35,7 +35,10 @@ SITE = default_site()
 FULL = ComparisonState(
     export=PairedSums(3, 10.0, 20.0, 34.0, 50.0, 140.0),
     j=PairedSums(3, 11.0, 21.0, 35.0, 51.0, 141.0),
+    export_days=PairedSums(2, 1.0, 2.0, 3.0, 5.0, 14.0),
+    j_days=PairedSums(2, 1.1, 2.1, 3.1, 5.1, 14.1),
     span=JudgedEnergy(60.0, 1.0, 2.0, 3.0, 4.0),
+    day=JudgedEnergy(7200.0, 11.0, 12.0, 13.0, 14.0),
     minute=JudgedEnergy(5.0, 0.5, 0.6, 0.7, 0.8),
     minutes=((1.0, 2.0), (3.0, 4.0)),
     trips_ago_s=(100.0,),
@@ -219,6 +222,19 @@ def test_damaged_evidence_is_none(damage: dict[str, Any] | None) -> None:
     assert judge.live.evidence == ComparisonState()
 
 
+def test_evidence_of_an_older_release_goes_on_and_its_days_begin_anew() -> None:
+    judge = judging()
+    judge.live.evidence = FULL
+    carried = judge.carry()
+    for key in ADDED:
+        del carried["live"][key]
+    other = judging()
+    other.restore(carried)
+    fresh = ComparisonState()
+    expected = replace(FULL, export_days=fresh.export_days, j_days=fresh.j_days, day=fresh.day)
+    assert other.live.evidence == expected
+
+
 def test_a_fault_of_the_judge_costs_the_judgement_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
     judge, lived = judging(), ticks(3)
     broken = replace(lived[0], before=None)  # type: ignore[arg-type]
@@ -246,20 +262,24 @@ def test_what_is_told_changes_with_every_span() -> None:
     assert judge.judgements().live.export.verdict == "open"
     for spans in range(1, 31):
         export = judge.live.evidence.export.add(40.0 + spans % 2, 60.0)
-        judge.live.evidence = replace(judge.live.evidence, export=export, j=export)
+        days = judge.live.evidence.export_days.add_weighted(480.0 + spans % 3, 720.0)
+        judge.live.evidence = replace(
+            judge.live.evidence, export=export, j=export, export_days=days, j_days=days
+        )
     told = judge.judgements().live
     assert (told.judged_s, told.export.verdict) == (60 * 3600.0, "better")
     assert told.export.own_wh == 40.5 * 30
     assert told.export.low < -0.325 < told.export.high < 0.0
-    judge.live.evidence = replace(judge.live.evidence, export=PairedSums().add(90.0, 60.0).add(91.0, 60.0))
+    judge.live.evidence = ComparisonState(export=PairedSums().add(90.0, 60.0).add(91.0, 60.0))
     assert judge.judgements().live.export.verdict == "open"
 
 
 def test_worse_beyond_doubt_is_told_as_worse() -> None:
-    judge, export = judging(), PairedSums()
+    judge, export, days = judging(), PairedSums(), PairedSums()
     for hours in range(30):
         export = export.add(80.0 + hours % 2, 60.0)
-    judge.live.evidence = replace(judge.live.evidence, export=export)
+        days = days.add_weighted(960.0 + hours % 3, 720.0)
+    judge.live.evidence = replace(judge.live.evidence, export=export, export_days=days)
     assert judge.judgements().live.export.verdict == "worse"
 
 

@@ -33,12 +33,14 @@ def minutes_for_weeks(confirm: Confirmation = Confirmation.AUTOMATIC) -> Iterato
     rule = StepRule(STEP_S, STEP_S / 2.0, 1, confirm)
     with (
         patch.object(walker, "plan_of", lambda _section: RolloutPlan((rule,) * 6, 20.0)),
-        patch.object(daemon.rollout.requirements, "PROMOTION_ALPHA", 0.9),  # minutes leave no doubt out
+        patch.object(safety.policy_comparison, "BETTER_ALPHA", 0.9),  # minutes leave no doubt out
+        patch.object(safety.policy_comparison, "BETTER_MIN", 0.0),
         patch.object(daemon.rollout.requirements, "IMBALANCE_MAX_W", 2000.0),
         patch.object(daemon.rollout.requirements, "CHANGES_MAX_PER_MIN", 60.0),  # noon under broken clouds
         patch.object(walker, "CHECK_EVERY_S", 3.0),
         patch.object(walker, "SAVE_EVERY_S", 10.0),
         patch.object(safety.policy_comparison, "SPAN_S", 2.0),
+        patch.object(safety.policy_comparison, "DAY_MAX_S", 2.0),
         silent_log(),
     ):
         yield

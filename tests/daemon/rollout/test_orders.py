@@ -15,6 +15,7 @@ from daemon.commands.installing.check import check
 from daemon.commands.rollout import rollout
 from daemon.commissioning.step_checklist import walk_step
 from daemon.config.settings import SettingsError, load_settings
+from daemon.monitoring.status import document as status_document
 from daemon.policy.mode_guard import ModeGuard
 from daemon.rollout.plan import RolloutStep
 from daemon.simulation.simulate import default_site
@@ -44,6 +45,14 @@ async def checked(folder: Path, step: str) -> tuple[int, str]:
     return done.return_value, done.output
 
 
+def shown(pair: Pair) -> tuple[str, str, bool]:
+    """Step, hold and whether anything is missing, as the status page tells them."""
+    figures = pair.whole.service.figures
+    assert figures is not None
+    told = status_document(figures, 0.0)["details"]["plan"]
+    return told["step"], told["held"], any(not demand["holds"] for demand in told["demands"])
+
+
 async def _orders(folder: Path) -> None:
     async with running_pair(folder, slaves=SITE.slaves[:3], adapt=planned, radio_port=0) as pair:
         await begun(pair)
@@ -69,6 +78,7 @@ async def _orders(folder: Path) -> None:
         await asyncio.sleep(2.0)
         assert pair.lived[-1].assignment.propensity == 0.5
         assert (await ordered(folder, "hold"))[0] == 0
+        assert shown(pair) == ("share_50", "operator", True)
         code, output = await ordered(folder, "advance", "--to", "share_75")
         assert "the plan is held (operator)" in output
         assert (await ordered(folder, "hold", "--release"))[0] == 0

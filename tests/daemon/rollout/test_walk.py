@@ -44,7 +44,7 @@ def pairs(excess: float, spans: int = 60) -> PairedSums:
 
 def judged(excess: float, spans: int = 60) -> Judged:
     sums = pairs(excess, spans)
-    return Judged(sums, sums, sums, sums)
+    return Judged(sums, sums, sums, sums, sums)
 
 
 GOOD = judged(-0.3)

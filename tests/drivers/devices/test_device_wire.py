@@ -140,6 +140,43 @@ def test_why_it_is_not_up_is_told_once(error: Exception) -> None:
     run(body())
 
 
+def test_one_that_cannot_be_trusted_with_power_is_left_alone_for_a_while() -> None:
+    async def body() -> None:
+        device = ScriptedDevice()
+        async with kept(device) as wire:
+            await soon(lambda: wire.up)
+            device.write_error = ConfigError("it does not run its timer")
+            with pytest.raises(Transient, match="does not run its timer"):
+                await wire.send(message(1500))
+            await soon(lambda: not wire.up)
+            opened = device.opened
+            await asyncio.sleep(40.0)
+            assert device.opened == opened, "it is not switched on and off again and again"
+            assert wire.problem == "it does not run its timer"
+            device.write_error = None
+            await asyncio.sleep(35.0)
+            await wire.send(message(1500))
+
+    run(body())
+
+
+def test_a_wire_that_carries_no_more_just_now_says_nothing_about_the_device() -> None:
+    async def body() -> None:
+        device = ScriptedDevice()
+        async with kept(device) as wire:
+            await soon(lambda: wire.up)
+            await wire.send(message(0))
+            device.write_error = Transient("the air is used up", "budget")
+            with pytest.raises(Transient, match="used up"):
+                await wire.send(message(1500))
+            device.error = device.write_error
+            await asyncio.sleep(10.0)
+            assert wire.up
+            assert wire.resting(), "it follows what it was told last"
+
+    run(body())
+
+
 def test_stopping_leaves_nothing_behind() -> None:
     async def body() -> None:
         device = ScriptedDevice()

@@ -41,6 +41,12 @@ CHANGED = Options(
     noise_kept=0.5,
     curriculum=0.5,
     reptile=5,
+    explore="curiosity",
+    value_nets=2,
+    rate=3e-4,
+    lam=0.97,
+    horizon=64,
+    minibatch=1024,
 )
 
 

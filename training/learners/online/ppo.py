@@ -1,12 +1,13 @@
 """Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347) on many environments at once."""
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.learners.learner import ActorLearner, Report, Space, adam
-from training.learners.networks import Value, log_density
+from training.learners.networks import GaussianActor, Value, kl_of, log_density
 from training.learners.online.environment import VectorEnvironment
 from training.learners.online.noise import KeptNoise
 
@@ -17,6 +18,8 @@ class PpoSettings:
 
     `kl_max` ends the epochs of an update as soon as the policy has moved further than that (nats per state,
     0 never). `noise_kept` is the correlation of the noise that draws actions, from one step to the next.
+    Of `value_nets` the lesser one counts. With `prioritized` above 0 the epochs draw rows by the size of
+    their advantage to this power and weigh them down by as much, so that the gradient keeps its mean.
     """
 
     gamma: float = 0.93
@@ -31,6 +34,12 @@ class PpoSettings:
     log_std_start: float = -1.5
     kl_max: float = 0.0
     noise_kept: float = 0.0
+    value_nets: int = 1
+    prioritized: float = 0.0
+
+
+PRIORITY_FLOOR = 0.1
+"""Share of the draws that is uniform: no weight exceeds its inverse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,7 @@ class Rollout:
     following: Tensor  # [T, n, d]
     terminal: Tensor  # [T, n]
     truncated: Tensor  # [T, n]
+    is_own: Tensor | None = None  # [T, n], 0 where somebody else than the policy drew; None: nowhere
 
 
 def advantages(
@@ -69,14 +79,41 @@ def advantages(
     return result
 
 
-def kl_of(old: tuple[Tensor, Tensor], new: tuple[Tensor, Tensor]) -> Tensor:
-    """KL divergence of Gaussians given as mean and log standard deviation, [n, a] each, to nats [n].
+class Drawn(NamedTuple):
+    """Actions of n sites before squashing: [n, a], their log density [n], and 1 where the policy drew it."""
 
-    Squashing moves both alike, so it is the divergence of the squashed policies as well.
-    """
-    (mean, log_std), (new_mean, new_log_std) = old, new
-    spread = ((2.0 * log_std).exp() + (mean - new_mean).square()) / (2.0 * (2.0 * new_log_std).exp())
-    return (new_log_std - log_std + spread - 0.5).sum(-1)
+    draw: Tensor
+    log_density: Tensor
+    is_own: Tensor
+
+
+class ActionSource(Protocol):
+    """Draws actions in the place of the policy alone."""
+
+    def draw(
+        self, actor: GaussianActor, features: Tensor, noise: Tensor, generator: torch.Generator
+    ) -> Drawn:
+        """Of these features, with standard normal noise, [n, d] and [n, a]."""
+        ...
+
+
+def drawn_by(actor: GaussianActor, features: Tensor, noise: Tensor) -> Drawn:
+    """What a Gaussian actor draws with this noise."""
+    mean, log_std = actor(features)
+    draw = mean + log_std.exp() * noise
+    return Drawn(draw, log_density(draw, mean, log_std), torch.ones(len(draw), device=draw.device))
+
+
+class ValueTwins(nn.Module):
+    """Networks of their own for one value: [..., d] to [..., nets]."""
+
+    def __init__(self, inputs: int, nets: int, hidden: int) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(Value(inputs, hidden=hidden) for _ in range(nets))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """What each of them says."""
+        return torch.cat([net(features) for net in self.nets], -1)
 
 
 class Ppo(ActorLearner[Rollout]):
@@ -87,9 +124,16 @@ class Ppo(ActorLearner[Rollout]):
         super().__init__(space, log_std_start=settings.log_std_start)
         self.settings = settings
         self.entropy_weight = settings.entropy_weight
-        self.value = Value(space.inputs, hidden=space.hidden)
+        self._sources: tuple[ActionSource, ...] = ()
+        self.value: nn.Module = Value(space.inputs, hidden=space.hidden)
+        if settings.value_nets > 1:  # networks of their own, so that they err apart
+            self.value = ValueTwins(space.inputs, settings.value_nets, space.hidden)
         parameters = [*self.actor.parameters(), *self.value.parameters()]
         self.optimizers = {"both": adam(parameters, settings.lr)}
+
+    def explore_with(self, source: ActionSource) -> None:
+        """Let somebody draw actions in the place of the policy alone; no part of the learner's state."""
+        self._sources = (source,)
 
     @torch.no_grad()
     def collect(self, environment: VectorEnvironment, generator: torch.Generator) -> Rollout:
@@ -97,13 +141,14 @@ class Ppo(ActorLearner[Rollout]):
         observation, rows = environment.reset(generator), []
         noise = KeptNoise(self.settings.noise_kept)
         for _ in range(self.settings.horizon):
-            mean, log_std = self.actor(self.normalize(observation))
-            draw = mean + log_std.exp() * noise.draw(mean, generator)
-            step = environment.step(self.space.scale.outward(observation, torch.tanh(draw)))
-            density = log_density(draw, mean, log_std)
-            rows.append(
-                (observation, draw, density, step.reward, step.following, step.terminal, step.truncated)
-            )
+            features = self.normalize(observation)
+            fresh = noise.draw(features[:, : self.space.actions], generator)
+            drawn = drawn_by(self.actor, features, fresh)
+            for source in self._sources:
+                drawn = source.draw(self.actor, features, fresh, generator)
+            step = environment.step(self.space.scale.outward(observation, torch.tanh(drawn.draw)))
+            lived = (step.reward, step.following, step.terminal, step.truncated)
+            rows.append((observation, drawn.draw, drawn.log_density, *lived, drawn.is_own))
             observation = step.observation
         return Rollout(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
@@ -111,17 +156,41 @@ class Ppo(ActorLearner[Rollout]):
         """Some epochs over one rollout."""
         flat = self._prepared(batch)
         before = self._policy(flat["features"])
-        count, size, report = len(flat["draw"]), self.settings.minibatch, dict[str, Tensor]()
+        size, report = self.settings.minibatch, dict[str, Tensor]()
         for epoch in range(1, self.settings.epochs + 1):
-            shuffled = torch.randperm(count, generator=generator, device=generator.device)
-            for rows in torch.split(shuffled, size):
-                report |= self._improve({name: values[rows] for name, values in flat.items()})
+            drawn, weight = self._order(flat["advantage"], generator)
+            for rows in torch.split(drawn, size):
+                part = {name: values[rows] for name, values in flat.items()}
+                report |= self._improve(part, None if weight is None else weight[rows])
             if self.settings.kl_max > 0.0 or epoch == self.settings.epochs:
                 report["kl"] = kl_of(before, self._policy(flat["features"])).mean()
             report["epochs"] = torch.tensor(float(epoch))
             if self.settings.kl_max > 0.0 and float(report["kl"]) > self.settings.kl_max:
                 break
-        return report | {"reward": batch.reward.mean()}
+        return report | self._figures(flat) | {"reward": batch.reward.mean()}
+
+    def _order(self, advantage: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
+        """Rows of an epoch in their order, and what each row weighs where they are drawn by priority."""
+        count, device = len(advantage), generator.device
+        if self.settings.prioritized == 0.0:
+            return torch.randperm(count, generator=generator, device=device), None
+        priority = advantage.abs().clamp(min=1e-6) ** self.settings.prioritized
+        chances = (1.0 - PRIORITY_FLOOR) * priority / priority.sum() + PRIORITY_FLOOR / count
+        rows = torch.multinomial(chances, count, replacement=True, generator=generator)
+        return rows, 1.0 / (count * chances)
+
+    @torch.no_grad()
+    def _figures(self, flat: dict[str, Tensor]) -> Report:
+        """Spread of the actions in [-1, 1], and how far the values were off what came, of all rows."""
+        mean, log_std = self.actor(flat["features"])
+        error = self._worth(flat["features"]) - flat["goal"]
+        spread = log_std.exp() * (1.0 - torch.tanh(mean).square())
+        return {"action_std": spread.mean(), "value_error": error.square().mean().sqrt()}
+
+    def _worth(self, features: Tensor) -> Tensor:
+        """The lesser value, [..., d] to [...]."""
+        values: Tensor = self.value(features)
+        return values.amin(-1)
 
     @torch.no_grad()
     def _policy(self, features: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,8 +202,8 @@ class Ppo(ActorLearner[Rollout]):
     def _prepared(self, batch: Rollout) -> dict[str, Tensor]:
         """What the epochs need, one row per step and environment."""
         features = self.normalize(batch.observation)
-        value = self.value(features).squeeze(-1)
-        following = self.value(self.normalize(batch.following)).squeeze(-1)
+        value = self._worth(features)
+        following = self._worth(self.normalize(batch.following))
         advantage = advantages(
             batch.reward,
             value,
@@ -151,15 +220,22 @@ class Ppo(ActorLearner[Rollout]):
             "advantage": (advantage - advantage.mean()) / (advantage.std() + 1e-8),
             "goal": advantage + value,
         }
+        if batch.is_own is not None:
+            columns["is_own"] = batch.is_own
         return {name: values.flatten(0, 1) for name, values in columns.items()}
 
-    def _improve(self, rows: dict[str, Tensor]) -> Report:
+    def _improve(self, rows: dict[str, Tensor], weight: Tensor | None = None) -> Report:
+        """One step; a row without the policy's own draw teaches the values only."""
         mean, log_std = self.actor(rows["features"])
         moved = log_density(rows["draw"], mean, log_std) - rows["log_density"]
         ratio, settings = moved.exp(), self.settings
         bounded = ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip)
-        policy_loss = -torch.minimum(ratio * rows["advantage"], bounded * rows["advantage"]).mean()
-        value_loss = (self.value(rows["features"]).squeeze(-1) - rows["goal"]).square().mean()
+        gains = torch.minimum(ratio * rows["advantage"], bounded * rows["advantage"])
+        errors = (self.value(rows["features"]) - rows["goal"][:, None]).square().sum(-1)
+        if weight is not None:
+            gains, errors = weight * gains, weight * errors
+        policy_loss = -(gains * rows["is_own"] if "is_own" in rows else gains).mean()
+        value_loss = errors.mean()
         entropy = log_std.sum(-1).mean()  # of the normal, up to a constant
         loss = policy_loss + settings.value_weight * value_loss - self.entropy_weight * entropy
         self.optimizer_step("both", loss, norm_max=0.5)

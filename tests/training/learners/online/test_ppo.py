@@ -8,9 +8,9 @@ from torch.distributions import Normal, kl_divergence
 
 from tests.training.learners.toys import DoingNothing, NoisyBandit, plain_space
 from training.learners.loop import TrainingPlan, seeded, train
-from training.learners.networks import log_density
+from training.learners.networks import kl_of, log_density
 from training.learners.online.environment import ControlVariate, VectorEnvironment
-from training.learners.online.ppo import Ppo, PpoSettings, advantages, kl_of
+from training.learners.online.ppo import Ppo, PpoSettings, advantages
 
 CPU = torch.device("cpu")
 SETTINGS = PpoSettings(gamma=0.9, lr=1e-2, horizon=4, epochs=3, minibatch=64, log_std_start=-1.0)
