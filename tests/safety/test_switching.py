@@ -47,7 +47,15 @@ def test_the_credit_of_a_switching(before: tuple[int, ...], after: tuple[int, ..
 
 @pytest.mark.parametrize(
     ("still_s", "credit_s"),
-    [(0.0, 0.0), (4.9, 4.9), (5.1, SWITCH_CREDIT_MAX_S), (inf, SWITCH_CREDIT_MAX_S), (-1.0, 0.0), (nan, 0.0)],
+    [
+        (0.0, 0.0),
+        (0.5, 0.5),
+        (4.9, 4.9),
+        (5.1, SWITCH_CREDIT_MAX_S),
+        (inf, SWITCH_CREDIT_MAX_S),
+        (-1.0, 0.0),
+        (nan, 0.0),
+    ],
 )
 def test_the_credit_is_the_stillness_and_five_seconds_at_most(still_s: float, credit_s: float) -> None:
     assert switch_credit_s((0, 1000, 0, 0), seen(0, 0, 0, 0, still_s=still_s), SITE) == credit_s
@@ -61,6 +69,8 @@ def test_in_doubt_and_for_another_site_there_is_no_credit() -> None:
     assert switch_credit_s((0, 1000, 0, 0), seen(0, 0, 0), SITE) == 0.0
     at_rest = replace(snapshot, on_air=replace(snapshot.on_air, setpoints_w=()))
     assert switch_credit_s((0, 1000, 0, 0), at_rest, SITE) == 3.0
+    least = Site((Slave(0, "least", 0, 3000, min_w=1),))
+    assert switch_credit_s((1,), at_rest, least) == 3.0
 
 
 def test_the_groups_that_switch() -> None:
@@ -87,6 +97,7 @@ def test_vectors_that_do_not_fit_work_where_nobody_has_levels() -> None:
     assert is_workable((0, 0), seen(0), free)
     at_rest = replace(seen(0), on_air=OnAirState((0.0,) * 3))
     assert is_workable((0, 0, 1000, 0), at_rest, SITE)
+    assert not is_workable((0, 0, 1, 0), at_rest, SITE)
 
 
 def test_without_authority_nobody_draws() -> None:
