@@ -35,13 +35,16 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 PICTURES = (
-    ("status-light", "light", 1160, 2.0, "day"),
-    ("status-dark", "dark", 1160, 2.0, "day"),
-    ("status-phone", "light", 390, 2.0, "day"),
-    ("status-phone-dark", "dark", 390, 2.0, "day"),
-    ("history-year", "light", 1160, 1.5, "year"),
-    ("history-month-phone-dark", "dark", 390, 2.0, "month"),
+    ("status-light", "light", 1160, 1.5, "day", "en"),
+    ("status-dark", "dark", 1160, 1.5, "day", "en"),
+    ("status-phone", "light", 390, 1.5, "day", "de"),
+    ("status-phone-dark", "dark", 390, 1.5, "day", "fr"),
+    ("history-year", "light", 1160, 1.5, "year", "en"),
+    ("history-month-phone-dark", "dark", 390, 1.5, "month", "en"),
 )
+"""Name, scheme, width, scale, span, language of the browser."""
+ALONE = (("light", 1160, ""), ("dark", 390, "-phone-dark"))
+"""Of the login and the report: scheme, width, end of the name."""
 LIVE_S = 4.0
 """Time for the page to fetch its history and a few ticks."""
 
@@ -53,6 +56,8 @@ async def main() -> int:
     )
     parser.add_argument("--url", default="http://127.0.0.1:9108/")
     parser.add_argument("--into", type=Path, default=Path("docs/images"))
+    parser.add_argument("--login", default="", help="the address of the page of the house, to show its login")
+    parser.add_argument("--report", default="", help="the address of a report, such as file:///tmp/year.html")
     parser.add_argument("--details", action="store_true", help="with the engineer's part unfolded")
     arguments = parser.parse_args()
     if _program() is None:
@@ -61,10 +66,16 @@ async def main() -> int:
     arguments.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as profile:
         async with browser(Path(profile)) as port, ClientSession() as session, tab(session, port) as page:
-            for name, scheme, width, scale, span in PICTURES:
-                picture = await _picture(page, arguments.url, scheme, width, scale, arguments.details, span)
+            for name, scheme, width, scale, span, language in PICTURES:
+                address = f"{arguments.url}?lang={language}"
+                picture = await _picture(page, address, scheme, width, scale, arguments.details, span)
                 (arguments.into / f"{name}.png").write_bytes(picture)
                 sys.stdout.write(f"{arguments.into / name}.png\n")
+            for name, address in (("login", arguments.login), ("report-year", arguments.report)):
+                for scheme, width, end in ALONE if address else ():
+                    picture = await _picture(page, address, scheme, width, 1.0, False, "day")
+                    (arguments.into / f"{name}{end}.png").write_bytes(picture)
+                    sys.stdout.write(f"{arguments.into / name}{end}.png\n")
     return 0
 
 

@@ -122,6 +122,8 @@ def _refused(site: Any, radio_remark: Any) -> list[str]:
     """What the daemon was told to use and does not; a daemon of before says nothing of it."""
     kinds = {"configuration_problem": "configuration", "policy_problem": "policy"}
     remarks = [f"remark   {told}" for told in (site.get("remark"), radio_remark) if told]
+    if site.get("recording_problem"):
+        remarks.append(f"disk     nothing can be recorded: {site['recording_problem']}")
     return remarks + [f"refused  {kind}: {site[key]}" for key, kind in kinds.items() if site.get(key)]
 
 

@@ -76,6 +76,11 @@ def conditions(reading: StatusReading, after_s: float) -> Iterator[Condition]:
             yield Condition(
                 key, f"The {what} is refused, and the one of before stays in force: {site[key]}", after_s
             )
+    if site.get("recording_problem"):
+        told = (
+            f"Nothing can be recorded: {site['recording_problem']}. Control goes on. Make room on the disk."
+        )
+        yield Condition("recording_problem", told, after_s, "Everything is recorded again.")
     if Cause.ROLLBACK in acting["causes"]:
         yield Condition("rollback", "The learned policy was taken out of charge, because it was worse.", 0.0)
     yield from _devices(document, 2.0 * after_s)

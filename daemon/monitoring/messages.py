@@ -79,7 +79,7 @@ def headline(figures: Figures, words: Words = ENGLISH) -> StatusMessage:
         return _resting(figures, decision, snapshot, words)
     if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage(
-            words("The radio does not answer: the devices return to 0 W by themselves"), "watch"
+            words("The radio does not answer: the devices behind it return to 0 W by themselves"), "watch"
         )
     if Cause.SLAVES_SILENT in decision.verdict.causes:
         return StatusMessage(
@@ -95,7 +95,8 @@ def _resting(figures: Figures, decision: Decision, snapshot: Snapshot, words: Wo
         return StatusMessage(_paused(figures, words) or words("Stopping: every device goes to 0 W"), "quiet")
     if Cause.RADIO_DOWN in decision.verdict.causes:
         return StatusMessage(
-            words("Nothing can be told to the devices: they return to 0 W by themselves"), "bad"
+            words("Nothing can be told to the devices behind the radio: they return to 0 W by themselves"),
+            "bad",
         )
     drawn_w = sum(heard_power_w(state) or 0.0 for state in snapshot.slaves)
     idle = missing_slaves(decision, snapshot, figures.radio.up, words)
@@ -104,7 +105,7 @@ def _resting(figures: Figures, decision: Decision, snapshot: Snapshot, words: Wo
     said = words("Every device is told 0 W for safety")
     if drawn_w >= NOTICEABLE_W:
         feeds = figures.site.role is Role.GENERATE
-        still = "{power} still fed in" if feeds else "{power} still drawn"
+        still = "{power} fed in when last heard" if feeds else "{power} drawn when last heard"
         said += ": " + words(still, power=power(drawn_w, words))
     return StatusMessage(f"{said}{f'; {idle}' if idle else ''}", "bad")
 

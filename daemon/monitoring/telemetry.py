@@ -112,12 +112,13 @@ class RadioStatistics:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatistics:
-    """The daemon's own housekeeping since its start."""
+    """The daemon's own housekeeping since its start. `journal_problem` is why nothing can be written now."""
 
     log_lines_dropped_total: int = 0
     journal_bytes: int = 0
     journal_records_dropped_total: int = 0
     failed_ticks_total: int = 0
+    journal_problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,8 @@ def _foot(seen: dict[str, Any], address: str, body: Text) -> None:
     body.append(" " + " · ".join(facts) + "\n")
     if seen["site"]["configuration_problem"]:
         body.append(f" configuration refused: {seen['site']['configuration_problem']}\n", "bold red")
+    if seen["site"]["recording_problem"]:
+        body.append(f" nothing can be recorded: {seen['site']['recording_problem']}\n", "bold red")
     body.append(" " + " · ".join([*([address] if address else []), "Ctrl-C stops"]), "dim")
 
 

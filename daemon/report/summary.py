@@ -151,7 +151,7 @@ def _wires(report: SiteReport) -> Iterator[str]:
         return
     refused = f"; a frame was refused {_times(total.frames_refused)}" if total.frames_refused else ""
     lost, sent = percent(1.0 - total.acknowledged_share), f"{total.frames_sent:,} frames sent"
-    yield f"{missed} Radio: {sent}, {lost} of the slaves' answers lost{refused}."
+    yield f"{missed} Radio: {sent}, {lost} of the devices' answers lost{refused}."
 
 
 def _missing(report: SiteReport) -> Iterator[str]:

@@ -133,6 +133,7 @@ class TickRecorder:
                 self.events.journal.kept_bytes,
                 self.events.journal.dropped_lines,
                 lived.failed_total,
+                self.events.journal.problem,
             ),
             judgements=self.judgements(),
             local=datetime.now(self.zone),

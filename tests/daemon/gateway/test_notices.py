@@ -45,6 +45,10 @@ def test_what_an_owner_should_know() -> None:
     assert names(reading("stopped")) == {"trouble"}
     assert names(reading("partly")) == {"silent 3"}
     assert names(reading(configuration_problem="line 3")) == {"configuration_problem"}
+    full = reading()
+    assert full.document is not None
+    full.document["site"]["recording_problem"] = "journal: No space left on device"
+    assert names(full) == {"recording_problem"}
     old = reading()
     assert old.document is not None
     old.document["tick_age_s"] = 60.0

@@ -11,12 +11,13 @@ from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
 from core.snapshot import SlaveState
+from daemon.commands.status import summary
 from daemon.monitoring import messages
 from daemon.monitoring.energy_check import Finding
 from daemon.monitoring.figures import Figures
 from daemon.monitoring.status import document as status_document
 from daemon.monitoring.status import status
-from daemon.monitoring.telemetry import Cost, RadioStatistics, SiteInfo
+from daemon.monitoring.telemetry import Cost, ProcessStatistics, RadioStatistics, SiteInfo
 from daemon.words.causes import CAUSES
 from daemon.words.translation import words_in
 from safety.faults import FAULTS
@@ -218,7 +219,7 @@ def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w
         (
             ("meter_lost",),
             SlaveState(True, 1700.0, 2.0),
-            "Every device is told 0 W for safety: 1.7 kW still drawn",
+            "Every device is told 0 W for safety: 1.7 kW drawn when last heard",
         ),
         (
             ("meter_lost",),
@@ -311,9 +312,9 @@ def test_the_same_state_is_told_in_every_language() -> None:
     figures.update(seen, decision(verdict=verdict, sight=sight, setpoints_w=(0,)), cost=COST)
     told = {name: status_document(figures, 1.0, words_in(name)) for name in ("en", "de", "fr")}
     assert {name: one["headline"]["text"] for name, one in told.items()} == {
-        "en": "Every device is told 0 W for safety: 1.7 kW still drawn",
-        "de": "Jedem Gerät wird zur Sicherheit 0 W gesagt: 1,7 kW werden noch aufgenommen",
-        "fr": "Chaque appareil reçoit 0 W par sécurité: 1,7 kW encore consommés",
+        "en": "Every device is told 0 W for safety: 1.7 kW drawn when last heard",
+        "de": "Jedem Gerät wird zur Sicherheit 0 W gesagt: 1,7 kW aufgenommen, als sie zuletzt gehört wurden",
+        "fr": "Chaque appareil reçoit 0 W par sécurité: 1,7 kW consommés lors du dernier signal",
     }
     assert {name: one["acting"]["who"] for name, one in told.items()} == {
         "en": "All devices rest",
@@ -321,3 +322,15 @@ def test_the_same_state_is_told_in_every_language() -> None:
         "fr": "Tous les appareils sont au repos",
     }
     assert told["de"]["acting"]["why"].startswith("weil der Zähler nicht antwort")
+
+
+def test_a_disk_that_takes_nothing_is_told_to_everybody() -> None:
+    figures = Figures(NET, ABOUT, 0.0)
+    seen = snapshot(1.0, (-4200.0, 0.0, 0.0), slaves=(SlaveState(),))
+    full = ProcessStatistics(journal_problem="/var/lib/sunkeep/journal: No space left on device")
+    figures.update(seen, decision(setpoints_w=(0,)), cost=COST, house=full)
+    told = status(figures, 1.0)
+    assert told["site"]["recording_problem"] == full.journal_problem
+    assert f"disk     nothing can be recorded: {full.journal_problem}" in summary(told)
+    figures.update(seen, decision(setpoints_w=(0,)), cost=COST, house=ProcessStatistics())
+    assert status(figures, 2.0)["site"]["recording_problem"] == ""
