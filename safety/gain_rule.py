@@ -8,6 +8,7 @@ oscillate, 0.3 s too long costs little: the rule takes the upper end of what was
 
 from dataclasses import replace
 
+from core.arrays import sum_in_order
 from core.estimation.actuator_model import DEAD_TIME_MAX_S, ResponseGroup, response_groups
 from core.estimation.learned_response import LearnedResponse
 from core.site import Site
@@ -84,7 +85,7 @@ def _dynamics(site: Site) -> list[tuple[float, float, float] | None]:
         if not own or len(dead_times_s) < len(own):
             found.append(None)
         else:
-            longest_s, lag_s = max(dead_times_s), sum(group.weight * group.lag_s for group in own)
+            longest_s, lag_s = max(dead_times_s), sum_in_order(group.weight * group.lag_s for group in own)
             found.append((longest_s, lag_s, _most_s(site, own) - longest_s))
     return found
 
