@@ -22,7 +22,7 @@ from core.decision import Authority
 from core.modes import Assignment
 from core.tick import decide
 from daemon.policy.policy_monitor import PolicyMonitor
-from daemon.runtime.assembly import Assembled
+from daemon.runtime.assembly import Assembled, pi_rule_on
 from daemon.runtime.loop import TickResult
 from daemon.runtime.transmitter import Sent
 from daemon.simulation.controllers import pilot
@@ -74,7 +74,8 @@ def lived(trace: Trace, controller: str, seed: int, delay_s: float, span_s: tupl
     start_s, end_s = span_s
     scenario = Scenario(trace, site, start_s=start_s, end_s=end_s, seed=seed, extra_delay_s=delay_s)
     found: list[str] = []
-    tuned = Assembled(replace(flown.parts, fallback=PiFallback(site)), NoPolicy(), None)
+    law = PiFallback(site, rule=pi_rule_on(site))
+    tuned = Assembled(replace(flown.parts, fallback=law), NoPolicy(), None)
     judging = PolicyMonitor(site, "", scenario.ttl_s, lambda _name, reasons, subject: found.extend(reasons))
     judging.adopt(tuned)
     far_end, memory = scenario.far_end(), flown.memory

@@ -211,7 +211,8 @@ def test_members_of_the_family_are_lived_as_the_product_simulates_them(name: str
         slaves = told_slaves(site.slaves, plant, seed)
         site = replace(site, slaves=slaves, meter_delay_s=plant.meter.lateness_s(site.period_s))
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, FROM_S + seconds, seed, plant=plant)
-    parts = assemble(site, PredictiveFallback(site, PredictiveGains()), None).parts
+    law = PredictiveFallback(site, PredictiveGains())
+    parts = assemble(site, law, None, watches=Watches.of(())).parts
     warm = replace(initial_memory(parts), watch=ModeSupervisor().warm)
     lived = simulate(scenario, SimulatedController(parts, warm, Authority.FALLBACK))
     tally = run(rows_of([heat], seconds), predictive_law(PredictiveGains()))
