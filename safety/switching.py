@@ -53,10 +53,7 @@ def _steps(setpoints_w: tuple[int, ...], snapshot: Snapshot, site: Site) -> tupl
     if not len(setpoints_w) == len(before_w) == len(site.slaves):
         return (0,) * len(site.slaves)
     cells = zip(site.slaves, before_w, setpoints_w, strict=True)
-    return tuple(
-        _step(slave.steps_w, new) - _step(slave.steps_w, old) if slave.is_staged else 0
-        for slave, old, new in cells
-    )
+    return tuple(_step(slave.steps_w, new) - _step(slave.steps_w, old) for slave, old, new in cells)
 
 
 def _step(steps_w: tuple[int, ...], setpoint_w: int) -> int:

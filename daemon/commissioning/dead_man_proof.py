@@ -58,6 +58,7 @@ async def prove_dead_man(wires: SwitchedSlaves, slave: Slave, told_w: int, devic
         name=slave.name,
         slot=slave.slot,
         device=device,
+        version=wires.version(slave),
         at_utc=datetime.now(UTC).replace(microsecond=0),
         told_w=told_w,
         dead_man_s=dead_man_s,

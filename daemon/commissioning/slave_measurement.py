@@ -112,7 +112,7 @@ async def opened_slaves(
     async with (
         open_meter(settings, boottime_s) as meter,
         open_radio(settings, key, boottime_s, SystemRandom()) as radio,
-        open_devices(settings, radio, boottime_s, SystemRandom()) as devices,
+        open_devices(settings, radio, boottime_s, SystemRandom(), is_attended=True) as devices,
     ):
         broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
         emitter = Transmitter(site, SafetyGate(site), (broadcast, *devices))

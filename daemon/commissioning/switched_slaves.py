@@ -17,6 +17,7 @@ from core.site import ZERO, Phases, Site, Slave
 from core.snapshot import METER_LOST_S, SlaveState, Snapshot
 from daemon.runtime.direct_decision import direct_decision
 from daemon.runtime.transmitter import Transmitter, delivery_groups
+from drivers.devices.device_wire import DeviceWire
 from drivers.errors import DeviceFault, Transient
 from drivers.ports import Meter
 
@@ -64,6 +65,11 @@ class SwitchedSlaves:
     def dead_man_s(self, slave: Slave) -> float:
         """After how long without a message a slave lets go, as it is told."""
         return next(w.ttl_s(slave.slot) for w in self.emitter.wires if slave.slot in w.slots)
+
+    def version(self, slave: Slave) -> str:
+        """Of its firmware, as it tells it; empty where it does not."""
+        wire = next(w for w in self.emitter.wires if slave.slot in w.slots)
+        return wire.version if isinstance(wire, DeviceWire) else ""
 
     def require_meter(self) -> None:
         """Raises Transient when the meter has been silent for too long: nothing is switched blind."""

@@ -79,12 +79,14 @@ class DeadManOutcome(Enum):
 class DeadManProof(StrictModel):
     """One device was told `told_w`, then nothing; after `fell_after_s` the grid meter saw its power gone.
 
-    `device` is what it was, and where; `dead_man_s` the time-out that it was given.
+    `device` is what it was, and where; `dead_man_s` the time-out that it was given; `version` that of its
+    firmware, empty where it does not tell it.
     """
 
     name: Text
     slot: int
     device: Text
+    version: Text = ""
     at_utc: AwareDatetime
     told_w: int
     dead_man_s: Annotated[float, Field(gt=0.0)]

@@ -9,6 +9,7 @@ from daemon.config.device_checks import ZIGBEE_DRIVERS
 from daemon.config.private_file import read_private
 from daemon.config.sections import SlaveSection
 from daemon.config.settings import Settings
+from daemon.identification.record import load_record
 from daemon.system.log import log
 from drivers.devices.device_wire import DeviceEvent, DeviceWire
 from drivers.devices.shelly import Shelly
@@ -23,8 +24,10 @@ from drivers.zigbee_devices.air_budget import ZIGBEE_POLL_S, AirBudget
 from drivers.zigbee_devices.timed_output import TimedOutput
 from drivers.zigbee_devices.unicasts import ZigbeeUnicasts
 
-MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random, ZigbeeUnicasts], SlaveDriver]
-"""From the configuration of one slave to its wire, not yet started. May raise ConfigError."""
+MakeWire = Callable[[Settings, SlaveSection, Callable[[], float], Random, ZigbeeUnicasts, str], SlaveDriver]
+"""From the configuration of one slave to its wire, not yet started. May raise ConfigError.
+
+The last argument is the version of the firmware whose dead-man was proven, empty for any."""
 
 SHELLY_ANSWER_S = 2.0
 """A small device on a house's Wi-Fi; slower ones count as lost."""
@@ -52,6 +55,7 @@ def modbus_wire(
     clock: Callable[[], float],
     luck: Random,
     unicasts: ZigbeeUnicasts,
+    proven_version: str,
 ) -> DeviceWire:
     """A Modbus TCP device. Raises ConfigError."""
     del unicasts
@@ -72,6 +76,7 @@ def modbus_wire(
         clock=clock,
         luck=luck,
         on_event=_tell,
+        proven_version=proven_version,
         write_every_s=profile.write_every_s,
     )
 
@@ -82,6 +87,7 @@ def shelly_wire(
     clock: Callable[[], float],
     luck: Random,
     unicasts: ZigbeeUnicasts,
+    proven_version: str,
 ) -> DeviceWire:
     """A Shelly. Raises StartError where its password cannot be read."""
     del unicasts
@@ -108,6 +114,7 @@ def shelly_wire(
         clock=clock,
         luck=luck,
         on_event=_tell,
+        proven_version=proven_version,
     )
 
 
@@ -117,6 +124,7 @@ def zigbee_wire(
     clock: Callable[[], float],
     luck: Random,
     unicasts: ZigbeeUnicasts,
+    proven_version: str,
 ) -> DeviceWire:
     """A Zigbee relay or dimmer, through the coordinator of the site."""
     section = slave.zigbee
@@ -140,6 +148,7 @@ def zigbee_wire(
         clock=clock,
         luck=luck,
         on_event=_tell,
+        proven_version=proven_version,
         poll_s=ZIGBEE_POLL_S,
     )
 
@@ -187,20 +196,34 @@ def unicasts_of(settings: Settings, radio: ZigbeeRadio | None, clock: Callable[[
     return ZigbeeUnicasts(radio, AirBudget(clock, broadcasts, routers), clock)
 
 
+def proven_versions(settings: Settings) -> dict[int, str]:
+    """By slot, the firmware whose dead-man was proven, of slaves that need the proof and tell a version."""
+    record, _ = load_record(settings.state.directory)
+    needed = {slave.slot for slave in settings.slaves if slave.unproven_dead_man == "refused"}
+    return {proof.slot: proof.version for proof in record.dead_men if proof.slot in needed and proof.version}
+
+
 @asynccontextmanager
 async def open_devices(
-    settings: Settings, radio: ZigbeeRadio | None, clock: Callable[[], float], luck: Random
+    settings: Settings,
+    radio: ZigbeeRadio | None,
+    clock: Callable[[], float],
+    luck: Random,
+    *,
+    is_attended: bool = False,
 ) -> AsyncIterator[tuple[SlaveDriver, ...]]:
     """The wires of all slaves that are devices of their own, kept up in the background.
 
-    A device that is missing keeps nobody waiting: it is there when it answers.
+    A device that is missing keeps nobody waiting: it is there when it answers. One whose firmware is another
+    than that of its proof is refused, unless it `is_attended`: somebody is there to prove it anew.
     """
+    proven = {} if is_attended else proven_versions(settings)
     async with AsyncExitStack() as opened:
         wires, unicasts = [], unicasts_of(settings, radio, clock)
         for slave in settings.slaves:
             if slave.driver == SUNKEEP:
                 continue
-            wire = DEVICES[slave.driver](settings, slave, clock, luck, unicasts)
+            wire = DEVICES[slave.driver](settings, slave, clock, luck, unicasts, proven.get(slave.slot, ""))
             _tell_trust(settings, slave)
             opened.push_async_callback(wire.stop)
             await wire.start()

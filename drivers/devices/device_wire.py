@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from core.authorization import AuthorizedFrame, Decoded
 from drivers.devices.device_setpoint import DeviceSetpoint
-from drivers.errors import DriverError, Transient, Unconfirmed
+from drivers.errors import ConfigError, DriverError, Transient, Unconfirmed
 from drivers.ports import SlaveStatus
 
 PAUSE_MIN_S = 0.2
@@ -56,6 +56,11 @@ class DeviceEvent:
 
 class SlaveDevice(Protocol):
     """The language of one kind of device. Not for concurrent use: `DeviceWire` asks one thing at a time."""
+
+    @property
+    def version(self) -> str:
+        """Of its firmware, as it told it when it was opened; empty where it tells none."""
+        ...
 
     async def open(self) -> None:
         """Connect, recognise the device, set its dead-man and read it back.
@@ -98,6 +103,7 @@ class DeviceWire:
         on_event: Callable[[DeviceEvent], None],
         write_every_s: float = 0.0,
         poll_s: float = POLL_S,
+        proven_version: str = "",
     ) -> None:
         """Nothing happens before `start`.
 
@@ -106,12 +112,14 @@ class DeviceWire:
             patience_s: how long a tick waits for the answer to a setpoint.
             limit_s: how long the device may take for one request before it counts as lost.
             write_every_s: its write budget: setpoints that come sooner are refused, rest never is.
+            proven_version: of the firmware whose dead-man was proven; another one is refused. Empty: any.
         """
         self.slots = (slot,)
         self._name, self._device = name, device
         self._dead_man_s, self._patience_s, self._limit_s = dead_man_s, patience_s, limit_s
         self._clock, self._luck, self._on_event = clock, luck, on_event
         self._write_every_s, self._poll_s = write_every_s, poll_s
+        self._proven_version = proven_version
         self._asking = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
         self._writing: asyncio.Task[None] | None = None
@@ -137,6 +145,11 @@ class DeviceWire:
     def name(self) -> str:
         """As configured."""
         return self._name
+
+    @property
+    def version(self) -> str:
+        """Of the device's firmware; empty where it tells none."""
+        return self._device.version
 
     @property
     def problem(self) -> str:
@@ -242,6 +255,7 @@ class DeviceWire:
             try:
                 async with asyncio.timeout(2.0 * self._limit_s), self._asking:
                     await self._device.open()
+                    self._require_proven()
                     self._heard(await self._device.read())
                 self._came_up()
                 pause_s = PAUSE_MIN_S
@@ -256,6 +270,16 @@ class DeviceWire:
                 self._refused, pause_s = None, REFUSED_S
             await asyncio.sleep(pause_s * self._luck.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
             pause_s = min(2.0 * pause_s, PAUSE_MAX_S)  # also after the long one
+
+    def _require_proven(self) -> None:
+        """Raises ConfigError for a firmware that has never shown that it lets go by itself."""
+        told = self._device.version
+        if self._proven_version and told != self._proven_version:
+            self._refused = ConfigError(
+                f"its firmware is {told or 'unknown'} now, and its dead-man was proven with "
+                f"{self._proven_version}. Prove it again with: sunkeep commission {self._name!r}"
+            )
+            raise self._refused
 
     async def _poll(self) -> None:
         """Ask what it does until it is lost. Raises what ended it."""

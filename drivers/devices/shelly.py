@@ -41,6 +41,8 @@ class Shelly:
     dead_man_s: float
     timeout_s: float
     password: str | None = None
+    version: str = ""
+    """Of its firmware, as it tells it."""
     _session: aiohttp.ClientSession | None = None
     _mac: str = ""
     _is_timer_seen: bool = False
@@ -145,7 +147,7 @@ class Shelly:
                 f"{self.host} is another device now ({mac}, was {self._mac}). Commission the slave "
                 "again, then restart the daemon."
             )
-        self._mac = mac
+        self._mac, self.version = mac, str(info.get("ver") or "")
 
     async def _see_timer(self) -> None:
         status = await self._ask(f"{self._namespace}.GetStatus", id=self.channel)

@@ -12,6 +12,9 @@ from drivers.modbus_devices.register_line import RegisterLine
 class ModbusDevice:
     """`phases` is how many it draws from; `dead_man_s` what its own timer may be at most."""
 
+    version = ""
+    """None of the profiles has a register for it that a document names."""
+
     def __init__(self, profile: DeviceProfile, line: RegisterLine, phases: int, dead_man_s: float) -> None:
         """Nothing happens before `open`."""
         self._profile, self._line = profile, line

@@ -40,15 +40,20 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 CPU_S, CPU_SHARE = 10, 5
 """Time of the processor that a mutant gets: 10 s and five times what the unchanged source took."""
 EXAMPLES = 40
-SAFETY = "tests/safety/test_"
-CORE = "tests/core/test_"
 TESTS = {
     "core/airtime.py": ("airtime", "tick"),
     "core/allocation.py": ("allocation", "tick"),
     "core/arrays.py": ("vocabulary", "tick", "state_estimate"),
+    "core/authorization.py": ("vocabulary",),
+    "core/causes.py": ("vocabulary", "tick"),
+    "core/estimation/actuator_model.py": ("actuator_model", "state_estimate"),
     "core/estimation/following.py": ("following",),
     "core/estimation/swinging.py": ("swinging",),
     "core/limits.py": ("vocabulary", "slew"),
+    "core/scheduling/candidates.py": ("schedule",),
+    "core/scheduling/orders.py": ("orders", "schedule"),
+    "core/scheduling/schedule.py": ("schedule",),
+    "core/scheduling/staged.py": ("schedule",),
     "core/metering.py": ("metering",),
     "core/modes.py": ("modes",),
     "core/roles.py": ("vocabulary", "state_estimate"),
@@ -63,11 +68,14 @@ TESTS = {
     "safety/anomaly.py": ("anomaly",),
     "safety/faults.py": ("docs", "supervisor", "timers", "orders"),
     "safety/evidence.py": ("evidence",),
-    "safety/gate.py": ("gate", "authorization"),
+    "safety/gain_rule.py": ("gain_rule",),
+    "safety/gate.py": ("gate", "partial", "authorization"),
+    "safety/partial.py": ("partial",),
     "safety/policy_comparison.py": ("policy_comparison",),
     "safety/pi.py": ("fallbacks",),
     "safety/predictive.py": ("fallbacks",),
     "safety/wiring_monitor.py": ("wiring_monitor",),
+    "safety/switching.py": ("switching", "partial"),
     "safety/supervisor.py": ("supervisor", "orders", "wiring_stops"),
     "safety/timers.py": ("timers", "supervisor"),
 }
@@ -92,13 +100,18 @@ class Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self.tree, str(self.path), "exec"), module.__dict__)
 
 
-def tests_of(source: str) -> list[str]:
+def files_for(source: str) -> list[str]:
     """Test files of a source, its own floor's first."""
-    folder = CORE if source.startswith("core/") else SAFETY
-    found = [f"{folder}{name}.py" for name in TESTS[source]]
+    floor = source.split("/", 1)[0]
+    wanted = [(floor, name) for name in TESTS[source]]
     if source in SHARED:
-        found += [f"{SAFETY}gate.py", f"{SAFETY}fallbacks.py", f"{SAFETY}supervisor.py"]
-    return found
+        wanted += [("safety", name) for name in ("gate", "fallbacks", "supervisor")]
+    return [_file(folder, name) for folder, name in wanted]
+
+
+def _file(floor: str, name: str) -> str:
+    (found,) = (ROOT / "tests" / floor).rglob(f"test_{name}.py")
+    return str(found.relative_to(ROOT))
 
 
 @dataclass
@@ -142,7 +155,7 @@ def start(source: str, tree: ast.Module, order: Order, cpu_s: int) -> int:
     try:
         options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-profile=mutation"]
         options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
-        code = pytest.main([*options, *tests_of(source)], plugins=[order])
+        code = pytest.main([*options, *files_for(source)], plugins=[order])
     finally:
         os._exit(0 if code == 0 else 1)
 

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from tests.mutation.__main__ import ROOT, TESTS, files_for
 from tests.mutation.mutants import Mutant, mutants
 
 
@@ -61,3 +62,15 @@ def test_a_fault_names_its_place_and_is_made_alone() -> None:
         assert isinstance(mutant, Mutant)
         kept = set(source.splitlines()) & set(ast.unparse(mutant.tree).splitlines())
         assert len(kept) == 3
+
+
+def test_every_source_of_core_and_safety_is_run_with_tests_that_are_there() -> None:
+    """A file that was moved would else be left out without a word."""
+    found = {
+        str(file.relative_to(ROOT))
+        for floor in ("core", "safety")
+        for file in (ROOT / floor).rglob("*.py")
+        if file.name != "__init__.py"
+    }
+    assert set(TESTS) == found
+    assert all((ROOT / test).is_file() for source in TESTS for test in files_for(source))

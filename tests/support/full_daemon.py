@@ -13,6 +13,7 @@ from daemon.journal.records import Start, Tick
 from daemon.runtime.journal_completion import read_whole
 from daemon.service.service import Service
 from daemon.system.clock import boottime_s
+from plant.devices.zigbee_output import OutputMake
 from plant.radio.network import MakeSlave, sound_slave
 from plant.simulated_site import SimulatedSite, slaves_of, start_far_end
 from plant.site.trace import Trace, load_trace
@@ -65,11 +66,13 @@ async def whole(
     begun: Callable[[SimulatedSite], Awaitable[None]] | None = None,
     make_slave: MakeSlave = sound_slave,
     modbus: Mapping[int, str] | None = None,
+    makes: Mapping[int, OutputMake] | None = None,
 ) -> AsyncIterator[Whole]:
     """Start both on a pseudo-terminal and a loopback port; stop both at the end.
 
     `more` is added to the configuration, which `adapt` may change. `layout` is the kind of meter,
-    `make_slave` makes each slave; `modbus` names those that are Modbus devices, by slot. With a `radio_port`
+    `make_slave` makes each slave; `modbus` names those that are Modbus devices, by slot,
+    `makes` how Zigbee relays are made. With a `radio_port`
     (0: any) the coordinator is behind a loopback port, too. `begun` changes the far end first. Nothing but
     the far end has run when the body begins; the daemon starts at the first await.
     """
@@ -85,6 +88,7 @@ async def whole(
         layout=layout,
         make_slave=make_slave,
         modbus=modbus,
+        makes=makes,
     )
     if begun is not None:
         await begun(far_end)

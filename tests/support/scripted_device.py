@@ -20,6 +20,7 @@ class ScriptedDevice:
     error: Exception | None = None
     write_error: Exception | None = None
     is_there: bool = True
+    version: str = ""
     opened: int = 0
     closed: int = 0
     told: list[int] = field(default_factory=list)
@@ -50,11 +51,22 @@ class ScriptedDevice:
             raise self.error
 
 
-def wire_to(device: ScriptedDevice, events: list[DeviceEvent], **more: float) -> DeviceWire:
+def wire_to(
+    device: ScriptedDevice, events: list[DeviceEvent], proven_version: str = "", **more: float
+) -> DeviceWire:
     """The wire to it, on the clock of the running loop."""
     options = {"dead_man_s": 20.0, "patience_s": 0.2, "limit_s": 1.0} | more
     loop = asyncio.get_running_loop()
-    return DeviceWire(SLOT, "rod", device, clock=loop.time, luck=Random(0), on_event=events.append, **options)
+    return DeviceWire(
+        SLOT,
+        "rod",
+        device,
+        clock=loop.time,
+        luck=Random(0),
+        on_event=events.append,
+        proven_version=proven_version,
+        **options,
+    )
 
 
 def message(watts: int, *, rest: bool = False) -> AuthorizedFrame:

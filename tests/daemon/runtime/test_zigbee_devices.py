@@ -1,6 +1,7 @@
 """A whole daemon with slaves of the broadcast and Zigbee relays and dimmers on one coordinator."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import patch
 
@@ -11,12 +12,13 @@ from daemon.commissioning.dead_man_proof import prove_dead_man
 from daemon.commissioning.embedded_site import site_key, write_site
 from daemon.commissioning.slave_measurement import attended, opened_slaves
 from daemon.config.settings import load_settings, read_site_key
-from daemon.identification.record import DeadManProof
+from daemon.identification.record import CommissioningRecord, DeadManProof, save_record
 from daemon.runtime.state_directory import open_counter
 from daemon.system.clock import boottime_s
 from drivers.devices.device_wire import DeviceWire
 from drivers.errors import Transient
 from plant.devices.zigbee_output import OutputMake
+from plant.radio.slave_node import ieee_of
 from plant.simulated_site import start_far_end
 from plant.site.trace import load_trace
 from tests.support.full_daemon import until, whole
@@ -110,5 +112,38 @@ def test_a_liar_that_counts_well_is_refused_by_the_grid_meter(tmp_path: Path, li
         proof, left_w = await proof_of(tmp_path, make, slave)
         assert isinstance(proof, DeadManProof)
         assert (proof.outcome, left_w) == ("went on", 0.0)
+
+    run(body(), settle_s=0.0)
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.0.1"])
+def test_a_proof_holds_for_the_firmware_that_gave_it(tmp_path: Path, version: str) -> None:
+    async def body() -> None:
+        proof = DeadManProof(
+            name="plug",
+            slot=21,
+            device=f"Zigbee device {ieee_of(21)[::-1].hex(':')}, endpoint 1",
+            version="1.0.0",
+            at_utc=datetime.now(UTC),
+            told_w=1500,
+            dead_man_s=20.0,
+            outcome="let go",
+            fell_after_s=20.4,
+        )
+        save_record(CommissioningRecord().with_dead_man(proof), tmp_path)
+        async with whole(
+            tmp_path,
+            period_s=1.0,
+            slaves=(BOILER, PLUG),
+            radio_port=0,
+            adapt=lambda text, _: text.replace('"accepted"', '"refused"'),
+            makes={21: OutputMake(version=version)},
+        ) as pair:
+            plug = pair.far_end.outputs[21]
+            await until(lambda: sum(pair.reference_w().values()) > 500.0, LIMIT_S)
+            await asyncio.sleep(20.0)
+            assert (plug.acting_w(boottime_s()) > 0.0) == (version == "1.0.0")
+            assert version == "1.0.0" or plug.told == [], "it is not spoken to"
+            await pair.stop()
 
     run(body(), settle_s=0.0)

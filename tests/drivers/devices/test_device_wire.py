@@ -16,9 +16,12 @@ from tests.support.virtual_time import run
 
 @asynccontextmanager
 async def kept(
-    device: ScriptedDevice, events: list[DeviceEvent] | None = None, **options: float
+    device: ScriptedDevice,
+    events: list[DeviceEvent] | None = None,
+    proven_version: str = "",
+    **options: float,
 ) -> AsyncIterator[DeviceWire]:
-    wire = wire_to(device, [] if events is None else events, **options)
+    wire = wire_to(device, [] if events is None else events, proven_version, **options)
     door: SlaveDriver = wire
     await door.start()
     try:
@@ -173,6 +176,23 @@ def test_a_wire_that_carries_no_more_just_now_says_nothing_about_the_device() ->
             await asyncio.sleep(10.0)
             assert wire.up
             assert wire.resting(), "it follows what it was told last"
+
+    run(body())
+
+
+def test_another_firmware_than_the_proven_one_is_refused() -> None:
+    async def body() -> None:
+        device = ScriptedDevice(version="1.1")
+        async with kept(device, proven_version="1.0") as wire:
+            await asyncio.sleep(20.0)
+            assert not wire.up
+            assert "firmware is 1.1 now" in wire.problem
+            assert "sunkeep commission 'rod'" in wire.problem
+            device.version = "1.0"
+            await asyncio.sleep(60.0)
+            await soon(lambda: wire.up)
+        async with kept(device, proven_version="") as wire:
+            await soon(lambda: wire.up)
 
     run(body())
 
