@@ -146,6 +146,7 @@ def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, Memory | None
             bundle_sha256=read_manifest(bundle)[1],
             bundle_directory=str(bundle),
             standing=to_record(PersistentFaults()),
+            watches=parts.watches.names,
         ),
         None,
     )

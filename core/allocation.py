@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
+from core.arrays import sum_in_order
 from core.roles import SAFE_SETPOINT_W
 from core.site import Phases, Site, Slave, per_phase
 from core.snapshot import GroupOnAir, SlaveState, Snapshot, slave_capacity_w
@@ -50,7 +51,7 @@ def allocate(action_w: Phases, site: Site, snapshot: Snapshot) -> tuple[int, ...
         if slave.is_three_phase and slave_capacity_w(slave, snapshot.slaves[index]) > 0
     ]
     if three_phase:
-        for index, setpoint_w in _by_priority(int(sum(left_w)), three_phase):
+        for index, setpoint_w in _by_priority(int(sum_in_order(left_w)), three_phase):
             setpoints[index] = setpoint_w
     return tuple(setpoints)
 
@@ -168,5 +169,5 @@ def _moves_w(
             for phase in slave.phases:
                 totals_w[phase] += (aim_w[place] - on_air_w[place]) / len(slave.phases)
         for place in group.slaves:
-            moves_w[place] = sum(totals_w[phase] for phase in site.slaves[place].phases)
+            moves_w[place] = sum_in_order(totals_w[phase] for phase in site.slaves[place].phases)
     return tuple(moves_w)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from core.estimation.following import NotFollowing
+from core.estimation.learned_response import Learned
 from core.estimation.state_estimate import StateEstimate
 from core.estimation.swinging import Swinging
 from core.site import Phases
@@ -101,7 +102,8 @@ class Decision:
     Where slaves are staged, the policy and the fallback speak of the modulating ones alone; what is requested
     and safe are totals. `switch` is what the scheduler switches in this tick.
     `withheld` are the delivery groups (places in `Air.groups`) that are told nothing in this tick.
-    `swinging` says what is left of the gains after the loop has swung, None while all of them are.
+    `swinging` says what is left of the gains after the loop has swung, None while all of them are. `learned`
+    is how the slaves of each phase answer by what their moves have told, empty while nothing is known.
     """
 
     tick: int
@@ -121,6 +123,7 @@ class Decision:
     withheld: tuple[int, ...] = ()
     not_following: tuple[NotFollowing, ...] = ()
     swinging: Swinging | None = None
+    learned: Learned = ()
 
     @property
     def gain_share(self) -> float:

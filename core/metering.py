@@ -1,5 +1,6 @@
 """Net and per-phase billing: what is exported, and how the surplus is shared between the phases."""
 
+from core.arrays import sum_in_order
 from core.roles import Role
 from core.site import Metering, Phases, per_phase
 
@@ -17,8 +18,8 @@ def balance_phases(surplus_w: Phases, capacity_w: Phases, metering: Metering) ->
     """
     if metering is Metering.PER_PHASE:
         return surplus_w
-    total = sum(surplus_w)
-    room = sum(capacity_w)
+    total = sum_in_order(surplus_w)
+    room = sum_in_order(capacity_w)
     if total <= 0.0:
         return (total / 3.0,) * 3
     if total >= room:
@@ -39,7 +40,7 @@ def _shift_to_sum(surplus_w: Phases, capacity_w: Phases, total_w: float) -> Phas
     corners = sorted(bound - s for s, c in zip(surplus_w, capacity_w, strict=True) for bound in (0.0, c))
     low, low_w = corners[0], 0.0
     for high in corners[1:]:
-        high_w = sum(placed_w(high))
+        high_w = sum_in_order(placed_w(high))
         if high_w >= total_w:
             return placed_w(low + (total_w - low_w) / (high_w - low_w) * (high - low))
         low, low_w = high, high_w
@@ -49,22 +50,22 @@ def _shift_to_sum(surplus_w: Phases, capacity_w: Phases, total_w: float) -> Phas
 def exported_w(grid_power_w: Phases, metering: Metering) -> float:
     """Power flowing out, as billed."""
     if metering is Metering.NET:
-        return max(0.0, -sum(grid_power_w))
-    return sum(max(0.0, -g) for g in grid_power_w)
+        return max(0.0, -sum_in_order(grid_power_w))
+    return sum_in_order(max(0.0, -g) for g in grid_power_w)
 
 
 def imported_w(grid_power_w: Phases, metering: Metering) -> float:
     """Power flowing in, as billed."""
     if metering is Metering.NET:
-        return max(0.0, sum(grid_power_w))
-    return sum(max(0.0, g) for g in grid_power_w)
+        return max(0.0, sum_in_order(grid_power_w))
+    return sum_in_order(max(0.0, g) for g in grid_power_w)
 
 
 def avoidable_import_w(slave_power_w: Phases, grid_power_w: Phases, metering: Metering) -> float:
     """The part of the absorbing slaves' power that was drawn from the grid, as billed."""
     if metering is Metering.NET:
-        return min(sum(slave_power_w), max(0.0, sum(grid_power_w)))
-    return sum(min(p, max(0.0, g)) for p, g in zip(slave_power_w, grid_power_w, strict=True))
+        return min(sum_in_order(slave_power_w), max(0.0, sum_in_order(grid_power_w)))
+    return sum_in_order(min(p, max(0.0, g)) for p, g in zip(slave_power_w, grid_power_w, strict=True))
 
 
 def curtailable_w(slaves_w: Phases, capacity_w: Phases, role: Role) -> Phases:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from core.airtime import Bucket
 from core.decision import Anomaly, Authority, Intervention, Source, SupervisorDecision
 from core.estimation.following import FollowingState
+from core.estimation.learning import LearningState
 from core.estimation.state_estimate import EstimatorState, StateEstimate
 from core.estimation.swinging import SwingState
 from core.scheduling.staged import SchedulerState
@@ -104,6 +105,7 @@ class Watches:
     """What a decision observes of its own loop. A journal of a release without one is replayed without it."""
 
     swinging: bool = True
+    responses: bool = True
 
     @classmethod
     def of(cls, names: Sequence[str]) -> "Watches":
@@ -153,6 +155,7 @@ class Memory:
     scheduler: SchedulerState = field(default_factory=SchedulerState)
     following: FollowingState = field(default_factory=FollowingState)
     swinging: SwingState = field(default_factory=SwingState)
+    responses: LearningState = field(default_factory=LearningState)
 
 
 def initial_memory(

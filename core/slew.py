@@ -7,6 +7,7 @@ this mapping is a fault of the policy.
 from dataclasses import dataclass, replace
 from math import hypot, isfinite, sqrt
 
+from core.arrays import sum_in_order
 from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, ImbalanceOf, Limits
 from core.site import ZERO, Phases, per_phase
@@ -82,7 +83,7 @@ def slew(
     )
     spread, limit_w = spread_w(target), _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION and spread > limit_w:
-        mean = sum(target) / 3.0
+        mean = sum_in_order(target) / 3.0
         cells = zip(target, bounds, floor.after_w, strict=True)
         target = per_phase([max(f, min(mean + (t - mean) * limit_w / spread, b)) for t, b, f in cells])
     start_w = command_w

@@ -7,6 +7,7 @@ from core.airtime import choose_send
 from core.allocation import allocate, totals_w, ways
 from core.decision import Authority, Decision, Source
 from core.estimation.following import check_following, limit_capacities, not_following
+from core.estimation.learning import learn_responses, what_is_learned
 from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.estimation.swinging import damped, watch_swings, what_swings
 from core.parts import Memory, Parts, PolicyHealth
@@ -35,7 +36,10 @@ def decide(
     following = check_following(site, snapshot, memory.following)
     snapshot = limit_capacities(site, snapshot, following)
     view = view_apart(site, snapshot, memory.scheduler)
-    sight, belief = estimate_state(view.site, view.snapshot, memory.belief)
+    responses = memory.responses
+    if parts.watches.responses:
+        responses = learn_responses(view.site, view.snapshot, responses)
+    sight, belief = estimate_state(view.site, view.snapshot, memory.belief, responses.in_force)
     plan, scheduler = schedule(
         site, snapshot, sight, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
     )
@@ -105,6 +109,7 @@ def decide(
         switch=plan.switch,
         not_following=not_following(site, following),
         swinging=what_swings(swinging),
+        learned=what_is_learned(responses),
     )
     return decision, replace(
         memory,
@@ -118,6 +123,7 @@ def decide(
         scheduler=replace(scheduler, action_w=action_w) if plan.base_w else scheduler,
         following=following,
         swinging=swinging._replace(action_w=action_w) if parts.watches.swinging else swinging,
+        responses=responses,
     )
 
 

@@ -11,7 +11,7 @@ the policy's graph. One step of the law is one tick of 1 s.
 from math import exp, isfinite, nan
 from typing import NamedTuple
 
-from core.arrays import SCALAR, Namespace, Number
+from core.arrays import SCALAR, Namespace, Number, sum_in_order
 from core.estimation.state_estimate import StateEstimate
 from core.site import PHASE_NAMES
 from core.snapshot import METER_LOST_S, Snapshot
@@ -172,7 +172,7 @@ class FeatureObserver:
 
 def _site_features(snapshot: Snapshot, sight: StateEstimate) -> tuple[float, float, float]:
     """Those of `SITE_FEATURES`; the headroom is 0 when more is on air than the available slaves can take."""
-    headroom_w = sum(sight.capacity_w) - sum(sight.command_w)
+    headroom_w = sum_in_order(sight.capacity_w) - sum_in_order(sight.command_w)
     return (
         SCALAR.clip(sight.delay_s, 0.0, DELAY_MAX_S),
         SCALAR.clip(snapshot.link_loss_rate, 0.0, 1.0),

@@ -17,6 +17,7 @@ from core.allocation import totals_w
 from core.causes import Cause
 from core.decision import Anomaly, Authority, Decision, Send, Source, State, SupervisorDecision
 from core.estimation.following import FollowingState
+from core.estimation.learning import LearningState
 from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.parts import Memory, Parts, Policy, PolicyHealth
 from core.scheduling.staged import view_apart, whole_estimate
@@ -121,7 +122,10 @@ class CounterfactualController:
     cold = TwinMemory()
 
     def __init__(self, parts: Parts, whose: Authority, ttl_s: float) -> None:
-        self._parts = replace(parts, detector=_Unwatched(), supervisor=PassThroughSupervisor())
+        watches = replace(parts.watches, responses=False)  # its own meter would show what is believed already
+        self._parts = replace(
+            parts, detector=_Unwatched(), supervisor=PassThroughSupervisor(), watches=watches
+        )
         self._whose, self._ttl_s = whose, ttl_s
 
     def step(
@@ -174,7 +178,7 @@ class CounterfactualController:
         slaves = _limited(snapshot.slaves, decision)
         seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
         view = view_apart(site, seen, memory.memory.scheduler)
-        modulating, _ = estimate_state(view.site, view.snapshot, memory.memory.belief)
+        modulating, _ = estimate_state(view.site, view.snapshot, memory.memory.belief, decision.sight.learned)
         own = whole_estimate(modulating, site, seen, view)
         real = decision.sight
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
@@ -190,7 +194,8 @@ class CounterfactualController:
     ) -> tuple[TwinTick, TwinMemory]:
         assert memory.memory is not None
         authority = Authority.REST if decision.verdict.source is Source.REST else self._whose
-        own, following = decide(seen, authority, memory.memory, self._parts)
+        told = LearningState(in_force=decision.sight.learned)
+        own, following = decide(seen, authority, replace(memory.memory, responses=told), self._parts)
         tick = TwinTick(seen.grid_power_w, own.sight.model_w, own.sight.command_w)
         is_refused = accepted is False or (accepted is None and Cause.RADIO_DOWN in snapshot.alarms)
         has_sent = own.send is not Send.NOTHING and not is_refused

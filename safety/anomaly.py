@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from core.arrays import sum_in_order
 from core.decision import Anomaly
 from core.site import Phases
 from core.snapshot import Snapshot
@@ -130,7 +131,7 @@ class CalibratedDetector:
         row = hour if hour is not None and 0 <= hour < HOURS else HOURS
         table = zip(observation, calibration.median[row], calibration.scale[row], strict=True)
         scores = [(value - median) / scale for value, median, scale in table]
-        return sum(
-            score * sum(weight * other for weight, other in zip(weights, scores, strict=True))
+        return sum_in_order(
+            score * sum_in_order(weight * other for weight, other in zip(weights, scores, strict=True))
             for score, weights in zip(scores, calibration.precision, strict=True)
         )

@@ -14,6 +14,8 @@ docs/results/judge-errors.md measures how often either is wrong.
 from dataclasses import dataclass
 from math import erfc, exp, inf, log, log1p, sqrt
 
+from core.arrays import sum_in_order
+
 SPREADS_PER_WH = (1.0, 0.1, 0.01, 0.001)
 """Of the stakes t: spans that differ by a watt-hour, as in a flat, up to a kilowatt-hour."""
 LEAST_DAY_WH = 10.0
@@ -73,7 +75,7 @@ def log_e_value(pairs: PairedSums, excess: float) -> float:
     highest = max(worths)
     if highest == -inf:
         return -inf
-    return highest + log(sum(exp(worth - highest) for worth in worths) / len(worths))
+    return highest + log(sum_in_order(exp(worth - highest) for worth in worths) / len(worths))
 
 
 def day_log_e_value(days: PairedSums, excess: float) -> float:

@@ -8,7 +8,9 @@ oscillate, 0.3 s too long costs little: the rule takes the upper end of what was
 
 from dataclasses import replace
 
+from core.arrays import sum_in_order
 from core.estimation.actuator_model import DEAD_TIME_MAX_S, ResponseGroup, response_groups
+from core.estimation.learned_response import LearnedResponse
 from core.site import Site
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
@@ -42,12 +44,26 @@ def predictive_gains_by_phase(
 ) -> tuple[PredictiveGains, PredictiveGains, PredictiveGains]:
     """The trend looks as far as the lag makes a change late; the other gains hold on every site."""
     a, b, c = (
-        gains
-        if dynamics is None or QUICK_LAG_S <= dynamics[1] <= dynamics[0]
-        else replace(gains, trend_s=TREND_BASE_S + TREND_PER_LAG * dynamics[1])
+        gains if dynamics is None else _predictive_gains(dynamics[0], dynamics[1], gains)
         for dynamics in _dynamics(site)
     )
     return a, b, c
+
+
+def learned_pi_gains(learned: LearnedResponse, period_s: float, gains: PiGains) -> PiGains:
+    """Those of a phase by what its moves have told: the upper end of its dead time, as above."""
+    return _pi_gains(learned.dead_time_high_s, learned.lag_s, period_s, gains)
+
+
+def learned_predictive_gains(learned: LearnedResponse, gains: PredictiveGains) -> PredictiveGains:
+    """Those of a phase by what its moves have told."""
+    return _predictive_gains(learned.dead_time_s, learned.lag_s, gains)
+
+
+def _predictive_gains(dead_time_s: float, lag_s: float, gains: PredictiveGains) -> PredictiveGains:
+    if QUICK_LAG_S <= lag_s <= dead_time_s:
+        return gains
+    return replace(gains, trend_s=TREND_BASE_S + TREND_PER_LAG * lag_s)
 
 
 def _pi_gains(dead_time_s: float, lag_s: float, period_s: float, gains: PiGains) -> PiGains:
@@ -69,7 +85,7 @@ def _dynamics(site: Site) -> list[tuple[float, float, float] | None]:
         if not own or len(dead_times_s) < len(own):
             found.append(None)
         else:
-            longest_s, lag_s = max(dead_times_s), sum(group.weight * group.lag_s for group in own)
+            longest_s, lag_s = max(dead_times_s), sum_in_order(group.weight * group.lag_s for group in own)
             found.append((longest_s, lag_s, _most_s(site, own) - longest_s))
     return found
 

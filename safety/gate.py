@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import hypot, isfinite, sqrt
 
 from core.allocation import totals_w
+from core.arrays import sum_in_order
 from core.authorization import AuthorizedFrame, Decoded
 from core.decision import Decision, Intervention, Source
 from core.limits import (
@@ -269,7 +270,7 @@ def _step_w(action_w: Phases, snapshot: Snapshot) -> float:
 
 def _spread_w(values_w: Phases) -> float:
     """Population standard deviation over the phases."""
-    mean_w = sum(values_w) / 3.0
+    mean_w = sum_in_order(values_w) / 3.0
     return hypot(*(v - mean_w for v in values_w)) / sqrt(3.0)
 
 

@@ -1,8 +1,11 @@
 """The PI fallback."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from core.arrays import SCALAR
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
 
@@ -20,6 +23,10 @@ class PiGains:
     margin_w: float = 10.0
 
 
+PiRule: TypeAlias = Callable[[LearnedResponse], PiGains]
+"""Gains of a phase by what its moves have told."""
+
+
 @dataclass(frozen=True, slots=True)
 class PiMemory:
     """`base_w` is what was last allowed, whoever asked for it; `error_w` the error then. None at start."""
@@ -31,16 +38,21 @@ class PiMemory:
 class PiFallback:
     """PI controller in velocity form on the applied action: no integrator of its own that could wind up.
 
-    `gains` are for all phases, or one for each (`safety.gain_rule`).
+    `gains` are for all phases, or one for each (`safety.gain_rule`); where something was learned of a phase,
+    those of `rule` take their place.
 
     u = base + kp * (e - e_prev) + ki * period * e, with e the power that should still be placed.
     """
 
-    def __init__(self, site: Site, gains: PiGains | tuple[PiGains, PiGains, PiGains] | None = None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        gains: PiGains | tuple[PiGains, PiGains, PiGains] | None = None,
+        rule: PiRule | None = None,
+    ) -> None:
         chosen = gains or PiGains()
         self._gains = (chosen,) * 3 if isinstance(chosen, PiGains) else chosen
-        self._ki_per_tick = tuple(gains.ki * site.period_s for gains in self._gains)
-        self._phase_max_w = site.limits.phase_max_w
+        self._rule, self._phase_max_w, self._period_s = rule, site.limits.phase_max_w, site.period_s
 
     @property
     def cold(self) -> PiMemory:
@@ -52,15 +64,26 @@ class PiFallback:
         base_w = memory.base_w or sight.command_w
         if not sight.fresh:
             return base_w, replace(memory, base_w=base_w)
-        cells = zip(self._gains, sight.meter_w, strict=True)
+        in_force = self._in_force(sight)
+        cells = zip(in_force, sight.meter_w, strict=True)
         error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for gains, meter_w in cells])
         before_w = memory.error_w or error_w
-        law = zip(self._gains, self._ki_per_tick, base_w, error_w, before_w, sight.capacity_w, strict=True)
+        law = zip(in_force, base_w, error_w, before_w, sight.capacity_w, strict=True)
         action_w = [
-            SCALAR.clip(u + gains.kp * (e - e_prev) + ki * e, 0.0, min(capacity_w, self._phase_max_w))
-            for gains, ki, u, e, e_prev, capacity_w in law
+            SCALAR.clip(
+                u + gains.kp * (e - e_prev) + gains.ki * self._period_s * e,
+                0.0,
+                min(capacity_w, self._phase_max_w),
+            )
+            for gains, u, e, e_prev, capacity_w in law
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)
+
+    def _in_force(self, sight: StateEstimate) -> tuple[PiGains, ...]:
+        if self._rule is None or not any(sight.learned):
+            return self._gains
+        cells = zip(self._gains, sight.learned, strict=True)
+        return tuple(gains if learned is None else self._rule(learned) for gains, learned in cells)
 
     def track(self, memory: PiMemory, _sight: StateEstimate, safe_action_w: Phases) -> PiMemory:
         """Continue from what was allowed, also while another controller was in charge."""

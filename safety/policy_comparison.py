@@ -8,6 +8,7 @@ What is found here is the cause `rollback`, which latches until an operator ackn
 from dataclasses import dataclass, field, replace
 from math import log
 
+from core.arrays import sum_in_order
 from core.estimation.reversal import ReversalState, swing
 from core.site import Phases
 from safety.evidence import PairedSums, day_excess, days_rule_out, log_e_value
@@ -211,7 +212,7 @@ def is_better_by_days(days: PairedSums) -> bool:
 
 def is_gross(minutes: tuple[tuple[float, float], ...]) -> bool:
     """Whether the last hour's export, in Wh a minute (own, twin), needs no statistics."""
-    own_wh, twin_wh = (sum(column) for column in zip(*minutes, strict=True))
+    own_wh, twin_wh = (sum_in_order(column) for column in zip(*minutes, strict=True))
     return bool(own_wh - twin_wh > GROSS_WH and own_wh > (1.0 + GROSS_EXCESS) * twin_wh)
 
 

@@ -4,10 +4,12 @@ It places the surplus that the estimator sees, filtered fast where letting go wo
 elsewhere, and led by its own change and trend.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from core.arrays import SCALAR, Namespace, Number
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.site import Phases, Site, per_phase
 
@@ -37,6 +39,10 @@ class PredictiveGains:
         if sign > 0.0:
             return self
         return replace(self, k_up=self.k_down, k_down=self.k_up, margin_w=-self.margin_w)
+
+
+PredictiveRule: TypeAlias = Callable[[LearnedResponse], PredictiveGains]
+"""Gains of a phase by what its moves have told."""
 
 
 class TrendState(NamedTuple):
@@ -99,16 +105,19 @@ class PredictiveFallback:
     """The predictive law, phase by phase.
 
     It has no integrator: its memory follows the surplus, whoever acts.
-    `gains` are for all phases, or one for each (`safety.gain_rule`).
+    `gains` are for all phases, or one for each (`safety.gain_rule`); where something was learned of a phase,
+    those of `rule` take their place.
     """
 
     def __init__(
         self,
         site: Site,
         gains: PredictiveGains | tuple[PredictiveGains, PredictiveGains, PredictiveGains] | None = None,
+        rule: PredictiveRule | None = None,
     ) -> None:
         chosen = gains or PredictiveGains()
         self._gains = (chosen,) * 3 if isinstance(chosen, PredictiveGains) else chosen
+        self._rule = rule
         self._phase_max_w, self._period_s = site.limits.phase_max_w, site.period_s
 
     @property
@@ -120,7 +129,7 @@ class PredictiveFallback:
         """The action for this tick; without a fresh sample, what was allowed last."""
         if not sight.fresh:
             return memory.base_w or sight.command_w, memory
-        cells = zip(memory.cells, sight.surplus_w, self._gains, strict=True)
+        cells = zip(memory.cells, sight.surplus_w, self._in_force(sight), strict=True)
         a, b, c = (
             step(cell, surplus_w, gains.for_sign(sight.sign), SCALAR, self._period_s)
             for cell, surplus_w, gains in cells
@@ -128,6 +137,12 @@ class PredictiveFallback:
         bounds_w = [min(capacity_w, self._phase_max_w) for capacity_w in sight.capacity_w]
         action_w = [SCALAR.clip(u, 0.0, bound_w) for (u, _), bound_w in zip((a, b, c), bounds_w, strict=True)]
         return per_phase(action_w), replace(memory, cells=(a[1], b[1], c[1]))
+
+    def _in_force(self, sight: StateEstimate) -> tuple[PredictiveGains, ...]:
+        if self._rule is None or not any(sight.learned):
+            return self._gains
+        cells = zip(self._gains, sight.learned, strict=True)
+        return tuple(gains if learned is None else self._rule(learned) for gains, learned in cells)
 
     def track(
         self, memory: PredictiveMemory, _sight: StateEstimate, safe_action_w: Phases

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import permutations
 from math import exp, inf
 
+from core.arrays import sum_in_order
 from core.causes import Cause
 from core.site import ZERO, Phases, per_phase
 from core.snapshot import METER_LOST_S
@@ -99,7 +100,7 @@ def _hypothesis_evidence(moved_w: list[float], seen_w: list[float]) -> list[tupl
     for place, phases in enumerate(_TURNED):
         moved = [moved_w[phase] for phase in phases]
         told = _weighed(moved, [-power_w for power_w in moved], [seen_w[phase] for phase in phases])
-        (up if sum(moved) > 0.0 else down)[place] = told
+        (up if sum_in_order(moved) > 0.0 else down)[place] = told
     crossed = [_weighed(moved_w, [moved_w[phase] for phase in order], seen_w) for order in _CROSSED]
     tenfold = _weighed(moved_w, [TENFOLD * power_w for power_w in moved_w], seen_w)
     return [*up, *down, *crossed, tenfold]
@@ -113,7 +114,7 @@ def _weighed(right_w: list[float], wrong_w: list[float], seen_w: list[float]) ->
 
 
 def _squares(one: list[float], other: list[float]) -> float:
-    return sum((x - y) ** 2 for x, y in zip(one, other, strict=True))
+    return sum_in_order((x - y) ** 2 for x, y in zip(one, other, strict=True))
 
 
 def _causes(memory: WiringMonitorState) -> tuple[Cause, ...]:

@@ -6,16 +6,16 @@ followed as the usual heater behind the usual radio.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
-from core.arrays import Number
+from core.arrays import Number, sum_in_order
 from core.site import Phases, Site, Slave, per_phase
 from core.snapshot import OnAirState
 
 AGE_SHARES = (0.0, 0.26, 0.45, 0.25, 0.04)
 """Share of a phase's power that follows the command of 0, 1, 2, 3, 4 s ago (64 h of a simulated radio)."""
-MEAN_AGE_S = sum(age * share for age, share in enumerate(AGE_SHARES))
+MEAN_AGE_S = sum_in_order(age * share for age, share in enumerate(AGE_SHARES))
 SLAVE_LAG_S = 1.5
 """Middle of the 1..2 s first-order lag of heaters behind a phase-angle controller."""
 HISTORY_S = 8.0
@@ -49,6 +49,16 @@ class ResponseGroup:
     gain: float = 1.0
     weight: float = 1.0
 
+    def answering(self, dead_time_s: float, lag_s: float) -> "ResponseGroup":
+        """The same slaves, answering so; how much that differs from command to command stays as it was
+        measured."""
+        low_s, high_s = LAG_RANGE_S
+        return replace(
+            self,
+            dead_time_s=min(max(dead_time_s, 0.0), DEAD_TIME_MAX_S),
+            lag_s=min(max(lag_s, low_s), high_s),
+        )
+
 
 def is_measured(slave: Slave) -> bool:
     """Whether dead time and lag of this slave were measured on its site."""
@@ -68,7 +78,7 @@ def response_groups(site: Site) -> tuple[ResponseGroup, ...]:
             members.setdefault((phase, *_response(slave, site)), []).append((place, share))
     groups = []
     for (phase, dead_s, sd_s, lag_s, gain), shares in sorted(members.items(), key=lambda item: item[0][0]):
-        power_w = sum(share * site.slaves[place].max_w for place, share in shares)
+        power_w = sum_in_order(share * site.slaves[place].max_w for place, share in shares)
         weight = power_w / rated_w[phase] if rated_w[phase] > 0.0 else 1.0
         groups.append(ResponseGroup(phase, tuple(shares), dead_s, sd_s, lag_s, gain, weight))
     return tuple(groups)
@@ -78,7 +88,7 @@ def commands_w(groups: Sequence[ResponseGroup], on_air: OnAirState) -> tuple[flo
     """What each group is told by what is on air, in W."""
     setpoints_w = on_air.setpoints_w
     return tuple(
-        sum(share * setpoints_w[place] for place, share in group.shares)
+        sum_in_order(share * setpoints_w[place] for place, share in group.shares)
         if group.shares and setpoints_w
         else on_air.action_w[group.phase] * (group.weight if group.shares else 1.0)
         for group in groups
@@ -96,7 +106,7 @@ def delayed_command(sent_w: tuple[Number, ...], extra_delay_s: float, period_s: 
     places = (
         (share, round((age + extra_delay_s) / period_s)) for age, share in enumerate(AGE_SHARES) if share
     )
-    return sum(share * sent_w[min(place, last)] for share, place in places)
+    return sum_in_order(share * sent_w[min(place, last)] for share, place in places)
 
 
 def follow(
@@ -117,7 +127,7 @@ def follow(
         return float(first_order_lag(model_w, delayed_command(sent_w, extra_delay_s, period_s), step_s))
     if group.dead_time_sd_s <= 0.0:
         return _exactly(group, model_w, sent_w, step_s, period_s, group.dead_time_s)
-    return sum(
+    return sum_in_order(
         share
         * _exactly(
             group,
@@ -164,7 +174,9 @@ def mean_delay_s(groups: Sequence[ResponseGroup], extra_delay_s: float) -> float
     ]
     if all(delay_s == delays_s[0][1] for _, delay_s in delays_s):
         return delays_s[0][1]
-    return sum(weight * delay_s for weight, delay_s in delays_s) / sum(weight for weight, _ in delays_s)
+    return sum_in_order(weight * delay_s for weight, delay_s in delays_s) / sum_in_order(
+        weight for weight, _ in delays_s
+    )
 
 
 def phase_gains(groups: Sequence[ResponseGroup]) -> Phases:

@@ -6,7 +6,7 @@ so the slaves' power is followed from the commands through dead time and lag
 (`core.estimation.actuator_model`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from math import isfinite
 
 from core.arrays import SCALAR
@@ -20,6 +20,7 @@ from core.estimation.actuator_model import (
     phase_gains,
     response_groups,
 )
+from core.estimation.learned_response import NOT_LEARNED, Learned, adapted
 from core.metering import balance_phases
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
@@ -47,6 +48,9 @@ class StateEstimate:
     credit_s: float
     delay_s: float
     sign: float
+    learned: Learned = field(
+        default=NOT_LEARNED, compare=False
+    )  # follows from the memory, and is not journalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class EstimatorState:
     at_s: float = 0.0
     started: bool = False
     groups: tuple[ResponseGroup, ...] = ()
+    learned: Learned = NOT_LEARNED
 
 
 def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
@@ -76,9 +81,12 @@ def capacity_w(site: Site, snapshot: Snapshot) -> Phases:
 
 
 def estimate_state(
-    site: Site, snapshot: Snapshot, belief: EstimatorState
+    site: Site, snapshot: Snapshot, belief: EstimatorState, in_force: Learned = NOT_LEARNED
 ) -> tuple[StateEstimate, EstimatorState]:
     """Estimate the surplus from one snapshot.
+
+    Args:
+        in_force: what was learned of how the slaves of each phase answer.
 
     Returns:
         The estimate of this tick and the memory for the next.
@@ -87,9 +95,13 @@ def estimate_state(
     fresh = snapshot.meter_age_s < site.period_s and all(map(isfinite, snapshot.grid_power_w))
     if belief.started and 0.0 < step_s <= max(METER_LOST_S, 2.0 * site.period_s):
         groups = belief.groups or response_groups(site)
+        if in_force != belief.learned:
+            groups = adapted(groups, in_force)
+            longer = history_ticks(groups, site.period_s) - len(belief.sent_w)
+            belief = replace(belief, sent_w=belief.sent_w + belief.sent_w[-1:] * longer)
         sent_w, group_w = _followed(groups, site.period_s, snapshot, belief, step_s)
     else:
-        groups = response_groups(site)
+        groups = adapted(response_groups(site), in_force)
         group_w = commands_w(groups, snapshot.on_air)
         sent_w = (group_w,) * history_ticks(groups, site.period_s)
     model_w = _phase_sums(groups, group_w)
@@ -111,9 +123,12 @@ def estimate_state(
         credit_s=snapshot.on_air.age_s,
         delay_s=mean_delay_s(groups, _believable_s(snapshot)),
         sign=sign(site.role),
+        learned=in_force,
     )
     started = fresh or belief.started
-    return estimate, EstimatorState(sent_w, group_w, surplus_w, meter_w, snapshot.at_s, started, groups)
+    return estimate, EstimatorState(
+        sent_w, group_w, surplus_w, meter_w, snapshot.at_s, started, groups, in_force
+    )
 
 
 def _followed(

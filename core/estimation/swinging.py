@@ -15,6 +15,7 @@ from functools import lru_cache
 from math import exp, inf
 from typing import NamedTuple
 
+from core.arrays import sum_in_order
 from core.estimation.reversal import ReversalState, swing
 from core.roles import sign
 from core.site import ZERO, Phases, Site, per_phase
@@ -112,7 +113,10 @@ class SwingState(NamedTuple):
 def watch_swings(site: Site, snapshot: Snapshot, model_w: Phases, state: SwingState) -> SwingState:
     """Take in one tick. `model_w` is what the slaves are believed to draw or feed."""
     air_w = snapshot.on_air.action_w
-    seen = _believable_w(sign(site.role) * sum(snapshot.grid_power_w)), _believable_w(sum(model_w))
+    seen = (
+        _believable_w(sign(site.role) * sum_in_order(snapshot.grid_power_w)),
+        _believable_w(sum_in_order(model_w)),
+    )
     grid = _grid(site.period_s)
     is_whole = 0.0 < snapshot.at_s - state.at_s <= max(METER_LOST_S, 2.0 * site.period_s)
     if not (is_whole and state.grid_w):
@@ -185,7 +189,7 @@ def _anew(
         since_s=since_s,
         turns=(ReversalState(),) * 3,
         per_min=ZERO,
-        told_w=((_believable_w(sum(air_w)),) * (grid.span + 1),) * len(LAGS_S),
+        told_w=((_believable_w(sum_in_order(air_w)),) * (grid.span + 1),) * len(LAGS_S),
         moves_w=((0.0,) * (grid.delays[-1] + 1),) * len(LAGS_S),
         grid_w=(seen[0],) * (grid.span + 1),
         model_w=(seen[1],) * (grid.span + 1),
@@ -211,7 +215,7 @@ def _advanced(
         (1.0 - part) * rate + (per_turn if is_turn else 0.0)
         for rate, (_, is_turn) in zip(state.per_min, turned, strict=True)
     ]
-    total_w = _believable_w(sum(air_w))
+    total_w = _believable_w(sum_in_order(air_w))
     told_w = tuple(
         [
             (past[0] + way * (total_w - past[0]), *past[:-1])

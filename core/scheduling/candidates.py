@@ -7,6 +7,7 @@ would be drawn from the grid, with the weights of J. Between starting and stoppi
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from core.arrays import sum_in_order
 from core.decision import Switch
 from core.metering import AVOIDABLE_WEIGHT
 from core.roles import Role
@@ -31,8 +32,8 @@ class SwitchingCost:
     def of(self, surplus_w: Phases, base_w: Phases, flexible_w: Phases) -> float:
         """In W."""
         if self.metering is Metering.NET:
-            return self._cell(sum(surplus_w), sum(base_w), sum(flexible_w))
-        return sum(map(self._cell, surplus_w, base_w, flexible_w))
+            return self._cell(sum_in_order(surplus_w), sum_in_order(base_w), sum_in_order(flexible_w))
+        return sum_in_order(map(self._cell, surplus_w, base_w, flexible_w))
 
     def _cell(self, surplus_w: float, base_w: float, flexible_w: float) -> float:
         left_w = surplus_w - base_w
@@ -135,7 +136,7 @@ class SwitchCandidates:
         first_w = self._served_first_w(switch)
         if first_w == self._flexible_w or switch.to_w < switch.from_w:
             return False
-        left_w = sum(self._surplus_w) - sum(self._view.base_action_w)
+        left_w = sum_in_order(self._surplus_w) - sum_in_order(self._view.base_action_w)
         return left_w >= (1.0 + share) * step_w and self._gain_w([switch], first_w) >= share * step_w
 
     def _giving_way(self, switch: Switch, lowers: list[int]) -> Switch | None:

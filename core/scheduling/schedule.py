@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import exp
 
 from core.allocation import SHARES, interpolate_setpoints
+from core.arrays import sum_in_order
 from core.decision import Switch
 from core.estimation.state_estimate import StateEstimate
 from core.limits import CREDIT_MAX_S, ROUNDING_W, SWITCH_CREDIT_MAX_S
@@ -223,7 +224,12 @@ def made_room_w(action_w: Phases, sight: StateEstimate, plan: Schedule, ahead: S
     cells = zip(action_w, rise_w, ahead.capacity_w, strict=True)
     moved = [_clipped(a - rise, most) for a, rise, most in cells]
     if plan.site.metering is Metering.NET:
-        rest_w = sum(action_w) - sum(rise_w) - max(0.0, -sum(sight.surplus_w)) - sum(moved)
+        rest_w = (
+            sum_in_order(action_w)
+            - sum_in_order(rise_w)
+            - max(0.0, -sum_in_order(sight.surplus_w))
+            - sum_in_order(moved)
+        )
         for phase, most in enumerate(ahead.capacity_w):
             after = _clipped(moved[phase] + rest_w, most)
             rest_w -= after - moved[phase]

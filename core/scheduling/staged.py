@@ -9,6 +9,7 @@ the owner boosts it: all that it is told is its base then.
 from dataclasses import dataclass, replace
 from math import exp, inf
 
+from core.arrays import sum_in_order
 from core.estimation.actuator_model import AGE_SHARES, SLAVE_LAG_S
 from core.estimation.state_estimate import StateEstimate, capacity_w
 from core.roles import sign
@@ -197,6 +198,6 @@ def _arrived(slave: Slave, since_s: float, extra_delay_s: float, lag_s: float) -
     delays = [(age + extra_delay_s, share) for age, share in enumerate(AGE_SHARES) if share]
     if slave.dead_time_s is not None:
         delays = [(slave.dead_time_s, 1.0)]
-    return sum(
+    return sum_in_order(
         share * (1.0 - exp(-(since_s - delay_s) / lag_s)) for delay_s, share in delays if since_s > delay_s
     )

@@ -7,8 +7,11 @@ out exactly so is told in full: a line always gives back every bit (docs/develop
 """
 
 import struct
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, TypeAlias
+
+from daemon.journal.single_floats import single_meant, single_told
 
 Tree: TypeAlias = dict[str, Any]
 """A tick as plain JSON values."""
@@ -121,19 +124,40 @@ class TickWriter:
             clocks.instants_s[place] = clocks.at_s - age_s
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The keys below a path: ages, what holds for one tick, what goes on item by item, and plain values."""
+
+    ages: tuple[tuple[str, str], ...]
+    passing: tuple[tuple[str, Any], ...]
+    inner: tuple[tuple[str, str], ...]
+    plain: frozenset[str]
+
+    @classmethod
+    def of(cls, path: str, tree: Tree) -> "_Layout":
+        ages = {key: f"{path}/{key}" for key in tree if key in AGES}
+        passing = {key: PASSING[f"{path}/{key}"] for key in tree if f"{path}/{key}" in PASSING}
+        inner = {key: f"{path}/{key}" for key in tree if _is_object(tree[key])}
+        for key in ages | passing:
+            inner.pop(key, None)
+        plain = frozenset(tree) - {*ages, *passing, *inner}
+        return cls(tuple(ages.items()), tuple(passing.items()), tuple(inner.items()), plain)
+
+
 class TickReader:
     """The inverse of `TickWriter`."""
 
     def __init__(self) -> None:
         self._last: Tree | None = None
         self._clocks = _Clocks()
-        self._places: dict[str, dict[str, tuple[str, bool, bool]]] = {}
-        """Of each key below a path: its place, whether it is an age, and whether it holds for one tick."""
+        self._layouts: dict[str, _Layout] = {}
+        """By path; forgotten as soon as any part of the tree takes another form."""
 
     def whole(self, tree: Tree) -> None:
         """A tick that was told in full."""
         self._clocks.learn(tree)
         self._last = tree
+        self._layouts.clear()
 
     def lost(self) -> None:
         """A line is missing: until the next whole tick nothing can be told."""
@@ -167,32 +191,32 @@ class TickReader:
         return tree
 
     def _applied(self, path: str, last: Tree, told: Tree) -> Tree:
-        tree: Tree = {}
-        places = self._places.setdefault(path, {})
-        for key, before in last.items():
-            if key not in places:
-                place = f"{path}/{key}"
-                places[key] = place, key in AGES, place in PASSING
-            place, is_age, is_passing = places[key]
-            if is_age:
-                tree[key] = self._age(place, told.get(key))
-            elif is_passing:
-                tree[key] = told.get(key, PASSING[place])
-            elif type(before) is dict or (type(before) is list and before and type(before[0]) is dict):
-                inner = told.get(key, _NOTHING)
-                is_same = inner is _NOTHING and place in _STILL  # the very same object: nothing to decode
-                tree[key] = before if is_same else self._inner(place, before, inner)
-            elif key in told:
-                tree[key] = _lengthened(key, told[key])
-                self._clocks.learn_ages(place, tree[key])
-            else:
-                tree[key] = before
+        layout = self._layouts.get(path)
+        if layout is None:
+            layout = self._layouts[path] = _Layout.of(path, last)
+        tree, clocks = last.copy(), self._clocks
+        for key, place in layout.ages:
+            age = told.get(key)
+            tree[key] = clocks.at_s - clocks.instants_s[place] if age is None else self._age(place, age)
+        for key, usual in layout.passing:
+            tree[key] = told.get(key, usual)
+        for key, place in layout.inner:
+            inner = told.get(key, _NOTHING)
+            if inner is not _NOTHING or place not in _STILL:  # else the very same object: nothing to decode
+                tree[key] = self._inner(place, last[key], inner)
+        for key in told:
+            if key in layout.plain:
+                tree[key] = value = _lengthened(key, told[key])
+                if _is_object(value):
+                    self._clocks.learn_ages(f"{path}/{key}", value)
+                    self._layouts.clear()
         return tree
 
     def _inner(self, place: str, before: Any, told: Any) -> Any:
         """A part that goes on item by item, unless it was told as a whole."""
         if not isinstance(told, dict):
             self._clocks.learn_ages(place, told)
+            self._layouts.clear()
             return told
         if isinstance(before, dict):
             return self._applied(place, before, told)
@@ -200,8 +224,6 @@ class TickReader:
 
     def _age(self, place: str, told: Any) -> float:
         clocks = self._clocks
-        if told is None:
-            return clocks.at_s - clocks.instants_s[place]
         if isinstance(told, int):
             clocks.instants_s[place] = _moved(clocks.at_s, -told)
             return clocks.at_s - clocks.instants_s[place]
@@ -222,6 +244,10 @@ def _items(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return [(str(at), item) for at, item in enumerate(value)]
     return []
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) or _is_list_of_objects(value)
 
 
 def _is_list_of_objects(value: Any) -> bool:
@@ -246,37 +272,11 @@ def _whole_us(seconds: float) -> int | None:
 
 def _shortened(key: str, value: Any) -> Any:
     if key in SINGLE:
-        return [*map(_single_told, value)] if isinstance(value, list) else _single_told(value)
+        return [*map(single_told, value)] if isinstance(value, list) else single_told(value)
     return value
 
 
 def _lengthened(key: str, told: Any) -> Any:
     if key in SINGLE:
-        return [*map(_single_meant, told)] if isinstance(told, list) else _single_meant(told)
+        return [*map(single_meant, told)] if isinstance(told, list) else single_meant(told)
     return told
-
-
-def _single_told(value: float | None) -> float | str | None:
-    """A number for a 32-bit float with as few digits as tell it; as a text what no such float is."""
-    if value is None:
-        return None
-    if isfinite(value) and abs(value) < 1e38 and _single(value) == value:
-        for digits in (1, 3, 5, 6, 7, 8, 9):
-            short = float(f"{value:.{digits}g}")
-            if _single(short) == value and str(short)[0] == str(value)[0]:
-                return short
-    return repr(value)
-
-
-def _single_meant(told: float | str | None) -> float | None:
-    if told is None:
-        return None
-    return float(told) if isinstance(told, str) else _single(told)
-
-
-def _single(value: float) -> float:
-    single: float = _FLOAT.unpack(_FLOAT.pack(value))[0]
-    return single
-
-
-_FLOAT = struct.Struct("f")

@@ -18,6 +18,7 @@ from core.decision import (
     Switch,
 )
 from core.estimation.following import Deviation, NotFollowing
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.state_estimate import StateEstimate
 from core.estimation.swinging import Swinging
 from core.modes import Mode
@@ -225,7 +226,15 @@ _KEYS_4: dict[type, Keys] = {
     **_KEYS_3,
     Start: {**_KEYS[Start], "measured": "measured", "watches": "watches"},
     Swinging: {"phase": "phase", "gain_share": "gain_share", "delay_s": "delay_s", "lag_s": "lag_s"},
-    Decision: {**_KEYS_3[Decision], "swinging": "swinging"},
+    LearnedResponse: {
+        "dead_time_s": "dead_time_s",
+        "dead_time_high_s": "dead_time_high_s",
+        "lag_s": "lag_s",
+        "gain": "gain",
+        "moving_s": "moving_s",
+        "in_force": "in_force",
+    },
+    Decision: {**_KEYS_3[Decision], "swinging": "swinging", "learned": "learned"},
     TickInputs: _INPUTS_4,
     Outcome: _OUTCOME_4,
     Checkpoint: _CHECKPOINT_4,

@@ -47,8 +47,15 @@ class EnergyTotals:
 
     def add(self, other: "EnergyTotals") -> None:
         """Add another account to this one."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.exported_j += other.exported_j
+        self.imported_j += other.imported_j
+        self.avoidable_import_j += other.avoidable_import_j
+        self.placed_j += other.placed_j
+        self.exported_without_j += other.exported_without_j
+        self.imported_without_j += other.imported_without_j
+        self.measured_s += other.measured_s
+        self.compared_s += other.compared_s
+        self.unmeasured_s += other.unmeasured_s
 
 
 def account(

@@ -217,10 +217,28 @@ def _control(f: Figures) -> Families:
     yield _gauge("action_reversals_per_minute", text, reversals)
     text = "What is left of the controllers' gains: 1, and less after the loop has swung by itself."
     yield _gauge("gain_share_ratio", text, 1.0 if f.decision is None else f.decision.gain_share)
+    yield from _learned(f)
     text = "Population standard deviation over the phases."
     action_w, grid_w = f.imbalance_w() or (0.0, 0.0)
     rows = {"action": action_w} | ({"grid": grid_w} if f.meter_known() else {})
     yield _gauges("phase_imbalance_watts", text, "of", rows)
+
+
+def _learned(f: Figures) -> Families:
+    """How slaves answer by what their moves have told; no series of a phase of which nothing is known."""
+    learned = () if f.decision is None else f.decision.learned
+    known = {name: one for name, one in zip(PHASE_NAMES, learned, strict=False) if one is not None}
+    text = "From a command to its first effect at the meter, as slaves' moves have told."
+    yield _gauges("learned_dead_time_seconds", text, "phase", {k: v.dead_time_s for k, v in known.items()})
+    text = "The longest dead time that is not ruled out: gains by rule go by it."
+    high = {k: v.dead_time_high_s for k, v in known.items()}
+    yield _gauges("learned_dead_time_high_seconds", text, "phase", high)
+    text = "First-order lag after the dead time, as slaves' moves have told."
+    yield _gauges("learned_lag_seconds", text, "phase", {k: v.lag_s for k, v in known.items()})
+    text = "Watts at the meter per watt told, as slaves' moves have told."
+    yield _gauges("learned_gain_ratio", text, "phase", {k: v.gain for k, v in known.items()})
+    text = "1 where estimator and gains go by what was learned."
+    yield _gauges("learned_in_force", text, "phase", {k: float(v.in_force) for k, v in known.items()})
 
 
 def _authority(f: Figures) -> Families:

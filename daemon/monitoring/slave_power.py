@@ -37,14 +37,17 @@ class SlavePowerEstimator:
 
     error_w: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
     _ages_s: tuple[float, ...] = ()
+    _site: Site | None = None
+    _members: tuple[tuple[int, ...], ...] = ((), (), ())
 
     def update(self, site: Site, snapshot: Snapshot, sight: StateEstimate) -> Phases:
         """Power of the slaves per phase in W, a magnitude."""
         ages_s = tuple(state.report_age_s for state in snapshot.slaves)
         before_s = self._ages_s if len(self._ages_s) == len(ages_s) else (inf,) * len(ages_s)
         self._ages_s = ages_s
-        for phase in range(3):
-            members = [at for at, slave in enumerate(site.slaves) if slave.phase == phase]
+        if site is not self._site:
+            self._site, self._members = site, _members(site)
+        for phase, members in enumerate(self._members):
             powers_w = [
                 power_w for at in members if (power_w := heard_power_w(snapshot.slaves[at])) is not None
             ]
@@ -59,6 +62,13 @@ class SlavePowerEstimator:
                 for model_w, error_w in zip(sight.model_w, self.error_w, strict=True)
             ]
         )
+
+
+def _members(site: Site) -> tuple[tuple[int, ...], ...]:
+    """Places of the slaves of each phase."""
+    return tuple(
+        tuple(at for at, slave in enumerate(site.slaves) if slave.phase == phase) for phase in range(3)
+    )
 
 
 @dataclass(slots=True)

@@ -151,9 +151,26 @@ def _phases(figures: Figures) -> list[dict[str, Any]]:
                 "policy_action_w": None
                 if decision is None or decision.policy_action_w is None
                 else _watts(decision.policy_action_w[at]),
+                "learned": _learned(figures, at),
             }
         )
     return rows
+
+
+def _learned(figures: Figures, phase: int) -> dict[str, float | bool] | None:
+    """How the slaves of a phase answer by what their moves have told."""
+    learned = () if figures.decision is None else figures.decision.learned
+    one = learned[phase] if learned else None
+    if one is None:
+        return None
+    return {
+        "dead_time_s": round(one.dead_time_s, 2),
+        "dead_time_high_s": round(one.dead_time_high_s, 2),
+        "lag_s": round(one.lag_s, 2),
+        "gain": round(one.gain, 3),
+        "moving_s": round(one.moving_s),
+        "is_in_force": one.in_force,
+    }
 
 
 def _slaves(figures: Figures) -> list[dict[str, Any]]:

@@ -127,7 +127,8 @@ class JournalAccounting:
             self._life = DaemonRun(start, figures, start.bundle_sha256, TickBooker(figures))
 
     def _tell(self, tick: Tick) -> None:
-        day = self._day(tick.unix_s)
+        local = datetime.fromtimestamp(tick.unix_s, self.zone)
+        day = local.date()
         if self.span.last is not None and day > self.span.last and tick.snapshot.hour is not None:
             self.done = True
         life = self._life
@@ -137,10 +138,13 @@ class JournalAccounting:
         figures = life.figures
         self._look_for_gap(life, tick)
         recorded_s = life.booker.recorded_s(tick)
-        booked = self.days.setdefault(day, Account()) if day in self.span else Account()
+        booked = self.days.get(day)
+        if booked is None:
+            booked = Account()
+            if day in self.span:
+                self.days[day] = booked
         if tick.mode is not None:
             life.adopt(tick.mode)
-        local = datetime.fromtimestamp(tick.unix_s, self.zone)
         _live(figures, tick, local)
         life.booker.book(booked, tick, self.tariff.at(local))
         if self.retold is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from core.parts import WATCHES, Detector, Fallback, Memory, Parts, Watches
@@ -21,10 +21,15 @@ from models.bundle import SHIPPED, Bundle, BundleError, builtin_bundle, load_bun
 from models.features import FEATURE_NAMES, FeatureObserver
 from models.policy import NoPolicy, OnnxPolicy
 from safety.anomaly import CalibratedDetector, ZScoreDetector
-from safety.gain_rule import pi_gains_by_phase, predictive_gains_by_phase
+from safety.gain_rule import (
+    learned_pi_gains,
+    learned_predictive_gains,
+    pi_gains_by_phase,
+    predictive_gains_by_phase,
+)
 from safety.gate import SafetyGate
-from safety.pi import PiFallback, PiGains
-from safety.predictive import PredictiveFallback, PredictiveGains
+from safety.pi import PiFallback, PiGains, PiRule
+from safety.predictive import PredictiveFallback, PredictiveGains, PredictiveRule
 from safety.supervisor import ModeSupervisor
 from safety.timers import PersistentFaults
 
@@ -129,8 +134,10 @@ def assemble_from(
 def fallback_law(settings: Settings, site: Site) -> Fallback:
     """The configured fallback; where the slaves were measured, with the gains that follow from that."""
     if settings.fallback.law == "predictive":
-        return PredictiveFallback(site, predictive_gains_on(site, settings))
-    return PiFallback(site, pi_gains_on(site, settings))
+        return PredictiveFallback(
+            site, predictive_gains_on(site, settings), predictive_rule_on(site, settings)
+        )
+    return PiFallback(site, pi_gains_on(site, settings), pi_rule_on(site, settings))
 
 
 def describe_fallback(settings: Settings) -> str:
@@ -159,6 +166,30 @@ def pi_gains_on(site: Site, settings: Settings | None = None) -> tuple[PiGains, 
     given = {} if settings is None else _given(settings, PiGains)
     a, b, c = (replace(gains, **given) for gains in pi_gains_by_phase(site, PiGains()))
     return a, b, c
+
+
+def pi_rule_on(site: Site, settings: Settings | None = None, margin_w: float | None = None) -> PiRule:
+    """Gains of a phase by what its moves have told; configured ones win. `margin_w` is aimed at where
+    given."""
+    given = {} if settings is None else _given(settings, PiGains)
+    if margin_w is not None:
+        given = given | {"margin_w": margin_w}
+    return lru_cache(maxsize=8)(
+        lambda learned: replace(learned_pi_gains(learned, site.period_s, PiGains()), **given)
+    )
+
+
+def predictive_rule_on(
+    site: Site, settings: Settings | None = None, margin_w: float | None = None
+) -> PredictiveRule:
+    """Gains of a phase by what its moves have told; configured ones win. `margin_w` is aimed at where
+    given."""
+    given = {} if settings is None else _given(settings, PredictiveGains)
+    if margin_w is not None:
+        given = given | {"margin_w": margin_w}
+    return lru_cache(maxsize=8)(
+        lambda learned: replace(learned_predictive_gains(learned, PredictiveGains()), **given)
+    )
 
 
 def predictive_gains_on(

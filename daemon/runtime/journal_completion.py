@@ -17,6 +17,8 @@ from core.estimation.following import (
     limit_capacities,
     not_following,
 )
+from core.estimation.learned_response import Learned
+from core.estimation.learning import LearningState, learn_responses, what_is_learned
 from core.estimation.state_estimate import EstimatorState, StateEstimate, estimate_state
 from core.parts import Memory, Parts, Watches, initial_memory
 from core.scheduling.orders import in_owners_order, rested
@@ -32,8 +34,9 @@ from daemon.runtime.assembly import assemble_from
 from safety.timers import from_record
 
 UNKNOWN: Phases = (nan, nan, nan)
-_NEEDED = ("belief", "fallback", "watch", "bucket", "scheduler", "following", "swinging")
-"""Parts of the memory that decide what follows, once the policy's answers are known."""
+_NEEDED = ("belief", "fallback", "watch", "bucket", "scheduler", "following")
+"""Parts of the memory that decide what follows, once the policy's answers are known; and those of the
+watches."""
 
 
 class _Journalled:
@@ -76,6 +79,7 @@ class Completion:
     _memory: Memory | None = None
     _belief: EstimatorState = field(default_factory=EstimatorState)
     _following: FollowingState = field(default_factory=FollowingState)
+    _responses: LearningState = field(default_factory=LearningState)
     _scheduler: SchedulerState = field(default_factory=SchedulerState)
     _expected: int | None = None
 
@@ -97,6 +101,7 @@ class Completion:
     def _begin(self, start: Start) -> None:
         self._run, self._memory, self._parts, self._expected = start, None, None, None
         self._belief, self._following, self._scheduler = EstimatorState(), FollowingState(), SchedulerState()
+        self._responses = LearningState()
         try:
             read = parse_settings(start.settings_toml, Path(start.settings_path))
             settings = read.with_measured(start.measured)
@@ -112,10 +117,13 @@ class Completion:
         if self._parts is None:
             return
         cold = initial_memory(self._parts)
-        found = from_checkpoint(checkpoint, cold, ("belief", "following", "scheduler"))
+        watches = self._parts.watches
+        learned = ("responses",) if watches.responses else ()
+        found = from_checkpoint(checkpoint, cold, ("belief", "following", "scheduler", *learned))
         if found is not None:
             self._belief, self._following, self._scheduler = found.belief, found.following, found.scheduler
-        self._memory = from_checkpoint(checkpoint, cold, _NEEDED)
+            self._responses = found.responses
+        self._memory = from_checkpoint(checkpoint, cold, (*_NEEDED, *watches.names))
         self._expected = None  # whatever is missing before it
 
     def _whole(self, tick: Tick | TickInputs) -> Tick:
@@ -128,7 +136,7 @@ class Completion:
         if isinstance(tick, Tick):
             return tick
         self.unknown += self.decides
-        return tick.tick(_as_far_as_known(tick, sight, self._apart()))
+        return tick.tick(_as_far_as_known(tick, sight, self._apart(), what_is_learned(self._responses)))
 
     def _has_to_decide(self, parts: Parts) -> bool:
         """What is left to the modulating slaves is known only once the staged ones were decided about."""
@@ -142,7 +150,9 @@ class Completion:
         seen = limit_capacities(site, snapshot, self._following)
         view = view_apart(site, seen, self._scheduler)
         self._scheduler = replace(self._scheduler, stages=view.stages)
-        sight, self._belief = estimate_state(view.site, view.snapshot, self._belief)
+        if self._parts.watches.responses:
+            self._responses = learn_responses(view.site, view.snapshot, self._responses)
+        sight, self._belief = estimate_state(view.site, view.snapshot, self._belief, self._responses.in_force)
         return whole_estimate(sight, site, seen, view)
 
     def _apart(self) -> tuple[NotFollowing, ...]:
@@ -153,7 +163,7 @@ class Completion:
         self._journalled.policy_action_w, self._journalled.anomaly = outcome.policy_action_w, outcome.anomaly
         decision, self._memory = decide(tick.snapshot, tick.authority, memory, parts)
         self._belief, self._following = self._memory.belief, self._memory.following
-        self._scheduler = self._memory.scheduler
+        self._responses, self._scheduler = self._memory.responses, self._memory.scheduler
         if isinstance(tick, Tick):
             self.different += digest(decision) != digest(tick.decision)
             return tick
@@ -176,7 +186,9 @@ _NOWHERE: Phases = (0.0, 0.0, 0.0)
 _BLIND = StateEstimate(False, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, 0.0, 0.0, 1.0)
 
 
-def _as_far_as_known(tick: TickInputs, sight: StateEstimate, apart: tuple[NotFollowing, ...]) -> Decision:
+def _as_far_as_known(
+    tick: TickInputs, sight: StateEstimate, apart: tuple[NotFollowing, ...], learned: Learned
+) -> Decision:
     outcome = tick.outcome
     return Decision(
         tick=tick.snapshot.tick,
@@ -194,6 +206,7 @@ def _as_far_as_known(tick: TickInputs, sight: StateEstimate, apart: tuple[NotFol
         interventions=tuple(Intervention(rule, UNKNOWN, UNKNOWN) for rule in outcome.rules),
         withheld=outcome.withheld,
         not_following=apart,
+        learned=learned,
     )
 
 

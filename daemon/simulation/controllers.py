@@ -16,7 +16,9 @@ from daemon.runtime.assembly import (
     configured_bundle,
     fallback_law,
     pi_gains_on,
+    pi_rule_on,
     predictive_gains_on,
+    predictive_rule_on,
 )
 from daemon.simulation.simulate import SimulatedController
 from models.bundle import BundleError
@@ -47,7 +49,11 @@ def pilot(
     if controller == "none":
         return None
     if controller == "policy":
-        law = PiFallback(site, pi_gains_on(site)) if settings is None else fallback_law(settings, site)
+        law = (
+            PiFallback(site, pi_gains_on(site), pi_rule_on(site))
+            if settings is None
+            else fallback_law(settings, site)
+        )
         if settings is not None and bundle is None:
             assembled = assemble(site, law, partial(configured_bundle, settings))
         else:
@@ -65,9 +71,9 @@ def _law(
     own = settings if settings is not None and settings.fallback.law == controller else None
     if controller == "pi":
         a, b, c = (replace(g, margin_w=g.margin_w + margin_shift_w) for g in pi_gains_on(site, own))
-        return PiFallback(site, (a, b, c))
+        return PiFallback(site, (a, b, c), pi_rule_on(site, own, a.margin_w))
     d, e, f = (replace(g, margin_w=g.margin_w + margin_shift_w) for g in predictive_gains_on(site, own))
-    return PredictiveFallback(site, (d, e, f))
+    return PredictiveFallback(site, (d, e, f), predictive_rule_on(site, own, d.margin_w))
 
 
 def _warm(assembled: Assembled, authority: Authority) -> SimulatedController:

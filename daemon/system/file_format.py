@@ -38,10 +38,14 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Both directions between a value and plain JSON values. Decoding raises FormatError."""
+    """Both directions between a value and plain JSON values. Decoding raises FormatError.
+
+    `plain` are the types of JSON values that decoding gives back as they are.
+    """
 
     encode: Convert
     decode: Convert
+    plain: frozenset[type] = frozenset()
 
 
 class FileFormat:
@@ -119,6 +123,9 @@ class _ClassCells:
         self._readers: dict[str, tuple[str, Convert]] = {}
         self._needed: set[str] = set()
         self._derived: list[tuple[str, str]] = []
+        self._plain: dict[str, frozenset[type]] = {}
+        self._usual: tuple[str, ...] = ()
+        self._names: list[str] = []
         self._count = 0
         self._value: Any = self
         self._made: Any = None
@@ -126,15 +133,19 @@ class _ClassCells:
     def constant(self, key: str, text: str) -> None:
         self.constants[key] = text
         self._readers[key] = (key, _only(text))
+        self._plain[key] = frozenset()
 
     def derived(self, key: str, name: str, codec: Codec) -> None:
         self._cells.append((key, name, codec.encode))
         self._readers[key] = (key, codec.decode)
+        self._plain[key] = frozenset()
         self._derived.append((key, name))
 
     def add(self, key: str, one: Field[Any], codec: Codec) -> None:
         self._cells.append((key, one.name, codec.encode))
         self._readers[key] = (one.name, codec.decode)
+        self._plain[key] = codec.plain
+        self._usual, self._names = (*self._usual, key), [*self._names, one.name]
         self._count += 1
         if one.default is MISSING and one.default_factory is MISSING:
             self._needed.add(one.name)
@@ -145,18 +156,29 @@ class _ClassCells:
     def decode(self, value: Any) -> Any:
         if value is self._value:  # a reader of differences gives the very same object where nothing changed
             return self._made
-        made = self._decoded(value)
+        made = self._as_written(value) or self._decoded(value)
         self._value, self._made = value, made
         return made
+
+    def _as_written(self, value: Any) -> Any:
+        """Of an object with just the keys that are written, in their order; None of any other."""
+        if type(value) is not dict or tuple(value) != self._usual:
+            return None
+        cells = zip(self._plain.values(), self._readers.values(), value.values(), strict=True)
+        try:
+            made = [one if type(one) in plain else decode(one) for plain, (_, decode), one in cells]
+        except FormatError:
+            return None  # read key by key, it says which
+        return self.kind(**dict(zip(self._names, made, strict=True)))
 
     def _decoded(self, value: Any) -> Any:
         if not isinstance(value, dict):
             raise FormatError("no object")
-        readers, made, key = self._readers, {}, ""
+        readers, plain, made, key = self._readers, self._plain, {}, ""
         try:
             for key, one in value.items():
                 name, decode = readers[key]
-                made[name] = decode(one)
+                made[name] = one if type(one) in plain[key] else decode(one)
         except KeyError:
             raise FormatError(f"{key}: unknown") from None
         except FormatError as error:
@@ -197,6 +219,7 @@ def _or_none(codec: Codec) -> Codec:
     return Codec(
         lambda value: None if value is None else codec.encode(value),
         lambda value: None if value is None else codec.decode(value),
+        codec.plain | {NoneType},
     )
 
 
@@ -204,15 +227,19 @@ def _of_any_length(codec: Codec) -> Codec:
     def decode(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise FormatError("no list")
-        return tuple(map(codec.decode, value))
+        return tuple(value) if codec.plain.issuperset(map(type, value)) else tuple(map(codec.decode, value))
 
     return Codec(lambda value: list(map(codec.encode, value)), decode)
 
 
 def _of_length(codecs: list[Codec]) -> Codec:
+    plain = frozenset.intersection(*(codec.plain for codec in codecs)) if codecs else frozenset()
+
     def decode(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list) or len(value) != len(codecs):
             raise FormatError(f"no list of {len(codecs)}")
+        if plain.issuperset(map(type, value)):
+            return tuple(value)
         return tuple(codec.decode(one) for codec, one in zip(codecs, value, strict=True))
 
     return Codec(lambda value: [codec.encode(one) for codec, one in zip(codecs, value, strict=True)], decode)
@@ -247,8 +274,8 @@ def _same(value: Any) -> Any:
 
 
 _PLAIN: dict[Any, Codec] = {
-    float: Codec(float, _float),
+    float: Codec(float, _float, frozenset((float,))),
     Any: Codec(_same, _same),
-    str: Codec(str, _checked(str)),  # an enum of texts is written as the text
-    **{kind: Codec(_same, _checked(kind)) for kind in (int, bool)},
+    str: Codec(str, _checked(str), frozenset((str,))),  # an enum of texts is written as the text
+    **{kind: Codec(_same, _checked(kind), frozenset((kind,))) for kind in (int, bool)},
 }

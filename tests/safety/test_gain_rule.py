@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from core.estimation.learned_response import LearnedResponse
 from core.site import Site, Slave
+from daemon.runtime.assembly import pi_rule_on, predictive_rule_on
 from safety.gain_rule import KP_RANGE, pi_gains_by_phase, predictive_gains_by_phase
-from safety.pi import PiGains
-from safety.predictive import PredictiveGains
+from safety.pi import PiFallback, PiGains
+from safety.predictive import PredictiveFallback, PredictiveGains
+from tests.support.examples import sight, snapshot
 
 
 def site(dead_time_s: float, lag_s: float, period_s: float = 1.0, meter_delay_s: float = 0.0) -> Site:
@@ -69,3 +72,31 @@ def test_the_trend_looks_as_far_as_the_lag(measured: Site, trend_s: float) -> No
     for gains in predictive_gains_by_phase(measured, PredictiveGains()):
         assert gains.trend_s == pytest.approx(trend_s)
         assert replace(gains, trend_s=0.9) == PredictiveGains()
+
+
+LEARNED = LearnedResponse(4.0, 4.5, 3.0, 1.0, 600.0, True)
+
+
+def test_what_was_learned_of_a_phase_gives_its_gains_as_if_it_had_been_measured() -> None:
+    at = site(4.5, 3.0)
+    assert pi_rule_on(at)(LEARNED) == pi_gains_by_phase(at, PiGains())[0]
+    assert predictive_rule_on(at)(LEARNED) == predictive_gains_by_phase(site(4.0, 3.0), PredictiveGains())[0]
+    assert predictive_rule_on(at)(replace(LEARNED, lag_s=8.0)).trend_s == pytest.approx(5.2)
+    assert pi_rule_on(at, margin_w=33.0)(LEARNED).margin_w == 33.0
+
+
+def test_both_laws_act_with_it_on_that_phase_alone() -> None:
+    at = site(2.0, 1.5)
+    seen = snapshot((500.0,) * 3, grid_power_w=(-900.0,) * 3, slaves=3)
+    told = replace(sight(seen, at), learned=(LEARNED, None, None))
+    pi = PiFallback(at, rule=pi_rule_on(at))
+    first, second, third = pi.propose(told, pi.cold)[0]
+    assert first == pytest.approx(500.0 + pi_rule_on(at)(LEARNED).ki * 910.0)
+    assert second == third == pytest.approx(500.0 + PiGains().ki * 910.0)
+    rising = replace(told, surplus_w=(1600.0,) * 3)
+    for rule, is_other in ((predictive_rule_on(at), True), (None, False)):
+        law = PredictiveFallback(at, rule=rule)
+        _, memory = law.propose(replace(told, learned=(replace(LEARNED, lag_s=8.0), None, None)), law.cold)
+        proposed, _ = law.propose(replace(rising, learned=(replace(LEARNED, lag_s=8.0), None, None)), memory)
+        assert (proposed[0] > proposed[1]) is is_other
+        assert proposed[1] == proposed[2]

@@ -1,17 +1,18 @@
 """[fallback]: gains reach the law they belong to, and what would do nothing is refused."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
 from core.decision import Authority
+from core.estimation.learned_response import LearnedResponse
 from core.parts import initial_memory
 from core.snapshot import SlaveState, Snapshot
 from core.tick import decide
 from daemon.config.consistency import GAINS_OF
 from daemon.config.settings import Settings, SettingsError, parse_settings
-from daemon.runtime.assembly import assemble_from, pi_gains, predictive_gains
+from daemon.runtime.assembly import assemble_from, pi_gains, pi_rule_on, predictive_gains, predictive_rule_on
 from safety.pi import PiGains
 from safety.predictive import PredictiveGains
 from tests.support.configuration import CONFIGURATION
@@ -66,6 +67,16 @@ def test_the_assembled_controller_acts_with_them(law: str, plain: str, other: st
 
     assert proposals(plain) == proposals("# nothing")
     assert proposals(other) != proposals(plain)
+
+
+def test_configured_gains_win_over_what_was_learned() -> None:
+    learned = LearnedResponse(4.0, 4.5, 3.0, 1.0, 600.0, True)
+    chosen = settings("kp = 0.5", "margin_w = -4")
+    gains = pi_rule_on(chosen.core_site(), chosen)(learned)
+    assert (gains.kp, gains.margin_w) == (0.5, -4.0)
+    assert gains.ki == pytest.approx(0.9 / 5.0)
+    led = settings('law = "predictive"', "trend_s = 0.2")
+    assert predictive_rule_on(led.core_site(), led)(replace(learned, lag_s=8.0)).trend_s == 0.2
 
 
 def test_a_gain_of_the_other_law_is_refused_at_its_line() -> None:

@@ -7,6 +7,7 @@ from math import inf, nan
 import pytest
 
 from core.decision import Authority, State, SupervisorDecision
+from core.estimation.learned_response import LearnedResponse
 from core.estimation.swinging import Swinging
 from core.modes import Mode
 from core.site import Metering, Phases, Site, Slave
@@ -45,6 +46,25 @@ def test_who_acts_is_said_with_what_is_left_of_the_gains() -> None:
         "with a lag of 1.5 s"
     )
     assert status(figures, 1.0)["details"]["gain_share"] == 0.16
+
+
+def test_what_was_learned_of_a_phase_is_in_the_status() -> None:
+    figures = Figures(SITE, ABOUT, 0.0)
+    feed(figures, FedHouse(), "sunny", 1)
+    assert figures.decision is not None
+    assert [phase["learned"] for phase in status(figures, 1.0)["phases"]] == [None] * 3
+    learned = (None, LearnedResponse(4.026, 4.5, 1.5, 0.93, 600.4, True), None)
+    figures.decision = replace(figures.decision, learned=learned)
+    shown = status(figures, 1.0)["phases"]
+    assert shown[0]["learned"] is None
+    assert shown[1]["learned"] == {
+        "dead_time_s": 4.03,
+        "dead_time_high_s": 4.5,
+        "lag_s": 1.5,
+        "gain": 0.93,
+        "moving_s": 600,
+        "is_in_force": True,
+    }
 
 
 HEADLINES = [
