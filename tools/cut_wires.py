@@ -70,7 +70,7 @@ Cut = Callable[[Whole], Awaitable[None]]
 
 
 @dataclass(slots=True)
-class Told:
+class CutMoment:
     """What one moment showed."""
 
     at_s: int
@@ -138,9 +138,9 @@ def samples(figures: Figures) -> dict[str, float]:
     return found
 
 
-def lived(cut: Cut, folder: Path) -> tuple[list[Told], list[dict[str, float]]]:
+def lived(cut: Cut, folder: Path) -> tuple[list[CutMoment], list[dict[str, float]]]:
     """A site that runs well, then the cut: what was told at each moment, and every scrape."""
-    told: list[Told] = []
+    told: list[CutMoment] = []
     scrapes: list[dict[str, float]] = []
 
     def by_name(text: str, far_end: SimulatedSite) -> str:
@@ -166,7 +166,7 @@ def lived(cut: Cut, folder: Path) -> tuple[list[Told], list[dict[str, float]]]:
                     ]
                     said = json.dumps(status(figures, now_s)).replace(str(folder), "/etc/sunkeep")
                     document = json.loads(said)
-                    told.append(Told(after_s, document, line(figures), shown, truly_drawn(pair)))
+                    told.append(CutMoment(after_s, document, line(figures), shown, truly_drawn(pair)))
                 await asyncio.sleep(SAMPLE_S)
 
     with suppress(SystemExit):
@@ -214,7 +214,7 @@ def _value(value: float | None) -> str:
     return "_" if value is None else "NaN" if value != value else f"{value:.12g}"
 
 
-def rows(name: str, told: list[Told], doc: str) -> list[str]:
+def rows(name: str, told: list[CutMoment], doc: str) -> list[str]:
     """The part of the page about one wire."""
     lines = [f"### {doc}", "", f"![The page six minutes later](../images/cut-{name}.png)", ""]
     lines += [
@@ -253,7 +253,7 @@ def _time(at_s: int) -> str:
     return f"{at_s} s" if at_s < 60 else f"{at_s // 60} min"
 
 
-async def pictures(told: dict[str, Told], into: Path) -> None:
+async def pictures(told: dict[str, CutMoment], into: Path) -> None:
     """The page with each document, as it stood."""
     page = ENGLISH.page((ROOT / "daemon/page/index.html").read_text())
     shown: dict[str, Any] = {}
@@ -291,10 +291,10 @@ async def pictures(told: dict[str, Told], into: Path) -> None:
     await runner.cleanup()
 
 
-def tried(names: list[str]) -> tuple[str, dict[str, Told]]:
+def tried(names: list[str]) -> tuple[str, dict[str, CutMoment]]:
     """Every cut: the text of the page, and what was told last of each."""
     lines: list[str] = []
-    last: dict[str, Told] = {}
+    last: dict[str, CutMoment] = {}
     for name in names:
         with tempfile.TemporaryDirectory() as made:
             folder = Path(made)
