@@ -251,7 +251,7 @@ def test_a_network_lives_ten_minutes_as_it_would_in_the_product() -> None:
     end_s = FROM_S + 600
     heat = DayScenario(_ShippedDay(Path("shipped"), "val", "3ph"), FROM_S, Metering.NET, 8, 0)
     site = default_site()
-    parts = assemble(site, PiFallback(site), None).parts
+    parts = assemble(site, PiFallback(site), None, watches=Watches.of(())).parts
     parts = replace(parts, policy=_NetPolicy(net), supervisor=AlwaysPolicySupervisor())
     scenario = Scenario(load_trace(), site, "3ph", FROM_S, end_s, 8)
     lived = simulate(scenario, SimulatedController(parts, initial_memory(parts), Authority.POLICY))
