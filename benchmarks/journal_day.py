@@ -85,23 +85,23 @@ class Noise:
     """What a real daemon sees around a simulated site."""
 
     def __init__(self, slaves: int) -> None:
-        self._luck = random.Random(1)
-        self._heard_s = [UP_S - self._luck.random() * REPORT_EVERY_S for _ in range(slaves)]
+        self._rng = random.Random(1)
+        self._heard_s = [UP_S - self._rng.random() * REPORT_EVERY_S for _ in range(slaves)]
         self._power_w = [0.0] * slaves
         self._sent_at_s = float("-inf")
         self.words: tuple[int, ...] = ()
 
     def upon(self, seen: Snapshot, second: int) -> Snapshot:
         """The snapshot of a second."""
-        luck = self._luck
-        at_s = round(UP_S + second + luck.gauss(0.004, 0.0002), 6)
+        rng = self._rng
+        at_s = round(UP_S + second + rng.gauss(0.004, 0.0002), 6)
         for slot, heard_s in enumerate(self._heard_s):
             if at_s - heard_s >= REPORT_EVERY_S:
-                self._heard_s[slot] = round(at_s - luck.random() * 0.9, 6)
+                self._heard_s[slot] = round(at_s - rng.random() * 0.9, 6)
                 told = seen.on_air.setpoints_w[slot]
-                self._power_w[slot] = float(round(told * (1.0 + luck.gauss(0.0, 0.01))))
+                self._power_w[slot] = float(round(told * (1.0 + rng.gauss(0.0, 0.01))))
         if seen.on_air.age_s == 1.0:
-            self._sent_at_s = round(at_s - 1.0 + 0.015 + luck.random() * 0.004, 6)
+            self._sent_at_s = round(at_s - 1.0 + 0.015 + rng.random() * 0.004, 6)
         air = seen.on_air
         if air.age_s < 1e9:
             air = replace(air, age_s=at_s - self._sent_at_s)
@@ -109,20 +109,20 @@ class Noise:
             seen,
             at_s=at_s,
             grid_power_w=self._read(seen),
-            meter_age_s=at_s - round(at_s - abs(luck.gauss(0.0025, 0.0004)), 6),
+            meter_age_s=at_s - round(at_s - abs(rng.gauss(0.0025, 0.0004)), 6),
             slaves=tuple(
                 SlaveState(True, w, at_s - heard_s)
                 for w, heard_s in zip(self._power_w, self._heard_s, strict=True)
             ),
             on_air=air,
             link_loss_rate=0.0 if second % 400 else 0.01,
-            policy_latency_s=round(abs(luck.gauss(0.00025, 0.00004)), 6),
+            policy_latency_s=round(abs(rng.gauss(0.00025, 0.00004)), 6),
             hour=second // 3600,
         )
 
     def _read(self, seen: Snapshot) -> tuple[float, float, float]:
         """The watts that an SDM630 tells, out of its registers."""
-        voltages = [230.0 + self._luck.gauss(0.0, 0.8) for _ in range(3)]
+        voltages = [230.0 + self._rng.gauss(0.0, 0.8) for _ in range(3)]
         state = MeterState(seen.grid_power_w, (voltages[0], voltages[1], voltages[2]))
         table = LAYOUTS["sdm630"].words(state)
         self.words = tuple(table.get(at, 0) for at in range(36))
@@ -152,14 +152,14 @@ def lived(config: Path, seconds: int) -> Iterator[tuple[AnyRecord, Memory | None
     )
     scenario = Scenario(load_trace(), parts.site, end_s=seconds, settle_s=0)
     far_end = scenario.far_end()
-    wires, noise, luck = SimulatedIO(scenario, far_end), Noise(len(parts.site.slaves)), random.Random(2)
+    wires, noise, rng = SimulatedIO(scenario, far_end), Noise(len(parts.site.slaves)), random.Random(2)
     for second in range(seconds):
         seen = noise.upon(wires.snapshot(), second)
         before = memory
         decision, memory = decide(seen, Authority.POLICY, memory, parts)
         is_sent = wires.transmit(decision)
         far_end.step()
-        frame = struct.pack(">BIB", 0x51, second, 15) + luck.randbytes(8)
+        frame = struct.pack(">BIB", 0x51, second, 15) + rng.randbytes(8)
         frame += b"".join(struct.pack("<h", w) for w in decision.setpoints_w)
         tick = Tick(
             unix_s=round(MIDNIGHT_UNIX_S + seen.at_s - UP_S + second * 2e-5, 3),

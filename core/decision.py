@@ -109,7 +109,7 @@ class Decision:
     tick: int
     authority: Authority
     verdict: SupervisorDecision
-    sight: StateEstimate
+    estimate: StateEstimate
     policy_action_w: Phases | None
     fallback_action_w: Phases
     requested_action_w: Phases

@@ -21,7 +21,7 @@ class Observer(Protocol):
     @property
     def cold(self) -> Any: ...
     def observe(
-        self, snapshot: Snapshot, sight: StateEstimate, memory: Any
+        self, snapshot: Snapshot, estimate: StateEstimate, memory: Any
     ) -> tuple[Sequence[float], Any]: ...
 
 
@@ -38,8 +38,8 @@ class Fallback(Protocol):
 
     @property
     def cold(self) -> Any: ...
-    def propose(self, sight: StateEstimate, memory: Any) -> tuple[Phases, Any]: ...
-    def track(self, memory: Any, sight: StateEstimate, safe_action_w: Phases) -> Any: ...
+    def propose(self, estimate: StateEstimate, memory: Any) -> tuple[Phases, Any]: ...
+    def track(self, memory: Any, estimate: StateEstimate, safe_action_w: Phases) -> Any: ...
 
 
 class Detector(Protocol):
@@ -73,7 +73,7 @@ class Supervisor(Protocol):
     def step(
         self,
         snapshot: Snapshot,
-        sight: StateEstimate,
+        estimate: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
         memory: Any,

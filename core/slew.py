@@ -53,7 +53,7 @@ NO_FLOOR = Floor()
 
 def slew(
     policy_action_w: Phases,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     grid_power_w: Phases,
     limits: Limits,
     floor: Floor = NO_FLOOR,
@@ -63,7 +63,7 @@ def slew(
     Args:
         policy_action_w: what a controller wants of the modulating slaves; returned unchanged when not finite,
             for safety to refuse.
-        sight: gives what is on air, the capacity and the credit of the step.
+        estimate: gives what is on air, the capacity and the credit of the step.
         grid_power_w: the newest reading, for limits that judge the grid.
         limits: limits in force.
         floor: what staged slaves are switched to beneath.
@@ -74,9 +74,9 @@ def slew(
     """
     if not all(map(isfinite, policy_action_w)):
         return policy_action_w
-    command_w = added_w(sight.command_w, floor.before_w)
+    command_w = added_w(estimate.command_w, floor.before_w)
     bounds = [
-        f + min(limits.phase_max_w - f, c) for c, f in zip(sight.capacity_w, floor.after_w, strict=True)
+        f + min(limits.phase_max_w - f, c) for c, f in zip(estimate.capacity_w, floor.after_w, strict=True)
     ]
     target = per_phase(
         [min(max(0.0, w) + f, b) for w, b, f in zip(policy_action_w, bounds, floor.after_w, strict=True)]
@@ -88,18 +88,18 @@ def slew(
         target = per_phase([max(f, min(mean + (t - mean) * limit_w / spread, b)) for t, b, f in cells])
     start_w = command_w
     if floor.switches:
-        start_w = added_w(floor.after_w, _kept_w(sight.command_w, bounds, floor))
+        start_w = added_w(floor.after_w, _kept_w(estimate.command_w, bounds, floor))
     else:
-        credit_s = min(sight.credit_s, CREDIT_MAX_S)
+        credit_s = min(estimate.credit_s, CREDIT_MAX_S)
         reach_w = max(0.0, limits.step_max_w_per_s * credit_s - ROUNDING_W)
         step_w = distance_w(target, command_w)
         if step_w > reach_w:
             target = between_w(command_w, target, reach_w / step_w)
-    before = replace(sight, command_w=command_w) if floor is not NO_FLOOR else sight
+    before = replace(estimate, command_w=command_w) if floor is not NO_FLOOR else estimate
 
     def keeps(point_w: Phases) -> bool:
         if floor.switches and distance_w(point_w, command_w) > _switching_reach_w(
-            sight, limits, start_w, command_w
+            estimate, limits, start_w, command_w
         ):
             return False
         return balanced(point_w, before, grid_power_w, limits)
@@ -126,20 +126,20 @@ def _kept_w(command_w: Phases, bounds: list[float], floor: Floor) -> Phases:
     return per_phase([min(c, b - f) for c, b, f in zip(command_w, bounds, floor.after_w, strict=True)])
 
 
-def _switching_reach_w(sight: StateEstimate, limits: Limits, start_w: Phases, command_w: Phases) -> float:
+def _switching_reach_w(estimate: StateEstimate, limits: Limits, start_w: Phases, command_w: Phases) -> float:
     """What the scheduler found enough for the switching alone, or the usual step, whichever is more."""
-    credit_s = min(sight.credit_s, CREDIT_MAX_S)
+    credit_s = min(estimate.credit_s, CREDIT_MAX_S)
     usual_w = limits.step_max_w_per_s * credit_s - ROUNDING_W
     return max(usual_w, distance_w(start_w, command_w))
 
 
-def balanced(action_w: Phases, sight: StateEstimate, grid_power_w: Phases, limits: Limits) -> bool:
+def balanced(action_w: Phases, estimate: StateEstimate, grid_power_w: Phases, limits: Limits) -> bool:
     """Whether an action keeps the imbalance rule; what is over the limit may stay, never grow."""
     limit_w = _imbalance_w(limits)
     if limits.imbalance_of is ImbalanceOf.ACTION:
-        return spread_w(action_w) <= max(limit_w, spread_w(sight.command_w))
-    changes = zip(grid_power_w, action_w, sight.command_w, strict=True)
-    after_w = per_phase([g + sight.sign * (a - c) for g, a, c in changes])
+        return spread_w(action_w) <= max(limit_w, spread_w(estimate.command_w))
+    changes = zip(grid_power_w, action_w, estimate.command_w, strict=True)
+    after_w = per_phase([g + estimate.sign * (a - c) for g, a, c in changes])
     return spread_w(after_w) <= max(limit_w, spread_w(grid_power_w))
 
 

@@ -39,23 +39,23 @@ def decide(
     responses = memory.responses
     if parts.watches.responses:
         responses = learn_responses(view.site, view.snapshot, responses)
-    sight, belief = estimate_state(view.site, view.snapshot, memory.belief, responses.in_force)
+    estimate, belief = estimate_state(view.site, view.snapshot, memory.belief, responses.in_force)
     plan, scheduler = schedule(
-        site, snapshot, sight, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
+        site, snapshot, estimate, view, memory.scheduler, partial(_would_be_allowed, snapshot, parts)
     )
-    whole = whole_estimate(sight, site, snapshot, view)
+    whole = whole_estimate(estimate, site, snapshot, view)
     swinging = memory.swinging
     if parts.watches.swinging:
         swinging = watch_swings(site, snapshot, whole.model_w, swinging)
-    ahead = feed_forward(site, snapshot, sight, view, plan)
+    ahead = feed_forward(site, snapshot, estimate, view, plan)
     fallback, before_w = memory.fallback, swinging.action_w
     if plan.switches:  # the modulating slaves make room in the same moment
-        before_w = made_room_w(scheduler.action_w, sight, plan, ahead)
-        fallback = parts.fallback.track(fallback, sight, before_w)
+        before_w = made_room_w(scheduler.action_w, estimate, plan, ahead)
+        fallback = parts.fallback.track(fallback, estimate, before_w)
     calm = partial(damped, before_w=before_w, share=swinging.gain_share, period_s=site.period_s)
     fallback_action_w, fallback = parts.fallback.propose(ahead, fallback)
     observation, observed = parts.observer.observe(snapshot, ahead, memory.observed)
-    recurrent = memory.policy if sight.fresh else parts.policy.cold  # a gap ends its history
+    recurrent = memory.policy if estimate.fresh else parts.policy.cold  # a gap ends its history
     policy_action_w, recurrent = parts.policy.propose(observation, recurrent)
     anomaly, seen = parts.detector.inspect(snapshot, observation, policy_action_w, memory.seen)
 
@@ -95,7 +95,7 @@ def decide(
         tick=snapshot.tick,
         authority=authority,
         verdict=verdict,
-        sight=whole,
+        estimate=whole,
         policy_action_w=policy_action_w,
         fallback_action_w=fallback_action_w,
         requested_action_w=requested_action_w,
@@ -145,7 +145,7 @@ def _asked(
     source: Source,
     reach_w: Phases | None,
     fallback_action_w: Phases,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     snapshot: Snapshot,
     site: Site,
     floor: Floor,
@@ -154,7 +154,7 @@ def _asked(
     if source is Source.POLICY and reach_w is not None:
         return reach_w
     if source is Source.FALLBACK:
-        return slew(fallback_action_w, sight, snapshot.grid_power_w, site.limits, floor)
+        return slew(fallback_action_w, estimate, snapshot.grid_power_w, site.limits, floor)
     return snapshot.on_air.action_w if source is Source.HOLD else ZERO
 
 

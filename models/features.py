@@ -143,38 +143,38 @@ class FeatureObserver:
         return _COLD
 
     def observe(
-        self, snapshot: Snapshot, sight: StateEstimate, memory: Observed
+        self, snapshot: Snapshot, estimate: StateEstimate, memory: Observed
     ) -> tuple[tuple[float, ...], Observed]:
         """The features of one tick, in the order of `FEATURE_NAMES`.
 
-        A sight that is not fresh leaves the history as it is and describes it with what is on air now.
+        An estimate that is not fresh leaves the history as it is and describes it with what is on air now.
         When more than `core.snapshot.METER_LOST_S` passed since the last estimate, or time
-        ran backwards, the history begins anew. Finite input gives finite features; a sight that is not finite
-        gives NaN throughout, which no policy answers, and leaves the history as it is.
+        ran backwards, the history begins anew. Finite input gives finite features; an estimate that is not
+        finite gives NaN throughout, which no policy answers, and leaves the history as it is.
         """
-        powers = (*sight.surplus_w, *sight.command_w, *sight.model_w)
+        powers = (*estimate.surplus_w, *estimate.command_w, *estimate.model_w)
         if not all(map(isfinite, powers)):
             return _UNKNOWN, memory
         step_s = snapshot.at_s - memory.at_s
         cells = memory.cells
-        if sight.fresh:
+        if estimate.fresh:
             if cells and 0.0 < step_s <= METER_LOST_S:
-                cells = tuple(map(advance, cells, sight.surplus_w))
+                cells = tuple(map(advance, cells, estimate.surplus_w))
             else:
-                cells = tuple(map(begin, sight.surplus_w))
+                cells = tuple(map(begin, estimate.surplus_w))
             memory = Observed(snapshot.at_s, cells)
         elif not cells:
-            cells = tuple(map(begin, sight.surplus_w))
-        phases = zip(cells, sight.command_w, sight.model_w, strict=True)
+            cells = tuple(map(begin, estimate.surplus_w))
+        phases = zip(cells, estimate.command_w, estimate.model_w, strict=True)
         a, b, c = (describe(cell, command_w, model_w) for cell, command_w, model_w in phases)
-        return (*a, *b, *c, *_site_features(snapshot, sight)), memory
+        return (*a, *b, *c, *_site_features(snapshot, estimate)), memory
 
 
-def _site_features(snapshot: Snapshot, sight: StateEstimate) -> tuple[float, float, float]:
+def _site_features(snapshot: Snapshot, estimate: StateEstimate) -> tuple[float, float, float]:
     """Those of `SITE_FEATURES`; the headroom is 0 when more is on air than the available slaves can take."""
-    headroom_w = sum_in_order(sight.capacity_w) - sum_in_order(sight.command_w)
+    headroom_w = sum_in_order(estimate.capacity_w) - sum_in_order(estimate.command_w)
     return (
-        SCALAR.clip(sight.delay_s, 0.0, DELAY_MAX_S),
+        SCALAR.clip(estimate.delay_s, 0.0, DELAY_MAX_S),
         SCALAR.clip(snapshot.link_loss_rate, 0.0, 1.0),
         SCALAR.clip(headroom_w, 0.0, POWER_MAX_W),
     )

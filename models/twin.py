@@ -69,7 +69,7 @@ class PassThroughSupervisor:
     def step(
         self,
         _snapshot: Snapshot,
-        sight: StateEstimate,
+        estimate: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
         _memory: None,
@@ -77,7 +77,7 @@ class PassThroughSupervisor:
         """Rest, hold, or let whoever is meant to act."""
         if authority is Authority.REST:
             return SupervisorDecision(State.SAFE_STOP), None
-        if not sight.fresh:
+        if not estimate.fresh:
             return SupervisorDecision(State.HOLD), None
         if authority is Authority.POLICY and findings.policy_answered:
             return SupervisorDecision(State.RL_ACTIVE), None
@@ -147,8 +147,8 @@ class CounterfactualController:
         """
         memory = _timed(snapshot, memory)
         if decision.authority in (self._whose, Authority.REST):
-            sight, sent_at_s = decision.sight, _when(snapshot, accepted)
-            same = TwinTick(snapshot.grid_power_w, sight.model_w, sight.command_w)
+            estimate, sent_at_s = decision.estimate, _when(snapshot, accepted)
+            same = TwinTick(snapshot.grid_power_w, estimate.model_w, estimate.command_w)
             return same, replace(memory, memory=None, has_sent=False, real_sent_at_s=sent_at_s)
         if memory.memory is None:
             memory = self._parted(snapshot, before, memory)
@@ -178,9 +178,11 @@ class CounterfactualController:
         slaves = _limited(snapshot.slaves, decision)
         seen = replace(snapshot, slaves=slaves, on_air=air, alarms=(), acknowledged=())
         view = view_apart(site, seen, memory.memory.scheduler)
-        modulating, _ = estimate_state(view.site, view.snapshot, memory.memory.belief, decision.sight.learned)
+        modulating, _ = estimate_state(
+            view.site, view.snapshot, memory.memory.belief, decision.estimate.learned
+        )
         own = whole_estimate(modulating, site, seen, view)
-        real = decision.sight
+        real = decision.estimate
         cells = zip(snapshot.grid_power_w, real.model_w, own.model_w, strict=True)
         return replace(seen, grid_power_w=per_phase([g + real.sign * (m - r) for g, r, m in cells]))
 
@@ -194,9 +196,9 @@ class CounterfactualController:
     ) -> tuple[TwinTick, TwinMemory]:
         assert memory.memory is not None
         authority = Authority.REST if decision.verdict.source is Source.REST else self._whose
-        told = LearningState(in_force=decision.sight.learned)
+        told = LearningState(in_force=decision.estimate.learned)
         own, following = decide(seen, authority, replace(memory.memory, responses=told), self._parts)
-        tick = TwinTick(seen.grid_power_w, own.sight.model_w, own.sight.command_w)
+        tick = TwinTick(seen.grid_power_w, own.estimate.model_w, own.estimate.command_w)
         is_refused = accepted is False or (accepted is None and Cause.RADIO_DOWN in snapshot.alarms)
         has_sent = own.send is not Send.NOTHING and not is_refused
         if has_sent:

@@ -109,7 +109,7 @@ async def start_far_end(
     Raises:
         OSError: a port is taken.
     """
-    luck = Random(seed)
+    rng = Random(seed)
     appliances: dict[int, DeadTime | VirtualModbusDevice | VirtualOutput] = {}
     models = modbus or ({} if described is None else described.devices())
     if described is None:
@@ -136,11 +136,11 @@ async def start_far_end(
         [(s.slot, s.max_w) for s in slaves if s.slot not in models and s.driver not in OUTPUT_DRIVERS],
         key,
         measured_w=measured_w,
-        rng=luck,
+        rng=rng,
         port=radio_port,
         clock=clock,
-        broadcast_delay=_delay(luck, described),
-        loss=_loss(luck, described),
+        broadcast_delay=_delay(rng, described),
+        loss=_loss(rng, described),
         nvram=Nvram.formed(Random(seed)) if commissioned else Nvram(),
         joined=commissioned,
         make_slave=make_slave,
@@ -148,7 +148,7 @@ async def start_far_end(
     dead_times_s = {actuator.slot: actuator.dead_time_s for actuator in actuators}
     for slot, firmware in radio.firmwares.items():
         is_known = described is not None and described.radio.delay_s != "zigbee"
-        appliances[slot] = DeadTime(firmware, luck, dead_times_s[slot] if is_known else None)
+        appliances[slot] = DeadTime(firmware, rng, dead_times_s[slot] if is_known else None)
     devices = {
         slave.slot: VirtualModbusDevice(
             MODELS[models[slave.slot]](slave.max_w, len(slave.phases)),
@@ -159,7 +159,7 @@ async def start_far_end(
         for slave in slaves
         if slave.slot in models
     }
-    outputs = _outputs(slaves, radio, measured_w, makes or {}, commissioned=commissioned, luck=luck)
+    outputs = _outputs(slaves, radio, measured_w, makes or {}, commissioned=commissioned, rng=rng)
     appliances |= devices
     appliances |= outputs
 
@@ -197,7 +197,7 @@ def _outputs(
     makes: Mapping[int, OutputMake],
     *,
     commissioned: bool,
-    luck: Random,
+    rng: Random,
 ) -> dict[int, VirtualOutput]:
     """Zigbee relays and dimmers, in the network or on their way into it."""
     found: dict[int, VirtualOutput] = {}
@@ -216,24 +216,24 @@ def _outputs(
         if commissioned:
             radio.air.add(output)
         else:
-            radio.air.later(luck.uniform(0.1, SEEK_EVERY_S), seek, radio.coordinator, output)
+            radio.air.later(rng.uniform(0.1, SEEK_EVERY_S), seek, radio.coordinator, output)
         found[slave.slot] = output
     return found
 
 
-def _delay(luck: Random, described: Description | None) -> Delay:
+def _delay(rng: Random, described: Description | None) -> Delay:
     """Of broadcasts. What a Zigbee network takes longer than the air lies in the appliances' dead times."""
     radio = None if described is None else described.radio
     span_s = AIR_S if radio is None or radio.delay_s == "zigbee" else radio.delay_s
     extra_s = 0.0 if radio is None else radio.extra_delay_s
-    return lambda receivers: [extra_s + luck.uniform(*span_s) for _ in range(receivers)]
+    return lambda receivers: [extra_s + rng.uniform(*span_s) for _ in range(receivers)]
 
 
-def _loss(luck: Random, described: Description | None) -> Loss:
+def _loss(rng: Random, described: Description | None) -> Loss:
     if described is None or (described.radio.loss is None and described.radio.has_bursts):
-        return BurstLoss(luck)
-    share = luck.uniform(*(described.radio.loss or LOSS_RANGE))
-    return BurstLoss(luck, good_loss=share) if described.radio.has_bursts else IndependentLoss(luck, share)
+        return BurstLoss(rng)
+    share = rng.uniform(*(described.radio.loss or LOSS_RANGE))
+    return BurstLoss(rng, good_loss=share) if described.radio.has_bursts else IndependentLoss(rng, share)
 
 
 def _shown_w(site: LiveSite, now_s: float, described: Description | None) -> Phases:

@@ -59,16 +59,16 @@ class PiFallback:
         """The memory of a controller that has seen nothing."""
         return PiMemory()
 
-    def propose(self, sight: StateEstimate, memory: PiMemory) -> tuple[Phases, PiMemory]:
+    def propose(self, estimate: StateEstimate, memory: PiMemory) -> tuple[Phases, PiMemory]:
         """The action for this tick; without a fresh sample, what was allowed last."""
-        base_w = memory.base_w or sight.command_w
-        if not sight.fresh:
+        base_w = memory.base_w or estimate.command_w
+        if not estimate.fresh:
             return base_w, replace(memory, base_w=base_w)
-        in_force = self._in_force(sight)
-        cells = zip(in_force, sight.meter_w, strict=True)
-        error_w = per_phase([sight.sign * (gains.margin_w - meter_w) for gains, meter_w in cells])
+        in_force = self._in_force(estimate)
+        cells = zip(in_force, estimate.meter_w, strict=True)
+        error_w = per_phase([estimate.sign * (gains.margin_w - meter_w) for gains, meter_w in cells])
         before_w = memory.error_w or error_w
-        law = zip(in_force, base_w, error_w, before_w, sight.capacity_w, strict=True)
+        law = zip(in_force, base_w, error_w, before_w, estimate.capacity_w, strict=True)
         action_w = [
             SCALAR.clip(
                 u + gains.kp * (e - e_prev) + gains.ki * self._period_s * e,
@@ -79,10 +79,10 @@ class PiFallback:
         ]
         return per_phase(action_w), PiMemory(base_w, error_w)
 
-    def _in_force(self, sight: StateEstimate) -> tuple[PiGains, ...]:
-        if self._rule is None or not any(sight.learned):
+    def _in_force(self, estimate: StateEstimate) -> tuple[PiGains, ...]:
+        if self._rule is None or not any(estimate.learned):
             return self._gains
-        cells = zip(self._gains, sight.learned, strict=True)
+        cells = zip(self._gains, estimate.learned, strict=True)
         return tuple(gains if learned is None else self._rule(learned) for gains, learned in cells)
 
     def track(self, memory: PiMemory, _sight: StateEstimate, safe_action_w: Phases) -> PiMemory:

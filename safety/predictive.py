@@ -125,23 +125,23 @@ class PredictiveFallback:
         """The memory of a controller that has seen nothing."""
         return PredictiveMemory()
 
-    def propose(self, sight: StateEstimate, memory: PredictiveMemory) -> tuple[Phases, PredictiveMemory]:
+    def propose(self, estimate: StateEstimate, memory: PredictiveMemory) -> tuple[Phases, PredictiveMemory]:
         """The action for this tick; without a fresh sample, what was allowed last."""
-        if not sight.fresh:
-            return memory.base_w or sight.command_w, memory
-        cells = zip(memory.cells, sight.surplus_w, self._in_force(sight), strict=True)
+        if not estimate.fresh:
+            return memory.base_w or estimate.command_w, memory
+        cells = zip(memory.cells, estimate.surplus_w, self._in_force(estimate), strict=True)
         a, b, c = (
-            step(cell, surplus_w, gains.for_sign(sight.sign), SCALAR, self._period_s)
+            step(cell, surplus_w, gains.for_sign(estimate.sign), SCALAR, self._period_s)
             for cell, surplus_w, gains in cells
         )
-        bounds_w = [min(capacity_w, self._phase_max_w) for capacity_w in sight.capacity_w]
+        bounds_w = [min(capacity_w, self._phase_max_w) for capacity_w in estimate.capacity_w]
         action_w = [SCALAR.clip(u, 0.0, bound_w) for (u, _), bound_w in zip((a, b, c), bounds_w, strict=True)]
         return per_phase(action_w), replace(memory, cells=(a[1], b[1], c[1]))
 
-    def _in_force(self, sight: StateEstimate) -> tuple[PredictiveGains, ...]:
-        if self._rule is None or not any(sight.learned):
+    def _in_force(self, estimate: StateEstimate) -> tuple[PredictiveGains, ...]:
+        if self._rule is None or not any(estimate.learned):
             return self._gains
-        cells = zip(self._gains, sight.learned, strict=True)
+        cells = zip(self._gains, estimate.learned, strict=True)
         return tuple(gains if learned is None else self._rule(learned) for gains, learned in cells)
 
     def track(

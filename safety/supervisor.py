@@ -81,7 +81,7 @@ class ModeSupervisor:
     def step(
         self,
         snapshot: Snapshot,
-        sight: StateEstimate,
+        estimate: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
         memory: SupervisorState,
@@ -90,14 +90,14 @@ class ModeSupervisor:
 
         Total: every combination of flags and memory has exactly one answer.
         """
-        raised, memory = _collect(snapshot, sight, authority, findings, memory)
-        raised, memory = _latch(snapshot, sight, findings, raised, memory)
-        return _resolve(sight, authority, findings, raised, memory)
+        raised, memory = _collect(snapshot, estimate, authority, findings, memory)
+        raised, memory = _latch(snapshot, estimate, findings, raised, memory)
+        return _resolve(estimate, authority, findings, raised, memory)
 
 
 def _collect(
     snapshot: Snapshot,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     authority: Authority,
     findings: PolicyHealth,
     memory: SupervisorState,
@@ -106,7 +106,7 @@ def _collect(
     before_s = snapshot.at_s if memory.standing.at_s is None else memory.standing.at_s
     is_down = Cause.RADIO_DOWN in snapshot.alarms
     radio_down_s = memory.radio_down_s + max(0.0, snapshot.at_s - before_s) if is_down else 0.0
-    wiring, loop = _wiring(snapshot, sight, memory)
+    wiring, loop = _wiring(snapshot, estimate, memory)
     alarms = (Cause.UNKNOWN_ALARM if name == Cause.STARTING else name for name in snapshot.alarms)
     raised = (*alarms, *wiring)
     late_at_s, diverged_at_s = memory.late_at_s, memory.diverged_at_s
@@ -117,26 +117,30 @@ def _collect(
     memory = replace(
         memory, radio_down_s=radio_down_s, late_at_s=late_at_s, diverged_at_s=diverged_at_s, loop=loop
     )
-    return (*raised, *_shown(snapshot, sight, authority, findings, memory)), memory
+    return (*raised, *_shown(snapshot, estimate, authority, findings, memory)), memory
 
 
 def _latch(
-    snapshot: Snapshot, sight: StateEstimate, findings: PolicyHealth, raised: Causes, memory: SupervisorState
+    snapshot: Snapshot,
+    estimate: StateEstimate,
+    findings: PolicyHealth,
+    raised: Causes,
+    memory: SupervisorState,
 ) -> tuple[Causes, SupervisorState]:
     """What outlasts this tick: stops, latches and running fallbacks. Adds `STARTING` where it holds."""
     stopping = tuple(name for name in raised if cause(name).state is State.SAFE_STOP)
-    good = min(memory.good + 1, GOOD_AFTER_STOP) if sight.fresh and not stopping else 0
+    good = min(memory.good + 1, GOOD_AFTER_STOP) if estimate.fresh and not stopping else 0
     stopped = tuple(sorted({*memory.stopped, *stopping})) if good < GOOD_AFTER_STOP else ()
     standing = advance(memory.standing, snapshot.at_s)
     standing = latch(acknowledge(standing, snapshot.acknowledged), raised)
     if memory.state is State.INIT and (good < GOOD_AT_START or Cause.RADIO_DOWN in snapshot.alarms):
         raised = (*raised, Cause.STARTING)
-    standing = _start_penalties(standing, (*raised, *stopped), findings, sight)
+    standing = _start_penalties(standing, (*raised, *stopped), findings, estimate)
     return raised, replace(memory, standing=standing, good=good, stopped=stopped)
 
 
 def _resolve(
-    sight: StateEstimate,
+    estimate: StateEstimate,
     authority: Authority,
     findings: PolicyHealth,
     raised: Causes,
@@ -146,25 +150,25 @@ def _resolve(
     active = {*raised, *memory.stopped, *memory.standing.latched, *_running(memory.standing)}
     state = worst(tuple(active))
     causes = tuple(sorted(active, key=lambda name: (-SEVERITY.index(cause(name).state), name)))
-    clean = _clean(memory.clean, findings, sight, state)
+    clean = _clean(memory.clean, findings, estimate, state)
     ordered = memory.ordered if authority is Authority.REST else authority
     return SupervisorDecision(state, causes), replace(memory, state=state, clean=clean, ordered=ordered)
 
 
 def _wiring(
-    snapshot: Snapshot, sight: StateEstimate, memory: SupervisorState
+    snapshot: Snapshot, estimate: StateEstimate, memory: SupervisorState
 ) -> tuple[tuple[Cause, ...], WiringMonitorState]:
     """What the loop shows. At rest it shows nothing: the slaves' own fast ramp is not what is believed."""
     if memory.state is State.SAFE_STOP:
         return (), WiringMonitorState()
-    if not sight.fresh:
+    if not estimate.fresh:
         return (), memory.loop
-    return check_wiring(snapshot.at_s, sight.model_w, snapshot.grid_power_w, sight.sign, memory.loop)
+    return check_wiring(snapshot.at_s, estimate.model_w, snapshot.grid_power_w, estimate.sign, memory.loop)
 
 
 def _shown(
     snapshot: Snapshot,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     authority: Authority,
     findings: PolicyHealth,
     memory: SupervisorState,
@@ -178,7 +182,7 @@ def _shown(
         Cause.DWELL: is_ordered and memory.ordered is Authority.POLICY,
         Cause.REPEATED_LATE_TICKS: _is_repeated(memory.late_at_s, snapshot.at_s, LATE_TICKS, LATE_S),
         Cause.METER_SIGN: _is_repeated(memory.diverged_at_s, snapshot.at_s, SUSPICIONS, SUSPICIONS_S),
-        Cause.METER_LATE: not sight.fresh,
+        Cause.METER_LATE: not estimate.fresh,
         Cause.METER_LOST: is_running and not snapshot.meter_age_s <= METER_LOST_S,
         Cause.RADIO_LOST: is_running and not memory.radio_down_s <= RADIO_LOST_S,
         Cause.POLICY_FAULT: not findings.policy_answered,
@@ -194,7 +198,7 @@ def _is_repeated(times_at_s: tuple[float, ...], now_s: float, times: int, within
 
 
 def _start_penalties(
-    standing: PersistentFaults, others: tuple[str, ...], findings: PolicyHealth, sight: StateEstimate
+    standing: PersistentFaults, others: tuple[str, ...], findings: PolicyHealth, estimate: StateEstimate
 ) -> PersistentFaults:
     """Start the fallbacks that this tick earned.
 
@@ -207,7 +211,7 @@ def _start_penalties(
     for name in others:
         if cause(name).least_s > 0.0:
             standing = start(standing, name)
-    return start(standing, Cause.ANOMALY) if findings.anomaly.trip and sight.fresh else standing
+    return start(standing, Cause.ANOMALY) if findings.anomaly.trip and estimate.fresh else standing
 
 
 def _running(standing: PersistentFaults) -> Causes:
@@ -215,9 +219,9 @@ def _running(standing: PersistentFaults) -> Causes:
     return tuple(name for name, _ in standing.left_s)
 
 
-def _clean(clean: int, findings: PolicyHealth, sight: StateEstimate, state: State) -> int:
+def _clean(clean: int, findings: PolicyHealth, estimate: StateEstimate, state: State) -> int:
     """Clean proposals in a row; a missed sample neither adds nor breaks the row."""
     faulty = findings.violations or findings.anomaly.trip or not findings.policy_answered
     if faulty or state in (State.INIT, State.SAFE_STOP):
         return 0
-    return min(clean + 1, CLEAN_PROPOSALS) if sight.fresh else clean
+    return min(clean + 1, CLEAN_PROPOSALS) if estimate.fresh else clean

@@ -131,17 +131,17 @@ def rounded(gains: Gains) -> Gains:
     return replace(gains, **values)
 
 
-def draw(law: str, luck: Generator) -> Gains:
+def draw(law: str, rng: Generator) -> Gains:
     """A candidate anywhere in the ranges."""
-    values: Any = {name: float(luck.uniform(low, high)) for name, (low, high) in RANGES[law].items()}
+    values: Any = {name: float(rng.uniform(low, high)) for name, (low, high) in RANGES[law].items()}
     return rounded(replace(default_gains(law), **values))
 
 
-def near(best: Gains, luck: Generator, share: float = 0.12) -> Gains:
+def near(best: Gains, rng: Generator, share: float = 0.12) -> Gains:
     """A candidate around another one; `share` of each range is the standard deviation."""
     values: Any = {}
     for name, (low, high) in RANGES[law_of(best)].items():
-        value = getattr(best, name) + share * (high - low) * float(luck.normal())
+        value = getattr(best, name) + share * (high - low) * float(rng.normal())
         values[name] = min(max(low, value), high)
     return rounded(replace(best, **values))
 
@@ -174,7 +174,7 @@ def search(
     first: Sequence[Gains],
     stretches: tuple[Stretch, ...],
     budget: Budget,
-    luck: Generator,
+    rng: Generator,
     processes: int = 1,
     tell: Callable[[float, float], None] = lambda _done, _best_w: None,
 ) -> list[Result]:
@@ -189,9 +189,9 @@ def search(
         while (so_far := done(len(results))) < 1.0:
             tell(so_far, results[0].j_w)
             if so_far < ANYWHERE_SHARE:
-                candidates = [draw(law, luck) for _ in range(processes)]
+                candidates = [draw(law, rng) for _ in range(processes)]
             else:
-                candidates = [near(results[n % 3 % len(results)].gains, luck) for n in range(processes)]
+                candidates = [near(results[n % 3 % len(results)].gains, rng) for n in range(processes)]
             results = sorted([*results, *judged(candidates)], key=lambda result: result.j_w)
     tell(1.0, results[0].j_w)
     return results

@@ -64,7 +64,7 @@ class Schedule:
 def schedule(
     site: Site,
     snapshot: Snapshot,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     view: StagedView,
     state: SchedulerState,
     may_switch: Callable[[Phases], bool],
@@ -72,7 +72,7 @@ def schedule(
     """Decide what is switched in this tick.
 
     Args:
-        sight: of the modulating part (`view`).
+        estimate: of the modulating part (`view`).
         may_switch: whether totals in W per phase would be allowed, but for the step from what is on air.
 
     Returns:
@@ -80,23 +80,23 @@ def schedule(
     """
     if view.site is site:
         return Schedule(site), replace(state, stages=()) if state.stages else state
-    surplus_w = _filtered(site, snapshot, sight, view, state)
-    at_s = snapshot.at_s if sight.fresh else state.at_s
+    surplus_w = _filtered(site, snapshot, estimate, view, state)
+    at_s = snapshot.at_s if estimate.fresh else state.at_s
     state = replace(state, stages=view.stages, surplus_w=surplus_w, at_s=at_s)
     still = Schedule(view.site, view.base_w, view.base_action_w, view.base_action_w)
-    if surplus_w is None or not sight.fresh or snapshot.on_air.doubts:
+    if surplus_w is None or not estimate.fresh or snapshot.on_air.doubts:
         return still, state
     for switch in SwitchCandidates(site, snapshot, view, surplus_w).in_order():
         base_w = tuple(switch.to_w if place == switch.place else w for place, w in enumerate(view.base_w))
         after_w = spread_over_phases(base_w, site)
         part = modulating(site, base_w)
-        if not may_switch(_least_w(after_w, sight, part, site)):
+        if not may_switch(_least_w(after_w, estimate, part, site)):
             continue
-        if not _has_credit(after_w, view, sight, part, site, snapshot):
+        if not _has_credit(after_w, view, estimate, part, site, snapshot):
             return replace(still, waits=True), state
         return Schedule(part, base_w, view.base_action_w, after_w, switch), state
     if has_boosted(snapshot):
-        return _boosted(still, site, snapshot, sight, view, may_switch), state
+        return _boosted(still, site, snapshot, estimate, view, may_switch), state
     return still, state
 
 
@@ -104,7 +104,7 @@ def _boosted(
     still: Schedule,
     site: Site,
     snapshot: Snapshot,
-    sight: StateEstimate,
+    estimate: StateEstimate,
     view: StagedView,
     may_move: Callable[[Phases], bool],
 ) -> Schedule:
@@ -114,12 +114,12 @@ def _boosted(
         _boost_w(slave, state, base_w) if is_boosted(state) else base_w
         for slave, state, base_w in zip(site.slaves, snapshot.slaves, view.base_w, strict=True)
     )
-    before_w = added_w(view.base_action_w, sight.command_w)
+    before_w = added_w(view.base_action_w, estimate.command_w)
     most_w = site.limits.step_max_w_per_s * min(snapshot.on_air.age_s, CREDIT_MAX_S) - ROUNDING_W
     for share in SHARES if wanted_w != view.base_w else ():
         base_w = interpolate_setpoints(view.base_w, wanted_w, share, site, snapshot)
         after_w, part = spread_over_phases(base_w, site), modulating(site, base_w)
-        least_w = _least_w(after_w, sight, part, site)
+        least_w = _least_w(after_w, estimate, part, site)
         if distance_w(least_w, before_w) <= most_w and may_move(least_w):
             return Schedule(part, base_w, view.base_action_w, after_w)
     return still
@@ -134,12 +134,12 @@ def _boost_w(slave: Slave, state: SlaveState, base_w: int) -> int:
 
 
 def _filtered(
-    site: Site, snapshot: Snapshot, sight: StateEstimate, view: StagedView, state: SchedulerState
+    site: Site, snapshot: Snapshot, estimate: StateEstimate, view: StagedView, state: SchedulerState
 ) -> Phases | None:
     """The surplus of the whole site, first-order filtered; begins anew after a gap."""
-    if not sight.fresh:
+    if not estimate.fresh:
         return state.surplus_w
-    raw_w = bare_surplus_w(sight, site, snapshot, view.draw_w)
+    raw_w = bare_surplus_w(estimate, site, snapshot, view.draw_w)
     step_s = snapshot.at_s - state.at_s
     if state.surplus_w is None or not 0.0 < step_s <= max(METER_LOST_S, 2.0 * site.period_s):
         return raw_w
@@ -148,22 +148,22 @@ def _filtered(
     return per_phase([old + share * (new - old) for old, new in zip(state.surplus_w, raw_w, strict=True)])
 
 
-def _least_w(after_w: Phases, sight: StateEstimate, part: Site, site: Site) -> Phases:
+def _least_w(after_w: Phases, estimate: StateEstimate, part: Site, site: Site) -> Phases:
     """The totals right after a switching: the modulating part stays where it is, as far as there is room."""
-    return per_phase([base + m for base, m in zip(after_w, _kept_w(after_w, sight, site), strict=True)])
+    return per_phase([base + m for base, m in zip(after_w, _kept_w(after_w, estimate, site), strict=True)])
 
 
-def _kept_w(after_w: Phases, sight: StateEstimate, site: Site) -> Phases:
-    cells = zip(sight.command_w, after_w, strict=True)
+def _kept_w(after_w: Phases, estimate: StateEstimate, site: Site) -> Phases:
+    cells = zip(estimate.command_w, after_w, strict=True)
     return per_phase([min(m, max(0.0, site.limits.phase_max_w - base)) for m, base in cells])
 
 
 def _has_credit(
-    after_w: Phases, view: StagedView, sight: StateEstimate, part: Site, site: Site, snapshot: Snapshot
+    after_w: Phases, view: StagedView, estimate: StateEstimate, part: Site, site: Site, snapshot: Snapshot
 ) -> bool:
     """Whether the switching alone fits the step."""
-    before_w = per_phase([b + m for b, m in zip(view.base_action_w, sight.command_w, strict=True)])
-    step_w = distance_w(_least_w(after_w, sight, part, site), before_w)
+    before_w = per_phase([b + m for b, m in zip(view.base_action_w, estimate.command_w, strict=True)])
+    step_w = distance_w(_least_w(after_w, estimate, part, site), before_w)
     return step_w <= reach_w(site, snapshot)
 
 
@@ -175,22 +175,22 @@ def reach_w(site: Site, snapshot: Snapshot) -> float:
 
 
 def feed_forward(
-    site: Site, snapshot: Snapshot, sight: StateEstimate, view: StagedView, plan: Schedule
+    site: Site, snapshot: Snapshot, estimate: StateEstimate, view: StagedView, plan: Schedule
 ) -> StateEstimate:
     """The estimate for the controllers: the surplus that will be left when what they do now has its
     effect."""
     if view.site is site:
-        return sight
+        return estimate
     stages = _switched(view, plan.switch, snapshot.at_s)
-    ahead_w = drawn_w(site, snapshot, stages, sight.delay_s)
+    ahead_w = drawn_w(site, snapshot, stages, estimate.delay_s)
     coming_w = [ahead - now for ahead, now in zip(ahead_w, view.draw_w, strict=True)]
     capacity_w = _room_w(plan, site, snapshot)
-    if not any(coming_w) and capacity_w == sight.capacity_w:
-        return sight
-    raw_w = bare_surplus_w(sight, site, snapshot, ZERO)
+    if not any(coming_w) and capacity_w == estimate.capacity_w:
+        return estimate
+    raw_w = bare_surplus_w(estimate, site, snapshot, ZERO)
     left_w = per_phase([raw - coming for raw, coming in zip(raw_w, coming_w, strict=True)])
-    surplus_w = balance_phases(left_w, capacity_w, site.metering) if sight.fresh else sight.surplus_w
-    return replace(sight, surplus_w=surplus_w, capacity_w=capacity_w)
+    surplus_w = balance_phases(left_w, capacity_w, site.metering) if estimate.fresh else estimate.surplus_w
+    return replace(estimate, surplus_w=surplus_w, capacity_w=capacity_w)
 
 
 def _room_w(plan: Schedule, site: Site, snapshot: Snapshot) -> Phases:
@@ -210,7 +210,7 @@ def _switched(view: StagedView, switch: Switch | None, at_s: float) -> tuple[Sta
     )
 
 
-def made_room_w(action_w: Phases, sight: StateEstimate, plan: Schedule, ahead: StateEstimate) -> Phases:
+def made_room_w(action_w: Phases, estimate: StateEstimate, plan: Schedule, ahead: StateEstimate) -> Phases:
     """What the modulating slaves should do when a base changes, in the same moment.
 
     They give what the staged slave takes, on its own phases first, the rest where the meter bills the sum;
@@ -218,7 +218,7 @@ def made_room_w(action_w: Phases, sight: StateEstimate, plan: Schedule, ahead: S
 
     Args:
         action_w: what they were allowed last.
-        sight, ahead: before the switching, and after it.
+        estimate, ahead: before the switching, and after it.
     """
     rise_w = [after - before for before, after in zip(plan.before_w, plan.after_w, strict=True)]
     cells = zip(action_w, rise_w, ahead.capacity_w, strict=True)
@@ -227,7 +227,7 @@ def made_room_w(action_w: Phases, sight: StateEstimate, plan: Schedule, ahead: S
         rest_w = (
             sum_in_order(action_w)
             - sum_in_order(rise_w)
-            - max(0.0, -sum_in_order(sight.surplus_w))
+            - max(0.0, -sum_in_order(estimate.surplus_w))
             - sum_in_order(moved)
         )
         for phase, most in enumerate(ahead.capacity_w):

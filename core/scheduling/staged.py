@@ -126,14 +126,16 @@ def base_of(slave: Slave, setpoint_w: int) -> int:
     return max((step_w for step_w in slave.steps_w if step_w <= setpoint_w), default=0)
 
 
-def whole_estimate(sight: StateEstimate, site: Site, snapshot: Snapshot, view: StagedView) -> StateEstimate:
+def whole_estimate(
+    estimate: StateEstimate, site: Site, snapshot: Snapshot, view: StagedView
+) -> StateEstimate:
     """The estimate for the whole site: what staged slaves draw belongs to the slaves, not to the house."""
     if view.site is site:
-        return sight
-    added = zip(sight.surplus_w, sight.model_w, view.draw_w, strict=True)
+        return estimate
+    added = zip(estimate.surplus_w, estimate.model_w, view.draw_w, strict=True)
     moved = [(surplus_w + draw_w, model_w + draw_w) for surplus_w, model_w, draw_w in added]
     return replace(
-        sight,
+        estimate,
         surplus_w=per_phase([surplus_w for surplus_w, _ in moved]),
         model_w=per_phase([model_w for _, model_w in moved]),
         command_w=snapshot.on_air.action_w,
@@ -141,10 +143,10 @@ def whole_estimate(sight: StateEstimate, site: Site, snapshot: Snapshot, view: S
     )
 
 
-def bare_surplus_w(sight: StateEstimate, site: Site, snapshot: Snapshot, draw_w: Phases) -> Phases:
+def bare_surplus_w(estimate: StateEstimate, site: Site, snapshot: Snapshot, draw_w: Phases) -> Phases:
     """Surplus of the site per phase without any slave, as measured, not yet shared for billing."""
     s = sign(site.role)
-    cells = zip(sight.model_w, draw_w, snapshot.grid_power_w, strict=True)
+    cells = zip(estimate.model_w, draw_w, snapshot.grid_power_w, strict=True)
     return per_phase([model_w + drawn_w - s * grid_w for model_w, drawn_w, grid_w in cells])
 
 

@@ -120,9 +120,9 @@ def _replay(records: Iterator[AnyRecord], gathered: JournalFeatures) -> None:
             if len(record.snapshot.slaves) != len(site.slaves):
                 gathered.left_out += 1
                 continue
-            sight, belief = estimate_state(site, record.snapshot, belief)
-            features, observed = observer.observe(record.snapshot, sight, observed)
-            if sight.fresh and _is_normal(record) and _is_same_kind(site, gathered.site):
+            estimate, belief = estimate_state(site, record.snapshot, belief)
+            features, observed = observer.observe(record.snapshot, estimate, observed)
+            if estimate.fresh and _is_normal(record) and _is_same_kind(site, gathered.site):
                 gathered.take(record, features)
             else:
                 gathered.left_out += 1

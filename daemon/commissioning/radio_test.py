@@ -81,31 +81,31 @@ async def _rehearse(
 ) -> int:
     """Tell them, and wait for their last answers; returns the frames that were refused."""
     broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
-    emitter = Transmitter(site, SafetyGate(site), (broadcast,))
+    transmitter = Transmitter(site, SafetyGate(site), (broadcast,))
     began_s = boottime_s()
     parts = assemble(site, fallback_law(settings, site), None).parts
-    await _tell_to_rest(parts, emitter, began_s + seconds, lambda: progress(boottime_s() - began_s))
+    await _tell_to_rest(parts, transmitter, began_s + seconds, lambda: progress(boottime_s() - began_s))
     await _last_answers(radio, site)
-    return emitter.refused_total
+    return transmitter.refused_total
 
 
 async def _tell_to_rest(
-    parts: Parts, emitter: Transmitter, until_s: float, progress: Callable[[], None]
+    parts: Parts, transmitter: Transmitter, until_s: float, progress: Callable[[], None]
 ) -> None:
     """Decide and emit, tick by tick, as the daemon does on its way to the end."""
     memory, tick, period_s = initial_memory(parts), 0, parts.site.period_s
     while boottime_s() < until_s:
-        snapshot = _without_meter(parts.site, emitter, tick)
+        snapshot = _without_meter(parts.site, transmitter, tick)
         decision, memory = decide(snapshot, Authority.REST, memory, parts)
         if not _rests(decision):
             raise Transient("the drill was stopped: a decision was not to rest, and nothing else may be sent")
-        await emitter.emit(decision, snapshot, boottime_s)
+        await transmitter.emit(decision, snapshot, boottime_s)
         tick += 1
         progress()
         await asyncio.sleep(max(0.0, snapshot.at_s + period_s - boottime_s()))
 
 
-def _without_meter(site: Site, emitter: Transmitter, tick: int) -> Snapshot:
+def _without_meter(site: Site, transmitter: Transmitter, tick: int) -> Snapshot:
     now_s = boottime_s()
     return Snapshot(
         tick=tick,
@@ -113,8 +113,8 @@ def _without_meter(site: Site, emitter: Transmitter, tick: int) -> Snapshot:
         grid_power_w=ZERO,
         meter_age_s=inf,
         slaves=(SlaveState(),) * len(site.slaves),
-        on_air=emitter.on_air(now_s),
-        alarms=() if emitter.up else (Cause.RADIO_DOWN,),
+        on_air=transmitter.on_air(now_s),
+        alarms=() if transmitter.up else (Cause.RADIO_DOWN,),
     )
 
 

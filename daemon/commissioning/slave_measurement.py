@@ -115,8 +115,8 @@ async def opened_slaves(
         open_devices(settings, radio, boottime_s, SystemRandom(), is_attended=True) as devices,
     ):
         broadcast = broadcast_of(settings, radio, counter, key, boottime_s)
-        emitter = Transmitter(site, SafetyGate(site), (broadcast, *devices))
-        wires = SwitchedSlaves(site, meter, emitter, boottime_s)
+        transmitter = Transmitter(site, SafetyGate(site), (broadcast, *devices))
+        wires = SwitchedSlaves(site, meter, transmitter, boottime_s)
         reading = asyncio.create_task(wires.read_for_ever(), name="meter")
         try:
             await wires.rest()

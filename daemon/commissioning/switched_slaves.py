@@ -35,7 +35,7 @@ class SwitchedSlaves:
 
     site: Site
     meter: Meter
-    emitter: Transmitter
+    transmitter: Transmitter
     clock: Callable[[], float]
     reading_at_s: list[float] = field(default_factory=list)
     readings_w: list[Phases] = field(default_factory=list)
@@ -64,11 +64,11 @@ class SwitchedSlaves:
 
     def dead_man_s(self, slave: Slave) -> float:
         """After how long without a message a slave lets go, as it is told."""
-        return next(w.ttl_s(slave.slot) for w in self.emitter.wires if slave.slot in w.slots)
+        return next(w.ttl_s(slave.slot) for w in self.transmitter.wires if slave.slot in w.slots)
 
     def version(self, slave: Slave) -> str:
         """Of its firmware, as it tells it; empty where it does not."""
-        wire = next(w for w in self.emitter.wires if slave.slot in w.slots)
+        wire = next(w for w in self.transmitter.wires if slave.slot in w.slots)
         return wire.version if isinstance(wire, DeviceWire) else ""
 
     def require_meter(self) -> None:
@@ -88,7 +88,7 @@ class SwitchedSlaves:
         )
         give_up_s = self.clock() + GATE_PATIENCE_S
         while self.clock() <= give_up_s:
-            sent = await self.emitter.emit(
+            sent = await self.transmitter.emit(
                 direct_decision(setpoints_w, withheld=others), self._snapshot(), self.clock
             )
             if sent.accepted:
@@ -100,7 +100,7 @@ class SwitchedSlaves:
         """Tell everybody 0 W, more than once: a frame may be lost."""
         for _ in range(REST_TRIES):
             resting = direct_decision((0,) * len(self.site.slaves), rest=True)
-            await self.emitter.emit(resting, self._snapshot(), self.clock)
+            await self.transmitter.emit(resting, self._snapshot(), self.clock)
             await asyncio.sleep(REST_EVERY_S)
 
     def _snapshot(self) -> Snapshot:
@@ -111,5 +111,5 @@ class SwitchedSlaves:
             grid_power_w=self.readings_w[-1] if self.readings_w else ZERO,
             meter_age_s=now_s - self._last_read_at_s,
             slaves=(SlaveState(),) * len(self.site.slaves),
-            on_air=self.emitter.on_air(now_s),
+            on_air=self.transmitter.on_air(now_s),
         )

@@ -55,15 +55,15 @@ def slave_energies_j(figures: Figures, tick: Tick, recorded_s: float) -> dict[st
 
 
 def _book_time(account: Account, figures: Figures, tick: Tick, recorded_s: float) -> None:
-    site, sight = figures.site, tick.decision.sight
+    site, estimate = figures.site, tick.decision.estimate
     if figures.newest.compared_s and figures.without_w is not None and site.role is Role.ABSORB:
-        reachable = reachable_w(figures.without_w, sight.capacity_w, site.metering)
+        reachable = reachable_w(figures.without_w, estimate.capacity_w, site.metering)
         account.reachable_j += reachable * figures.newest.compared_s
     account.state_s[tick.decision.verdict.state] += recorded_s
     account.recorded_s += recorded_s
     account.unsynchronised_s += recorded_s if tick.snapshot.hour is None else 0.0
     account.ticks += 1
-    account.missed_samples += not sight.fresh
+    account.missed_samples += not estimate.fresh
     account.frames_sent += len(tick.frames_hex) if tick.accepted else 0
     account.frames_refused += tick.accepted is False
     if Cause.RADIO_DOWN not in tick.snapshot.alarms:

@@ -1,1 +1,1 @@
-"""What a slave does when it is switched, told from the grid meter alone. Time and luck are arguments."""
+"""What a slave does when it is switched, told from the meter alone. Time and randomness are arguments."""

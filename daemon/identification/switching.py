@@ -11,7 +11,7 @@ LENGTHS_S = (120.0, 240.0, 480.0, 900.0)
 """After each of these the numbers are judged; the last is the end."""
 
 
-def switching_instants(luck: Generator, length_s: float, period_s: float) -> tuple[float, ...]:
+def switching_instants(rng: Generator, length_s: float, period_s: float) -> tuple[float, ...]:
     """Seconds from the start at which a slave is switched: on, off, on, ...
 
     Each instant has a part of the period of its own: readings once a period then see the answer at many
@@ -21,8 +21,8 @@ def switching_instants(luck: Generator, length_s: float, period_s: float) -> tup
         length_s: of the whole sequence.
         period_s: between two readings.
     """
-    holds_s = luck.choice(HOLDS_S, int(length_s / HOLDS_S[0]))
+    holds_s = rng.choice(HOLDS_S, int(length_s / HOLDS_S[0]))
     at_s = QUIET_S + np.cumsum(holds_s)
     at_s = at_s[at_s < length_s - QUIET_S]
     at_s = at_s[: at_s.size - at_s.size % 2]  # what was switched on is switched off
-    return tuple((at_s + luck.uniform(0.0, min(period_s, 2.0), at_s.size)).tolist())
+    return tuple((at_s + rng.uniform(0.0, min(period_s, 2.0), at_s.size)).tolist())

@@ -309,14 +309,14 @@ class Figures:
     def _measure(
         self, snapshot: Snapshot, decision: Decision, baseline_w: Phases | None, step_s: float
     ) -> None:
-        self.placed_w = self._placement.update(self.site, snapshot, decision.sight)
-        known = self.meter_known() and decision.sight.fresh
+        self.placed_w = self._placement.update(self.site, snapshot, decision.estimate)
+        known = self.meter_known() and decision.estimate.fresh
         self.without_given = baseline_w is not None
         if baseline_w is None and known:
             baseline_w = without_slaves_w(snapshot.grid_power_w, self.placed_w, self.site)
         self.without_w = baseline_w
         if known and baseline_w is not None and not self.without_given:
-            self.without_w = self._uncontrolled.update(baseline_w, decision.sight, snapshot.at_s)
+            self.without_w = self._uncontrolled.update(baseline_w, decision.estimate, snapshot.at_s)
         if known:
             without_w = None if self.without_w is None else sum(self.without_w)
             self.series.append(Point(snapshot.at_s, sum(snapshot.grid_power_w), without_w))

@@ -171,10 +171,10 @@ def _flows(figures: Figures, decision: Decision, snapshot: Snapshot, words: Word
 
 def _why_partly(figures: Figures, decision: Decision, snapshot: Snapshot, *, is_one_away: bool) -> str:
     """Why a surplus is left, as the table of words has it."""
-    if not any(decision.sight.capacity_w):
+    if not any(decision.estimate.capacity_w):
         away = figures.orders.holiday is not None
         return "Holiday: no device may take anything" if away else "No device can take anything"
-    on_air = zip(snapshot.on_air.action_w, decision.sight.capacity_w, strict=True)
+    on_air = zip(snapshot.on_air.action_w, decision.estimate.capacity_w, strict=True)
     if all(action_w >= 0.98 * capacity_w for action_w, capacity_w in on_air):
         return "The others are at their limit" if is_one_away else "All devices are at their limit"
     return "Part of the solar surplus is being used"
@@ -248,7 +248,7 @@ def _has_ended(name: str, figures: Figures) -> bool:
     if name not in ENDED or decision is None or snapshot is None or name in snapshot.alarms:
         return False
     still = {
-        Cause.METER_LOST: not decision.sight.fresh,
+        Cause.METER_LOST: not decision.estimate.fresh,
         Cause.RADIO_LOST: Cause.RADIO_DOWN in snapshot.alarms,
         Cause.REST_ORDERED: decision.authority is Authority.REST,
     }

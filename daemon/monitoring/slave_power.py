@@ -40,7 +40,7 @@ class SlavePowerEstimator:
     _site: Site | None = None
     _members: tuple[tuple[int, ...], ...] = ((), (), ())
 
-    def update(self, site: Site, snapshot: Snapshot, sight: StateEstimate) -> Phases:
+    def update(self, site: Site, snapshot: Snapshot, estimate: StateEstimate) -> Phases:
         """Power of the slaves per phase in W, a magnitude."""
         ages_s = tuple(state.report_age_s for state in snapshot.slaves)
         before_s = self._ages_s if len(self._ages_s) == len(ages_s) else (inf,) * len(ages_s)
@@ -54,12 +54,12 @@ class SlavePowerEstimator:
             if not members or len(powers_w) < len(members):
                 self.error_w[phase] = 0.0
             elif any(ages_s[at] < before_s[at] for at in members):
-                error_w = sum(powers_w) - sight.model_w[phase]
+                error_w = sum(powers_w) - estimate.model_w[phase]
                 self.error_w[phase] += GAIN * (error_w - self.error_w[phase])
         return per_phase(
             [
                 min(max(0.0, model_w + error_w), site.limits.phase_max_w)
-                for model_w, error_w in zip(sight.model_w, self.error_w, strict=True)
+                for model_w, error_w in zip(estimate.model_w, self.error_w, strict=True)
             ]
         )
 
@@ -87,22 +87,22 @@ class UncontrolledPowerEstimator:
     _model_w: Phases | None = None
     _at_s: float = -inf
 
-    def update(self, raw_w: Phases, sight: StateEstimate, at_s: float) -> Phases:
+    def update(self, raw_w: Phases, estimate: StateEstimate, at_s: float) -> Phases:
         """What to show, per phase in W.
 
         Args:
             raw_w: the estimate of this tick alone.
-            sight: what the controller believes of the slaves.
+            estimate: what the controller believes of the slaves.
             at_s: of the snapshot; after a gap the estimate begins anew.
         """
         step_s, self._at_s = at_s - self._at_s, at_s
-        before_w, self._model_w = self._model_w, sight.model_w
+        before_w, self._model_w = self._model_w, estimate.model_w
         if before_w is None or not self.shown_w or not 0.0 < step_s <= FORGET_S:
             self.shown_w, self._variance_w2 = list(raw_w), [NOISE_W**2] * 3
             return raw_w
-        for at, (model_w, was_w) in enumerate(zip(sight.model_w, before_w, strict=True)):
+        for at, (model_w, was_w) in enumerate(zip(estimate.model_w, before_w, strict=True)):
             moving_w = abs(model_w - was_w) / step_s * LATENESS_SD_S
-            on_its_way_w = abs(sight.command_w[at] - model_w) * ON_ITS_WAY_SD
+            on_its_way_w = abs(estimate.command_w[at] - model_w) * ON_ITS_WAY_SD
             kept_w = self._spread_w[at] * exp(-step_s / SETTLE_S)
             self._spread_w[at] = max(moving_w + on_its_way_w, kept_w)
             predicted_w2 = self._variance_w2[at] + (HOUSE_SD_W_S * step_s) ** 2

@@ -76,11 +76,11 @@ class OperatorSocket:
     _waiting: dict[str, list[asyncio.Future[bool]]] = field(default_factory=dict)
     _connections: int = 0
 
-    def tell(self, lived: "TickResult") -> None:
+    def tell(self, result: "TickResult") -> None:
         """Take in one tick: acknowledgements it heard are settled."""
-        self._verdict, self.standing = lived.decision.verdict, lived.after.watch.standing
+        self._verdict, self.standing = result.decision.verdict, result.after.watch.standing
         latched = self.standing.latched
-        for name in lived.snapshot.acknowledged:
+        for name in result.snapshot.acknowledged:
             for waiting in self._waiting.pop(name, []):
                 if not waiting.done():
                     waiting.set_result(name not in latched)

@@ -107,10 +107,10 @@ class PolicyMonitor:
         live, shadow = (to_record(judged.evidence) for judged in (self.live, self.shadow))
         return {"subject": self.subject, "live": live, "shadow": shadow}
 
-    def __call__(self, lived: TickResult) -> tuple[Cause, ...]:
+    def __call__(self, result: TickResult) -> tuple[Cause, ...]:
         """Causes that the tick has shown."""
         none: tuple[str, ...] = ()
-        reasons = self._tried(lambda: self._judge(lived), none)
+        reasons = self._tried(lambda: self._judge(result), none)
         if not reasons:
             return ()
         self.event("rollback", reasons=list(reasons), subject=self.subject)
@@ -130,8 +130,8 @@ class PolicyMonitor:
             self._is_broken = True
             log.exception("judge_failed", error=repr(error))
 
-    def _judge(self, lived: TickResult) -> tuple[str, ...]:
-        decision, at_s = lived.decision, lived.snapshot.at_s
+    def _judge(self, result: TickResult) -> tuple[str, ...]:
+        decision, at_s = result.decision, result.snapshot.at_s
         step_s = 0.0 if self._at_s is None else at_s - self._at_s
         if not 0.0 < step_s <= gap_s(self.site.period_s):
             step_s = 0.0
@@ -143,16 +143,16 @@ class PolicyMonitor:
         if self._was_rolled_back and not is_rolled_back:  # an operator gives the policy another chance
             self.live.evidence = ComparisonState()
         self._was_anomalous, self._was_rolled_back = "anomaly" in causes, is_rolled_back
-        real = TwinTick(lived.snapshot.grid_power_w, decision.sight.model_w, decision.sight.command_w)
-        other, self.live.memory = self._step(self.live, lived)
-        would, self.shadow.memory = self._step(self.shadow, lived)
-        is_known = decision.verdict.state is not State.INIT and decision.sight.fresh and not is_rolled_back
-        is_known = is_known and not has_boosted(lived.snapshot)  # what is bought then is nobody's doing
+        real = TwinTick(result.snapshot.grid_power_w, decision.estimate.model_w, decision.estimate.command_w)
+        other, self.live.memory = self._step(self.live, result)
+        would, self.shadow.memory = self._step(self.shadow, result)
+        is_known = decision.verdict.state is not State.INIT and decision.estimate.fresh and not is_rolled_back
+        is_known = is_known and not has_boosted(result.snapshot)  # what is bought then is nobody's doing
         whose = decision.authority if is_known else None
         is_shadowed = whose is Authority.FALLBACK and decision.policy_action_w is not None
-        shadowed = self._second(would, real, lived) if is_shadowed else None
+        shadowed = self._second(would, real, result) if is_shadowed else None
         _, self.shadow.evidence = judge(at_s, step_s, shadowed, False, self.shadow.evidence)
-        second = self._second(real, other, lived) if whose is Authority.POLICY else None
+        second = self._second(real, other, result) if whose is Authority.POLICY else None
         reasons, self.live.evidence = judge(at_s, step_s, second, tripped, self.live.evidence)
         return () if is_rolled_back else reasons
 
@@ -169,20 +169,20 @@ class PolicyMonitor:
             lambda: Judgements(self.live.judgement(), self.shadow.judgement()), Judgements(failed=True)
         )
 
-    def _step(self, judged: MonitoredTwin, lived: TickResult) -> tuple[TwinTick, TwinMemory]:
-        accepted = lived.sent.accepted
-        return judged.twin.step(lived.snapshot, lived.decision, lived.before, accepted, judged.memory)
+    def _step(self, judged: MonitoredTwin, result: TickResult) -> tuple[TwinTick, TwinMemory]:
+        accepted = result.sent.accepted
+        return judged.twin.step(result.snapshot, result.decision, result.before, accepted, judged.memory)
 
-    def _second(self, policy: TwinTick, fallback: TwinTick, lived: TickResult) -> TickCost:
+    def _second(self, policy: TwinTick, fallback: TwinTick, result: TickResult) -> TickCost:
         """What nobody can help is left out: it is the same for both and would hide what is not."""
-        sight, site = lived.decision.sight, self.site
-        cells = zip(lived.snapshot.grid_power_w, sight.model_w, strict=True)
-        bare_w = per_phase([g - sight.sign * m for g, m in cells])
-        beyond_w = unavoidable_export_w(bare_w, sight.capacity_w, site.role, site.metering)
+        estimate, site = result.decision.estimate, self.site
+        cells = zip(result.snapshot.grid_power_w, estimate.model_w, strict=True)
+        bare_w = per_phase([g - estimate.sign * m for g, m in cells])
+        beyond_w = unavoidable_export_w(bare_w, estimate.capacity_w, site.role, site.metering)
 
         def cost_w(tick: TwinTick) -> tuple[float, float]:
             export_w = max(0.0, exported_w(tick.grid_power_w, site.metering) - beyond_w)
-            placed_w = curtailable_w(tick.slaves_w, sight.capacity_w, site.role)
+            placed_w = curtailable_w(tick.slaves_w, estimate.capacity_w, site.role)
             bought_w = avoidable_import_w(placed_w, tick.grid_power_w, site.metering)
             return export_w, export_w + AVOIDABLE_WEIGHT * bought_w
 

@@ -163,15 +163,15 @@ class RolloutWalker:
         decision, snapshot, assignment = result.decision, result.snapshot, result.assignment
         step_s = 0.0 if self._at_s is None else snapshot.at_s - self._at_s
         self._at_s = snapshot.at_s
-        sight = decision.sight
-        cells = zip(snapshot.grid_power_w, sight.model_w, strict=True)
-        bare_w = per_phase([g - sight.sign * m for g, m in cells])
+        estimate = decision.estimate
+        cells = zip(snapshot.grid_power_w, estimate.model_w, strict=True)
+        bare_w = per_phase([g - estimate.sign * m for g, m in cells])
         is_violation, is_anomaly = bool(decision.violations), decision.anomaly.trip
         is_new = (is_violation and not self._was_violation, is_anomaly and not self._was_anomaly)
         self._was_violation, self._was_anomaly = is_violation, is_anomaly
         return RolloutTick(
             step_s=step_s if 0.0 < step_s <= gap_s(self.site.period_s) else 0.0,
-            is_measured=sight.fresh and decision.verdict.state is not State.INIT,
+            is_measured=estimate.fresh and decision.verdict.state is not State.INIT,
             has_sun=exported_w(bare_w, self.site.metering) > SUN_W,
             proposal_w=decision.policy_action_w,
             latency_s=result.inference_s,

@@ -191,10 +191,10 @@ def _typical(policy: list[TrialBlock], fallback: list[TrialBlock], figure: Figur
     differences_w = np.array(
         [figure(one) - figure(other) for one, other in zip(policy, fallback, strict=True)]
     )
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     parts = []
     for _ in range(SUBSETS // SUBSETS_AT_ONCE):
-        chosen = luck.random((SUBSETS_AT_ONCE, len(differences_w))) < 0.5
+        chosen = rng.random((SUBSETS_AT_ONCE, len(differences_w))) < 0.5
         chosen = chosen[chosen.any(axis=1)]
         parts.append(chosen @ differences_w / chosen.sum(axis=1))
     low_w, high_w = np.quantile(np.concatenate(parts), (TAIL, 1.0 - TAIL))

@@ -112,7 +112,7 @@ def _lot(rule: StepRule, step: RolloutStep, evidence: StepEvidence) -> tuple[Req
             "lot",
             not lot.is_broken,
             f"{lot.policy_short} and {lot.fallback_short} blocks fell short: "
-            + ("the ratio of what is left cannot be luck" if lot.is_broken else "the ratio is as drawn"),
+            + ("the ratio of what is left cannot be chance" if lot.is_broken else "the ratio is as drawn"),
         ),
     )
 

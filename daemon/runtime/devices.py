@@ -125,9 +125,9 @@ def zigbee_settings(settings: Settings) -> ZigbeeSettings:
     )
 
 
-def radio_of(settings: Settings, key: bytes, clock: Callable[[], float], luck: Random) -> ZigbeeRadio:
+def radio_of(settings: Settings, key: bytes, clock: Callable[[], float], rng: Random) -> ZigbeeRadio:
     """The configured radio, not yet started."""
-    return ZigbeeRadio(zigbee_settings(settings), key=key, on_event=_tell, clock=clock, rng=luck)
+    return ZigbeeRadio(zigbee_settings(settings), key=key, on_event=_tell, clock=clock, rng=rng)
 
 
 def _tell(event: RadioEvent) -> None:
@@ -137,14 +137,14 @@ def _tell(event: RadioEvent) -> None:
 
 @asynccontextmanager
 async def open_radio(
-    settings: Settings, key: bytes, clock: Callable[[], float], luck: Random
+    settings: Settings, key: bytes, clock: Callable[[], float], rng: Random
 ) -> AsyncIterator[ZigbeeRadio]:
     """The radio, with its network up.
 
     Raises:
         StartError: no coordinator, or no network on it.
     """
-    radio = radio_of(settings, key, clock, luck)
+    radio = radio_of(settings, key, clock, rng)
     try:
         await radio.start()
         deadline_s = asyncio.get_running_loop().time() + PATIENCE_S

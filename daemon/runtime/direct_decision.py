@@ -21,7 +21,7 @@ def direct_decision(
         tick=0,
         authority=Authority.REST if rest else Authority.FALLBACK,
         verdict=SupervisorDecision(State.SAFE_STOP if rest else State.FALLBACK),
-        sight=_NOTHING_KNOWN,
+        estimate=_NOTHING_KNOWN,
         policy_action_w=None,
         fallback_action_w=ZERO,
         requested_action_w=ZERO,

@@ -132,11 +132,11 @@ class Completion:
         self._expected = tick.snapshot.tick + 1
         if self._parts is not None and self._memory is not None and self._has_to_decide(self._parts):
             return self._decided(tick, self._parts, self._memory)
-        sight = self._look(tick)
+        estimate = self._look(tick)
         if isinstance(tick, Tick):
             return tick
         self.unknown += self.decides
-        return tick.tick(_as_far_as_known(tick, sight, self._apart(), what_is_learned(self._responses)))
+        return tick.tick(_as_far_as_known(tick, estimate, self._apart(), what_is_learned(self._responses)))
 
     def _has_to_decide(self, parts: Parts) -> bool:
         """What is left to the modulating slaves is known only once the staged ones were decided about."""
@@ -152,8 +152,10 @@ class Completion:
         self._scheduler = replace(self._scheduler, stages=view.stages)
         if self._parts.watches.responses:
             self._responses = learn_responses(view.site, view.snapshot, self._responses)
-        sight, self._belief = estimate_state(view.site, view.snapshot, self._belief, self._responses.in_force)
-        return whole_estimate(sight, site, seen, view)
+        estimate, self._belief = estimate_state(
+            view.site, view.snapshot, self._belief, self._responses.in_force
+        )
+        return whole_estimate(estimate, site, seen, view)
 
     def _apart(self) -> tuple[NotFollowing, ...]:
         return () if self._parts is None else not_following(self._parts.site, self._following)
@@ -187,14 +189,14 @@ _BLIND = StateEstimate(False, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, _NOWHERE, 
 
 
 def _as_far_as_known(
-    tick: TickInputs, sight: StateEstimate, apart: tuple[NotFollowing, ...], learned: Learned
+    tick: TickInputs, estimate: StateEstimate, apart: tuple[NotFollowing, ...], learned: Learned
 ) -> Decision:
     outcome = tick.outcome
     return Decision(
         tick=tick.snapshot.tick,
         authority=tick.authority,
         verdict=outcome.verdict,
-        sight=sight,
+        estimate=estimate,
         policy_action_w=outcome.policy_action_w,
         fallback_action_w=UNKNOWN,
         requested_action_w=UNKNOWN,

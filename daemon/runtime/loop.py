@@ -69,8 +69,8 @@ class Loop:
 
     parts: Parts
     memory: Memory
-    senses: SnapshotSource
-    emitter: Transmitter
+    snapshot_source: SnapshotSource
+    transmitter: Transmitter
     pace: TickPace
     clock: Callable[[], float]
     assignment: Callable[[], Assignment]
@@ -109,7 +109,7 @@ class Loop:
         """How late this tick is. It comes early when what is on air may be held no longer."""
         waiting = asyncio.ensure_future(self.pace.wait())
         stop = asyncio.ensure_future(self.stopping.wait())
-        hold_s = self.senses.rest_due_at_s - self.clock()
+        hold_s = self.snapshot_source.rest_due_at_s - self.clock()
         await asyncio.wait(
             (waiting, stop),
             return_when=asyncio.FIRST_COMPLETED,
@@ -141,7 +141,9 @@ class Loop:
             self.parts, self.memory = changed
         alarms = (*self._alarms, *self.lasting())
         acknowledged = tuple(self.acknowledged)
-        snapshot = await self.senses.snapshot(self._tick, late_s, alarms, acknowledged, self.policy_latency())
+        snapshot = await self.snapshot_source.snapshot(
+            self._tick, late_s, alarms, acknowledged, self.policy_latency()
+        )
         assignment = self.assignment()
         if authority is not None:
             assignment = Assignment(authority, 0.0, assignment.block)
@@ -151,31 +153,31 @@ class Loop:
         compute_s = perf_counter() - started_s
         self._alarms = ()  # heard: an alarm of a tick that failed before here comes again
         del self.acknowledged[: len(acknowledged)]
-        sent = await self.emitter.emit(decision, snapshot, self.clock)
+        sent = await self.transmitter.emit(decision, snapshot, self.clock)
         if sent.alarm:
             self._alarms = (sent.alarm,)
         self._tick += 1
         inference_s, after, failed = self.policy_latency(), self.memory, self.failed_total
-        lived = TickResult(
+        result = TickResult(
             snapshot, assignment, before, decision, sent, late_s, compute_s, inference_s, after, failed
         )
-        self._last = lived
-        self._alarms = (*self._alarms, *self.judge(lived))
-        self.tell(lived)
-        return lived
+        self._last = result
+        self._alarms = (*self._alarms, *self.judge(result))
+        self.tell(result)
+        return result
 
     async def _safe_shutdown(self) -> None:
         """Tell every slave to rest; wait until they say so and their ramp is over, or time is up."""
         began_s = self.clock()
-        ramp_s = max(self.emitter.on_air(began_s).setpoints_w, default=0) / RELEASE_W_PER_S
+        ramp_s = max(self.transmitter.on_air(began_s).setpoints_w, default=0) / RELEASE_W_PER_S
         spoken_at_s = -inf
-        while self.clock() - began_s < FAREWELL_S and self.emitter.up:
+        while self.clock() - began_s < FAREWELL_S and self.transmitter.up:
             if self.clock() - spoken_at_s >= REPEAT_FAREWELL_S:
-                lived = await self._live(0.0, Authority.REST)
-                if lived.sent.accepted:
+                result = await self._live(0.0, Authority.REST)
+                if result.sent.accepted:
                     spoken_at_s = self.clock()
             await asyncio.sleep(0.1)
-            if self.emitter.resting() and self.clock() - began_s >= ramp_s + AIR_S:
+            if self.transmitter.resting() and self.clock() - began_s >= ramp_s + AIR_S:
                 break
 
     async def _emergency_stop(self) -> None:
@@ -186,7 +188,7 @@ class Loop:
         """
         if self._last is None:
             return
-        site, bucket = self.emitter.site, self.memory.bucket
+        site, bucket = self.transmitter.site, self.memory.bucket
         rest = replace(
             self._last.decision,
             verdict=SupervisorDecision(State.SAFE_STOP, (Cause.TICK_ERROR,)),
@@ -197,8 +199,8 @@ class Loop:
             with suppress(Exception):
                 async with asyncio.timeout(REPEAT_FAREWELL_S):
                     now_s = self.clock()
-                    air = self.emitter.on_air(now_s)
+                    air = self.transmitter.on_air(now_s)
                     send, bucket = choose_send(ZERO, Source.REST, air, now_s, bucket, site.airtime)
                     if send is Send.SAFE:
-                        await self.emitter.emit(rest, self._last.snapshot, self.clock)
+                        await self.transmitter.emit(rest, self._last.snapshot, self.clock)
             await asyncio.sleep(pause_s)

@@ -53,7 +53,7 @@ def modbus_wire(
     settings: Settings,
     slave: SlaveSection,
     clock: Callable[[], float],
-    luck: Random,
+    rng: Random,
     unicasts: ZigbeeUnicasts,
     proven_version: str,
 ) -> DeviceWire:
@@ -74,7 +74,7 @@ def modbus_wire(
         patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
         limit_s=profile.answer_s,
         clock=clock,
-        luck=luck,
+        rng=rng,
         on_event=_tell,
         proven_version=proven_version,
         write_every_s=profile.write_every_s,
@@ -85,7 +85,7 @@ def shelly_wire(
     settings: Settings,
     slave: SlaveSection,
     clock: Callable[[], float],
-    luck: Random,
+    rng: Random,
     unicasts: ZigbeeUnicasts,
     proven_version: str,
 ) -> DeviceWire:
@@ -112,7 +112,7 @@ def shelly_wire(
         patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
         limit_s=SHELLY_ANSWER_S,
         clock=clock,
-        luck=luck,
+        rng=rng,
         on_event=_tell,
         proven_version=proven_version,
     )
@@ -122,7 +122,7 @@ def zigbee_wire(
     settings: Settings,
     slave: SlaveSection,
     clock: Callable[[], float],
-    luck: Random,
+    rng: Random,
     unicasts: ZigbeeUnicasts,
     proven_version: str,
 ) -> DeviceWire:
@@ -146,7 +146,7 @@ def zigbee_wire(
         patience_s=PATIENCE_SHARE * min(1.0, settings.site.period_s),
         limit_s=ZIGBEE_ANSWER_S,
         clock=clock,
-        luck=luck,
+        rng=rng,
         on_event=_tell,
         proven_version=proven_version,
         poll_s=ZIGBEE_POLL_S,
@@ -208,7 +208,7 @@ async def open_devices(
     settings: Settings,
     radio: ZigbeeRadio | None,
     clock: Callable[[], float],
-    luck: Random,
+    rng: Random,
     *,
     is_attended: bool = False,
 ) -> AsyncIterator[tuple[SlaveDriver, ...]]:
@@ -223,7 +223,7 @@ async def open_devices(
         for slave in settings.slaves:
             if slave.driver == SUNKEEP:
                 continue
-            wire = DEVICES[slave.driver](settings, slave, clock, luck, unicasts, proven.get(slave.slot, ""))
+            wire = DEVICES[slave.driver](settings, slave, clock, rng, unicasts, proven.get(slave.slot, ""))
             _tell_trust(settings, slave)
             opened.push_async_callback(wire.stop)
             await wire.start()

@@ -39,7 +39,7 @@ class SnapshotSource:
     site: Site
     meter: Meter
     radio: ZigbeeRadio
-    emitter: Transmitter
+    transmitter: Transmitter
     plausibility: Plausibility
     clock: Callable[[], float]
     hour: Callable[[], int | None] = lambda: None
@@ -102,7 +102,7 @@ class SnapshotSource:
             grid_power_w=self._grid_power_w,
             meter_age_s=self._age_s(now_s),
             slaves=self.ordered(self._slaves(now_s)),
-            on_air=self.emitter.on_air(now_s),
+            on_air=self.transmitter.on_air(now_s),
             alarms=tuple(causes),
             acknowledged=acknowledged,
             extra_delay_s=self.radio.quality.extra_delay_s(now_s),
@@ -159,7 +159,7 @@ class SnapshotSource:
         self.errors_total[kind] = self.errors_total.get(kind, 0) + 1
 
     def _slaves(self, now_s: float) -> tuple[SlaveState, ...]:
-        reports = self.emitter.reports()
+        reports = self.transmitter.reports()
         is_new = now_s - self._radio_up_at_s < FIRST_CHANCE_S
         states = []
         for slave in self.site.slaves:

@@ -43,11 +43,11 @@ class Persistence:
     _owes_totals: bool = False
     _totals_at_s: float = float("-inf")
 
-    def tell(self, lived: TickResult) -> None:
+    def tell(self, result: TickResult) -> None:
         """One tick: what is due is begun."""
-        last, now, at_s = self._last, lived.decision, lived.snapshot.at_s
+        last, now, at_s = self._last, result.decision, result.snapshot.at_s
         self._last = now
-        self._save(at_s, lived.after.watch.standing, now=last is None or now.verdict != last.verdict)
+        self._save(at_s, result.after.watch.standing, now=last is None or now.verdict != last.verdict)
         self._reserve_counters()
         before = () if last is None else last.verdict.causes
         # else a power cut could bring back the evidence that an operator has dismissed

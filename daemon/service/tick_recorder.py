@@ -31,7 +31,7 @@ class TickRecorder:
 
     events: EventLog
     figures: Figures
-    senses: SnapshotSource
+    snapshot_source: SnapshotSource
     counter: FrameCounter
     zone: ZoneInfo
     meter_statistics: Callable[[], MeterStatistics]
@@ -49,53 +49,53 @@ class TickRecorder:
     _astray: dict[int, str] = field(default_factory=dict)
     """By place: why a slave takes no full part, as it was told last."""
 
-    def tell(self, lived: TickResult) -> None:
+    def tell(self, result: TickResult) -> None:
         """One tick: recorded, counted, shown."""
-        changed = self._changed(lived.decision)
-        tick = self._record(lived)
-        self._check_energy(lived)
-        self._check_bus(lived.snapshot.at_s)
-        self._check_policy(lived)
-        self._count(lived)
+        changed = self._changed(result.decision)
+        tick = self._record(result)
+        self._check_energy(result)
+        self._check_bus(result.snapshot.at_s)
+        self._check_policy(result)
+        self._count(result)
         if self.events.history is not None:
             self.events.history.take(tick, self.figures)
         if changed:
-            self._log(lived)
-        self._watch_counters(lived.snapshot.at_s)
-        self._watch_slaves(lived)
-        self._watch_gains(lived)
-        self.events.journal.flush_if_due(lived.snapshot.at_s, now=changed)
-        self._last = lived.decision
+            self._log(result)
+        self._watch_counters(result.snapshot.at_s)
+        self._watch_slaves(result)
+        self._watch_gains(result)
+        self.events.journal.flush_if_due(result.snapshot.at_s, now=changed)
+        self._last = result.decision
 
     def _changed(self, decision: Decision) -> bool:
         last = self._last
         return last is None or decision.verdict != last.verdict
 
-    def _record(self, lived: TickResult) -> Tick:
-        reading = self.senses.reading
+    def _record(self, result: TickResult) -> Tick:
+        reading = self.snapshot_source.reading
         tick = Tick(
-            unix_s=round(lived.snapshot.at_s + unix_offset_s(), 3),
+            unix_s=round(result.snapshot.at_s + unix_offset_s(), 3),
             mode=self.figures.about.mode,
-            snapshot=lived.snapshot,
-            authority=lived.assignment.authority,
-            propensity=lived.assignment.propensity,
-            block=lived.assignment.block,
-            confounded=lived.assignment.confounded,
-            decision=lived.decision,
-            frames_hex=tuple(frame.hex() for frame in lived.sent.frames),
-            accepted=lived.sent.accepted,
+            snapshot=result.snapshot,
+            authority=result.assignment.authority,
+            propensity=result.assignment.propensity,
+            block=result.assignment.block,
+            confounded=result.assignment.confounded,
+            decision=result.decision,
+            frames_hex=tuple(frame.hex() for frame in result.sent.frames),
+            accepted=result.sent.accepted,
             meter_raw=() if reading is None else reading.raw,
         )
-        self.events.journal.put(tick, lived.before)
+        self.events.journal.put(tick, result.before)
         return tick
 
-    def _check_energy(self, lived: TickResult) -> None:
+    def _check_energy(self, result: TickResult) -> None:
         """Power against the meter's counters: told when they begin to disagree, and when that ends."""
-        if not lived.decision.sight.fresh:
+        if not result.decision.estimate.fresh:
             return
-        check, snapshot = self.energy_check, lived.snapshot
+        check, snapshot = self.energy_check, result.snapshot
         disagreed = check.disagrees
-        check.update(snapshot.at_s, snapshot.grid_power_w, self.senses.meter.energy)
+        check.update(snapshot.at_s, snapshot.grid_power_w, self.snapshot_source.meter.energy)
         if check.disagrees is disagreed:
             return
         found = check.finding
@@ -106,41 +106,41 @@ class TickRecorder:
         self.figures.note(snapshot.at_s, messages.energy_check(found))
 
     def _check_bus(self, at_s: float) -> None:
-        if self._bus.update(at_s, self.senses.meter.unasked_total):
-            self.events.record("bus_contention", unasked=self.senses.meter.unasked_total)
+        if self._bus.update(at_s, self.snapshot_source.meter.unasked_total):
+            self.events.record("bus_contention", unasked=self.snapshot_source.meter.unasked_total)
             self.figures.note(at_s, "somebody else speaks on the meter's serial line")
 
-    def _check_policy(self, lived: TickResult) -> None:
-        decision, at_s = lived.decision, lived.snapshot.at_s
-        sight = decision.sight
+    def _check_policy(self, result: TickResult) -> None:
+        decision, at_s = result.decision, result.snapshot.at_s
+        estimate = decision.estimate
         # while a device is boosted, little or nothing is left to the policy, and it says so
-        proposed_w = None if has_boosted(lived.snapshot) else decision.policy_action_w
-        if self._stuck.update(at_s, proposed_w, sight.surplus_w, sight.capacity_w):
+        proposed_w = None if has_boosted(result.snapshot) else decision.policy_action_w
+        if self._stuck.update(at_s, proposed_w, estimate.surplus_w, estimate.capacity_w):
             self.events.record("policy_stuck", policy=self.figures.about.policy_name)
             self.figures.note(at_s, "the policy says the same for ten minutes, whatever the sun does")
 
-    def _count(self, lived: TickResult) -> None:
-        inference_s = lived.inference_s if lived.decision.policy_action_w is not None else None
+    def _count(self, result: TickResult) -> None:
+        inference_s = result.inference_s if result.decision.policy_action_w is not None else None
         self.figures.update(
-            lived.snapshot,
-            lived.decision,
-            cost=Cost(lived.compute_s, max(0.0, lived.late_s), inference_s),
-            frames_sent=len(lived.sent.frames) if lived.sent.accepted else 0,
+            result.snapshot,
+            result.decision,
+            cost=Cost(result.compute_s, max(0.0, result.late_s), inference_s),
+            frames_sent=len(result.sent.frames) if result.sent.accepted else 0,
             meter=self.meter_statistics(),
             radio=self.radio_statistics(),
             house=ProcessStatistics(
                 self.dropped_log_lines(),
                 self.events.journal.kept_bytes,
                 self.events.journal.dropped_lines,
-                lived.failed_total,
+                result.failed_total,
                 self.events.journal.problem,
             ),
             judgements=self.judgements(),
             local=datetime.now(self.zone),
         )
 
-    def _log(self, lived: TickResult) -> None:
-        verdict = lived.decision.verdict
+    def _log(self, result: TickResult) -> None:
+        verdict = result.decision.verdict
         tell = log.warning if verdict.source in (Source.REST, Source.HOLD) else log.info
         tell(
             "state",
@@ -148,7 +148,7 @@ class TickRecorder:
             state=verdict.state.value,
             acting=verdict.source.value,
             causes=",".join(verdict.causes),
-            grid_w=round(sum(lived.snapshot.grid_power_w)),
+            grid_w=round(sum(result.snapshot.grid_power_w)),
         )
 
     def _watch_counters(self, at_s: float) -> None:
@@ -163,40 +163,42 @@ class TickRecorder:
             self.events.record("frame_counters_near_end", reason=self.counter.warning)
             self.figures.note(at_s, "the frame counters are nearly used up: a new site key is needed")
 
-    def _watch_slaves(self, lived: TickResult) -> None:
+    def _watch_slaves(self, result: TickResult) -> None:
         """Slaves that fall silent or do not do what they are told, and their return: told once each.
 
         While the radio is down nobody can be heard, and that is told already.
         """
-        if Cause.RADIO_DOWN in lived.snapshot.alarms:
+        if Cause.RADIO_DOWN in result.snapshot.alarms:
             return
-        now = messages.slaves_astray(lived.decision, lived.snapshot)
+        now = messages.slaves_astray(result.decision, result.snapshot)
         for place in sorted(now.keys() | self._astray.keys()):
             why, before = now.get(place, ""), self._astray.get(place, "")
             if why == before:
                 continue
             slave = self.figures.site.slaves[place]
-            limit_w = next((o.limit_w for o in lived.decision.not_following if o.slave == place), None)
+            limit_w = next((o.limit_w for o in result.decision.not_following if o.slave == place), None)
             name = {"": "slave_follows_again", messages.SILENT: "slave_silent"}.get(
                 why, "slave_not_following"
             )
             detail: dict[str, Any] = {"limit_w": limit_w} if name == "slave_not_following" else {}
             self.events.record(name, slave=slave.name, slot=slave.slot, why=why or before, **detail)
-            self.figures.note(lived.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
+            self.figures.note(result.snapshot.at_s, f"{slave.name} {why or 'does what it is told again'}")
         self._astray = now
 
-    def _watch_gains(self, lived: TickResult) -> None:
+    def _watch_gains(self, result: TickResult) -> None:
         """Every change of what is left of the gains after the loop has swung."""
         before = None if self._last is None else self._last.swinging
-        now, share = lived.decision.swinging, lived.decision.gain_share
+        now, share = result.decision.swinging, result.decision.gain_share
         if now == before:
             return
-        acting = lived.decision.verdict.source.value
+        acting = result.decision.verdict.source.value
         if now is not None and (before is None or now.gain_share < before.gain_share):
             phase = PHASE_NAMES[now.phase]
             detail = {"phase": phase, "delay_s": now.delay_s, "lag_s": now.lag_s, "acting": acting}
             self.events.record("loop_swings", gain_share=round(share, 4), **detail)
-            self.figures.note(lived.snapshot.at_s, f"control goes on {messages.swinging(now)}")
+            self.figures.note(result.snapshot.at_s, f"control goes on {messages.swinging(now)}")
         else:
             self.events.record("gains_restored", gain_share=round(share, 4), acting=acting)
-            self.figures.note(lived.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains")
+            self.figures.note(
+                result.snapshot.at_s, f"control goes on with {100.0 * share:.0f} % of its gains"
+            )

@@ -86,25 +86,25 @@ class Wired:
         """The tick loop; `view` draws after every tick."""
         parts = self.swap.assembled.parts
 
-        def tell(lived: TickResult) -> None:
-            self.book.tell(lived.snapshot.slaves, lived.decision)
+        def tell(result: TickResult) -> None:
+            self.book.tell(result.snapshot.slaves, result.decision)
             self.figures.orders = self.book.orders
-            self.recorder.tell(lived)
-            self.persistence.tell(lived)
-            self.operators.tell(lived)
+            self.recorder.tell(result)
+            self.persistence.tell(result)
+            self.operators.tell(result)
             view()
             self.swap.tick_lived()  # last of all: the tick has nothing left to do
 
-        def judge(lived: TickResult) -> tuple[Cause, ...]:
-            causes = self.monitor(lived)
-            self.walker.tell(lived, causes)
+        def judge(result: TickResult) -> tuple[Cause, ...]:
+            causes = self.monitor(result)
+            self.walker.tell(result, causes)
             return causes
 
         return Loop(
             parts=parts,
             memory=initial_memory(parts),
-            senses=self.snapshot_source,
-            emitter=self.transmitter,
+            snapshot_source=self.snapshot_source,
+            transmitter=self.transmitter,
             pace=self.pace,
             clock=boottime_s,
             assignment=self.assignment,
@@ -172,7 +172,7 @@ def wire(
     recorder = TickRecorder(
         events=events,
         figures=figures,
-        senses=source,
+        snapshot_source=source,
         counter=prepared.counter,
         zone=settings.zone(),
         meter_statistics=partial(_meter_statistics, wires.meter, source, energy_check),

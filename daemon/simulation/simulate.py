@@ -43,7 +43,7 @@ def default_site(metering: Metering = Metering.NET) -> Site:
 class Scenario:
     """What is lived: a day, a site, and a seed that draws the slaves, the radio and the meter's noise.
 
-    Every second of a day has its own luck, so a part of the day lives what the whole day lives there.
+    Every second of a day has its own randomness, so a part of the day lives what the whole day lives there.
     `settle_s` seconds before `start_s` are lived and not scored, as far as the day has them, so that the
     score does not begin with slaves at rest. `extra_delay_s` is added to every frame and told to nobody.
     `plant` is what is truly there; without one it is the usual far end of `site`. Reports of the slaves are

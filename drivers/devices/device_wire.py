@@ -99,7 +99,7 @@ class DeviceWire:
         patience_s: float,
         limit_s: float,
         clock: Callable[[], float],
-        luck: Random,
+        rng: Random,
         on_event: Callable[[DeviceEvent], None],
         write_every_s: float = 0.0,
         poll_s: float = POLL_S,
@@ -117,7 +117,7 @@ class DeviceWire:
         self.slots = (slot,)
         self._name, self._device = name, device
         self._dead_man_s, self._patience_s, self._limit_s = dead_man_s, patience_s, limit_s
-        self._clock, self._luck, self._on_event = clock, luck, on_event
+        self._clock, self._rng, self._on_event = clock, rng, on_event
         self._write_every_s, self._poll_s = write_every_s, poll_s
         self._proven_version = proven_version
         self._asking = asyncio.Lock()
@@ -268,7 +268,7 @@ class DeviceWire:
                 await self._close()
             if self._refused is not None:
                 self._refused, pause_s = None, REFUSED_S
-            await asyncio.sleep(pause_s * self._luck.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
+            await asyncio.sleep(pause_s * self._rng.uniform(1 - PAUSE_JITTER, 1 + PAUSE_JITTER))
             pause_s = min(2.0 * pause_s, PAUSE_MAX_S)  # also after the long one
 
     def _require_proven(self) -> None:

@@ -18,12 +18,12 @@ class DigestAuthentication:
     user: str
     realm: str
     password: str
-    luck: Random
+    rng: Random
     _uses: "OrderedDict[str, int]" = field(default_factory=OrderedDict)
 
     def challenge(self) -> str:
         """The header `WWW-Authenticate` of a refusal."""
-        nonce = f"{self.luck.getrandbits(64):016x}"
+        nonce = f"{self.rng.getrandbits(64):016x}"
         self._uses[nonce] = 0
         while len(self._uses) > NONCES_MAX:
             self._uses.popitem(last=False)

@@ -61,7 +61,7 @@ class VirtualShelly:
     auto_on: bool = False
     generation: int = 2
     faults: ShellyFaults = field(default_factory=ShellyFaults)
-    luck: Random = field(default_factory=lambda: Random(0))
+    rng: Random = field(default_factory=lambda: Random(0))
     output: bool = False
     brightness: float = 100.0
     _timer_from_s: float = 0.0
@@ -84,7 +84,7 @@ class VirtualShelly:
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
         """Listen; gives the port."""
         if self.password is not None:
-            self._authentication = DigestAuthentication("admin", self.name, self.password, self.luck)
+            self._authentication = DigestAuthentication("admin", self.name, self.password, self.rng)
         self._runner = web.ServerRunner(web.Server(self._answer), shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()

@@ -44,34 +44,34 @@ PERFECT = Link((1.0, 0.0, 0.0), hop=0.0, loss=0.0, jitter=0.0, burst_every_s=np.
 """Every frame arrives after one second."""
 
 
-def draw_link(luck: Generator) -> Link:
+def draw_link(rng: Generator) -> Link:
     """A site's radio, drawn from the ranges above."""
-    common = COMMON_SHARES[int(luck.integers(len(COMMON_SHARES)))]
-    return Link(common, float(luck.choice(HOP_CHANCES)), float(luck.uniform(*LOSS_RANGE)))
+    common = COMMON_SHARES[int(rng.integers(len(COMMON_SHARES)))]
+    return Link(common, float(rng.choice(HOP_CHANCES)), float(rng.uniform(*LOSS_RANGE)))
 
 
-def draw_delays(luck: Generator, link: Link, seconds: int, slaves: int, extra_delay_s: float = 0.0) -> Delays:
+def draw_delays(rng: Generator, link: Link, seconds: int, slaves: int, extra_delay_s: float = 0.0) -> Delays:
     """Delays of a frame sent in each second to each slave; column order as the slaves.
 
     `extra_delay_s` is added to every frame after the cut at five seconds; a fraction of a second is added
     as a whole second to that fraction of the frames. It is drawn last, so all else stays as without it.
     """
     shape = (seconds, slaves)
-    common = luck.choice(len(link.common), size=(seconds, 1), p=link.common)
-    delays = 1 + common + (luck.random(shape) < link.hop) + (luck.random(shape) < link.jitter)
+    common = rng.choice(len(link.common), size=(seconds, 1), p=link.common)
+    delays = 1 + common + (rng.random(shape) < link.hop) + (rng.random(shape) < link.jitter)
     delays = np.minimum(delays, LONGEST_S)
-    lost = luck.random(shape) < link.loss
-    for start in np.flatnonzero(luck.random(seconds) < 1.0 / link.burst_every_s):
-        lost[start : start + int(luck.integers(BURST_S[0], BURST_S[1] + 1))] = True
+    lost = rng.random(shape) < link.loss
+    for start in np.flatnonzero(rng.random(seconds) < 1.0 / link.burst_every_s):
+        lost[start : start + int(rng.integers(BURST_S[0], BURST_S[1] + 1))] = True
     whole = int(extra_delay_s)
-    late = luck.random((seconds, 1)) < extra_delay_s - whole
+    late = rng.random((seconds, 1)) < extra_delay_s - whole
     delays = np.minimum(delays + whole + late, LOST - 1)
     return np.where(lost, LOST, delays).astype(np.int8)
 
 
-def draw_noise(luck: Generator, seconds: int, sigma_w: float = NOISE_W) -> NDArray[np.float64]:
+def draw_noise(rng: Generator, seconds: int, sigma_w: float = NOISE_W) -> NDArray[np.float64]:
     """Error of the meter's reading, [seconds, 3] in W."""
-    return luck.normal(0.0, sigma_w, (seconds, 3))
+    return rng.normal(0.0, sigma_w, (seconds, 3))
 
 
 def followed_ages(delays: Delays, oldest_s: int = 11) -> NDArray[np.int8]:

@@ -50,7 +50,7 @@ class Actuator:
         return (0, 1, 2) if self.is_three_phase else (self.phase,)
 
 
-def sample_actuators(luck: Generator, slaves: Sequence[Slave]) -> tuple[Actuator, ...]:
+def sample_actuators(rng: Generator, slaves: Sequence[Slave]) -> tuple[Actuator, ...]:
     """An actuator for every slave, in order, with gain and lag drawn from the ranges of
     `plant.site.physics`."""
     return tuple(
@@ -58,8 +58,8 @@ def sample_actuators(luck: Generator, slaves: Sequence[Slave]) -> tuple[Actuator
             s.slot,
             s.phase,
             s.max_w,
-            float(luck.uniform(*GAIN_RANGE)),
-            float(luck.uniform(*LAG_RANGE_S)),
+            float(rng.uniform(*GAIN_RANGE)),
+            float(rng.uniform(*LAG_RANGE_S)),
             s.is_three_phase,
             float(s.min_w),
             tuple(map(float, s.levels_w)),

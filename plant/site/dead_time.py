@@ -21,8 +21,8 @@ class DeadTime:
         fixed_s: its dead time where that is known; else drawn anew for every frame.
     """
 
-    def __init__(self, firmware: Firmware, luck: Random, fixed_s: float | None = None) -> None:
-        self._firmware, self._luck, self._fixed_s = firmware, luck, fixed_s
+    def __init__(self, firmware: Firmware, rng: Random, fixed_s: float | None = None) -> None:
+        self._firmware, self._rng, self._fixed_s = firmware, rng, fixed_s
         self._past: deque[tuple[float, float]] = deque()
         self._accepted = firmware.accepted
         self._delay_s = DEAD_TIMES_S[1]
@@ -45,5 +45,5 @@ class DeadTime:
 
     def _drawn_s(self) -> float:
         return (
-            self._luck.choices(DEAD_TIMES_S, DEAD_TIME_SHARES)[0] if self._fixed_s is None else self._fixed_s
+            self._rng.choices(DEAD_TIMES_S, DEAD_TIME_SHARES)[0] if self._fixed_s is None else self._fixed_s
         )

@@ -32,7 +32,7 @@ def draw_far_end(
 ) -> SteppedSite:
     """The far end at its first second, slaves at rest.
 
-    Every tick of a day has its own luck, so a part of the day lives what the whole day lives there.
+    Every tick of a day has its own randomness, so a part of the day lives what the whole day lives there.
 
     Args:
         trace: of the day that is lived.
@@ -67,13 +67,11 @@ def scaled(trace: Trace, description: Description) -> Trace:
     return replace(trace, load_w=trace.load_w * house.load_scale, pv_w=trace.pv_w * house.pv_scale)
 
 
-def draw_actuators_of(
-    description: Description, luck: Generator, other_luck: Generator
-) -> tuple[Actuator, ...]:
+def draw_actuators_of(description: Description, rng: Generator, other_rng: Generator) -> tuple[Actuator, ...]:
     """Every slave as it really is; gain and lag are drawn as `plant.site.actuators.sample_actuators` does."""
     actuators = []
     for part, slave in description.parts():
-        gain, lag_s = float(luck.uniform(*part.gain)), float(luck.uniform(*part.lag_s))
+        gain, lag_s = float(rng.uniform(*part.gain)), float(rng.uniform(*part.lag_s))
         actuators.append(
             Actuator(
                 slave.slot,
@@ -84,9 +82,9 @@ def draw_actuators_of(
                 slave.is_three_phase,
                 float(part.min_w),
                 tuple(map(float, part.levels_w)),
-                _drawn(other_luck, part.dead_time_s),
+                _drawn(other_rng, part.dead_time_s),
                 part.ramp_w_per_s,
-                _thermostat(part, other_luck),
+                _thermostat(part, other_rng),
             )
         )
     return tuple(actuators)
@@ -99,8 +97,8 @@ def told(slaves: Sequence[Slave], description: Description, seed: int) -> tuple[
         slaves: as the controller knows them, in the order of the description.
         seed: of the far end.
     """
-    luck, radio, _, others = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
-    actuators = draw_actuators_of(description, luck, others)
+    rng, radio, _, others = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(4))
+    actuators = draw_actuators_of(description, rng, others)
     pace = pace_of(description)
     delays = draw_delays_of(description.radio, radio, DAY_S, len(actuators), 0.0, pace)
     heard = np.ma.masked_equal(delays, LOST)
@@ -144,31 +142,31 @@ def _is_fast(description: Description) -> bool:
 
 
 def draw_delays_of(
-    radio: RadioPart, luck: Generator, ticks: int, slaves: int, extra_delay_s: float, pace: Pace
+    radio: RadioPart, rng: Generator, ticks: int, slaves: int, extra_delay_s: float, pace: Pace
 ) -> NDArray[np.int16]:
     """Steps until a frame of each tick reaches each slave, [ticks, slaves], or `plant.radio.link.LOST`."""
     extra_s = radio.extra_delay_s + extra_delay_s
     if radio.delay_s == "zigbee":
-        link = draw_link(luck)
+        link = draw_link(rng)
         if radio.loss is not None:
-            link = replace(link, loss=_drawn(luck, radio.loss))
+            link = replace(link, loss=_drawn(rng, radio.loss))
         if not radio.has_bursts:
             link = replace(link, burst_every_s=np.inf)
         seconds = (np.arange(ticks) * (pace.tick_steps * pace.step_s)).astype(np.int64)
-        delays = draw_delays(luck, link, DAY_S, slaves, extra_s)[seconds].astype(np.int16)
+        delays = draw_delays(rng, link, DAY_S, slaves, extra_s)[seconds].astype(np.int16)
         return np.where(delays == LOST, LOST, delays * round(1.0 / pace.step_s)).astype(np.int16)
-    delay_s = luck.uniform(*radio.delay_s, (ticks, slaves)) + extra_s
-    lost = luck.random((ticks, slaves)) < _drawn(luck, radio.loss or (0.0, 0.0))
+    delay_s = rng.uniform(*radio.delay_s, (ticks, slaves)) + extra_s
+    lost = rng.random((ticks, slaves)) < _drawn(rng, radio.loss or (0.0, 0.0))
     if radio.has_bursts:
         tick_s = pace.tick_steps * pace.step_s
-        for start in np.flatnonzero(luck.random(ticks) < tick_s / BURST_EVERY_S):
-            lost[start : start + ceil(luck.integers(BURST_S[0], BURST_S[1] + 1) / tick_s)] = True
+        for start in np.flatnonzero(rng.random(ticks) < tick_s / BURST_EVERY_S):
+            lost[start : start + ceil(rng.integers(BURST_S[0], BURST_S[1] + 1) / tick_s)] = True
     steps = np.maximum(1, np.ceil(delay_s / pace.step_s - 1.0e-9))
     steps = np.where(steps == LOST, LOST + 1, steps)  # the number that means lost
     return np.where(lost, LOST, steps).astype(np.int16)
 
 
-def _thermostat(part: SlavePart, luck: Generator) -> Thermostat | None:
+def _thermostat(part: SlavePart, rng: Generator) -> Thermostat | None:
     store = part.thermostat
     if store is None:
         return None
@@ -176,11 +174,11 @@ def _thermostat(part: SlavePart, luck: Generator) -> Thermostat | None:
         store.volume_l * WATER_WH_PER_L_K,
         store.loss_w_per_k,
         store.room_c,
-        _drawn(luck, store.start_c),
+        _drawn(rng, store.start_c),
         store.open_c,
         store.close_c,
     )
 
 
-def _drawn(luck: Generator, span: Range) -> float:
-    return float(luck.uniform(*span))
+def _drawn(rng: Generator, span: Range) -> float:
+    return float(rng.uniform(*span))

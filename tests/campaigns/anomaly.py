@@ -278,18 +278,18 @@ def main() -> int:
     files = traces_in(chosen.traces)
     traces = [file for file in files if not chosen.days or file.stem in chosen.days]
     fits, judged = ([], []) if chosen.faults_only else _judged(traces, chosen)
-    luck = Random(chosen.seed)
+    rng = Random(chosen.seed)
     plan = [
         (
             load_trace(traces[i]),
             1000 + number,
             fault,
-            luck.randrange(*DAYLIGHT_S),
+            rng.randrange(*DAYLIGHT_S),
             fits[i % chosen.folds].calibration if fits else None,
         )
         for fault in FAULTS
         for number in range(chosen.trials)
-        for i in [luck.randrange(len(traces))]
+        for i in [rng.randrange(len(traces))]
     ]
     print("\n" + table_of_faults(list(starmap(injure, plan))))
     return 0 if 30.0 * sum(day.episodes for day in judged) <= len(judged) else 1

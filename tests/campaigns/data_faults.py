@@ -93,7 +93,7 @@ class FaultTrial:
 
 def _refused(pair: Pair) -> int:
     assert pair.loop is not None
-    return sum(pair.loop.senses.errors_total.values())
+    return sum(pair.loop.snapshot_source.errors_total.values())
 
 
 def _moves(pair: Pair, began_s: float) -> int:
@@ -110,7 +110,7 @@ async def _works(pair: Pair) -> None:
         ):
             await asyncio.sleep(0.1)
             last = pair.lived[-1].decision if pair.lived else None
-            if last is not None and last.sight.fresh and last.verdict.source is Source.REST:
+            if last is not None and last.estimate.fresh and last.verdict.source is Source.REST:
                 pair.acknowledge()
                 await asyncio.sleep(1.2)
                 pair.warm()
@@ -118,7 +118,7 @@ async def _works(pair: Pair) -> None:
 
 async def _rests(pair: Pair) -> None:
     assert pair.loop is not None
-    while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.power_w() == 0.0):
+    while not (pair.lived and pair.lived[-1].decision.estimate.fresh and pair.power_w() == 0.0):
         await asyncio.sleep(0.1)
     while pair.loop.memory.watch.standing.latched:  # raised until the way to rest is over
         pair.acknowledge()
@@ -170,11 +170,11 @@ async def _on_sites(
     rng.shuffle(left)
 
     async def live(pair: Pair) -> None:
-        luck, before = Random(rng.random()), "nothing"
+        own_rng, before = Random(rng.random()), "nothing"
         while left:
             kind = left.pop()
             try:
-                done.append(await trial(pair, kind, luck))
+                done.append(await trial(pair, kind, own_rng))
             except TimeoutError:
                 left.append(kind)  # for a site that still has sun
                 verdict = pair.lived[-1].decision.verdict

@@ -125,11 +125,11 @@ def kept(path: Path, controller: str, seed: int, delay_s: float, cache: Path) ->
     return spans
 
 
-def month(lives: Sequence[Spans], scale: Sequence[float], excess: float, luck: Random) -> int | None:
+def month(lives: Sequence[Spans], scale: Sequence[float], excess: float, rng: Random) -> int | None:
     """The day of a drawn month in which the judge rolls back; None when it does not."""
     spans, days = [PairedSums(), PairedSums()], [PairedSums(), PairedSums()]
     for day in range(1, MONTH_DAYS + 1):
-        drawn = luck.choice(lives)
+        drawn = rng.choice(lives)
         for own, twin in zip(drawn.own, drawn.twin, strict=True):
             for quantity, share in enumerate(scale):
                 worse = own[quantity] * share * (1.0 + excess)
@@ -174,8 +174,8 @@ def table_of_months(days: dict[str, list[Spans]], months: int, seed: int) -> str
         ]
         scale = [twin / own for own, twin in zip(*sums, strict=True)]
         for excess in EXCESSES:
-            luck = Random(f"{seed} {controller} {excess}")
-            ends = [month(lives, scale, excess, luck) for _ in range(months)]
+            rng = Random(f"{seed} {controller} {excess}")
+            ends = [month(lives, scale, excess, rng) for _ in range(months)]
             found = [day for day in ends if day is not None]
             lines.append(
                 f"| {controller} | {excess:+.0%} | {months} | {100.0 * len(found) / months:.2f} % | "

@@ -91,7 +91,7 @@ async def _reached(pair: Pair, power_w: float, false_stops: list[str]) -> None:
 async def _start(pair: Pair) -> None:
     """Spare the wait at the start."""
     while not (
-        pair.lived and pair.lived[-1].decision.sight.fresh and pair.whole.far_end.radio.air.extended_pan_id
+        pair.lived and pair.lived[-1].decision.estimate.fresh and pair.whole.far_end.radio.air.extended_pan_id
     ):
         await asyncio.sleep(0.1)
     pair.warm()
@@ -124,7 +124,9 @@ async def _trial(
     mended_at_s = boottime_s()
     if not wait:
         async with asyncio.timeout(60):
-            while not (pair.lived and pair.lived[-1].decision.sight.fresh and pair.good_at_s > mended_at_s):
+            while not (
+                pair.lived and pair.lived[-1].decision.estimate.fresh and pair.good_at_s > mended_at_s
+            ):
                 await asyncio.sleep(0.1)
         pair.warm()
     return LossTrial(site, kind, power_w, lost_s)
@@ -150,13 +152,15 @@ async def campaign(
     day = sunny_day()
 
     async def live(site: int, pair: Pair) -> None:
-        luck = Random(rng.random())
+        own_rng = Random(rng.random())
         if not wait:
             await _start(pair)
         while left:
             left.pop()
             done.append(
-                await _trial(site, pair, kinds[len(left) % len(kinds)], luck, run_s, false_stops, wait=wait)
+                await _trial(
+                    site, pair, kinds[len(left) % len(kinds)], own_rng, run_s, false_stops, wait=wait
+                )
             )
             if len(done) % 100 == 0:
                 worst_s = max(trial.lost_s or GIVE_UP_S for trial in done)

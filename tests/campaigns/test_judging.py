@@ -12,11 +12,11 @@ FROM_S = 11 * 3600
 
 def days_of(excess: float) -> list[Spans]:
     """Five days of five spans each, some better and some worse, so much worse in the mean."""
-    luck = Random(3)
+    rng = Random(3)
     days = []
     for _ in range(5):
-        twin = tuple((wh, 1.5 * wh) for wh in (luck.uniform(50.0, 150.0) for _ in range(5)))
-        share = [1.0 + excess + luck.choice((-0.1, 0.1)) for _ in twin]
+        twin = tuple((wh, 1.5 * wh) for wh in (rng.uniform(50.0, 150.0) for _ in range(5)))
+        share = [1.0 + excess + rng.choice((-0.1, 0.1)) for _ in twin]
         own = tuple((s * e, s * j) for s, (e, j) in zip(share, twin, strict=True))
         days.append(Spans(own, twin, 0))
     return days
@@ -24,8 +24,8 @@ def days_of(excess: float) -> list[Spans]:
 
 @pytest.mark.parametrize(("excess", "rolled_back"), [(-0.1, 0), (0.0, 0), (0.5, 20)])
 def test_months_end_where_a_policy_is_worse(excess: float, rolled_back: int) -> None:
-    luck = Random(1)
-    ends = [month(days_of(excess), (1.0, 1.0), 0.0, luck) for _ in range(20)]
+    rng = Random(1)
+    ends = [month(days_of(excess), (1.0, 1.0), 0.0, rng) for _ in range(20)]
     found = [day for day in ends if day is not None]
     assert len(found) == rolled_back
     assert all(day >= 3 for day in found)

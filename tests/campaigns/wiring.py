@@ -183,51 +183,51 @@ def live(life: WiringRun) -> WiringResult:
 
 def plan(traces: Sequence[Path | None], seed: int, *, right: int, ramps: int, faults: int) -> list[WiringRun]:
     """So many lives of each kind, `faults` of each kind of wrong wiring by day and by night."""
-    luck = Random(seed)
-    lives = [_drawn(luck, "right", traces, RIGHT_S) for _ in range(right)]
-    lives += [_ramp(luck, traces) for _ in range(ramps)]
+    rng = Random(seed)
+    lives = [_drawn(rng, "right", traces, RIGHT_S) for _ in range(right)]
+    lives += [_ramp(rng, traces) for _ in range(ramps)]
     for kind, wirings in KINDS.items():
         for number in range(faults):
-            life = _drawn(luck, kind, traces, BEFORE_S + AFTER_S)
+            life = _drawn(rng, kind, traces, BEFORE_S + AFTER_S)
             wrong = replace(life, fault=tuple(wirings)[number % len(wirings)])
             lives.append(replace(wrong, fault_at_s=life.start_s + BEFORE_S))
-            at_s = luck.randrange(*NIGHT_S)
+            at_s = rng.randrange(*NIGHT_S)
             at_night = replace(wrong, kind=kind + AT_NIGHT, start_s=at_s, end_s=at_s + AFTER_S, sun=0.0)
             role = Role.ABSORB  # what is generated at night is never too much
             lives.append(replace(at_night, fault_at_s=at_s, role=role))
     return lives
 
 
-def _drawn(luck: Random, kind: str, traces: Sequence[Path | None], length_s: int) -> WiringRun:
-    start_s = luck.randrange(DAYLIGHT_S[0], DAYLIGHT_S[1] - length_s)
-    role = luck.choice((Role.ABSORB, Role.ABSORB, Role.GENERATE))
-    connection = luck.choice(CONNECTIONS)
+def _drawn(rng: Random, kind: str, traces: Sequence[Path | None], length_s: int) -> WiringRun:
+    start_s = rng.randrange(DAYLIGHT_S[0], DAYLIGHT_S[1] - length_s)
+    role = rng.choice((Role.ABSORB, Role.ABSORB, Role.GENERATE))
+    connection = rng.choice(CONNECTIONS)
     return WiringRun(
         kind,
-        luck.choice(traces),
+        rng.choice(traces),
         start_s,
         start_s + length_s,
-        luck.randrange(1 << 30),
-        luck.choice(("policy", "pi")) if role is Role.ABSORB else "pi",
-        luck.choice(tuple(SITES)),
+        rng.randrange(1 << 30),
+        rng.choice(("policy", "pi")) if role is Role.ABSORB else "pi",
+        rng.choice(tuple(SITES)),
         role,
-        luck.choice(tuple(Metering)),
-        luck.choice(SUNS) * (1.0 if connection == "3ph" else SINGLE_PHASE_SHARE),
+        rng.choice(tuple(Metering)),
+        rng.choice(SUNS) * (1.0 if connection == "3ph" else SINGLE_PHASE_SHARE),
         connection,
-        luck.choice(EXTRA_DELAYS_S),
+        rng.choice(EXTRA_DELAYS_S),
     )
 
 
-def _ramp(luck: Random, traces: Sequence[Path | None]) -> WiringRun:
-    life = _drawn(luck, "ramps", traces, RAMP_S)
-    start_s = luck.randrange(11 * 3600, 15 * 3600)
+def _ramp(rng: Random, traces: Sequence[Path | None]) -> WiringRun:
+    life = _drawn(rng, "ramps", traces, RAMP_S)
+    start_s = rng.randrange(11 * 3600, 15 * 3600)
     return replace(
         life,
         start_s=start_s,
         end_s=start_s + RAMP_S,
         slaves="3 x 5000 W",
         role=Role.ABSORB,
-        controller=luck.choice(("policy", "pi")),
+        controller=rng.choice(("policy", "pi")),
         sun=2.2,
         connection="3ph",
         settle_s=0,

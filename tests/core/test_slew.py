@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from core.limits import ImbalanceOf, Limits
 from core.site import ZERO, Phases
 from core.slew import distance_w, slew, spread_w
-from tests.support.examples import GRID, actions, grids, sight, site, snapshot
+from tests.support.examples import GRID, actions, estimate, grids, site, snapshot
 
 
 @given(actions)
@@ -29,52 +29,52 @@ def test_the_distance_is_the_norm_of_the_specification(one_w: Phases, other_w: P
 
 
 def test_a_wish_within_every_limit_is_asked_as_it_is() -> None:
-    at = sight(snapshot((500.0, 500.0, 500.0)))
+    at = estimate(snapshot((500.0, 500.0, 500.0)))
     assert slew((600.0, 400.0, 700.0), at, ZERO, Limits()) == (600.0, 400.0, 700.0)
 
 
 def test_a_wish_that_is_no_number_is_left_for_safety_to_refuse() -> None:
-    requested_action_w = slew((nan, 1.0, 1.0), sight(snapshot()), ZERO, Limits())
+    requested_action_w = slew((nan, 1.0, 1.0), estimate(snapshot()), ZERO, Limits())
     assert isnan(requested_action_w[0])
 
 
 def test_the_box_is_bounded_by_limit_and_capacity() -> None:
-    at = sight(snapshot((2900.0, 2900.0, 2900.0), age_s=10.0), site())
+    at = estimate(snapshot((2900.0, 2900.0, 2900.0), age_s=10.0), site())
     tight = Limits(phase_max_w=3000.0)
     assert slew((9000.0, -5.0, 3000.0), at, ZERO, tight)[0] <= 3000.0
     two = site(slaves=site().slaves[:2])
-    at = sight(snapshot(slaves=2, age_s=10.0), two)
+    at = estimate(snapshot(slaves=2, age_s=10.0), two)
     assert slew((900.0, 900.0, 900.0), at, ZERO, Limits()) == (900.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("age_s", "reach_w"), [(1.0, 998.0), (0.5, 498.0), (2.0, 1998.0), (9.0, 1998.0)])
 def test_the_step_grows_with_the_seconds_since_the_last_frame(age_s: float, reach_w: float) -> None:
-    at = sight(snapshot(age_s=age_s))
+    at = estimate(snapshot(age_s=age_s))
     requested_action_w = slew((5000.0, 5000.0, 5000.0), at, ZERO, Limits())
     assert distance_w(requested_action_w, ZERO) == pytest.approx(reach_w)
 
 
 def test_without_credit_nothing_moves() -> None:
-    at = sight(snapshot((100.0, 200.0, 300.0), age_s=0.001))
+    at = estimate(snapshot((100.0, 200.0, 300.0), age_s=0.001))
     assert slew((5000.0, 0.0, 0.0), at, ZERO, Limits()) == (100.0, 200.0, 300.0)
 
 
 def test_balancing_keeps_the_sum_where_capacity_allows() -> None:
-    at = sight(snapshot((4000.0, 100.0, 100.0), age_s=2.0))
+    at = estimate(snapshot((4000.0, 100.0, 100.0), age_s=2.0))
     requested_action_w = slew((4700.0, 0.0, 0.0), at, ZERO, Limits())
     assert sum(requested_action_w) == pytest.approx(4700.0)
     assert spread_w(requested_action_w) == pytest.approx(1998.0)
 
 
 def test_judged_on_the_grid_a_phase_alone_may_take_more() -> None:
-    at = sight(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(-1000.0, 0.0, 0.0)))
+    at = estimate(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(-1000.0, 0.0, 0.0)))
     requested_action_w = slew((5000.0, 0.0, 0.0), at, (-1000.0, 0.0, 0.0), GRID)
     assert requested_action_w == (5000.0, 0.0, 0.0)
     assert spread_w(requested_action_w) > 2000.0
 
 
 def test_judged_on_the_grid_the_step_ends_where_the_grid_would_tilt() -> None:
-    at = sight(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(3500.0, 0.0, 0.0)))
+    at = estimate(snapshot((4000.0, 0.0, 0.0), age_s=2.0, grid_power_w=(3500.0, 0.0, 0.0)))
     requested_action_w = slew((5000.0, 0.0, 0.0), at, (3500.0, 0.0, 0.0), GRID)
     assert 4000.0 < requested_action_w[0] < 4800.0
     assert spread_w((3500.0 + requested_action_w[0] - 4000.0, 0.0, 0.0)) == pytest.approx(1998.0, abs=0.01)
@@ -82,7 +82,7 @@ def test_judged_on_the_grid_the_step_ends_where_the_grid_would_tilt() -> None:
 
 def test_the_default_rule_does_not_ask_how_the_grid_stands() -> None:
     tilted_w = (9000.0, 0.0, 0.0)
-    at = sight(snapshot((1000.0,) * 3, grid_power_w=tilted_w))
+    at = estimate(snapshot((1000.0,) * 3, grid_power_w=tilted_w))
     assert slew((1500.0, 1000.0, 1000.0), at, tilted_w, Limits()) == (1500.0, 1000.0, 1000.0)
     assert slew((1500.0, 1000.0, 1000.0), at, tilted_w, GRID) == (1000.0, 1000.0, 1000.0)
 
@@ -92,7 +92,7 @@ def test_every_asked_action_keeps_every_limit(
     policy_action_w: Phases, air_w: Phases, grid_w: Phases, age_s: float, of_grid: bool
 ) -> None:
     limits = Limits(imbalance_of=ImbalanceOf.GRID if of_grid else ImbalanceOf.ACTION)
-    at = sight(snapshot(air_w, age_s, grid_w))
+    at = estimate(snapshot(air_w, age_s, grid_w))
     requested_action_w = slew(policy_action_w, at, grid_w, limits)
     assert all(-1e-9 <= a <= 5000.0 + 1e-9 for a in requested_action_w)
     assert distance_w(requested_action_w, air_w) <= 1000.0 * min(age_s, 2.0) + 1e-6

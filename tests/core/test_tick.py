@@ -153,7 +153,7 @@ def test_the_account_is_full() -> None:
     assert decision.interventions == (
         Intervention("looked at", decision.requested_action_w, decision.requested_action_w),
     )
-    assert decision.sight.fresh
+    assert decision.estimate.fresh
     assert memory.observed == "cold observed"
     assert memory.policy == "cold proposed"
     assert memory.fallback == "cold proposed told (300.0, 0.0, 0.0)"

@@ -59,13 +59,13 @@ class Observation:
     def __post_init__(self) -> None:
         assert self.pair.loop is not None
         self.log.read()
-        self._errors = dict(self.pair.loop.senses.errors_total)
+        self._errors = dict(self.pair.loop.snapshot_source.errors_total)
         self._radio = self.statistics
         self._usual = frozenset(self.pair.lived[-1].decision.verdict.causes) | {"reentry", "policy_fault"}
         self._first = self.pair.lived[-1].decision.verdict.state
         self._seen_tick = self.pair.lived[-1].snapshot.tick
-        self._connects = self.pair.loop.senses.meter.connects
-        self._unasked = self.pair.loop.senses.meter.unasked_total
+        self._connects = self.pair.loop.snapshot_source.meter.connects
+        self._unasked = self.pair.loop.snapshot_source.meter.unasked_total
         self._swaps, self.policy_before = self._swapped, self.policy_name
         firmwares = self.pair.whole.far_end.radio.firmwares.values()
         self.ignored = sum(firmware.ignored[Ignored.COUNTER] for firmware in firmwares)
@@ -76,13 +76,13 @@ class Observation:
     def statistics(self) -> RadioCounts:
         """The radio's counters."""
         assert self.pair.loop is not None
-        return self.pair.loop.senses.radio.statistics
+        return self.pair.loop.snapshot_source.radio.statistics
 
     @property
     def errors(self) -> dict[str, int]:
         """Failed reads since the onset, by kind."""
         assert self.pair.loop is not None
-        now = self.pair.loop.senses.errors_total
+        now = self.pair.loop.snapshot_source.errors_total
         return {
             kind: n - self._errors.get(kind, 0) for kind, n in now.items() if n > self._errors.get(kind, 0)
         }
@@ -91,13 +91,13 @@ class Observation:
     def connects(self) -> int:
         """Attempts to connect to the meter since the onset."""
         assert self.pair.loop is not None
-        return self.pair.loop.senses.meter.connects - self._connects
+        return self.pair.loop.snapshot_source.meter.connects - self._connects
 
     @property
     def unasked(self) -> int:
         """How often bytes came since the onset that nobody had asked for."""
         assert self.pair.loop is not None
-        return self.pair.loop.senses.meter.unasked_total - self._unasked
+        return self.pair.loop.snapshot_source.meter.unasked_total - self._unasked
 
     @property
     def descriptors_more(self) -> int:
@@ -122,7 +122,7 @@ class Observation:
     def last_good_s(self) -> float:
         """When the newest sample that was believed was asked for."""
         assert self.pair.loop is not None
-        return self.pair.loop.senses._sample_at_s
+        return self.pair.loop.snapshot_source._sample_at_s
 
     @property
     def now_s(self) -> float:
@@ -166,7 +166,7 @@ class Observation:
         """Whether the daemon has a coordinator with a network."""
         assert self.pair.loop is not None
         network = self.pair.whole.far_end.radio.air.extended_pan_id
-        return self.pair.loop.senses.radio.up and network is not None
+        return self.pair.loop.snapshot_source.radio.up and network is not None
 
     @property
     def not_following(self) -> bool:
@@ -182,7 +182,7 @@ class Observation:
     def is_up(self) -> bool:
         """Whether a controller acts on fresh samples over a radio that is up."""
         last = self.pair.lived[-1]
-        acts = last.decision.verdict.source in ACTING and last.decision.sight.fresh
+        acts = last.decision.verdict.source in ACTING and last.decision.estimate.fresh
         return acts and self.is_radio_up
 
     def look(self) -> None:
@@ -212,7 +212,7 @@ class Observation:
         words = tuple(meter._words.get(at, 0) for at in range(POWER_BLOCK_WORDS))
         self._words.setdefault(words, boottime_s())
         assert self.pair.loop is not None
-        reading = self.pair.loop.senses.reading
+        reading = self.pair.loop.snapshot_source.reading
         if reading is None or len(reading.raw) != POWER_BLOCK_WORDS:
             return
         sample_s, measured_s = self.last_good_s, self._words.get(reading.raw)

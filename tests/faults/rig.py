@@ -53,6 +53,6 @@ async def running_rig(folder: Path, kind: str, seed: int, *, more: str = "") -> 
         more=more,
     ) as pair:
         pair.whole.far_end.radio.air.loss = no_loss
-        while not (pair.lived and pair.lived[-1].decision.sight.fresh):
+        while not (pair.lived and pair.lived[-1].decision.estimate.fresh):
             await asyncio.sleep(0.1)
         yield pair

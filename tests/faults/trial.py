@@ -65,14 +65,14 @@ async def _at_work(row: Row, pair: Pair) -> None:
     async with asyncio.timeout(CONTROL_WITHIN_S):
         while True:
             last = pair.lived[-1]
-            acts = last.decision.verdict.source in ACTING and last.decision.sight.fresh
+            acts = last.decision.verdict.source in ACTING and last.decision.estimate.fresh
             acting = last.decision.verdict.source
             ready = row.shows(pair) and (row.rig == NIGHT or pair.power_w() > AT_WORK_W)
             stands = set(last.decision.verdict.causes) - EVERYDAY
             if acts and ready and not stands and (acting is Source.POLICY or not row.needs_policy):
                 return
             await asyncio.sleep(0.1)
-            if (not acts or stands) and last.decision.sight.fresh and pair.loop.senses.radio.up:
+            if (not acts or stands) and last.decision.estimate.fresh and pair.loop.snapshot_source.radio.up:
                 clear_standing(pair)
                 pair.acknowledge()
                 await asyncio.sleep(1.2)
@@ -86,7 +86,7 @@ async def _back(row: Row, pair: Pair, seen: Observation) -> tuple[float | None, 
     while boottime_s() - ended_s < BACK_WITHIN_S and not pair.whole.task.done():
         if usable_s is None and seen.is_radio_up:
             usable_s = boottime_s() - ended_s
-        if row.acknowledged and pair.lived[-1].decision.sight.fresh:
+        if row.acknowledged and pair.lived[-1].decision.estimate.fresh:
             pair.acknowledge()
         if seen.is_up and pair.lived[-1].snapshot.at_s > ended_s:
             return usable_s, boottime_s() - ended_s

@@ -88,10 +88,10 @@ class CFirmware(Firmware):
     """A slave whose every decision is made in C. What the Python slave keeps for itself is not used."""
 
     def __init__(
-        self, slot: int, key: bytes, max_w: int, network_id: bytes = bytes(8), luck: Random | None = None
+        self, slot: int, key: bytes, max_w: int, network_id: bytes = bytes(8), rng: Random | None = None
     ) -> None:
         self._slave = c.create_string_buffer(core().shim_slave_bytes())
-        self._network_id, self._luck, self._max_w = network_id, luck or Random(0), max_w
+        self._network_id, self._rng, self._max_w = network_id, rng or Random(0), max_w
         self._callbacks = _Port(_LOAD(self._load), _STORE(self._store), _RANDOM(self._random), None)
         self._now_ms = 0
         self._transaction = 0
@@ -120,7 +120,7 @@ class CFirmware(Firmware):
         return True
 
     def _random(self, _context: Any) -> int:
-        return self._luck.getrandbits(32)
+        return self._rng.getrandbits(32)
 
     def _at(self, at_s: float) -> int:
         self._now_ms = max(self._now_ms, _ms(at_s))
@@ -208,4 +208,4 @@ def c_slave(
     rng: Random,
 ) -> SlaveNode:
     """For `plant.radio.network`: a slave with the C core."""
-    return CSlaveNode(air, CFirmware(slot, key, max_w, luck=rng), measured_w, rng)
+    return CSlaveNode(air, CFirmware(slot, key, max_w, rng=rng), measured_w, rng)

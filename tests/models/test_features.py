@@ -25,7 +25,7 @@ from models.features import (
 )
 
 
-def sight(surplus_w: Phases, fresh: bool = True, command_w: Phases = (0.0, 0.0, 0.0)) -> StateEstimate:
+def estimate(surplus_w: Phases, fresh: bool = True, command_w: Phases = (0.0, 0.0, 0.0)) -> StateEstimate:
     return StateEstimate(
         fresh=fresh,
         meter_w=(0.0, 0.0, 0.0),
@@ -49,7 +49,9 @@ def run(surpluses_w: Sequence[float]) -> dict[str, float]:
     memory = observer.cold
     observation: tuple[float, ...] = ()
     for second, surplus_w in enumerate(surpluses_w):
-        observation, memory = observer.observe(snapshot(100.0 + second), sight((surplus_w, 0.0, 0.0)), memory)
+        observation, memory = observer.observe(
+            snapshot(100.0 + second), estimate((surplus_w, 0.0, 0.0)), memory
+        )
     return dict(zip(FEATURE_NAMES, observation, strict=True))
 
 
@@ -105,7 +107,7 @@ def test_commands_and_site_features() -> None:
     command_w = (100.0, 50.0, 0.0)
     observation, _ = FeatureObserver().observe(
         snapshot(5.0, link_loss_rate=0.25),
-        sight((400.0, 0.0, -70.0), command_w=command_w),
+        estimate((400.0, 0.0, -70.0), command_w=command_w),
         Observed(0.0, ()),
     )
     features = dict(zip(FEATURE_NAMES, observation, strict=True))
@@ -120,9 +122,9 @@ def test_commands_and_site_features() -> None:
 
 def test_a_sight_that_is_not_fresh_leaves_the_history_and_shows_what_is_on_air() -> None:
     observer = FeatureObserver()
-    _, memory = observer.observe(snapshot(1.0), sight((500.0, 0.0, 0.0)), observer.cold)
-    _, memory = observer.observe(snapshot(2.0), sight((600.0, 0.0, 0.0)), memory)
-    stale = sight((600.0, 0.0, 0.0), fresh=False, command_w=(650.0, 0.0, 0.0))
+    _, memory = observer.observe(snapshot(1.0), estimate((500.0, 0.0, 0.0)), observer.cold)
+    _, memory = observer.observe(snapshot(2.0), estimate((600.0, 0.0, 0.0)), memory)
+    stale = estimate((600.0, 0.0, 0.0), fresh=False, command_w=(650.0, 0.0, 0.0))
     observation, after = observer.observe(snapshot(3.0), stale, memory)
     assert after == memory
     assert observation[FEATURE_NAMES.index("surplus_change_1s_w_a")] == 100.0
@@ -131,7 +133,9 @@ def test_a_sight_that_is_not_fresh_leaves_the_history_and_shows_what_is_on_air()
 
 def test_before_the_first_sample_nothing_is_remembered() -> None:
     observer = FeatureObserver()
-    observation, memory = observer.observe(snapshot(1.0), sight((0.0, 0.0, 0.0), fresh=False), observer.cold)
+    observation, memory = observer.observe(
+        snapshot(1.0), estimate((0.0, 0.0, 0.0), fresh=False), observer.cold
+    )
     assert memory == observer.cold
     assert len(observation) == 30
     assert all(map(isfinite, observation))
@@ -140,18 +144,18 @@ def test_before_the_first_sample_nothing_is_remembered() -> None:
 @pytest.mark.parametrize("step_s", [METER_LOST_S + 0.1, 0.0, -5.0])
 def test_after_a_gap_or_a_clock_that_ran_back_the_history_begins_anew(step_s: float) -> None:
     observer = FeatureObserver()
-    _, memory = observer.observe(snapshot(50.0), sight((500.0, 0.0, 0.0)), observer.cold)
-    _, memory = observer.observe(snapshot(51.0), sight((900.0, 0.0, 0.0)), memory)
-    back, _ = observer.observe(snapshot(51.0 + step_s), sight((100.0, 0.0, 0.0)), memory)
-    cold, _ = observer.observe(snapshot(51.0 + step_s), sight((100.0, 0.0, 0.0)), observer.cold)
+    _, memory = observer.observe(snapshot(50.0), estimate((500.0, 0.0, 0.0)), observer.cold)
+    _, memory = observer.observe(snapshot(51.0), estimate((900.0, 0.0, 0.0)), memory)
+    back, _ = observer.observe(snapshot(51.0 + step_s), estimate((100.0, 0.0, 0.0)), memory)
+    cold, _ = observer.observe(snapshot(51.0 + step_s), estimate((100.0, 0.0, 0.0)), observer.cold)
     assert back == cold
 
 
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 def test_a_sight_that_is_not_finite_is_shown_as_unknown(value: float) -> None:
     observer = FeatureObserver()
-    _, memory = observer.observe(snapshot(1.0), sight((500.0, 0.0, 0.0)), observer.cold)
-    observation, after = observer.observe(snapshot(2.0), sight((500.0, value, 0.0)), memory)
+    _, memory = observer.observe(snapshot(1.0), estimate((500.0, 0.0, 0.0)), observer.cold)
+    observation, after = observer.observe(snapshot(2.0), estimate((500.0, value, 0.0)), memory)
     assert all(map(isnan, observation))
     assert after == memory
 
@@ -165,7 +169,7 @@ def test_finite_sight_gives_finite_bounded_features(surpluses_w: list[Phases]) -
     memory = observer.cold
     for second, surplus_w in enumerate(surpluses_w):
         observation, memory = observer.observe(
-            snapshot(1.0 + second), sight(surplus_w, command_w=surplus_w), memory
+            snapshot(1.0 + second), estimate(surplus_w, command_w=surplus_w), memory
         )
         assert all(abs(x) <= 2.0 * POWER_MAX_W for x in observation)
 

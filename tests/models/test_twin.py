@@ -106,7 +106,7 @@ def test_it_holds_and_rests_with_the_real_one() -> None:
 
     lived = TwinStory(see=see).live(260)
     assert {second.decision.verdict.source for second in lived} == {Source.FALLBACK, Source.HOLD, Source.REST}
-    assert off_w([second for second in lived if second.decision.sight.fresh]) < 1e-9
+    assert off_w([second for second in lived if second.decision.estimate.fresh]) < 1e-9
 
 
 def test_refused_frames_are_refused_for_both() -> None:
@@ -136,7 +136,7 @@ def test_both_live_through_the_same_sun_and_house() -> None:
     lived = TwinStory(gains=PiGains(0.2, 0.05)).live(300)
     for second in lived:
         bare = [
-            g - m for g, m in zip(second.snapshot.grid_power_w, second.decision.sight.model_w, strict=True)
+            g - m for g, m in zip(second.snapshot.grid_power_w, second.decision.estimate.model_w, strict=True)
         ]
         twin = [g - m for g, m in zip(second.twin.grid_power_w, second.twin.slaves_w, strict=True)]
         assert twin == pytest.approx(bare, abs=1e-6)

@@ -12,7 +12,7 @@ from core.decision import Anomaly, Authority, Decision, Send, Source, State, Sup
 from core.site import ZERO, Site, Slave
 from core.snapshot import GroupOnAir, Snapshot
 from safety.gate import SafetyGate
-from tests.support.examples import sight, site, snapshot
+from tests.support.examples import estimate, site, snapshot
 
 ROOT = Path(__file__).parents[2]
 SETPOINTS_W = (100, 200, 300, 0, 50, 60)
@@ -40,7 +40,7 @@ def decision(setpoints_w: tuple[int, ...], source: Source) -> Decision:
         tick=0,
         authority=Authority.POLICY,
         verdict=SupervisorDecision(State.SAFE_STOP if source is Source.REST else State.RL_ACTIVE),
-        sight=sight(snapshot()),
+        estimate=estimate(snapshot()),
         policy_action_w=None,
         fallback_action_w=ZERO,
         requested_action_w=ZERO,

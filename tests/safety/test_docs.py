@@ -14,7 +14,7 @@ from safety.faults import FAULTS
 from safety.supervisor import ModeSupervisor
 from safety.timers import PersistentFaults
 from tests.safety.table import DOCUMENT, END, Edge, edges, sections, start_of
-from tests.support.examples import sight, snapshot
+from tests.support.examples import estimate, snapshot
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def walk(seed: int, ticks: int) -> set[Edge]:
         )
         before = watch.state
         findings = PolicyHealth(True, (), Anomaly())
-        verdict, watch = ModeSupervisor().step(seen, sight(seen), Authority.POLICY, findings, watch)
+        verdict, watch = ModeSupervisor().step(seen, estimate(seen), Authority.POLICY, findings, watch)
         if verdict.state is not before:
             found.add((before, verdict.state))
     return found

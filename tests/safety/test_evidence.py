@@ -1,4 +1,4 @@
-"""Bounds on a ratio: against sums by hand, against luck, and where they must say nothing."""
+"""Bounds on a ratio: against sums by hand, against chance, and where they must say nothing."""
 
 from math import exp, inf, log, sqrt
 from random import Random
@@ -67,12 +67,12 @@ def test_nothing_seen_says_nothing() -> None:
 
 def test_looking_after_every_hour_is_wrong_no_more_often_than_promised() -> None:
     """Equal in the mean, 2,000 lives of 120 hours, looked at after each: alpha is 2.5 % a side."""
-    luck, wrong = Random(7), 0
+    rng, wrong = Random(7), 0
     for _ in range(2000):
         account = PairedSums()
         for _ in range(120):
-            y_wh = luck.expovariate(1.0 / 60.0)
-            account = account.add(y_wh * (1.0 + luck.choice((-0.3, 0.3))), y_wh)
+            y_wh = rng.expovariate(1.0 / 60.0)
+            account = account.add(y_wh * (1.0 + rng.choice((-0.3, 0.3))), y_wh)
             if log_e_value(account, 0.0) >= log(40.0):
                 wrong += 1
                 break
@@ -86,9 +86,9 @@ def days_of(pairs: list[tuple[float, float]]) -> PairedSums:
     return account
 
 
-def drawn_days(luck: Random, excess: float, days: int) -> list[tuple[float, float]]:
-    costs = [luck.uniform(300.0, 900.0) for _ in range(days)]
-    return [(y_wh * (1.0 + excess) + luck.gauss(0.0, 3.0) * sqrt(y_wh), y_wh) for y_wh in costs]
+def drawn_days(rng: Random, excess: float, days: int) -> list[tuple[float, float]]:
+    costs = [rng.uniform(300.0, 900.0) for _ in range(days)]
+    return [(y_wh * (1.0 + excess) + rng.gauss(0.0, 3.0) * sqrt(y_wh), y_wh) for y_wh in costs]
 
 
 def test_the_worth_of_days_is_the_t_test_by_hand() -> None:
@@ -129,10 +129,10 @@ def test_days_that_agree_to_the_last_bit_are_no_numbers_to_stumble_over() -> Non
 
 def test_looking_at_every_day_of_a_year_is_wrong_no_more_often_than_promised() -> None:
     """Equal in the mean, 1,500 sites of 100 days, looked at after each: alpha is 2.5 % a side."""
-    luck, wrong = Random(11), 0
+    rng, wrong = Random(11), 0
     for _ in range(1500):
         days = PairedSums()
-        for x_wh, y_wh in drawn_days(luck, 0.0, 100):
+        for x_wh, y_wh in drawn_days(rng, 0.0, 100):
             days = days.add_weighted(x_wh, y_wh)
             if days_rule_out(days, 0.0, 0.025, above=True):
                 wrong += 1

@@ -18,11 +18,11 @@ from core.site import ZERO, Phases
 from core.slew import slew
 from safety.pi import PiFallback, PiGains, PiMemory
 from safety.predictive import PredictiveFallback, PredictiveGains, TrendState, step
-from tests.support.examples import sight, site, snapshot
+from tests.support.examples import estimate, site, snapshot
 
 PI = PiFallback(site())
 PREDICTIVE = PredictiveFallback(site())
-AT_REST = sight(snapshot())
+AT_REST = estimate(snapshot())
 CAPACITY: Phases = (5000.0, 5000.0, 5000.0)
 
 

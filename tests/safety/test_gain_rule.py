@@ -10,7 +10,7 @@ from daemon.runtime.assembly import pi_rule_on, predictive_rule_on
 from safety.gain_rule import KP_RANGE, pi_gains_by_phase, predictive_gains_by_phase
 from safety.pi import PiFallback, PiGains
 from safety.predictive import PredictiveFallback, PredictiveGains
-from tests.support.examples import sight, snapshot
+from tests.support.examples import estimate, snapshot
 
 
 def site(dead_time_s: float, lag_s: float, period_s: float = 1.0, meter_delay_s: float = 0.0) -> Site:
@@ -88,7 +88,7 @@ def test_what_was_learned_of_a_phase_gives_its_gains_as_if_it_had_been_measured(
 def test_both_laws_act_with_it_on_that_phase_alone() -> None:
     at = site(2.0, 1.5)
     seen = snapshot((500.0,) * 3, grid_power_w=(-900.0,) * 3, slaves=3)
-    told = replace(sight(seen, at), learned=(LEARNED, None, None))
+    told = replace(estimate(seen, at), learned=(LEARNED, None, None))
     pi = PiFallback(at, rule=pi_rule_on(at))
     first, second, third = pi.propose(told, pi.cold)[0]
     assert first == pytest.approx(500.0 + pi_rule_on(at)(LEARNED).ki * 910.0)

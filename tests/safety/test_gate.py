@@ -16,7 +16,7 @@ from core.site import ZERO, Phases
 from core.slew import slew, spread_w
 from core.snapshot import OnAirState
 from safety.gate import SafetyGate
-from tests.support.examples import GRID, actions, grids, sight, site, snapshot, wild, wild_actions
+from tests.support.examples import GRID, actions, estimate, grids, site, snapshot, wild, wild_actions
 
 GATE = SafetyGate(site())
 ON_GRID = SafetyGate(site(limits=GRID))
@@ -176,7 +176,7 @@ def test_what_was_mapped_into_reach_is_no_violation_and_stays_as_it_is(
 ) -> None:
     at = site(limits=GRID if of_grid else Limits())
     gate, seen = SafetyGate(at), snapshot(air_w, age_s, grid_w)
-    requested_action_w = slew(policy_action_w, sight(seen, at), grid_w, at.limits)
+    requested_action_w = slew(policy_action_w, estimate(seen, at), grid_w, at.limits)
     assert gate.violations(requested_action_w, seen) == ()
     safe_action_w, _ = gate.check(requested_action_w, Source.POLICY, seen)
     assert safe_action_w == pytest.approx(requested_action_w, abs=0.01)

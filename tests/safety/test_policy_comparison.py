@@ -110,9 +110,9 @@ def test_three_days_are_the_least() -> None:
 
 
 def test_beyond_doubt_means_one_in_two_hundred() -> None:
-    luck, pairs, before = Random(5), PairedSums(), PairedSums()
+    rng, pairs, before = Random(5), PairedSums(), PairedSums()
     while pairs.spans < 36 or log_e_value(pairs, 0.05) < log(200.0):
-        before, pairs = pairs, pairs.add(60.0 * luck.choice((0.75, 1.45)), 60.0)
+        before, pairs = pairs, pairs.add(60.0 * rng.choice((0.75, 1.45)), 60.0)
     assert log(200.0) <= log_e_value(pairs, 0.05) < log(300.0)
     assert is_worse(pairs)
     assert log(120.0) < log_e_value(before, 0.05)
@@ -120,9 +120,9 @@ def test_beyond_doubt_means_one_in_two_hundred() -> None:
 
 
 def test_what_is_not_beyond_doubt_waits() -> None:
-    luck, pairs = Random(2), PairedSums()
+    rng, pairs = Random(2), PairedSums()
     for _ in range(100):
-        pairs = pairs.add(60.0 * luck.choice((0.2, 2.1)), 60.0)
+        pairs = pairs.add(60.0 * rng.choice((0.2, 2.1)), 60.0)
     assert pairs.excess is not None
     assert pairs.excess > 0.05
     assert not is_worse(pairs)

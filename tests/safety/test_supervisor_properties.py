@@ -13,7 +13,7 @@ from safety.faults import FAULTS, SEVERITY, Clears, cause, worst
 from safety.supervisor import ModeSupervisor, SupervisorState
 from safety.timers import REPEATED, PersistentFaults
 from safety.wiring_monitor import WiringMonitorState
-from tests.support.examples import sight, snapshot
+from tests.support.examples import estimate, snapshot
 
 
 class TestTable:
@@ -83,7 +83,7 @@ def one_step(
 ) -> tuple[SupervisorDecision, SupervisorState]:
     alarms, age_s, authority, findings, latency_s = flag
     seen = replace(snapshot(at_s=at_s, meter_age_s=age_s), alarms=alarms, policy_latency_s=latency_s)
-    return ModeSupervisor().step(seen, sight(seen), authority, findings, watch)
+    return ModeSupervisor().step(seen, estimate(seen), authority, findings, watch)
 
 
 @given(watches, flags)

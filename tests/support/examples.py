@@ -49,6 +49,6 @@ def snapshot(
     )
 
 
-def sight(of: Snapshot, at: Site | None = None) -> StateEstimate:
+def estimate(of: Snapshot, at: Site | None = None) -> StateEstimate:
     """What a controller sees in it at first."""
     return estimate_state(at or site(), of, EstimatorState())[0]

@@ -62,7 +62,7 @@ def wire_to(
         "rod",
         device,
         clock=loop.time,
-        luck=Random(0),
+        rng=Random(0),
         on_event=events.append,
         proven_version=proven_version,
         **options,

@@ -16,7 +16,7 @@ class Blind:
     cold = ()
 
     def observe(
-        self, snapshot: Snapshot, sight: StateEstimate, memory: tuple[()]
+        self, snapshot: Snapshot, estimate: StateEstimate, memory: tuple[()]
     ) -> tuple[Sequence[float], tuple[()]]:
         return (), ()
 
@@ -38,10 +38,10 @@ class PlacesAll:
 
     cold = ()
 
-    def propose(self, sight: StateEstimate, memory: tuple[()]) -> tuple[Phases, tuple[()]]:
-        return per_phase([max(0.0, s) for s in sight.surplus_w]), ()
+    def propose(self, estimate: StateEstimate, memory: tuple[()]) -> tuple[Phases, tuple[()]]:
+        return per_phase([max(0.0, s) for s in estimate.surplus_w]), ()
 
-    def track(self, memory: tuple[()], sight: StateEstimate, safe_action_w: Phases) -> tuple[()]:
+    def track(self, memory: tuple[()], estimate: StateEstimate, safe_action_w: Phases) -> tuple[()]:
         return ()
 
 
@@ -58,7 +58,7 @@ class Trusting:
     def step(
         self,
         snapshot: Snapshot,
-        sight: StateEstimate,
+        estimate: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
         memory: tuple[()],

@@ -45,12 +45,12 @@ def switched_site(
     description: Description, start_s: float, seed: int, place: int = 0, told_w: int | None = None
 ) -> SwitchedSite:
     """Switch one slave for 900 s on the shipped day."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     site = draw_far_end(description, load_trace(), "3ph", seed=seed, start_s=int(start_s))
     slaves = description.core_site().slaves
     truth = told(slaves, description, seed)[place]
     watts = min(slaves[place].max_w, 1990) if told_w is None else told_w
-    at_s = np.array(switching_instants(luck, LENGTHS_S[-1], 1.0))
+    at_s = np.array(switching_instants(rng, LENGTHS_S[-1], 1.0))
     changes_w = watts * np.where(np.arange(at_s.size) % 2 == 0, 1.0, -1.0)
     sending = _sending(at_s.tolist(), LENGTHS_S[-1])
     levels_w = np.r_[0.0, np.cumsum(changes_w)]

@@ -58,7 +58,7 @@ def decision(state: State = State.RL_ACTIVE, **changes: object) -> Decision:
         tick=0,
         authority=Authority.POLICY,
         verdict=SupervisorDecision(state, ()),
-        sight=BLIND,
+        estimate=BLIND,
         policy_action_w=(900.0, 600.0, 300.0),
         fallback_action_w=(800.0, 500.0, 200.0),
         requested_action_w=(900.0, 600.0, 300.0),
@@ -139,14 +139,14 @@ class FedHouse:
             ),
             on_air=OnAirState(on_air_w, self.setpoints_w, 1.0),
         )
-        sight, self.belief = estimate_state(SITE, seen, self.belief)
-        safe_action_w = per_phase([0.0 if lost else max(0.0, s) for s in sight.surplus_w])
+        estimate, self.belief = estimate_state(SITE, seen, self.belief)
+        safe_action_w = per_phase([0.0 if lost else max(0.0, s) for s in estimate.surplus_w])
         self.setpoints_w = self._share(safe_action_w)
         self.past = [*self.past[1:], self.setpoints_w]
         self.frames += 1
         return (
             seen,
-            self._decision(scene, sight, safe_action_w),
+            self._decision(scene, estimate, safe_action_w),
             RadioStatistics(True, 1, 0, self.frames, 0.99, 3, 2, 4_294_000_000),
         )
 
@@ -159,7 +159,7 @@ class FedHouse:
             setpoints.append(watts)
         return tuple(setpoints)
 
-    def _decision(self, scene: str, sight: StateEstimate, safe_action_w: Phases) -> Decision:
+    def _decision(self, scene: str, estimate: StateEstimate, safe_action_w: Phases) -> Decision:
         state, causes = {
             "stopped": (State.SAFE_STOP, ("meter_lost",)),
             "fallback": (State.FALLBACK, ("violation",)),
@@ -167,7 +167,7 @@ class FedHouse:
         return decision(
             state,
             verdict=SupervisorDecision(state, causes),
-            sight=sight,
+            estimate=estimate,
             policy_action_w=per_phase([w * 1.05 for w in safe_action_w]),
             fallback_action_w=safe_action_w,
             safe_action_w=safe_action_w,

@@ -65,8 +65,8 @@ def phases(row: Iterable[float]) -> Phases:
 def drawn(
     seed: int, *spans: tuple[float, float], count: int = 400
 ) -> list[np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-    luck = np.random.default_rng(seed)
-    return [luck.uniform(low, high, (count, 3)) for low, high in spans]
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(low, high, (count, 3)) for low, high in spans]
 
 
 @pytest.mark.parametrize("metering", list(Metering))
@@ -89,16 +89,16 @@ def test_a_wish_is_brought_into_reach_like_that_of_one_site() -> None:
     w_w, u_w, c_w, credit_s = map(torch.tensor, (wish, command, capacity, age[:, 0]))
     reached = slew(w_w, u_w, c_w, credit_s, limits)
     for row, w, u, c, a in zip(reached, wish, command, capacity, age[:, 0], strict=True):
-        sight = StateEstimate(True, ZERO, ZERO, ZERO, phases(u), phases(c), float(a), 2.0, 1.0)
-        assert row.tolist() == pytest.approx(slew_one(phases(w), sight, ZERO, limits), abs=3e-3)
+        estimate = StateEstimate(True, ZERO, ZERO, ZERO, phases(u), phases(c), float(a), 2.0, 1.0)
+        assert row.tolist() == pytest.approx(slew_one(phases(w), estimate, ZERO, limits), abs=3e-3)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_a_total_is_split_over_slaves_like_that_of_one_site(count: int) -> None:
     site = Site(tuple(Slave(i, f"s{i}", i // count, 1700) for i in range(3 * count)))
     snapshot = Snapshot(0, 0.0, ZERO, 0.0, (SlaveState(),) * (3 * count))
-    luck = np.random.default_rng(3)
-    for totals in luck.integers(0, min(count * 1700, 5000) + 1, (50, 3)).tolist():
+    rng = np.random.default_rng(3)
+    for totals in rng.integers(0, min(count * 1700, 5000) + 1, (50, 3)).tolist():
         places = torch.tensor([totals], dtype=torch.float64)[:, :, None].expand(1, 3, PLACES)
         told = split(places, torch.full((1, 3, 1), float(count)))[0]
         assert told[:, :count].flatten().tolist() == list(allocate(phases(totals), site, snapshot))
@@ -106,11 +106,11 @@ def test_a_total_is_split_over_slaves_like_that_of_one_site(count: int) -> None:
 
 
 def test_frames_are_sent_like_those_of_one_site() -> None:
-    luck, airtime = np.random.default_rng(4), Airtime()
+    rng, airtime = np.random.default_rng(4), Airtime()
     bucket, tokens = Bucket(), torch.tensor([3.0])
     age_s, command, sent = 1.0, np.zeros(3), 0
     for second in range(1, 400):
-        action = command + luck.choice([0.0, 30.0, 80.0]) * luck.normal(size=3)
+        action = command + rng.choice([0.0, 30.0, 80.0]) * rng.normal(size=3)
         on_air = OnAirState(phases(command), (), age_s)
         send, bucket = choose_one(phases(action), Source.POLICY, on_air, float(second), bucket, airtime)
         sends, tokens = choose_send(

@@ -137,10 +137,10 @@ class LinearLaw:
 
     cold = 0
 
-    def propose(self, sight: StateEstimate, memory: int) -> tuple[Phases, int]:
+    def propose(self, estimate: StateEstimate, memory: int) -> tuple[Phases, int]:
         return (float(memory), 0.0, 0.0), memory + 1
 
-    def track(self, memory: int, sight: StateEstimate, safe_action_w: Phases) -> int:
+    def track(self, memory: int, estimate: StateEstimate, safe_action_w: Phases) -> int:
         return memory
 
 
@@ -148,12 +148,12 @@ def test_the_student_notes_the_proposal_of_the_same_tick() -> None:
     law: Fallback = LinearLaw()
     witness = RecordingExpert(law)
     student = Student(witness, np.random.default_rng(0), None)
-    sight = StateEstimate(
+    estimate = StateEstimate(
         True, (0.0,) * 3, (1.0,) * 3, (0.0,) * 3, (0.0,) * 3, (10.0, 20.0, 30.0), 1.0, 2.0, 1.0
     )
     memory = witness.cold
     for tick in range(3):
-        _, memory = witness.propose(sight, memory)
+        _, memory = witness.propose(estimate, memory)
         student.propose((float(tick),) * 30, ())
     assert [row[0] for row in student.rows] == [row[30] for row in student.rows] == [0.0, 1.0, 2.0]
     assert student.rows[0][33:] == (10.0, 20.0, 30.0)

@@ -34,9 +34,9 @@ SCALING = StateScaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.on
 
 def drifting(rows: int, seed: int, sources: tuple[str, ...] = ("fallback",), push: float = 0.4) -> LookAheads:
     """A known law over five rows: every feature keeps 0.9 of itself, the action pushes the first three."""
-    luck = np.random.default_rng(seed)
-    actions = luck.normal(0.0, 1.0, (rows + 5, 3)).astype(np.float32)
-    states = luck.normal(0.0, 1.0, (rows + 5, 30)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    actions = rng.normal(0.0, 1.0, (rows + 5, 3)).astype(np.float32)
+    states = rng.normal(0.0, 1.0, (rows + 5, 30)).astype(np.float32)
     states[:, 27:] = 0.0
     for row in range(5, rows + 5):
         states[row] = 0.9 * states[row - 5]

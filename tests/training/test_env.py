@@ -109,7 +109,7 @@ def test_same_seed_same_policy_same_episode() -> None:
     assert lived(site_env(), 3) != lived(site_env(), 4)
 
 
-def test_luck_is_the_environments_alone() -> None:
+def test_chance_is_the_environments_alone() -> None:
     trail = lived(site_env(), 3)
     np.random.seed(99)
     env = site_env()
@@ -133,7 +133,7 @@ def test_a_stretch_that_ends_is_cut_and_a_policy_that_fails_is_done() -> None:
     assert (terminated, truncated, info["source"]) == (True, False, "fallback")
 
 
-def test_the_reward_is_the_bill_and_the_law_takes_the_luck_out_of_it() -> None:
+def test_the_reward_is_the_bill_and_the_law_takes_the_chance_out_of_it() -> None:
     weights = Reward(avoidable_weight=0.5, unrest_weight=0.1)
     env, against = site_env(reward=weights), site_env(reward=weights, control_variate="pi")
     for one in (env, against):
@@ -158,10 +158,10 @@ def test_every_observation_lies_in_its_declared_bounds() -> None:
     assert np.isfinite(high).all()
     env = NamedObservation(site_env(200))
     observation, _ = env.reset(seed=0)
-    luck = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for _ in range(200):
         assert env.observation_space.contains(observation)
-        observation, *_ = env.step(luck.uniform(0.0, 5000.0, 3).astype(np.float32))
+        observation, *_ = env.step(rng.uniform(0.0, 5000.0, 3).astype(np.float32))
     assert {len(column) for column in observation.values()} == {1, 3}
     assert sum(map(len, observation.values())) == len(FEATURE_NAMES)
 
@@ -194,13 +194,13 @@ def test_what_is_in_reach_passes_slew_and_gate_untouched(
     limits = Limits(imbalance_of=of)
     site = replace(default_site(), role=role, limits=limits)
     sign = 1.0 if role is Role.ABSORB else -1.0
-    sight = StateEstimate(True, grid, air, air, air, capacity, age_s, 2.0, sign)
-    low, high = ranges_w(sight, grid, limits)
+    estimate = StateEstimate(True, grid, air, air, air, capacity, age_s, 2.0, sign)
+    low, high = ranges_w(estimate, grid, limits)
     assert low[phase] <= air[phase] <= high[phase]
     wish = list(air)
     wish[phase] = low[phase] + share * (high[phase] - low[phase])
     if all(a <= c for a, c in zip(air, capacity, strict=True)):
-        assert slew(per_phase(wish), sight, grid, limits) == pytest.approx(per_phase(wish), abs=0.01)
+        assert slew(per_phase(wish), estimate, grid, limits) == pytest.approx(per_phase(wish), abs=0.01)
         slaves = (SlaveState(),) * len(site.slaves)
         snapshot = Snapshot(0, 0.0, grid, 0.0, slaves, OnAirState(air, (), age_s))
         assert not [rule for rule in SafetyGate(site).violations(per_phase(wish), snapshot) if rule != "box"]
@@ -209,7 +209,7 @@ def test_what_is_in_reach_passes_slew_and_gate_untouched(
         a <= c for a, c in zip(air, capacity, strict=True)
     ):
         wish[phase] = beyond
-        assert slew(per_phase(wish), sight, grid, limits)[phase] < beyond
+        assert slew(per_phase(wish), estimate, grid, limits)[phase] < beyond
 
 
 def test_masks_follow_the_ranges_and_always_leave_a_level() -> None:

@@ -31,8 +31,8 @@ ROWS = 300
 
 def write_rows(path: Path, seed: int, metering: Metering = Metering.NET) -> None:
     """A log of random states; the action is the surplus."""
-    luck = np.random.default_rng(seed)
-    states = luck.normal(500.0, 200.0, (ROWS, 30)).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    states = rng.normal(500.0, 200.0, (ROWS, 30)).astype(np.float32)
     columns: dict[str, Any] = {name: states[:, i] for i, name in enumerate(FEATURE_NAMES)}
     for name, phase in zip(ACTION_NAMES, PHASE_NAMES, strict=True):
         columns[name] = np.clip(columns[f"surplus_hat_w_{phase}"], 0.0, 5000.0)
@@ -40,7 +40,7 @@ def write_rows(path: Path, seed: int, metering: Metering = Metering.NET) -> None
         path,
         {
             **columns,
-            "reward": luck.normal(size=ROWS).astype(np.float32),
+            "reward": rng.normal(size=ROWS).astype(np.float32),
             "episode": np.zeros(ROWS, np.int32),
             "is_fresh": np.ones(ROWS, bool),
             "source": np.full(ROWS, "logged"),
@@ -154,8 +154,8 @@ def test_what_is_no_policy_is_refused_by_its_name(tmp_path: Path) -> None:
     spread = StateScaling(torch.zeros(30), torch.ones(30), torch.zeros(3), torch.ones(3))
     save_model(tmp_path / "dynamics.safetensors", ForwardDynamicsModel(Shape(hidden_dim=8)), spread, {})
     choices = DiscreteIql(Choices(Spread(torch.zeros(30), torch.ones(30)), 5, 8))
-    luck = torch.Generator()
-    write_checkpoint(tmp_path / "discrete.safetensors", choices.contents(luck), Progress())
+    rng = torch.Generator()
+    write_checkpoint(tmp_path / "discrete.safetensors", choices.contents(rng), Progress())
     write_checkpoint(tmp_path / "empty.safetensors", Contents("Clone", {}), Progress())
     (tmp_path / "text.safetensors").write_text("weights")
     for name, words in (

@@ -54,8 +54,8 @@ def exact() -> Iterator[None]:
 
 
 def some_reel(seconds: int, count: int, chances: DomainRandomization = JUDGED) -> RolloutWindow:
-    luck = np.random.default_rng(1)
-    return reel_of([varied([square_day()], seconds + 1, luck) for _ in range(count)], luck, chances)
+    rng = np.random.default_rng(1)
+    return reel_of([varied([square_day()], seconds + 1, rng) for _ in range(count)], rng, chances)
 
 
 @pytest.mark.usefixtures("exact")
@@ -230,8 +230,8 @@ def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
 
 def test_windows_vary_and_measured_ones_do_not() -> None:
     day = square_day()
-    luck = np.random.default_rng(2)
-    one, other = (varied((day,), 300, luck) for _ in range(2))
+    rng = np.random.default_rng(2)
+    one, other = (varied((day,), 300, rng) for _ in range(2))
     assert one.shape == other.shape == (300, 3)
     assert not np.array_equal(one, other)
     found = measured((day,), 300)

@@ -115,11 +115,11 @@ def test_lame_gains_lose() -> None:
 
 
 def test_candidates_stay_in_their_ranges_and_are_told_as_they_were_tried() -> None:
-    luck = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     for law in tune.LAWS:
         default = tune.default_gains(law)
         for _ in range(30):
-            for gains in (tune.draw(law, luck), tune.near(default, luck, share=2.0)):
+            for gains in (tune.draw(law, rng), tune.near(default, rng, share=2.0)):
                 for name, (low, high) in tune.RANGES[law].items():
                     assert low <= getattr(gains, name) <= high
                 text = EXAMPLE[: EXAMPLE.index("[fallback]")] + tune.as_toml(gains)

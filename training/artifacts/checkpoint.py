@@ -66,7 +66,7 @@ def write_checkpoint(path: Path, contents: Contents, progress: Progress) -> None
 
 
 def read_checkpoint(path: Path, contents: Contents) -> Progress:
-    """Put networks, optimisers and luck into the state of a checkpoint.
+    """Put networks, optimisers and randomness into the state of a checkpoint.
 
     Raises:
         CheckpointError: not a checkpoint, or one of something else or of other sizes.

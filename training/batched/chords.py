@@ -43,31 +43,31 @@ class CloudWeather:
     deep_index: float
 
 
-def draw_weather(luck: Generator) -> CloudWeather:
+def draw_weather(rng: Generator) -> CloudWeather:
     """A day of broken cloud."""
     return CloudWeather(
-        float(SPEED_M_S * np.exp(SPEED_SPREAD * luck.normal())),
-        float(luck.uniform(0.2, 0.8)),
-        float(luck.uniform(*DEEP_INDEX)),
+        float(SPEED_M_S * np.exp(SPEED_SPREAD * rng.normal())),
+        float(rng.uniform(0.2, 0.8)),
+        float(rng.uniform(*DEEP_INDEX)),
     )
 
 
-def chord_lengths_m(luck: Generator, count: int) -> Floats:
+def chord_lengths_m(rng: Generator, count: int) -> Floats:
     """Lengths by the power law, cut at both ends."""
     low, high = (length ** (1.0 - EXPONENT) for length in CHORD_M)
-    return np.asarray((low + luck.random(count) * (high - low)) ** (1.0 / (1.0 - EXPONENT)))
+    return np.asarray((low + rng.random(count) * (high - low)) ** (1.0 / (1.0 - EXPONENT)))
 
 
-def clear_sky_index(luck: Generator, seconds: int, weather: CloudWeather) -> Floats:
+def clear_sky_index(rng: Generator, seconds: int, weather: CloudWeather) -> Floats:
     """The index of so many seconds, [seconds]: 1 below a clear sky."""
     path_m = seconds * weather.speed_m_s + 2.0 * CHORD_M[1]
-    clouds_m, gaps_m = _line(luck, path_m, weather.cover)
+    clouds_m, gaps_m = _line(rng, path_m, weather.cover)
     begin_m = np.concatenate([[0.0], np.cumsum(clouds_m + gaps_m)[:-1]]) + gaps_m
     at_m = CHORD_M[1] + weather.speed_m_s * np.arange(seconds)
     place = np.clip(np.searchsorted(begin_m, at_m) - 1, 0, len(begin_m) - 2)
-    edge_m = EDGE_M * np.exp(EDGE_SPREAD * luck.normal(size=len(begin_m)))
+    edge_m = EDGE_M * np.exp(EDGE_SPREAD * rng.normal(size=len(begin_m)))
     depth = (1.0 - weather.deep_index) * np.minimum(1.0, clouds_m / OPAQUE_M)
-    bright = np.minimum(luck.exponential(BRIGHT, len(begin_m)), ENHANCED_MAX - 1.0)
+    bright = np.minimum(rng.exponential(BRIGHT, len(begin_m)), ENHANCED_MAX - 1.0)
     since_m = at_m - begin_m[place]
     left_m = begin_m[place] + clouds_m[place] - at_m
     ahead_m = begin_m[place + 1] - at_m
@@ -78,24 +78,24 @@ def clear_sky_index(luck: Generator, seconds: int, weather: CloudWeather) -> Flo
     return np.asarray(np.clip(1.0 - shade + lift, 0.05, ENHANCED_MAX))
 
 
-def with_broken_cloud(day: SolarDay, luck: Generator) -> SolarDay:
+def with_broken_cloud(day: SolarDay, rng: Generator) -> SolarDay:
     """The day's load under another sun: a clear sky from its first to its last light, and drawn cloud."""
     first_s, end_s = day.lit_s
     span_s = max(1, end_s - first_s)
     height = np.sin(np.pi * (np.arange(span_s) + 0.5) / span_s)
     pv_w = np.zeros_like(day.pv_w)
     peak_w = float(np.quantile(day.pv_w[first_s:end_s], 0.99)) if span_s > 1 else 0.0
-    pv_w[first_s:end_s] = peak_w * height * clear_sky_index(luck, span_s, draw_weather(luck))
+    pv_w[first_s:end_s] = peak_w * height * clear_sky_index(rng, span_s, draw_weather(rng))
     return day._replace(pv_w=pv_w)
 
 
-def _line(luck: Generator, path_m: float, cover: float) -> tuple[Floats, Floats]:
+def _line(rng: Generator, path_m: float, cover: float) -> tuple[Floats, Floats]:
     """Clouds and gaps that cover the path; gaps are stretched so that clouds cover their share of it."""
     clouds_m = np.zeros(0)
     gaps_m = np.zeros(0)
     while clouds_m.sum() + gaps_m.sum() < path_m or len(clouds_m) < 3:
-        clouds_m = np.append(clouds_m, chord_lengths_m(luck, 64))
-        gaps_m = np.append(gaps_m, chord_lengths_m(luck, 64) * (1.0 - cover) / cover)
+        clouds_m = np.append(clouds_m, chord_lengths_m(rng, 64))
+        gaps_m = np.append(gaps_m, chord_lengths_m(rng, 64) * (1.0 - cover) / cover)
     return clouds_m, gaps_m
 
 

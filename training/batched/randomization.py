@@ -109,76 +109,76 @@ class _Actuators(NamedTuple):
     dead_time_sd_s: Floats
 
 
-def draw_far_ends(luck: Generator, count: int, seconds: int, chances: DomainRandomization) -> FarEnds:
+def draw_far_ends(rng: Generator, count: int, seconds: int, chances: DomainRandomization) -> FarEnds:
     """Draw one for each of `count` windows of so many seconds."""
-    extra_s = luck.choice(len(chances.extra_s), size=count, p=chances.extra_s)
-    is_measured = luck.random(count) < chances.measured
-    is_late = is_measured & (luck.random(count) < chances.late)
-    extra_s = np.where(is_late, luck.integers(LATE_S[0], LATE_S[1] + 1, count), extra_s)
-    is_quick = is_measured & ~is_late & (luck.random(count) < chances.quick)
+    extra_s = rng.choice(len(chances.extra_s), size=count, p=chances.extra_s)
+    is_measured = rng.random(count) < chances.measured
+    is_late = is_measured & (rng.random(count) < chances.late)
+    extra_s = np.where(is_late, rng.integers(LATE_S[0], LATE_S[1] + 1, count), extra_s)
+    is_quick = is_measured & ~is_late & (rng.random(count) < chances.quick)
     delays = np.stack(
-        [_delays(luck, seconds, int(s), quick, chances) for s, quick in zip(extra_s, is_quick, strict=True)]
+        [_delays(rng, seconds, int(s), quick, chances) for s, quick in zip(extra_s, is_quick, strict=True)]
     )
-    meter, late_s = _meter(luck, is_measured, chances)
-    noise_w = np.stack([_noise(luck, seconds, int(p)) for p in meter.period_s])
-    slaves = _counts(luck, count, chances)
-    actuators = _actuators(luck, is_measured, delays, late_s, chances)
-    told_s = _told_s(luck, extra_s, chances)
+    meter, late_s = _meter(rng, is_measured, chances)
+    noise_w = np.stack([_noise(rng, seconds, int(p)) for p in meter.period_s])
+    slaves = _counts(rng, count, chances)
+    actuators = _actuators(rng, is_measured, delays, late_s, chances)
+    told_s = _told_s(rng, extra_s, chances)
     rig = PlantParameters(
         _real(slaves[:, :, None]),
         _real(actuators.gain),
         _real(1.0 - np.exp(-1.0 / actuators.lag_s)),
         _real(np.minimum(slaves * SLAVE_W, PHASE_CAP_W)),
-        torch.from_numpy(luck.random(count) < chances.net),
+        torch.from_numpy(rng.random(count) < chances.net),
         torch.from_numpy(told_s),
-        _told(luck, is_measured, actuators, chances),
+        _told(rng, is_measured, actuators, chances),
         meter,
     )
     return FarEnds(rig, _real(noise_w), torch.from_numpy(delays), torch.from_numpy(extra_s))
 
 
 def _delays(
-    luck: Generator, seconds: int, extra_s: int, is_quick: bool, chances: DomainRandomization
+    rng: Generator, seconds: int, extra_s: int, is_quick: bool, chances: DomainRandomization
 ) -> NDArray[np.int8]:
     """Of a radio, or of a network whose frames arrive within the second."""
-    link = draw_link(luck)
-    if luck.random() < chances.lossy:
-        link = replace(link, loss=float(luck.uniform(*LOSSY_RANGE)))
-    delays = draw_delays(luck, link, seconds, 3 * PLACES, extra_s)
+    link = draw_link(rng)
+    if rng.random() < chances.lossy:
+        link = replace(link, loss=float(rng.uniform(*LOSSY_RANGE)))
+    delays = draw_delays(rng, link, seconds, 3 * PLACES, extra_s)
     if is_quick:
-        drawn = luck.integers(0, 2, delays.shape, dtype=np.int8)
+        drawn = rng.integers(0, 2, delays.shape, dtype=np.int8)
         delays = np.where(delays == LOST, np.int8(LOST), drawn)
     return delays.reshape(seconds, 3, PLACES)
 
 
-def _noise(luck: Generator, seconds: int, period_s: int) -> Floats:
+def _noise(rng: Generator, seconds: int, period_s: int) -> Floats:
     """One error for each reading."""
-    return np.repeat(draw_noise(luck, seconds // period_s + 1), period_s, axis=0)[:seconds]
+    return np.repeat(draw_noise(rng, seconds // period_s + 1), period_s, axis=0)[:seconds]
 
 
 def _meter(
-    luck: Generator, is_measured: NDArray[np.bool_], chances: DomainRandomization
+    rng: Generator, is_measured: NDArray[np.bool_], chances: DomainRandomization
 ) -> tuple[BatchMeter, Floats]:
     """The meters, and how late their readings are on average in s."""
     count = len(is_measured)
-    is_other = is_measured & (luck.random(count) < chances.other_meter)
-    period_s = np.where(is_other, luck.choice(METER_PERIODS_S, count), 1)
-    late_s = np.where(is_other, luck.choice(METER_LATE_S, count), 0)
-    averages = np.where(is_other, luck.random(count) < 0.5, True)
-    resolution_w = np.where(is_other, luck.choice(METER_STEPS_W, count), 0.0)
+    is_other = is_measured & (rng.random(count) < chances.other_meter)
+    period_s = np.where(is_other, rng.choice(METER_PERIODS_S, count), 1)
+    late_s = np.where(is_other, rng.choice(METER_LATE_S, count), 0)
+    averages = np.where(is_other, rng.random(count) < 0.5, True)
+    resolution_w = np.where(is_other, rng.choice(METER_STEPS_W, count), 0.0)
     mean_s = late_s + (period_s - 1.0) / 2.0 + np.where(averages, period_s / 2.0, 0.0)
     kinds = (period_s, late_s, averages, resolution_w, np.zeros_like(period_s))
     period, late, is_mean, step, offset = (torch.from_numpy(kind) for kind in kinds)
     return BatchMeter(period, late, is_mean, step.to(torch.get_default_dtype()), offset), mean_s
 
 
-def _counts(luck: Generator, count: int, chances: DomainRandomization) -> NDArray[np.int64]:
-    others = luck.random((count, 1)) < chances.other_slaves
-    return np.where(others, luck.integers(2, PLACES + 1, (count, 3)), 3)
+def _counts(rng: Generator, count: int, chances: DomainRandomization) -> NDArray[np.int64]:
+    others = rng.random((count, 1)) < chances.other_slaves
+    return np.where(others, rng.integers(2, PLACES + 1, (count, 3)), 3)
 
 
 def _actuators(
-    luck: Generator,
+    rng: Generator,
     is_measured: NDArray[np.bool_],
     delays: NDArray[np.int8],
     late_s: Floats,
@@ -186,35 +186,35 @@ def _actuators(
 ) -> _Actuators:
     count = len(is_measured)
     shape = (count, 3, PLACES)
-    kind = np.where(is_measured, luck.random(count), 1.0)
+    kind = np.where(is_measured, rng.random(count), 1.0)
     is_quick, is_slow = kind < chances.quick_lag, (kind - chances.quick_lag < chances.slow_lag)
-    usual_s = luck.uniform(*LAG_RANGE_S, shape)
-    quick_s = luck.uniform(*QUICK_LAG_S, (count, 1, 1)) * luck.uniform(0.8, 1.2, shape)
+    usual_s = rng.uniform(*LAG_RANGE_S, shape)
+    quick_s = rng.uniform(*QUICK_LAG_S, (count, 1, 1)) * rng.uniform(0.8, 1.2, shape)
     low, high = map(log, SLOW_LAG_S)
-    slow_s = np.exp(luck.uniform(low, high, (count, 1, 1))) * luck.uniform(0.85, 1.15, shape)
+    slow_s = np.exp(rng.uniform(low, high, (count, 1, 1))) * rng.uniform(0.85, 1.15, shape)
     lag_s = np.where(is_slow[:, None, None], slow_s, usual_s)
     lag_s = np.where(is_quick[:, None, None], quick_s, lag_s)
-    gain = luck.uniform(*GAIN_RANGE, shape)
-    is_other = is_measured & (luck.random(count) < chances.other_gain)
-    gain *= np.where(is_other, luck.uniform(*SITE_GAIN, count), 1.0)[:, None, None]
+    gain = rng.uniform(*GAIN_RANGE, shape)
+    is_other = is_measured & (rng.random(count) < chances.other_gain)
+    gain *= np.where(is_other, rng.uniform(*SITE_GAIN, count), 1.0)[:, None, None]
     heard = np.ma.masked_equal(delays, LOST)
     mean_s = heard.mean(axis=1).filled(0.0) + late_s[:, None, None]
     spread_s = heard.std(axis=1).filled(0.0)
-    dead = luck.random(count) < chances.dead_slave
-    gain[dead, luck.integers(0, 3, count)[dead], 0] = 0.0
+    dead = rng.random(count) < chances.dead_slave
+    gain[dead, rng.integers(0, 3, count)[dead], 0] = 0.0
     return _Actuators(lag_s, gain, mean_s, spread_s)
 
 
 def _told(
-    luck: Generator, is_measured: NDArray[np.bool_], true: _Actuators, chances: DomainRandomization
+    rng: Generator, is_measured: NDArray[np.bool_], true: _Actuators, chances: DomainRandomization
 ) -> MeasuredActuators:
     """What the sites were told: the truth, the truth with an error, or the truth of another site."""
     count = len(is_measured)
-    fate = luck.random(count)
+    fate = rng.random(count)
     is_stale = fate < chances.stale
     is_wrong = ~is_stale & (fate < chances.stale + chances.wrong)
-    source = np.where(is_stale, luck.permutation(count), np.arange(count))
-    wrong = np.where(is_wrong, luck.uniform(*WRONG, (3, count)), 1.0)[:, :, None, None]
+    source = np.where(is_stale, rng.permutation(count), np.arange(count))
+    wrong = np.where(is_wrong, rng.uniform(*WRONG, (3, count)), 1.0)[:, :, None, None]
     # a slave that draws nothing is measured as one that follows: the sums of its phase hide it
     gain = np.where(true.gain > 0.0, true.gain, 1.0)[source]
     return MeasuredActuators(
@@ -226,10 +226,10 @@ def _told(
     )
 
 
-def _told_s(luck: Generator, extra_s: NDArray[np.int64], chances: DomainRandomization) -> NDArray[np.int64]:
+def _told_s(rng: Generator, extra_s: NDArray[np.int64], chances: DomainRandomization) -> NDArray[np.int64]:
     """The extra delay that sites without measured numbers believe in."""
-    told = luck.integers(0, len(chances.extra_s), len(extra_s))
-    drawn = luck.random(len(extra_s))
+    told = rng.integers(0, len(chances.extra_s), len(extra_s))
+    drawn = rng.random(len(extra_s))
     told = np.where(drawn < chances.told_nothing + chances.told_right, extra_s, told)
     return np.where(drawn < chances.told_nothing, 0, told)
 

@@ -1,7 +1,7 @@
 """Far ends of simulated hours: slaves, radio and meter of a site, usual, with a fault, or of the family.
 
 They are drawn as `daemon.simulation.simulate.Scenario.far_end` draws them from the same seed. Trouble changes
-what its name says and leaves all other luck as it is.
+what its name says and leaves all other randomness as it is.
 """
 
 from dataclasses import dataclass, replace
@@ -54,7 +54,7 @@ class FamilyMember:
 
 
 class SiteDay(NamedTuple):
-    """A whole day's luck of one site; the day itself and its billing have no part in it.
+    """A whole day's randomness of one site; the day itself and its billing have no part in it.
 
     `told` are dead time with the meter's lateness, its spread, lag and gain, [4, 3, PLACES]; none where
     nothing was measured. The noise of a reading stands in every second that shows it.
@@ -90,13 +90,11 @@ def far_end(seed: int, extra_delay_s: int, trouble: FaultScenario) -> SiteDay:
     return SiteDay(counts, gain, share, draw_noise(meter, DAY_S), delays, told_s)
 
 
-def _actuators(
-    luck: Generator, counts: NDArray[np.int64], places: NDArray[np.bool_]
-) -> tuple[Floats, Floats]:
+def _actuators(rng: Generator, counts: NDArray[np.int64], places: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Gain and share of every place, [3, PLACES]; 1 where there is no slave."""
     phases = np.repeat(np.arange(3), counts).tolist()
     slaves = [Slave(slot, f"heater {slot + 1}", phase, HEATER_W) for slot, phase in enumerate(phases)]
-    actuators = sample_actuators(luck, slaves)
+    actuators = sample_actuators(rng, slaves)
     gain, share = np.ones((3, PLACES)), np.ones((3, PLACES))
     gain[places] = [actuator.gain for actuator in actuators]
     share[places] = 1.0 - np.exp([-1.0 / actuator.lag_s for actuator in actuators])

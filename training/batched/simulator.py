@@ -90,7 +90,7 @@ class BatchBelief(NamedTuple):
 
 
 class Disturbance(NamedTuple):
-    """One second of what nobody controls: grid power without slaves, the reading's error, a frame's luck."""
+    """One second of what nobody controls: grid power without slaves, the reading's error, a frame's fate."""
 
     bare_w: Tensor  # [n, 3]
     noise_w: Tensor  # [n, 3]
@@ -292,7 +292,7 @@ def act(
 
 
 def live(rig: PlantParameters, site: BatchState, bare_w: Tensor, flown: Tensor) -> BatchState:
-    """One second of the slaves and the grid; `flown` is the luck of this second's frame."""
+    """One second of the slaves and the grid; `flown` is the randomness of this second's frame."""
     told_w = split(site.command_w[:, :, None].expand_as(rig.gain), rig.slaves)
     sent_w = torch.cat([told_w[:, None], site.sent_w[:, :-1]], 1)
     with torch.no_grad():

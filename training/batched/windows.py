@@ -2,7 +2,7 @@
 
 A site's surplus is load and sun, and no action changes either, so they may be mixed: another day's load, a
 shifted hour, a larger roof, exchanged phases. That multiplies a handful of measured days. What is drawn
-here is everything a batch of sites needs: grid power without slaves, and a far end with its luck.
+here is everything a batch of sites needs: grid power without slaves, and a far end with its randomness.
 """
 
 from collections.abc import Sequence
@@ -82,17 +82,17 @@ def surplus_of(pv_w: Floats, load_w: Floats, connection: str) -> Floats:
     return np.asarray(pv_w[:, None] * np.array(PHASE_SHARES[connection], np.float32) - load_w, np.float32)
 
 
-def varied(days: Sequence[SolarDay], seconds: int, luck: Generator) -> Floats:
+def varied(days: Sequence[SolarDay], seconds: int, rng: Generator) -> Floats:
     """One window of mixed and scaled days, [seconds, 3] of surplus in W; the roughest of some, mostly."""
-    found = candidates(days, seconds, luck)
-    if luck.random() >= ROUGHEST_SHARE:
+    found = candidates(days, seconds, rng)
+    if rng.random() >= ROUGHEST_SHARE:
         return found[0]
     return max(found, key=roughness_w)
 
 
-def candidates(days: Sequence[SolarDay], seconds: int, luck: Generator) -> list[Floats]:
+def candidates(days: Sequence[SolarDay], seconds: int, rng: Generator) -> list[Floats]:
     """Some windows of mixed and scaled days to choose from."""
-    return [_varied(days, seconds, luck) for _ in range(CANDIDATES)]
+    return [_varied(days, seconds, rng) for _ in range(CANDIDATES)]
 
 
 def roughness_w(window: Floats) -> float:
@@ -100,24 +100,22 @@ def roughness_w(window: Floats) -> float:
     return float(np.abs(window[ROUGH_S:] - window[:-ROUGH_S]).mean())
 
 
-def _varied(days: Sequence[SolarDay], seconds: int, luck: Generator) -> Floats:
+def _varied(days: Sequence[SolarDay], seconds: int, rng: Generator) -> Floats:
     window = np.zeros((seconds, 3), np.float32)
     for _ in range(TRIES):
-        sun = days[int(luck.integers(len(days)))]
-        house = days[int(luck.integers(len(days)))] if luck.random() < MIX_SHARE else sun
+        sun = days[int(rng.integers(len(days)))]
+        house = days[int(rng.integers(len(days)))] if rng.random() < MIX_SHARE else sun
         first_s, end_s = sun.lit_s
-        start_s = int(luck.integers(first_s, max(first_s + 1, end_s - seconds)))
-        load_s = int(
-            np.clip(start_s + luck.integers(-LOAD_SHIFT_S, LOAD_SHIFT_S), 0, len(sun.pv_w) - seconds)
-        )
+        start_s = int(rng.integers(first_s, max(first_s + 1, end_s - seconds)))
+        load_s = int(np.clip(start_s + rng.integers(-LOAD_SHIFT_S, LOAD_SHIFT_S), 0, len(sun.pv_w) - seconds))
         connection = (
             sun.connection
             if house is sun
-            else str(luck.choice(list(CONNECTIONS), p=list(CONNECTIONS.values())))
+            else str(rng.choice(list(CONNECTIONS), p=list(CONNECTIONS.values())))
         )
-        pv_w = sun.pv_w[start_s : start_s + seconds] * np.float32(luck.uniform(*PV_SCALE))
-        load_w = house.load_w[load_s : load_s + seconds] * np.float32(luck.uniform(*LOAD_SCALE))
-        drawn = surplus_of(pv_w, load_w, connection)[:, luck.permutation(3)]
+        pv_w = sun.pv_w[start_s : start_s + seconds] * np.float32(rng.uniform(*PV_SCALE))
+        load_w = house.load_w[load_s : load_s + seconds] * np.float32(rng.uniform(*LOAD_SCALE))
+        drawn = surplus_of(pv_w, load_w, connection)[:, rng.permutation(3)]
         if np.isfinite(drawn).all():
             window = drawn
         if _is_sunny(drawn):
@@ -140,8 +138,8 @@ def _is_sunny(window: Floats) -> bool:
     return SURPLUS_W[0] <= float(window.sum(1).mean()) <= SURPLUS_W[1]
 
 
-def reel_of(windows: Sequence[Floats], luck: Generator, chances: DomainRandomization) -> RolloutWindow:
+def reel_of(windows: Sequence[Floats], rng: Generator, chances: DomainRandomization) -> RolloutWindow:
     """Give every window a far end of its own."""
-    ends = draw_far_ends(luck, len(windows), len(windows[0]) - 1, chances)
+    ends = draw_far_ends(rng, len(windows), len(windows[0]) - 1, chances)
     bare_w = torch.from_numpy(-np.stack(windows)).to(torch.get_default_dtype())
     return RolloutWindow(ends.rig, bare_w, ends.noise_w, ends.delays, ends.extra_s)

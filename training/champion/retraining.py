@@ -53,7 +53,7 @@ class RetrainingDays:
 
 @dataclass(frozen=True)
 class FineTuning:
-    """How long to fine-tune, with what luck."""
+    """How long to fine-tune, with what randomness."""
 
     updates: int = UPDATES
     seed: int = 0

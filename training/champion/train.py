@@ -53,8 +53,8 @@ def examples(net: ReplayNet, days: tuple[SolarDay, ...], count: int, seed: int) 
 
     The first rows are one site, second by second.
     """
-    luck = np.random.default_rng([seed, 1])
-    reel = reel_of([varied(days, EXAMPLE_S, luck) for _ in range(count)], luck, JUDGED)
+    rng = np.random.default_rng([seed, 1])
+    reel = reel_of([varied(days, EXAMPLE_S, rng) for _ in range(count)], rng, JUDGED)
     seen: list[tuple[Tensor, Tensor]] = []
 
     def watched(view: View, memory: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -171,8 +171,8 @@ def main(
 
 def _under_drawn_suns(days: tuple[SolarDay, ...], count: int, seed: int) -> tuple[SolarDay, ...]:
     """Days more, each the load of one of these under a sun of its own."""
-    luck = np.random.default_rng([seed, 2])
-    return tuple(with_broken_cloud(days[place % len(days)], luck) for place in range(count))
+    rng = np.random.default_rng([seed, 2])
+    return tuple(with_broken_cloud(days[place % len(days)], rng) for place in range(count))
 
 
 def _make(

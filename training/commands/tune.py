@@ -150,8 +150,8 @@ def _tune(request: TuneRequest, settings: Settings | None) -> Tuned:
 
             first = [present, default_gains(law)] if law_of(present) == law else [default_gains(law)]
             budget = Budget(request.minutes / len(laws), request.candidates)
-            luck = np.random.default_rng([request.seed, 1])
-            results = search(first, stretches["train"], budget, luck, request.processes, tell)
+            rng = np.random.default_rng([request.seed, 1])
+            results = search(first, stretches["train"], budget, rng, request.processes, tell)
             best.append(results[0])
             judged += len(results)
         progress.add_task("held-out days", total=None)

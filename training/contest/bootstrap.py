@@ -49,8 +49,8 @@ def draws_of(rows: Sequence[DayScenario], seed: int = 0) -> Draws:
     days = _numbers([row.day for row in rows])
     hours = _numbers([(row.day, row.from_s) for row in rows])
     count = int(hours.max()) + 1
-    luck = np.random.default_rng(seed)
-    by_hour = luck.multinomial(count, np.full(count, 1.0 / count), RESAMPLES).astype(float)
+    rng = np.random.default_rng(seed)
+    by_hour = rng.multinomial(count, np.full(count, 1.0 / count), RESAMPLES).astype(float)
     by_day = np.arange(int(days.max()) + 1)[:, None] == days
     return Draws(by_hour[:, hours], by_day.astype(float))
 

@@ -213,11 +213,11 @@ def foreign_samples(folder: Path, site: Site, ttl_s: float = TTL_S) -> Iterator[
         fresh_air = before is not None and second - air_s <= ttl_s
         on_air = OnAirState(air_w, (), float(second - air_s)) if fresh_air else OnAirState()
         snapshot = Snapshot(tick, float(second), grid_w, age_s, slaves, on_air)
-        sight, belief = estimate_state(site, snapshot, belief)
+        estimate, belief = estimate_state(site, snapshot, belief)
         sent, proposed = commands.until(second), proposals.until(second)
         applied_w = sent[1] if sent is not None and sent[0] == second else on_air.action_w
         fallback_action_w = proposed[1] if proposed is not None and proposed[0] == second else None
-        yield Sample(second, snapshot, sight, applied_w, fallback_action_w)
+        yield Sample(second, snapshot, estimate, applied_w, fallback_action_w)
 
 
 def _ticks(readings: Iterator[Second]) -> Iterator[tuple[int, float, Phases]]:

@@ -51,7 +51,7 @@ def read_site_days(folders: Iterable[Path], tell: Callable[[str], None] = lambda
             where = ", ".join(map(str, folders))
             raise DatasetError(f"{where}: role or metering changed on the way; give each part by itself")
         started_s = sample.second if sample.is_start else started_s
-        if not (sample.sight.fresh and sample.second >= started_s + AFTER_START_S):
+        if not (sample.estimate.fresh and sample.second >= started_s + AFTER_START_S):
             continue
         day, second = divmod(sample.second - 1, DAY_S)  # a sample speaks of the second before its tick
         if day not in days:
@@ -59,10 +59,10 @@ def read_site_days(folders: Iterable[Path], tell: Callable[[str], None] = lambda
         if day != newest:
             newest = day
             tell(_date(day))
-        sight = sample.sight
+        estimate = sample.estimate
         days[day][second] = [
-            grid_w - sight.sign * slaves_w
-            for grid_w, slaves_w in zip(sample.snapshot.grid_power_w, sight.model_w, strict=True)
+            grid_w - estimate.sign * slaves_w
+            for grid_w, slaves_w in zip(sample.snapshot.grid_power_w, estimate.model_w, strict=True)
         ]
     if terms is None:
         raise DatasetError(f"{', '.join(map(str, folders))}: no tick in these journals")

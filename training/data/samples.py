@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
     second: int
     snapshot: Snapshot
-    sight: StateEstimate
+    estimate: StateEstimate
     applied_w: Phases
     fallback_action_w: Phases | None = None
     policy_action_w: Phases | None = None
@@ -137,7 +137,7 @@ def _journalled(tick: Tick, second: int, site: Site, *, is_start: bool) -> Sampl
     return Sample(
         second,
         tick.snapshot,
-        decision.sight,
+        decision.estimate,
         applied_w(decision, tick.snapshot, accepted=bool(tick.accepted), site=site),
         decision.fallback_action_w if isfinite(decision.fallback_action_w[0]) else None,
         decision.policy_action_w,
@@ -169,7 +169,7 @@ def simulated_samples(scenario: Scenario, pilot: SimulatedController, midnight_s
         yield Sample(
             second,
             snapshot,
-            decision.sight,
+            decision.estimate,
             applied_w(decision, snapshot, accepted=True, site=site),
             decision.fallback_action_w,
             decision.policy_action_w,

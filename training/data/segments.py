@@ -95,13 +95,13 @@ def days_of_journals(folder: Path, site: Site, seed: int) -> dict[str, list[Reco
 
 def draw_stretches(days: Iterable[Recorded], site: Site, rules: SamplingRules) -> tuple[Stretch, ...]:
     """Stretches with power to place; days without enough of it have none."""
-    luck = np.random.default_rng(rules.seed)
+    rng = np.random.default_rng(rules.seed)
     stretches = []
     for number, day in enumerate(days):
         whole = Scenario(day.trace, site, day.connection, ttl_s=rules.ttl_s)
         placeable_w = -sign(site.role) * bare_grid_w(day.trace, day.connection).sum(axis=1)
         for repeat in range(rules.per_day):
-            start_s = _start_s(placeable_w, rules.stretch_s, luck)
+            start_s = _start_s(placeable_w, rules.stretch_s, rng)
             if start_s is None:
                 continue
             seed = 1000 * rules.seed + 10 * number + repeat
@@ -118,10 +118,10 @@ def draw_stretches(days: Iterable[Recorded], site: Site, rules: SamplingRules) -
     return tuple(stretches)
 
 
-def _start_s(placeable_w: NDArray[np.float64], stretch_s: int, luck: Generator) -> int | None:
+def _start_s(placeable_w: NDArray[np.float64], stretch_s: int, rng: Generator) -> int | None:
     """Where a stretch with something to place begins whose every second is known, its lead included."""
     low_w, high_w = PLACEABLE_W
-    for start_s in luck.integers(0, len(placeable_w) - stretch_s, DRAWS).tolist():
+    for start_s in rng.integers(0, len(placeable_w) - stretch_s, DRAWS).tolist():
         lived_w = placeable_w[max(0, start_s - SETTLE_S) : start_s + stretch_s]
         if np.isfinite(lived_w).all() and low_w <= lived_w[-stretch_s:].mean() <= high_w:
             return int(start_s)

@@ -123,10 +123,10 @@ class RowBuilder:
             last_s, is_start = sample.second, False
 
     def _row(self, sample: Sample, date: str) -> tuple[tuple[int, ...], tuple[float, ...]]:
-        sight, snapshot = sample.sight, sample.snapshot
+        estimate, snapshot = sample.estimate, sample.snapshot
         if sample.is_start:
             self._memory = self._observer.cold
-        features, self._memory = self._observer.observe(snapshot, sight, self._memory)
+        features, self._memory = self._observer.observe(snapshot, estimate, self._memory)
         gap_s = 0 if self._last_s < 0 else sample.second - self._last_s - 1
         if gap_s or sample.is_start or date != self._date:
             self._episode += 1
@@ -135,7 +135,7 @@ class RowBuilder:
         self._last_s, self._date = sample.second, date
         change_w = sum(abs(new - old) for new, old in zip(sample.applied_w, self._applied_w, strict=True))
         self._applied_w = sample.applied_w
-        marks = (sample.second, self._episode, gap_s, sight.fresh, sample.block, sample.is_confounded)
+        marks = (sample.second, self._episode, gap_s, estimate.fresh, sample.block, sample.is_confounded)
         floats = (
             *snapshot.grid_power_w,
             *sample.applied_w,
@@ -143,14 +143,14 @@ class RowBuilder:
             *(sample.policy_action_w or _NOTHING),
             *features,
             _NOTHING[0] if sample.propensity is None else sample.propensity,
-            *(self._billed_w(sample) if sight.fresh else _NOTHING[:2]),
+            *(self._billed_w(sample) if estimate.fresh else _NOTHING[:2]),
             change_w,
         )
         return marks, floats
 
     def _billed_w(self, sample: Sample) -> tuple[float, float]:
         grid_w, metering = sample.snapshot.grid_power_w, self._terms.metering
-        return exported_w(grid_w, metering), avoidable_import_w(sample.sight.model_w, grid_w, metering)
+        return exported_w(grid_w, metering), avoidable_import_w(sample.estimate.model_w, grid_w, metering)
 
 
 def _pack(

@@ -76,7 +76,7 @@ def fit(
     criterion = ForwardModelLoss(weighted=plan.weighted).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=plan.learning_rate)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=plan.patience)
-    luck = torch.Generator().manual_seed(plan.seed)
+    rng = torch.Generator().manual_seed(plan.seed)
     states, actions = (x.to(device) for x in as_tensors(train.states, train.actions_w, scaling))
     targets = scaling.state(torch.from_numpy(train.targets)).to(device)
     best, best_loss = deepcopy(model), float("inf")
@@ -86,7 +86,7 @@ def fit(
     for number in range(1, plan.epochs + 1):
         model.train()
         total, done = 0.0, 0
-        batches = torch.split(torch.randperm(len(train), generator=luck).to(device), plan.batch)
+        batches = torch.split(torch.randperm(len(train), generator=rng).to(device), plan.batch)
         for rows in batches:
             loss = criterion(model(states[rows], actions[rows]), targets[rows])
             optimizer.zero_grad()

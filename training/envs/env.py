@@ -5,7 +5,7 @@ allocation, airtime and the radio follow as in live control. An episode is a str
 *truncated* at the end of the stretch, and *terminated* when the policy loses its authority (an action that
 is not a number, for example): nothing the learner does afterwards has any effect.
 
-All luck comes from the environment's generator: which day, which stretch, and the seed that draws slaves,
+All draws come from the environment's generator: which day, which stretch, and the seed that draws slaves,
 radio and meter noise. The same seed and the same policy give the same episode.
 """
 
@@ -35,7 +35,7 @@ class SiteEnv(gym.Env[Floats, Floats]):
 
     `info` holds the bounds of each phase (`action_low_w`, `action_high_w`, [3]), and after a step the terms
     of the reward, what was proposed, let through and put on air, and who acted. With `control_variate` a law
-    lives the same second with the same luck, and the reward is how much better the learner was: the luck
+    lives the same second with the same draws, and the reward is how much better the learner was: the chance
     that hits both cancels out.
 
     Args:
@@ -118,7 +118,7 @@ class SiteEnv(gym.Env[Floats, Floats]):
 
     def _observe(self) -> tuple[Floats, dict[str, Any]]:
         assert self._life is not None
-        sight, features = self._life.preview()
-        low_w, high_w = ranges_w(sight, self._life.snapshot.grid_power_w, self.site.limits)
+        estimate, features = self._life.preview()
+        low_w, high_w = ranges_w(estimate, self._life.snapshot.grid_power_w, self.site.limits)
         info = {"action_low_w": np.array(low_w), "action_high_w": np.array(high_w)}
         return np.array(features, np.float32), info

@@ -49,13 +49,13 @@ class Stretches:
     extra_delay_s: tuple[float, float] = (0.0, 0.0)
     settle_s: int = 0
 
-    def draw(self, luck: np.random.Generator, site: Site, options: Mapping[str, Any]) -> Scenario:
+    def draw(self, rng: np.random.Generator, site: Site, options: Mapping[str, Any]) -> Scenario:
         """One episode. `options` may fix `day` (index), `start_s`, `length_s`, `seed` and `extra_delay_s`.
 
-        The same luck is used up whatever is fixed.
+        The same randomness is used up whatever is fixed.
         """
-        drawn_day = int(luck.integers(len(self.days)))
-        share, delay_share, drawn_seed = float(luck.random()), float(luck.random()), int(luck.integers(2**31))
+        drawn_day = int(rng.integers(len(self.days)))
+        share, delay_share, drawn_seed = float(rng.random()), float(rng.random()), int(rng.integers(2**31))
         trace, connection = _open(self.days[int(options.get("day", drawn_day))])
         first_s, end_s = daylight_s(trace) if self.daylight_only else (0, DAY_S)
         length_s = int(options.get("length_s", self.length_s))
@@ -125,11 +125,11 @@ class SimulatedEpisode:
         self.snapshot = self.wires.snapshot()
 
     def preview(self) -> tuple[StateEstimate, tuple[float, ...]]:
-        """What the coming decision will see: its sight and its features. Changes nothing."""
+        """What the coming decision will see: its estimate and its features. Changes nothing."""
         parts = self.pilot.parts
-        sight, _ = estimate_state(parts.site, self.snapshot, self.memory.belief)
-        features, _ = parts.observer.observe(self.snapshot, sight, self.memory.observed)
-        return sight, tuple(features)
+        estimate, _ = estimate_state(parts.site, self.snapshot, self.memory.belief)
+        features, _ = parts.observer.observe(self.snapshot, estimate, self.memory.observed)
+        return estimate, tuple(features)
 
     def billed_w(self) -> tuple[float, float]:
         """Export and avoidable import of the last second, true values."""

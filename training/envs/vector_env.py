@@ -76,7 +76,7 @@ class SiteVectorEnv(VectorEnv[Floats, Floats, NDArray[Any]]):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Floats, dict[str, Any]]:
-        """New windows and far ends for all; all luck comes from the environment's generator."""
+        """New windows and far ends for all; all randomness comes from the environment's generator."""
         super().reset(seed=seed if isinstance(seed, int) else None)
         windows = [varied(self._days, self._length_s + 2, self.np_random) for _ in range(self.num_envs)]
         reel = reel_of(windows, self.np_random, self._chances)

@@ -5,7 +5,7 @@ every slave's gain and lag; it commands every second. Relaxed against the real s
 reading errors, no limit on imbalance, no ramp of the slaves, no rounding, and the limit on steps (1000 W per
 second since the last frame, in the norm over the phases) is kept phase by phase, and for the sum where that
 is billed. Airtime is left out: every second's frame flies, where the product sends at most every other. (A
-frame that airtime held back could, by luck, have left a lossy slave on an older and better command; that is
+frame that airtime held back could, by chance, have left a lossy slave on an older and better command; that is
 the one way around this bound, and is ignored.)
 """
 

@@ -1,6 +1,6 @@
 """Fitted Q evaluation of the contest's controllers, from the logs of a PI that explores.
 
-The reward of these logs is what was saved over the predictive law in the same luck, so a value is a saving.
+The reward of these logs is what was saved over the predictive law on the same draws, so a value is a saving.
 A controller sees in a log what the 30 features tell of it; its memory follows the logged seconds.
 """
 
@@ -106,5 +106,5 @@ def _saving_w(table: Followed, seed: int) -> float:
     settings = FqeSettings()
     space = Space(phase_scaling(table.logged.observation), 3, Residual(), HIDDEN)
     learner = Fqe(space, settings)
-    train(learner, lambda luck: table.draw(BATCH, luck), TrainingPlan(STEPS), generator)
+    train(learner, lambda rng: table.draw(BATCH, rng), TrainingPlan(STEPS), generator)
     return learner.worth(table) * (1.0 - settings.gamma) * REWARD_W

@@ -87,8 +87,8 @@ def measure_gaps(
 
 def drawn_windows(days: Sequence[Day], count: int) -> list[tuple[Day, int]]:
     """Begins of windows, at most `count`: a first of each day, then a second, each in a random lit hour."""
-    luck = np.random.default_rng(SEED)
-    orders = [luck.permutation(lit_hours(day)).tolist() for day in days]
+    rng = np.random.default_rng(SEED)
+    orders = [rng.permutation(lit_hours(day)).tolist() for day in days]
     rounds = (
         (day, order[turn])
         for turn in range(max(map(len, orders), default=0))

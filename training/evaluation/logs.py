@@ -121,7 +121,7 @@ def of_samples(name: str, samples: Iterable[Sample]) -> Logged:
     grid_w, on_air_w = (np.full((DAY_S, 3), np.nan) for _ in range(2))
     for sample in samples:
         second = sample.second % DAY_S
-        if sample.sight.fresh:
+        if sample.estimate.fresh:
             grid_w[second] = sample.snapshot.grid_power_w
         on_air_w[second] = sample.applied_w
     return Logged(name, grid_w, on_air_w)

@@ -133,7 +133,7 @@ def _bound(judgement: BundleEvaluation) -> str:
         return "<h2>Clairvoyant bound</h2><p>Not computed.</p>"
     lines = "".join(f"<p>{escape(line)}</p>" for line in words.bound_lines(judgement))
     what = (
-        "The bound knows the future surplus and the luck of every frame, and sends every second. Nobody can "
+        "The bound knows the future surplus and the fate of every frame, and sends every second. Nobody can "
         "foresee a kettle, so it is a measure of what is lost to seconds of delay, not a goal."
     )
     return f"<h2>Clairvoyant bound</h2>{lines}<p class='muted'>{what}</p>"

@@ -129,14 +129,14 @@ def answering(net: PolicyNet) -> Answer:
 def gather(
     days: tuple[Day, ...], teacher: str, metering: Metering, seed: int, answer: Answer | None, share: float
 ) -> DemonstrationDataset:
-    """Lessons of several days, each with luck of its own."""
+    """Lessons of several days, each with randomness of its own."""
     seeds = np.random.SeedSequence(seed).generate_state(len(days)).tolist()
     pairs = list(zip(days, seeds, strict=True))
     acting = "the teacher acts" if answer is None else "the clone acts"
     return join(
         [
-            attend(day, teacher, metering, luck, answer, share)
-            for day, luck in progress(pairs, f"{len(days)} days, {acting}")
+            attend(day, teacher, metering, rng, answer, share)
+            for day, rng in progress(pairs, f"{len(days)} days, {acting}")
         ]
     )
 
@@ -148,12 +148,12 @@ def clone(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     torch.use_deterministic_algorithms(True)
-    luck = np.random.default_rng(seed)
-    judged = vary(gather(val, teacher, metering, seed + 1, None, VAL_SHARE), luck)
-    first = vary(gather(train, teacher, metering, seed + 2, None, FIRST_SHARE), luck)
+    rng = np.random.default_rng(seed)
+    judged = vary(gather(val, teacher, metering, seed + 1, None, VAL_SHARE), rng)
+    first = vary(gather(train, teacher, metering, seed + 2, None, FIRST_SHARE), rng)
     console.print(f"{len(first)} lessons")
     net = fit(PolicyNet(scaling_of(torch.from_numpy(first.states))), first, judged, max(1, epochs // 2), seed)
-    second = vary(gather(train, teacher, metering, seed + 3, answering(net), SECOND_SHARE), luck)
+    second = vary(gather(train, teacher, metering, seed + 3, answering(net), SECOND_SHARE), rng)
     lessons = join([first, second])
     console.print(f"{len(lessons)} lessons with the clone's own")
     return fit(net, lessons, judged, epochs, seed), lessons

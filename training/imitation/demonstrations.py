@@ -71,7 +71,7 @@ class AlwaysPolicySupervisor:
     def step(
         self,
         snapshot: Snapshot,
-        sight: StateEstimate,
+        estimate: StateEstimate,
         authority: Authority,
         findings: PolicyHealth,
         memory: None,
@@ -96,22 +96,22 @@ class RecordingExpert:
         """Of the law."""
         return self._law.cold
 
-    def propose(self, sight: StateEstimate, memory: Any) -> tuple[Phases, Any]:
+    def propose(self, estimate: StateEstimate, memory: Any) -> tuple[Phases, Any]:
         """Of the law."""
-        self.proposed_w, memory = self._law.propose(sight, memory)
-        self.capacity_w = sight.capacity_w
+        self.proposed_w, memory = self._law.propose(estimate, memory)
+        self.capacity_w = estimate.capacity_w
         return self.proposed_w, memory
 
-    def track(self, memory: Any, sight: StateEstimate, safe_action_w: Phases) -> Any:
+    def track(self, memory: Any, estimate: StateEstimate, safe_action_w: Phases) -> Any:
         """Of the law."""
-        return self._law.track(memory, sight, safe_action_w)
+        return self._law.track(memory, estimate, safe_action_w)
 
 
 class Student:
     """A policy that takes notes. `decide` asks the fallback before it, so the witness is up to date."""
 
-    def __init__(self, witness: RecordingExpert, luck: np.random.Generator, answer: Answer | None) -> None:
-        self._witness, self._luck, self._answer = witness, luck, answer
+    def __init__(self, witness: RecordingExpert, rng: np.random.Generator, answer: Answer | None) -> None:
+        self._witness, self._rng, self._answer = witness, rng, answer
         self._manner, self._gain, self._offset_w = BehaviourPolicy.TEACHER, 1.0, np.zeros(3)
         self.rows: list[tuple[float, ...]] = []
 
@@ -133,12 +133,12 @@ class Student:
 
     def _next_block(self) -> None:
         chances = (0.3, 0.7, 0.0) if self._answer is None else (0.1, 0.3, 0.6)
-        self._manner = tuple(BehaviourPolicy)[int(self._luck.choice(len(BehaviourPolicy), p=chances))]
-        self._gain = float(self._luck.uniform(*GAINS))
+        self._manner = tuple(BehaviourPolicy)[int(self._rng.choice(len(BehaviourPolicy), p=chances))]
+        self._gain = float(self._rng.uniform(*GAINS))
 
     def _disturbed(self, action_w: Phases) -> Phases:
         kick = OFFSET_W * np.sqrt(1.0 - OFFSET_KEPT**2)
-        self._offset_w = OFFSET_KEPT * self._offset_w + self._luck.normal(0.0, kick, 3)
+        self._offset_w = OFFSET_KEPT * self._offset_w + self._rng.normal(0.0, kick, 3)
         return per_phase((self._gain * np.asarray(action_w) + self._offset_w).tolist())
 
 
@@ -193,16 +193,16 @@ def orders() -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     return np.concatenate([columns, site], axis=1), phases
 
 
-def vary(lessons: DemonstrationDataset, luck: np.random.Generator) -> DemonstrationDataset:
+def vary(lessons: DemonstrationDataset, rng: np.random.Generator) -> DemonstrationDataset:
     """The same lessons for exchanged phases, and over the ranges of what the laws do not react to.
 
     A law treats its phases alike, so a lesson holds in any order of them.
     """
     columns, phases = orders()
-    drawn = luck.integers(len(phases), size=len(lessons))
+    drawn = rng.integers(len(phases), size=len(lessons))
     states = np.take_along_axis(lessons.states, columns[drawn], axis=1)
-    states[:, FEATURE_NAMES.index("delay_estimate_s")] = luck.uniform(*DELAYS_S, len(lessons))
-    states[:, FEATURE_NAMES.index("link_loss_rate")] = luck.uniform(*LOSSES, len(lessons))
+    states[:, FEATURE_NAMES.index("delay_estimate_s")] = rng.uniform(*DELAYS_S, len(lessons))
+    states[:, FEATURE_NAMES.index("link_loss_rate")] = rng.uniform(*LOSSES, len(lessons))
     return DemonstrationDataset(
         states,
         np.take_along_axis(lessons.actions_w, phases[drawn], axis=1),

@@ -68,7 +68,7 @@ class Model(nn.Module):
         self.dynamics = ForwardDynamicsModel(shape)
         for part in self.dynamics.modules():
             if isinstance(part, nn.Dropout):
-                part.p = 0.0  # its luck would be nobody's; the ensemble is what keeps it from being too sure
+                part.p = 0.0  # its draws would be nobody's; the ensemble is what keeps it from being too sure
         self.reward = Critic(inputs, actions, hidden)
 
     def forward(self, features: Tensor, action: Tensor) -> Tensor:

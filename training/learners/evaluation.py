@@ -37,7 +37,7 @@ def windows_of(
 
 
 def j_on(days: Sequence[Day], deployed: Callable[[], nn.Module], device: torch.device) -> Judge:
-    """Mean J in W on windows of these days, the same luck every time it is asked.
+    """Mean J in W on windows of these days, the same draws every time it is asked.
 
     Args:
         days: of the split "val".

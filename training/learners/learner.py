@@ -72,7 +72,7 @@ class Learner(nn.Module, Generic[BatchT]):
         """Learn from one batch."""
 
     def contents(self, generator: torch.Generator) -> Contents:
-        """What its checkpoints hold, with the luck of its training."""
+        """What its checkpoints hold, with the randomness of its training."""
         return Contents(type(self).__name__, {LEARNER: self}, self.optimizers, generator)
 
     def optimizer_step(self, name: str, loss: Tensor, norm_max: float = 10.0) -> None:

@@ -19,7 +19,7 @@ from training.learners.learner import Learner, Report
 
 BatchT = TypeVar("BatchT")
 Source = Callable[[torch.Generator], BatchT]
-"""Gives the next batch; all luck comes from the generator."""
+"""Gives the next batch; all randomness comes from the generator."""
 Judge = Callable[[], float]
 """How bad the learner is now; less is better."""
 
@@ -62,7 +62,7 @@ class TrainingResult:
 
 
 def seeded(seed: int, device: torch.device) -> torch.Generator:
-    """Start all luck of a training: networks made after this, and the generator for everything else.
+    """Start all randomness of a training: networks made after this, and the generator for everything else.
 
     The same seed gives the same result on the CPU with one thread.
     """
@@ -86,7 +86,7 @@ def train(
         learner: is changed in place.
         source: of batches, on the learner's device.
         plan: how long.
-        generator: all luck of source and learner.
+        generator: all randomness of source and learner.
         out: folder of checkpoints and TensorBoard events; without one nothing is written.
         judge: asked every `plan.judge_every` steps.
         resume: go on from the last checkpoint in `out`, as if there had been no interruption.

@@ -67,21 +67,21 @@ class Batch:
         self._memory = net.cold(0)
         self._net = net
 
-    def enter(self, luck: np.random.Generator) -> None:
+    def enter(self, rng: np.random.Generator) -> None:
         """Let a new group in and, when the queue is full, the oldest out; fills the queue at first."""
         missing = self._plan.groups - len(self._reels)
         for at in range(max(0, missing - 1), -1, -1):
-            self._enter_one(luck, at)
+            self._enter_one(rng, at)
         self._reels = self._reels[: self._plan.groups]
         kept = self._plan.rows * self._plan.groups
         self._site = tree_map(lambda leaf: leaf[:kept], self._site)
         self._memory = self._memory[:kept]
 
-    def _enter_one(self, luck: np.random.Generator, at: int) -> None:
+    def _enter_one(self, rng: np.random.Generator, at: int) -> None:
         plan = self._plan
         length = plan.groups * plan.stretch_s + 1
-        windows = [varied(self._days, length, luck) for _ in range(plan.rows)]
-        reel = to_device(reel_of(windows, luck, self._chances), self._device)
+        windows = [varied(self._days, length, rng) for _ in range(plan.rows)]
+        reel = to_device(reel_of(windows, rng, self._chances), self._device)
         second = at * plan.stretch_s
         site = settled(reel, second)
         self._reels.insert(0, (reel, second))

@@ -22,11 +22,11 @@ class Interval:
     high: float
     is_log: bool = False
 
-    def draw(self, luck: np.random.Generator) -> float:
+    def draw(self, rng: np.random.Generator) -> float:
         """One value, to four digits, so that what is told is what was tried."""
         if self.is_log:
-            return float(f"{exp(luck.uniform(log(self.low), log(self.high))):.4g}")
-        return float(f"{luck.uniform(self.low, self.high):.4g}")
+            return float(f"{exp(rng.uniform(log(self.low), log(self.high))):.4g}")
+        return float(f"{rng.uniform(self.low, self.high):.4g}")
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Categorical:
 
     values: tuple[float, ...]
 
-    def draw(self, luck: np.random.Generator) -> float:
+    def draw(self, rng: np.random.Generator) -> float:
         """One of them, all equally likely."""
-        return self.values[int(luck.integers(len(self.values)))]
+        return self.values[int(rng.integers(len(self.values)))]
 
 
 Range: TypeAlias = Interval | Categorical

@@ -45,7 +45,7 @@ class Study:
         checks: judgements of a trial that is not ended early.
         every: updates between two of them; of replay with stretches of 60 s, so that a judgement comes after
             as many lived seconds whatever their length.
-        seed: of weights and luck, the same for every trial.
+        seed: of weights and randomness, the same for every trial.
         choosing: days of the split "val".
         teaching: days of the split "train", for replay.
         table: transitions, for the others.

@@ -41,8 +41,8 @@ class DayCosts:
 
     def months(self, excess: float, sites: int, seed: int) -> Months:
         """Months of days drawn with replacement, so much worse in the long run."""
-        luck = np.random.default_rng(seed)
-        drawn = luck.integers(0, len(self.pi_wh), (sites, DAYS))
+        rng = np.random.default_rng(seed)
+        drawn = rng.integers(0, len(self.pi_wh), (sites, DAYS))
         scale = (1.0 + excess) * self.pi_wh.sum(axis=(0, 1)) / self.own_wh.sum(axis=(0, 1))
         own, pi = (self.own_wh * scale)[drawn], self.pi_wh[drawn]
         return Months(own, pi, own, pi, np.ones((sites, DAYS), dtype=bool))

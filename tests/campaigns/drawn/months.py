@@ -1,7 +1,7 @@
 """Months of many sites for the judge, drawn by themselves: no measured day and no simulated slave is in them.
 
 Weather that lasts, hours that resemble each other, heavy tails, stores that fill, days without a record. A
-policy costs more or less than the fallback in the same span, by a ratio that hangs on the weather and on luck
+policy costs more or less than the fallback in the same span, by a ratio that hangs on weather and chance
 and comes to a chosen excess in the long run. Everything is drawn at once for all sites.
 """
 
@@ -24,7 +24,7 @@ SPAN_WH = 120.0
 """Export that a controller could have placed, of a middling span at noon: the fallback leaves 0.5 to 1 kWh a
 day, as at the measured sites."""
 LASTS, RESEMBLES = 0.6, 0.5
-"""Correlation of the weather from day to day, and of luck from span to span of one day."""
+"""Correlation of the weather from day to day, and of randomness from span to span of one day."""
 DAY_LOG_SD, SPAN_LOG_SD = 0.7, 0.5
 """Of the fallback's cost: days vary by 0.8 of their mean, as days under broken cloud do."""
 TAIL_DF, TAIL_MAX = 3.0, 5.0
@@ -75,42 +75,42 @@ class Months:
 
 def drawn(world: MonthWorld, sites: int, seed: int, days: int = DAYS) -> Months:
     """Months of so many sites."""
-    luck = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     norm = _norm(world, np.random.default_rng([seed, 1]))
-    fallback, ratio = _costs(world, luck, sites, days)
+    fallback, ratio = _costs(world, rng, sites, days)
     policy = fallback * ratio * (1.0 + world.excess) / norm
-    measured = luck.random((sites, days)) >= world.missing_share
-    return Months(policy, fallback, _twin_of(policy, world, luck), _twin_of(fallback, world, luck), measured)
+    measured = rng.random((sites, days)) >= world.missing_share
+    return Months(policy, fallback, _twin_of(policy, world, rng), _twin_of(fallback, world, rng), measured)
 
 
-def _norm(world: MonthWorld, luck: Luck) -> Energies:
+def _norm(world: MonthWorld, rng: Luck) -> Energies:
     """What the ratio comes to in the long run, per quantity."""
-    cost, ratio = _costs(world, luck, NORMING_SITES, DAYS)
+    cost, ratio = _costs(world, rng, NORMING_SITES, DAYS)
     long_run: Energies = (cost * ratio).sum(axis=(0, 1, 2)) / cost.sum(axis=(0, 1, 2))
     return long_run
 
 
-def _costs(world: MonthWorld, luck: Luck, sites: int, days: int) -> tuple[Energies, Energies]:
+def _costs(world: MonthWorld, rng: Luck, sites: int, days: int) -> tuple[Energies, Energies]:
     """The fallback's costs, and the policy's beside them."""
-    weather = _lasting(luck.standard_normal((sites, days)), LASTS)
-    tails = np.clip(luck.standard_t(TAIL_DF, (sites, days, SPANS)), -TAIL_MAX, TAIL_MAX)
+    weather = _lasting(rng.standard_normal((sites, days)), LASTS)
+    tails = np.clip(rng.standard_t(TAIL_DF, (sites, days, SPANS)), -TAIL_MAX, TAIL_MAX)
     level = DAY_LOG_SD * weather[..., None] + SPAN_LOG_SD * _lasting(tails, RESEMBLES)
     sun = _sun()
     export = SPAN_WH * sun * np.exp(level) * (weather > OVERCAST)[..., None]
     if world.has_stores:
-        full_after = luck.uniform(*FULL_AFTER, (sites, 1, 1)) * sun.sum()
+        full_after = rng.uniform(*FULL_AFTER, (sites, 1, 1)) * sun.sum()
         export = export * (np.cumsum(sun * np.exp(0.5 * weather[..., None]), axis=2) <= full_after)
-    imported = IMPORT_SHARE * export * np.exp(IMPORT_LOG_SD * luck.standard_normal(export.shape))
-    own_luck = luck.standard_normal((sites, days))
-    by_day = world.by_weather * weather + np.sqrt(1.0 - world.by_weather**2) * own_luck
-    by_span = _lasting(luck.standard_normal(export.shape), RESEMBLES)
+    imported = IMPORT_SHARE * export * np.exp(IMPORT_LOG_SD * rng.standard_normal(export.shape))
+    own_rng = rng.standard_normal((sites, days))
+    by_day = world.by_weather * weather + np.sqrt(1.0 - world.by_weather**2) * own_rng
+    by_span = _lasting(rng.standard_normal(export.shape), RESEMBLES)
     ratio = np.exp(world.day_spread * by_day[..., None] + world.span_spread * by_span)
     cost = np.stack((export, export + imported), axis=-1)
     return cost, np.repeat(ratio[..., None], 2, axis=-1)
 
 
-def _twin_of(cost: Energies, world: MonthWorld, luck: Luck) -> Energies:
-    off = world.twin_spread * luck.standard_normal(cost.shape[:-1])
+def _twin_of(cost: Energies, world: MonthWorld, rng: Luck) -> Energies:
+    off = world.twin_spread * rng.standard_normal(cost.shape[:-1])
     seen: Energies = cost * (1.0 - world.twin_bias) * np.exp(off - 0.5 * world.twin_spread**2)[..., None]
     return seen
 

@@ -29,12 +29,12 @@ class LateSlaves:
         self, dead_s: float, lag_s: float, gain: float = 1.0, sign: float = 1.0, seed: int = 1
     ) -> None:
         self.dead_s, self.lag_s, self.gain, self.sign = dead_s, lag_s, gain, sign
-        self.luck, self.told_w, self.power_w = random.Random(1), [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
+        self.rng, self.told_w, self.power_w = random.Random(1), [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]
         self.past = [[0.0] * 3]
         self.load_w, self.second = [500.0, 500.0, 500.0], 0
 
     def snapshot(self) -> Snapshot:
-        noise = [self.luck.gauss(0.0, 8.0) for _ in range(3)]
+        noise = [self.rng.gauss(0.0, 8.0) for _ in range(3)]
         grid_w = [
             self.sign * p + load + n for p, load, n in zip(self.power_w, self.load_w, noise, strict=True)
         ]
@@ -47,10 +47,10 @@ class LateSlaves:
     def live(self, *, moves: bool = True) -> None:
         """One second after a decision."""
         for phase in range(3):
-            if moves and self.luck.random() < 0.15:
-                self.told_w[phase] = self.luck.uniform(0.0, 1500.0)
-        if self.luck.random() < 0.01:  # somebody switches something
-            self.load_w[self.luck.randrange(3)] = self.luck.choice([200.0, 1200.0, 2500.0])
+            if moves and self.rng.random() < 0.15:
+                self.told_w[phase] = self.rng.uniform(0.0, 1500.0)
+        if self.rng.random() < 0.01:  # somebody switches something
+            self.load_w[self.rng.randrange(3)] = self.rng.choice([200.0, 1200.0, 2500.0])
         way = 1.0 - exp(-0.1 / self.lag_s)
         for _ in range(10):
             self.past.append(list(self.told_w))
@@ -75,11 +75,11 @@ def after(
 
 @pytest.mark.parametrize("period_s", [0.2, 1.0, 2.0])
 def test_every_hypothesis_says_what_the_estimator_would(period_s: float) -> None:
-    grid, luck = bank_grid(period_s), random.Random(2)
+    grid, rng = bank_grid(period_s), random.Random(2)
     bank, sent_w = new_bank(grid, 0, 0.0), [0.0] * 80
     powers = dict.fromkeys(((d, g) for d in DEAD_TIMES_S for g in LAGS_S), 0.0)
     for _ in range(60):
-        sent_w = [luck.uniform(0.0, 3000.0), *sent_w[:-1]]
+        sent_w = [rng.uniform(0.0, 3000.0), *sent_w[:-1]]
         bank = observe(grid, bank, sent_w[0], None, 1.0, 0, True)
         for (dead_s, lag_s), power_w in powers.items():
             group = ResponseGroup(0, (), dead_s, 0.0, lag_s)
@@ -147,12 +147,12 @@ def test_a_slave_known_not_to_follow_silences_its_phase_alone() -> None:
 
 
 def test_lost_samples_gaps_and_what_is_no_number_are_passed_over() -> None:
-    luck = random.Random(3)
+    rng = random.Random(3)
 
     def broken(snapshot: Snapshot) -> Snapshot:
-        if luck.random() < 0.1:
+        if rng.random() < 0.1:
             return replace(snapshot, meter_age_s=1.2)
-        return replace(snapshot, grid_power_w=(nan, nan, nan)) if luck.random() < 0.02 else snapshot
+        return replace(snapshot, grid_power_w=(nan, nan, nan)) if rng.random() < 0.02 else snapshot
 
     plant = LateSlaves(4.0, 1.5)
     state = after(plant, 200, seen=broken)

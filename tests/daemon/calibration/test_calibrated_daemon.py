@@ -181,7 +181,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
             decision=decision,
         )
         records.append(tick)
-        if decision.sight.fresh and decision.verdict.state in (State.FALLBACK, State.RL_ACTIVE):
+        if decision.estimate.fresh and decision.verdict.state in (State.FALLBACK, State.RL_ACTIVE):
             kept.append(shown[-1])
     (folder / "journal").mkdir()
     (folder / "journal" / "run-0000.journal").write_bytes(to_segment(records))

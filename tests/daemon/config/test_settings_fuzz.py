@@ -23,30 +23,30 @@ _WORDS = (
 VALUES = [*_WORDS.split(b"|"), b"9" * 30, b"9" * 5000]
 
 
-def mutated(luck: random.Random) -> bytes:
+def mutated(rng: random.Random) -> bytes:
     """One to four random faults: values, keys, lines, bytes, the end."""
     lines = list(SEEDS)
-    for _ in range(luck.randint(1, 4)):
-        at = luck.randrange(len(lines))
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(lines))
         key, equals, _ = lines[at].partition(b"=")
-        kind = luck.randrange(6)
+        kind = rng.randrange(6)
         if kind == 0 and equals:
-            lines[at] = key + b"= " + luck.choice(VALUES) + b"\n"
+            lines[at] = key + b"= " + rng.choice(VALUES) + b"\n"
         elif kind == 1:
             del lines[at]
         elif kind == 2:
-            lines.insert(at, luck.choice(SEEDS))
+            lines.insert(at, rng.choice(SEEDS))
         elif kind == 3:
-            position = luck.randrange(len(lines[at]))
-            lines[at] = lines[at][:position] + bytes([luck.randrange(256)]) + lines[at][position + 1 :]
+            position = rng.randrange(len(lines[at]))
+            lines[at] = lines[at][:position] + bytes([rng.randrange(256)]) + lines[at][position + 1 :]
         elif kind == 4:
-            lines[at] = lines[at].replace(b"0", luck.choice((b"00", b"9", b"")), 1)
+            lines[at] = lines[at].replace(b"0", rng.choice((b"00", b"9", b"")), 1)
         else:
-            lines.append(b"[" * luck.choice((1, 2, 3000)) + key + b"]\n")
+            lines.append(b"[" * rng.choice((1, 2, 3000)) + key + b"]\n")
         if not lines:
             lines = [b"\n"]
     content = b"".join(lines)
-    return content[: luck.randrange(len(content) + 1)] if luck.random() < 0.2 else content
+    return content[: rng.randrange(len(content) + 1)] if rng.random() < 0.2 else content
 
 
 def outcome(load: Callable[[], Settings]) -> tuple[Settings | None, tuple[Problem, ...]]:
@@ -70,11 +70,11 @@ def holds(settings: Settings) -> bool:
 
 
 def test_damaged_files_are_refused_in_words_or_hold(tmp_path: Path) -> None:
-    luck = random.Random(20261120)
+    rng = random.Random(20261120)
     path = tmp_path / "sunkeep.toml"
     accepted = refused = 0
     for _ in range(FILES):
-        content = mutated(luck)
+        content = mutated(rng)
         path.write_bytes(content)
         settings, problems = outcome(partial(load_settings, path, key=False))
         if settings is not None:

@@ -75,7 +75,7 @@ async def test_every_tick_comes_back_whole(site: Path) -> None:
         ticks,
         strict=True,
     ):
-        assert (quick.snapshot, quick.decision.sight) == (tick.snapshot, tick.decision.sight)
+        assert (quick.snapshot, quick.decision.estimate) == (tick.snapshot, tick.decision.estimate)
         assert (quick.decision.verdict, quick.decision.send) == (tick.decision.verdict, tick.decision.send)
         assert quick.decision.policy_action_w == tick.decision.policy_action_w
 

@@ -29,8 +29,8 @@ def live(
     """One tick for each (instant, grid power); `model_w` is what the slave is believed to draw."""
     for at_s, grid_w in rows:
         seen = snapshot(at_s, grid_w, slaves=(SlaveState(),))
-        sight = replace(BLIND, model_w=model_w)
-        decided = decision(sight=sight, setpoints_w=(0,))
+        estimate = replace(BLIND, model_w=model_w)
+        decided = decision(estimate=estimate, setpoints_w=(0,))
         figures.update(seen, decided, cost=COST, local=datetime(2026, 6, day, 12, tzinfo=UTC))
 
 
@@ -245,11 +245,11 @@ def test_names_from_outside_cannot_grow_without_bound() -> None:
 def test_placement_learns_from_reports_what_the_belief_cannot_know() -> None:
     """A hot boiler draws nothing, believed to draw 2000 W: each report removes 40 % of the error."""
     placement = SlavePowerEstimator()
-    sight = replace(BLIND, model_w=(2000.0, 0.0, 0.0))
+    estimate = replace(BLIND, model_w=(2000.0, 0.0, 0.0))
     drawn_w = []
     for age_s in (5.0, 0.2, 1.2, 0.2, 0.2 + 16.0):
         seen = snapshot(0.0, (0.0, 0.0, 0.0), slaves=(SlaveState(True, 0.0, age_s),))
-        drawn_w.append(placement.update(NET, seen, sight)[0])
+        drawn_w.append(placement.update(NET, seen, estimate)[0])
     assert drawn_w == pytest.approx([1200.0, 720.0, 720.0, 432.0, 2000.0])
 
 
@@ -277,16 +277,16 @@ def test_what_is_shown_without_slaves_stands_still_while_they_are_on_their_way()
             believed_w, drawn_w = (min(3000.0, max(0.0, 600.0 * (at - s - 5.0))) for s in (0.0, lateness_s))
             raw_w = -3000.0 + drawn_w - believed_w
             command_w = min(3000.0, max(0.0, 600.0 * (at - 3.0)))
-            sight = replace(BLIND, model_w=(believed_w, 0.0, 0.0), command_w=(command_w, 0.0, 0.0))
-            seen_w = shown.update((raw_w, 0.0, 0.0), sight, float(at))
+            estimate = replace(BLIND, model_w=(believed_w, 0.0, 0.0), command_w=(command_w, 0.0, 0.0))
+            seen_w = shown.update((raw_w, 0.0, 0.0), estimate, float(at))
             assert seen_w[0] == pytest.approx(-3000.0, abs=250.0), at
         assert seen_w[0] == pytest.approx(-3000.0, abs=10.0), "in the end every tick counts again"
 
 
 def test_a_kettle_shows_at_once_while_no_slave_moves() -> None:
     shown = UncontrolledPowerEstimator()
-    sight = replace(BLIND, model_w=(1000.0, 0.0, 0.0), command_w=(1000.0, 0.0, 0.0))
+    estimate = replace(BLIND, model_w=(1000.0, 0.0, 0.0), command_w=(1000.0, 0.0, 0.0))
     for at in range(5):
-        shown.update((-3000.0, 0.0, 0.0), sight, float(at))
-    assert shown.update((-1000.0, 0.0, 0.0), sight, 5.0)[0] == pytest.approx(-1000.0, abs=100.0)
-    assert shown.update((500.0, 0.0, 0.0), sight, 60.0) == (500.0, 0.0, 0.0), "a gap begins anew"
+        shown.update((-3000.0, 0.0, 0.0), estimate, float(at))
+    assert shown.update((-1000.0, 0.0, 0.0), estimate, 5.0)[0] == pytest.approx(-1000.0, abs=100.0)
+    assert shown.update((500.0, 0.0, 0.0), estimate, 60.0) == (500.0, 0.0, 0.0), "a gap begins anew"

@@ -106,10 +106,10 @@ def test_the_headline_says_what_is_going_on(
     grid_w: Phases, without_w: Phases, state: State, causes: tuple[str, ...], text: str, tone: str
 ) -> None:
     figures = Figures(NET, ABOUT, 0.0)
-    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    estimate = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
     authority = Authority.REST if "rest_ordered" in causes else Authority.POLICY
     verdict = SupervisorDecision(state, causes)
-    decided = decision(verdict=verdict, authority=authority, sight=sight, setpoints_w=(0,))
+    decided = decision(verdict=verdict, authority=authority, estimate=estimate, setpoints_w=(0,))
     seen = snapshot(1.0, grid_w, slaves=(SlaveState(),))
     figures.update(seen, decided, cost=COST, radio=RadioStatistics(True), baseline_grid_power_w=without_w)
     said = messages.headline(figures)
@@ -168,7 +168,7 @@ def test_a_stop_whose_reason_is_over_says_what_is_awaited(
     figures = Figures(NET, ABOUT, 0.0)
     decided = decision(
         verdict=SupervisorDecision(State.SAFE_STOP, (name, "reentry")),
-        sight=replace(BLIND, fresh=fresh),
+        estimate=replace(BLIND, fresh=fresh),
         authority=authority,
         setpoints_w=(0,),
     )
@@ -222,10 +222,10 @@ def test_what_the_counters_said_of_the_power() -> None:
 )
 def test_the_headline_agrees_with_the_figures_below_it(grid_w: Phases, without_w: Phases, text: str) -> None:
     figures = Figures(NET, ABOUT, 0.0)
-    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    estimate = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
     figures.update(
         snapshot(1.0, grid_w, slaves=(SlaveState(),)),
-        decision(sight=sight, setpoints_w=(0,)),
+        decision(estimate=estimate, setpoints_w=(0,)),
         cost=COST,
         baseline_grid_power_w=without_w,
     )
@@ -305,7 +305,7 @@ def test_the_reason_is_short_and_the_right_one(
     decided = decision(
         verdict=SupervisorDecision(state, causes),
         authority=Authority.FALLBACK,
-        sight=replace(BLIND, fresh="meter_lost" not in causes),
+        estimate=replace(BLIND, fresh="meter_lost" not in causes),
         setpoints_w=(0,),
     )
     alarms = ("radio_down",) if "radio_lost" in causes else ()
@@ -326,10 +326,10 @@ def test_a_refused_configuration_is_told_until_it_is_mended() -> None:
 def test_the_same_state_is_told_in_every_language() -> None:
     """Headline, who and why, with numbers as they are written there."""
     figures = Figures(NET, ABOUT, 0.0)
-    sight = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
+    estimate = replace(BLIND, capacity_w=(5000.0, 5000.0, 5000.0))
     verdict = SupervisorDecision(State.SAFE_STOP, ("meter_lost",))
     seen = snapshot(1.0, (-4200.0, 0.0, 0.0), slaves=(SlaveState(True, 1730.0, 2.0),))
-    figures.update(seen, decision(verdict=verdict, sight=sight, setpoints_w=(0,)), cost=COST)
+    figures.update(seen, decision(verdict=verdict, estimate=estimate, setpoints_w=(0,)), cost=COST)
     told = {name: status_document(figures, 1.0, words_in(name)) for name in ("en", "de", "fr")}
     assert {name: one["headline"]["text"] for name, one in told.items()} == {
         "en": "Every device is told 0 W for safety: 1.7 kW drawn when last heard",

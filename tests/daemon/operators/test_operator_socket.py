@@ -70,7 +70,7 @@ async def test_a_latched_cause_is_acknowledged_once_it_is_no_longer_raised(tmp_p
         assert (code, "meter_identity is still raised. Remove what raises it" in output) == (2, True)
 
         await exchange_meter(pair, commissioned)
-        await until(lambda: pair.ticks()[-1].decision.sight.fresh, 10.0)
+        await until(lambda: pair.ticks()[-1].decision.estimate.fresh, 10.0)
         await asyncio.sleep(40 * 0.1)  # good samples alone do not end a latched stop
         assert power_w(pair) == 0.0
         code, output = await sunkeep_ack(tmp_path, "meter_identity", "--json")
@@ -109,7 +109,7 @@ async def test_an_acknowledgement_before_thirty_good_samples_does_not_end_the_st
     ticks = pair.ticks()
     last_bad = max(i for i, t in enumerate(ticks) if "meter_identity" in t.snapshot.alarms)
     moved = next(i for i, t in enumerate(ticks) if i > last_bad and any(t.decision.setpoints_w))
-    good = sum(tick.decision.sight.fresh for tick in ticks[last_bad + 1 : moved + 1])
+    good = sum(tick.decision.estimate.fresh for tick in ticks[last_bad + 1 : moved + 1])
     assert good >= 30
 
 

@@ -107,7 +107,7 @@ def test_what_is_not_the_policy_s_account(kind: str) -> None:
         elif kind == "fallback in charge":
             judge(changed(lived, authority=Authority.FALLBACK))
         elif kind == "no sample":
-            judge(changed(lived, sight=replace(lived.decision.sight, fresh=False)))
+            judge(changed(lived, estimate=replace(lived.decision.estimate, fresh=False)))
         elif kind == "starting":
             judge(with_causes(lived, state=State.INIT))
         else:
@@ -329,7 +329,7 @@ async def _lost_policy(folder: Path) -> tuple[list[TickResult], list[str], dict[
     """A policy that leaves two phases alone is in charge, until the judge has seen enough."""
     more = f'\n[policy]\nbundle = "{write_bundle(folder / "toy", plain_model())}"\n'
     async with running_pair(folder, slaves=SITE.slaves, trace=sunny_day(), more=more) as pair:
-        await until(lambda: bool(pair.lived) and pair.lived[-1].decision.sight.fresh, 30.0)
+        await until(lambda: bool(pair.lived) and pair.lived[-1].decision.estimate.fresh, 30.0)
         pair.warm()
         await until(lambda: pair.lived[-1].decision.verdict.source is Source.POLICY, 120.0)
         await until(lambda: Cause.ROLLBACK in pair.lived[-1].decision.verdict.causes, 1200.0)

@@ -25,7 +25,7 @@ def tick(unix_s: float, at_s: float, number: int = 0, **changes: Any) -> Tick:
     """A tick of nine slaves that exports 400 W and believes to have placed 600 W."""
     seen = snapshot(at_s, (-400.0, 0.0, 0.0), tick=number, hour=12, slaves=(SlaveState(),) * 9)
     told = decision(
-        sight=replace(BLIND, model_w=(600.0, 0.0, 0.0), capacity_w=(700.0, 0.0, 0.0)), setpoints_w=(0,) * 9
+        estimate=replace(BLIND, model_w=(600.0, 0.0, 0.0), capacity_w=(700.0, 0.0, 0.0)), setpoints_w=(0,) * 9
     )
     base = Tick(
         unix_s=unix_s, snapshot=seen, authority=Authority.POLICY, propensity=1.0, block=0, confounded=False,

@@ -57,7 +57,7 @@ def lived(
     end_s: int = DAY_S,
     score: Score | None = None,
 ) -> Iterator[AnyRecord]:
-    """A start and the ticks of days of the embedded trace, one after the other, each with luck of its own."""
+    """A start and the ticks of days of the embedded trace, one after the other, each with its seed."""
     settings = load_settings(config, key=False)
     parts = assemble_from(settings).parts
     memory = initial_memory(parts)

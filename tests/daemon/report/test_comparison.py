@@ -232,16 +232,16 @@ def test_each_design_is_compared_by_itself() -> None:
 )
 def test_the_interval_holds_the_effect_as_often_as_it_says(design: Design, least: float, most: float) -> None:
     """Weather with heavy tails that lasts for hours, the same policy under 400 lots."""
-    luck = np.random.default_rng(4)
+    rng = np.random.default_rng(4)
     count = 2 * PAIRS_LEAST if design is Design.PAIRS else 3 * BLOCKS_LEAST
-    weather_w = np.exp(np.convolve(luck.standard_normal(count + 5), np.ones(6) / 2.0, "valid")) * 200.0
+    weather_w = np.exp(np.convolve(rng.standard_normal(count + 5), np.ones(6) / 2.0, "valid")) * 200.0
     effect_w, held, told = -60.0, 0, 0
     for _ in range(400):
         if design is Design.PAIRS:
-            first = luck.random(count // 2) < 0.5
+            first = rng.random(count // 2) < 0.5
             chosen = np.repeat(first, 2) == (np.arange(count) % 2 == 0)
         else:
-            chosen = luck.random(count) < 0.5
+            chosen = rng.random(count) < 0.5
         blocks = [
             block(
                 n,

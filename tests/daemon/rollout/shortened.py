@@ -51,7 +51,7 @@ def planned(text: str, _far_end: SimulatedSite) -> str:
 
 
 async def begun(pair: Pair) -> None:
-    await until(lambda: bool(pair.lived) and pair.lived[-1].decision.sight.fresh, 30.0)
+    await until(lambda: bool(pair.lived) and pair.lived[-1].decision.estimate.fresh, 30.0)
     pair.warm()
 
 

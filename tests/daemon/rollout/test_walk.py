@@ -202,15 +202,15 @@ def test_a_lot_whose_blocks_do_not_arrive_stops_the_plan() -> None:
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
 def test_a_sound_lot_is_hardly_ever_called_broken_and_a_broken_one_is(share: float) -> None:
-    def broken(true_share: float, luck: Random) -> bool:
+    def broken(true_share: float, rng: Random) -> bool:
         lot = LotCount()
         for index in range(700):
-            lot = lot.add(OpenBlock(index, luck.random() < true_share, share, 600.0), 600.0)
+            lot = lot.add(OpenBlock(index, rng.random() < true_share, share, 600.0), 600.0)
         return lot.is_broken
 
-    luck = Random(5)
-    assert sum(broken(share, luck) for _ in range(60)) == 0
-    assert all(broken(share - 0.15, luck) for _ in range(20))
+    rng = Random(5)
+    assert sum(broken(share, rng) for _ in range(60)) == 0
+    assert all(broken(share - 0.15, rng) for _ in range(20))
     assert log_e_value(0, 0, share) == pytest.approx(0.0)
     assert ALPHA == 0.001
 

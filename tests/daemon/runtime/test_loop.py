@@ -22,7 +22,7 @@ from drivers.zigbee.setpoint_frame import SetpointFrame, decode
 from plant.simulated_site import slaves_of
 from safety.pi import PiFallback
 from safety.supervisor import ModeSupervisor
-from tests.daemon.runtime.test_transmitter import KEY, NETWORK, FakeRadio, emitter
+from tests.daemon.runtime.test_transmitter import KEY, NETWORK, FakeRadio, transmitter
 from tests.support import virtual_time
 
 SITE = Site(slaves=slaves_of(3))
@@ -54,7 +54,7 @@ class FakeLife:
     async def snapshot(self, tick: int, *_: Any) -> Snapshot:
         self.at_s += 1.0
         self.sense(len(self.told))
-        on_air = self.emitter.on_air(self.at_s)
+        on_air = self.transmitter.on_air(self.at_s)
         slaves = (SlaveState(report_age_s=0.0),) * 3
         return Snapshot(tick, self.at_s, (-3000.0,) * 3, 0.0, slaves, on_air, alarms=_[1], acknowledged=_[2])
 
@@ -63,14 +63,14 @@ class FakeLife:
         self.tell(len(self.told))
 
     def begin(self) -> Loop:
-        self.emitter = emitter(SITE, self.radio, self.folder)
+        self.transmitter = transmitter(SITE, self.radio, self.folder)
         parts = assemble(SITE, PiFallback(SITE), None).parts
         self.rest_due_at_s = float("inf")
         return Loop(
             parts=parts,
             memory=replace(initial_memory(parts), watch=ModeSupervisor().warm),
-            senses=cast(Any, self),
-            emitter=self.emitter,
+            snapshot_source=cast(Any, self),
+            transmitter=self.transmitter,
             pace=cast(Any, InstantPace()),
             clock=lambda: self.at_s,
             assignment=lambda: Assignment(Authority.FALLBACK, 0.0, 0),
@@ -127,7 +127,7 @@ async def test_a_daemon_that_cannot_see_any_more_says_rest_at_its_end(tmp_path: 
     for frame in (first, second):
         assert (frame.safe_release, set(frame.setpoints_w)) == (True, {0})
     assert second.counter > first.counter
-    assert not any(living.emitter.on_air(living.at_s).setpoints_w)
+    assert not any(living.transmitter.on_air(living.at_s).setpoints_w)
 
 
 async def test_a_daemon_that_cannot_tell_any_more_rests_at_once_and_keeps_to_the_air(tmp_path: Path) -> None:

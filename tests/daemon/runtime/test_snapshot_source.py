@@ -33,14 +33,19 @@ class Script:
         return Reading((power_w,) * 3, 3 * power_w, (230.0,) * 3, (2.5,) * 3, 50.0, (self.reads,), None)
 
 
-def senses(script: Script, period_s: float = 1.0) -> SnapshotSource:
+def snapshot_source(script: Script, period_s: float = 1.0) -> SnapshotSource:
     """Only the meter matters here."""
     quality = SimpleNamespace(extra_delay_s=lambda _: 0.0, link_loss_rate=lambda _: 0.0)
     radio = SimpleNamespace(up=True, reports=dict, quality=quality, causes=tuple)
-    emitter = SimpleNamespace(on_air=lambda _: OnAirState(), reports=dict)
+    transmitter = SimpleNamespace(on_air=lambda _: OnAirState(), reports=dict)
     site = Site((Slave(0, "boiler", 0, 3000),), period_s=period_s)
     return SnapshotSource(
-        site, cast(Any, script), cast(Any, radio), cast(Any, emitter), Plausibility(), lambda: script.now_s
+        site,
+        cast(Any, script),
+        cast(Any, radio),
+        cast(Any, transmitter),
+        Plausibility(),
+        lambda: script.now_s,
     )
 
 
@@ -51,12 +56,12 @@ async def look(sensed: SnapshotSource) -> Snapshot:
 async def test_a_sample_is_as_old_as_its_request() -> None:
     script = Script()
     script.takes_s = 0.4
-    assert (await look(senses(script))).meter_age_s == pytest.approx(0.4)
+    assert (await look(snapshot_source(script))).meter_age_s == pytest.approx(0.4)
 
 
 async def test_an_old_sample_is_not_fresh_however_close_two_ticks_are() -> None:
     script = Script()
-    sensed = senses(script)
+    sensed = snapshot_source(script)
     await look(sensed)
     script.answers = False
     script.now_s += 0.5
@@ -65,7 +70,7 @@ async def test_an_old_sample_is_not_fresh_however_close_two_ticks_are() -> None:
 
 async def test_after_a_missed_sample_the_end_of_holding_is_known_and_seen_once() -> None:
     script = Script()
-    sensed = senses(script)
+    sensed = snapshot_source(script)
     assert sensed.rest_due_at_s == inf
     await look(sensed)
     assert sensed.rest_due_at_s == inf
@@ -87,7 +92,7 @@ async def test_after_a_missed_sample_the_end_of_holding_is_known_and_seen_once()
 async def test_the_end_of_holding_is_seen_once_even_when_the_clock_is_a_hair_early() -> None:
     script = Script()
     script.takes_s = 0.0
-    sensed = senses(script)
+    sensed = snapshot_source(script)
     await look(sensed)
     script.answers = False
     script.now_s = 1001.0
@@ -107,7 +112,7 @@ async def test_a_read_is_cut_where_holding_ends(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(asyncio, "timeout", noted)
     script = Script()
-    sensed = senses(script)
+    sensed = snapshot_source(script)
     await look(sensed)
     script.answers = False
     for at_s in (1001.0, 1002.0, 1002.51, 1003.0):
@@ -118,7 +123,7 @@ async def test_a_read_is_cut_where_holding_ends(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_slow_site_does_not_rest_between_two_good_samples() -> None:
     script = Script()
-    sensed = senses(script, period_s=10.0)
+    sensed = snapshot_source(script, period_s=10.0)
     await look(sensed)
     assert sensed.rest_due_at_s == inf
 
@@ -126,11 +131,11 @@ async def test_a_slow_site_does_not_rest_between_two_good_samples() -> None:
 async def test_who_was_silent_before_the_radio_was_lost_gets_no_first_chance_after_it() -> None:
     """Or a coordinator that is built anew because nobody answers would have everybody there again."""
     script, heard_at_s = Script(), {0: 1000.0, 1: 1000.0}
-    sensed = senses(script)
+    sensed = snapshot_source(script)
     sensed.site = Site((Slave(0, "boiler", 0, 3000), Slave(1, "charger", 1, 3000)))
     radio = cast(Any, sensed.radio)
-    emitter = cast(Any, sensed.emitter)
-    emitter.reports = lambda: {
+    transmitter = cast(Any, sensed.transmitter)
+    transmitter.reports = lambda: {
         slot: SlaveStatus(slot, 1, 0, 0.0, False, at_s, told_w=0) for slot, at_s in heard_at_s.items()
     }
 

@@ -76,7 +76,7 @@ def broadcast(
     return SetpointBroadcast(radio, counter, KEY, 15, slots, clock)
 
 
-def emitter(site: Site, radio: FakeRadio, folder: Path) -> Transmitter:
+def transmitter(site: Site, radio: FakeRadio, folder: Path) -> Transmitter:
     return Transmitter(site, SafetyGate(site), (broadcast(site, radio, folder),))
 
 
@@ -89,7 +89,7 @@ def of(sender: Transmitter) -> SetpointBroadcast:
 async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_path: Path) -> None:
     site = Site(slaves=slaves_of(36, 400))
     radio = FakeRadio(accepts=1)
-    sender = emitter(site, radio, tmp_path)
+    sender = transmitter(site, radio, tmp_path)
     decision, snapshot = first_decision(site, sender.on_air(100.0))
     assert min(decision.setpoints_w) > 0
     sent = await sender.emit(decision, snapshot, lambda: 100.0)
@@ -105,7 +105,7 @@ async def test_what_was_accepted_is_on_air_when_the_second_frame_is_refused(tmp_
 async def test_who_has_waited_longest_is_told_first(tmp_path: Path) -> None:
     site = Site(slaves=slaves_of(36, 400))
     radio = FakeRadio(accepts=1)
-    sender = emitter(site, radio, tmp_path)
+    sender = transmitter(site, radio, tmp_path)
     decision, snapshot = first_decision(site, sender.on_air(100.0))
     await sender.emit(decision, snapshot, lambda: 100.0)
     radio.accepts = 99
@@ -121,7 +121,7 @@ async def test_setpoints_wait_once_the_radio_did_not_answer(
     tmp_path: Path, error: Transient, tried: int
 ) -> None:
     site = Site(slaves=slaves_of(36, 400))
-    sender = emitter(site, FakeRadio(0, error), tmp_path)
+    sender = transmitter(site, FakeRadio(0, error), tmp_path)
     decision, snapshot = first_decision(site, sender.on_air(100.0))
     assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted is False
     assert sender.refused_total == tried
@@ -133,7 +133,7 @@ async def test_rest_is_told_to_every_group_whatever_became_of_the_others(
 ) -> None:
     site = Site(slaves=slaves_of(36, 400))
     parts = assemble(site, PiFallback(site), None).parts
-    sender = emitter(site, FakeRadio(0, error), tmp_path)
+    sender = transmitter(site, FakeRadio(0, error), tmp_path)
     slaves = (SlaveState(report_age_s=0.0),) * len(site.slaves)
     snapshot = Snapshot(0, 100.0, (-3000.0,) * 3, 0.0, slaves, sender.on_air(100.0))
     decision, _ = decide(snapshot, Authority.REST, initial_memory(parts), parts)
@@ -146,7 +146,7 @@ async def test_a_frame_that_nobody_confirmed_may_be_on_air(tmp_path: Path) -> No
     decision, snapshot = first_decision(site)
     for error, doubts in ((Transient("busy"), 0), (Unconfirmed("late"), 1)):
         (tmp_path / str(doubts)).mkdir()
-        sender = emitter(site, FakeRadio(0, error), tmp_path / str(doubts))
+        sender = transmitter(site, FakeRadio(0, error), tmp_path / str(doubts))
         assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted is False
         assert sender.refused_total == 1
         air = sender.on_air(100.5)
@@ -157,7 +157,7 @@ async def test_a_frame_that_nobody_confirmed_may_be_on_air(tmp_path: Path) -> No
 async def test_after_the_time_to_live_nothing_is_on_air(tmp_path: Path) -> None:
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
-    sender = emitter(site, FakeRadio(), tmp_path)
+    sender = transmitter(site, FakeRadio(), tmp_path)
     assert (await sender.emit(decision, snapshot, lambda: 100.0)).accepted
     assert sender.on_air(115.0).setpoints_w == decision.setpoints_w
     assert set(sender.on_air(115.1).setpoints_w) == {0}
@@ -167,7 +167,7 @@ async def test_counters_go_on_behind_what_a_slave_has_accepted(tmp_path: Path) -
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
     radio = FakeRadio(unknown={0: 777_000})
-    sender = emitter(site, radio, tmp_path)
+    sender = transmitter(site, radio, tmp_path)
     await sender.emit(decision, snapshot, lambda: 100.0)
     assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
     assert of(sender).refused_leaps == {}
@@ -177,7 +177,7 @@ async def test_a_leap_to_the_end_is_refused_and_hides_no_true_word_of_another_sl
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
     radio = FakeRadio(unknown={0: COUNTER_MAX, 1: 777_000})
-    sender = emitter(site, radio, tmp_path)
+    sender = transmitter(site, radio, tmp_path)
     await sender.emit(decision, snapshot, lambda: 100.0)
     assert decode(radio.sent[0], KEY, NETWORK).counter == 777_001
     assert of(sender).refused_leaps == {0: COUNTER_MAX}
@@ -187,7 +187,7 @@ async def test_without_a_counter_nothing_is_sent_and_a_cause_is_raised(tmp_path:
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
     radio = FakeRadio()
-    sender = emitter(site, radio, tmp_path)
+    sender = transmitter(site, radio, tmp_path)
     (tmp_path / "counter").unlink()
     sent = await sender.emit(decision, snapshot, lambda: 100.0)
     assert (sent.alarm, sent.accepted, radio.sent) == ("no_frame_counter", None, [])
@@ -198,7 +198,7 @@ async def test_a_radio_that_is_down_gets_nothing(tmp_path: Path, down: dict[str,
     site = Site(slaves=slaves_of(3))
     decision, snapshot = first_decision(site)
     radio = FakeRadio(**down)  # type: ignore[arg-type]
-    sent = await emitter(site, radio, tmp_path).emit(decision, snapshot, lambda: 100.0)
+    sent = await transmitter(site, radio, tmp_path).emit(decision, snapshot, lambda: 100.0)
     assert (sent.accepted, radio.sent) == (None, [])
 
 

@@ -63,7 +63,7 @@ async def test_measured_numbers_lead_the_daemon_from_its_start_and_its_replay(tm
     }
     (start,) = pair.starts()
     assert start.measured == {name: pytest.approx(sure) for name in names[:2]}
-    believed = pair.ticks()[-1].decision.sight
+    believed = pair.ticks()[-1].decision.estimate
     assert believed.delay_s == pytest.approx((2 * DEAD_TIME_S + 2.07) / 3, abs=0.01)
     figures = pair.service.figures
     assert figures is not None

@@ -83,6 +83,6 @@ def test_a_meter_that_begins_to_average_is_followed_without_swinging() -> None:
     dead_times_s = [one.dead_time_s for one in last.learned if one is not None and one.in_force]
     assert len(dead_times_s) == 3
     assert min(dead_times_s) > 3.5
-    assert last.sight.delay_s == pytest.approx(sum(dead_times_s) / 3.0, abs=0.3)
+    assert last.estimate.delay_s == pytest.approx(sum(dead_times_s) / 3.0, abs=0.3)
     assert last.swinging is None
     assert reversals_per_min(story[-600:]) < 5.0

@@ -70,8 +70,8 @@ def reordered() -> Injection:
     def begin(pair: Pair, rng: Random) -> None:
         medium = pair.whole.far_end.radio.air
         kept[id(pair)] = medium.broadcast_delay
-        luck = Random(rng.random())
-        medium.broadcast_delay = lambda receivers: [luck.uniform(0.0, 8.0) for _ in range(receivers)]
+        own_rng = Random(rng.random())
+        medium.broadcast_delay = lambda receivers: [own_rng.uniform(0.0, 8.0) for _ in range(receivers)]
 
     def end(pair: Pair, _rng: Random) -> None:
         pair.whole.far_end.radio.air.broadcast_delay = kept.pop(id(pair))

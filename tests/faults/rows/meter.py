@@ -232,7 +232,7 @@ ROWS = (
         "M20",
         meter.faults("every answer 0.25 s late", right=0.0, late_s=0.25),
         ("none", "hold"),
-        lambda seen: seen.pair.loop is not None and (seen.pair.loop.senses.read_s or 0.0) >= 0.25,
+        lambda seen: seen.pair.loop is not None and (seen.pair.loop.snapshot_source.read_s or 0.0) >= 0.25,
         2.0,
         recovered_s=3.0,
     ),

@@ -1,4 +1,4 @@
-"""The radio's luck: its shares, its bursts, what extra delay does, and which frame a slave follows."""
+"""The radio's chances: its shares, its bursts, what extra delay does, and which frame a slave follows."""
 
 import numpy as np
 import pytest

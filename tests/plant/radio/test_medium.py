@@ -69,16 +69,16 @@ def test_a_burst_is_bounded_and_capacity_comes_back() -> None:
 @settings(max_examples=20)
 def test_the_cadence_of_the_product_is_never_refused(start_s: float, seed: int) -> None:
     """An hour of seconds in which the setpoints jump, rest or stay, with the product's own rule."""
-    luck = Random(seed)
+    rng = Random(seed)
     limiter, bucket, airtime = BroadcastLimiter(), Bucket(at_s=start_s), Airtime()
     action_w, sent_w, sent_at_s, sent = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), start_s, 0
     source = Source.POLICY
     for second in range(HOUR_S):
         at_s = start_s + second
-        if luck.random() < 0.7:
-            action_w = (luck.choice((0.0, 500.0, 2000.0)), 0.0, 0.0)
-        if luck.random() < 0.1:
-            source = luck.choice((Source.POLICY, Source.POLICY, Source.REST))
+        if rng.random() < 0.7:
+            action_w = (rng.choice((0.0, 500.0, 2000.0)), 0.0, 0.0)
+        if rng.random() < 0.1:
+            source = rng.choice((Source.POLICY, Source.POLICY, Source.REST))
         if source is Source.REST:
             action_w = (0.0, 0.0, 0.0)
         send, bucket = choose_send(

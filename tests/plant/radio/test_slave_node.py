@@ -47,9 +47,9 @@ class TimedAir(RadioMedium):
 
 
 def site(slaves: int = 3) -> tuple[TimedAir, list[SlaveNode]]:
-    air, luck = TimedAir(), Random(1)
+    air, rng = TimedAir(), Random(1)
     nodes = [
-        SlaveNode(air, Firmware(slot, KEY, 3000), lambda slot: 10.0 * slot, luck) for slot in range(slaves)
+        SlaveNode(air, Firmware(slot, KEY, 3000), lambda slot: 10.0 * slot, rng) for slot in range(slaves)
     ]
     for node in nodes:
         air.add(node)

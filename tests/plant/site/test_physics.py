@@ -24,16 +24,16 @@ def slave_step(
 
 
 def test_one_source_gives_equal_numbers_for_floats_numpy_and_torch() -> None:
-    luck = np.random.default_rng(5)
+    rng = np.random.default_rng(5)
     n = 64
     columns = [
-        luck.uniform(0, 2000, n),
-        luck.uniform(0, 2000, n),
-        luck.uniform(0, 2500, n),
-        luck.uniform(0, 30, n),
-        luck.uniform(500, 1800, n),
-        luck.uniform(0.95, 1.03, n),
-        luck.uniform(1, 2, n),
+        rng.uniform(0, 2000, n),
+        rng.uniform(0, 2000, n),
+        rng.uniform(0, 2500, n),
+        rng.uniform(0, 30, n),
+        rng.uniform(500, 1800, n),
+        rng.uniform(0.95, 1.03, n),
+        rng.uniform(1, 2, n),
     ]
     by_numpy = slave_step(np, *columns)
     by_torch = slave_step(torch, *[torch.from_numpy(column) for column in columns])

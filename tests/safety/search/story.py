@@ -6,7 +6,7 @@ from core.decision import Anomaly, Authority, State, SupervisorDecision
 from core.parts import PolicyHealth
 from core.site import ZERO, Phases
 from safety.supervisor import ModeSupervisor, SupervisorState
-from tests.support.examples import sight, snapshot
+from tests.support.examples import estimate, snapshot
 
 CLEAN = PolicyHealth(True, (), Anomaly())
 SILENT = replace(CLEAN, policy_answered=False)
@@ -43,7 +43,7 @@ class Story:
                 acknowledged=acknowledged,
                 policy_latency_s=latency_s,
             )
-            believed = replace(sight(seen), model_w=model_w)
+            believed = replace(estimate(seen), model_w=model_w)
             self.verdict, self.watch = ModeSupervisor().step(seen, believed, authority, findings, self.watch)
         return self
 

@@ -57,8 +57,8 @@ def test_the_days_of_journals_are_the_days_that_were_lived(tmp_path: Path) -> No
 
 
 def test_a_day_is_written_as_a_trace_whose_phases_are_what_they_were(tmp_path: Path) -> None:
-    luck = np.random.default_rng(3)
-    bare_w = luck.normal(-500.0, 1500.0, (DAY_S, 3))
+    rng = np.random.default_rng(3)
+    bare_w = rng.normal(-500.0, 1500.0, (DAY_S, 3))
     bare_w[50_000:50_010] = np.nan
     _, pv_w = apart_w(bare_w)
     assert np.nanmin(pv_w) == 0.0
@@ -122,8 +122,8 @@ def test_nobody_lives_an_unknown_second(tmp_path: Path) -> None:
     gappy = write_days(SiteDays(DatasetTerms.of(site()), {"2026-05-29": bare_w}), [], tmp_path / "gappy")
     assert lit_hours(whole[0]) == tuple(NOON_S - 7499 + HOUR_S * n for n in range(4))
     assert lit_hours(gappy[0]) == (NOON_S - 7499, NOON_S - 3899, NOON_S + 112, NOON_S + 3712)
-    sunshine, luck = read_days(gappy), np.random.default_rng(1)
-    assert all(np.isfinite(varied(sunshine, 600, luck)).all() for _ in range(200))
+    sunshine, rng = read_days(gappy), np.random.default_rng(1)
+    assert all(np.isfinite(varied(sunshine, 600, rng)).all() for _ in range(200))
     assert len(measured(sunshine, 600)) == len(measured(read_days(whole), 600)) - 1
 
 

@@ -94,7 +94,7 @@ def test_a_journal_becomes_rows_of_what_was_seen_and_done(
     assert set(rows["source"]) == {"fallback"}
     assert set(rows["propensity"]) == {0.25}
     for name, phase in zip(PHASE_NAMES, range(3), strict=True):
-        surplus = [tick.decision.sight.surplus_w[phase] for _, tick in ticks]
+        surplus = [tick.decision.estimate.surplus_w[phase] for _, tick in ticks]
         np.testing.assert_allclose(rows[f"surplus_hat_w_{name}"], surplus, rtol=1e-6)
         fallback_w = [tick.decision.fallback_action_w[phase] for _, tick in ticks]
         np.testing.assert_allclose(rows[f"fallback_action_w_{name}"], fallback_w, rtol=1e-6)

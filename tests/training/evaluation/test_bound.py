@@ -67,8 +67,8 @@ def test_phases_that_are_billed_together_help_each_other() -> None:
 
 
 def test_ages_are_those_of_the_plant_and_of_delays_beyond_it() -> None:
-    luck = np.random.default_rng(3)
-    delays = draw_delays(luck, draw_link(luck), 400, 5)
+    rng = np.random.default_rng(3)
+    delays = draw_delays(rng, draw_link(rng), 400, 5)
     expected = followed_ages_of_plant(delays, 60).astype(int)
     found = followed_ages(delays)
     assert (found[60:] == expected[60:]).all()

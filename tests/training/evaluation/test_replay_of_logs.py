@@ -60,8 +60,8 @@ def test_the_belief_is_that_of_the_product(extra_s: int) -> None:
     for tick in range(60):
         air = OnAirState(per_phase(on_air_w[max(0, tick - 1)].tolist()), (), 1.0)
         snapshot = Snapshot(tick, float(tick), ZERO, 0.0, slaves, air, extra_delay_s=float(extra_s))
-        sight, belief = estimate_state(site, snapshot, belief)
-        assert believed_w[tick].tolist() == pytest.approx(sight.model_w)
+        estimate, belief = estimate_state(site, snapshot, belief)
+        assert believed_w[tick].tolist() == pytest.approx(estimate.model_w)
 
 
 def log_of(surplus_w: float, *gaps: slice) -> Logged:

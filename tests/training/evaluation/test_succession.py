@@ -72,7 +72,7 @@ CLEAN = CriteriaAnswers(0, 0, 0)
         ("better on every day", 0.95, 0.98, KEPT, 0, CLEAN, (True, True, True, True)),
         ("worse", 1.05, 0.98, KEPT, 0, CLEAN, (False, True, True, True)),
         ("the same", 1.0, 1.0, KEPT, 0, CLEAN, (False, True, True, True)),
-        ("better by luck of the days", NOISE, 0.98, KEPT, 0, CLEAN, (False, True, True, True)),
+        ("better by chance of the days", NOISE, 0.98, KEPT, 0, CLEAN, (False, True, True, True)),
         ("loses a criterion", 0.95, 0.98, LOST, 0, CLEAN, (True, False, True, True)),
         ("worse when late", 0.95, 1.001, KEPT, 0, CLEAN, (True, True, False, True)),
         ("breaks a limit once", 0.95, 0.98, KEPT, 1, CLEAN, (True, True, True, False)),
@@ -121,16 +121,16 @@ def over_days(after: Floats, before: Floats, days: Sequence[Day]) -> Interval:
 @pytest.mark.parametrize("days", [FEWEST[JUDGE], FEWEST[JUDGE] + 1, 6, 10])
 @pytest.mark.parametrize("spread", [0.0, 0.5], ids=["days alike", "some days weigh more"])
 def test_challengers_that_are_no_better_win_as_seldom_as_is_said(days: int, spread: float) -> None:
-    """A day adds 2 % of luck that its eight hours share, and each hour 1 % of its own.
+    """A day adds 2 % of noise that its eight hours share, and each hour 1 % of its own.
 
     With the bootstrap over days 12 % of 1000 won with three days, 10 % with four, 5 % with ten (seed 25).
     """
-    luck, wins = np.random.default_rng(25), 0
+    rng, wins = np.random.default_rng(25), 0
     of_row = [Day(Path(f"{row // 8}"), JUDGE, "3ph") for row in range(8 * days)]
     for _ in range(NULLS):
-        base = np.repeat(100.0 * np.exp(spread * luck.normal(size=days)), 8)
-        shared = np.repeat(luck.normal(0.0, 0.02, days), 8)
-        mine = base * (1.0 + shared + luck.normal(0.0, 0.01, 8 * days))
+        base = np.repeat(100.0 * np.exp(spread * rng.normal(size=days)), 8)
+        shared = np.repeat(rng.normal(0.0, 0.02, days), 8)
+        mine = base * (1.0 + shared + rng.normal(0.0, 0.01, 8 * days))
         wins += over_days(mine, base, of_row)[1] < 0.0
     assert wins / NULLS <= CHANCE_MAX + CHANCE_ERROR
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_known_is_no_interval(base: float) -> None:
 
 
 def test_the_rule_asks_students_t() -> None:
-    """Over hours, this challenger of luck would win."""
+    """Over hours, this challenger of chance would win."""
     days = np.repeat([0.96, 0.995, 1.0], HOURS)
     found = settle(days, 0.98, KEPT, 0, CLEAN, days=FEWEST[JUDGE])
     assert found.j_change.over_hours[1] < 0.0 < found.j_change.over_days[1]

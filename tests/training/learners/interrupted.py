@@ -52,12 +52,12 @@ def _run(
     generator, drawn = seeded(seed, CPU), 0
     learner, source, companions = made()
 
-    def draw(luck: torch.Generator) -> Any:
+    def draw(rng: torch.Generator) -> Any:
         nonlocal drawn
         drawn += 1
         if breaks and drawn > BROKEN_AFTER:
             raise PowerCut
-        return source(luck)
+        return source(rng)
 
     train(learner, draw, PLAN, generator, out, judge, resume, companions)
     return [values for part in (learner, *companions) for values in part.state_dict().values()]

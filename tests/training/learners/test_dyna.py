@@ -128,8 +128,8 @@ def test_a_batch_keeps_its_size_and_nothing_is_imagined_before_the_models_know(
     dyna = Dyna(learner.space, DynaSettings(horizon=3, share=0.5, hidden=16, model_first=2, trust=1e9))
     drawn: list[Transitions] = []
 
-    def recorded(luck: torch.Generator) -> Transitions:
-        drawn.append(Sampler(shifted(100), 20)(luck))
+    def recorded(rng: torch.Generator) -> Transitions:
+        drawn.append(Sampler(shifted(100), 20)(rng))
         return drawn[-1]
 
     source = dyna.beside(learner, recorded)

@@ -64,7 +64,7 @@ def test_a_resumed_on_policy_run_ends_with_the_weights_of_an_uninterrupted_one(t
         environment = TwoSteps(8)
         train(
             learner,
-            lambda luck: learner.collect(environment, luck),
+            lambda rng: learner.collect(environment, rng),
             TrainingPlan(steps),
             generator,
             out,

@@ -27,7 +27,7 @@ from training.learners.offline.sac import Sac
 PLAIN = FeatureScaling(torch.zeros(30), torch.ones(30))
 
 
-def luck(seed: int = 0) -> torch.Generator:
+def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
@@ -41,7 +41,7 @@ def test_the_density_of_a_squashed_normal_integrates_to_one(mean: float, log_std
 
 def test_the_density_gives_the_chances_that_samples_show() -> None:
     mean, log_std = torch.tensor([0.4]), torch.tensor([-0.3])
-    z = mean + log_std.exp() * torch.randn(200_000, 1, generator=luck())
+    z = mean + log_std.exp() * torch.randn(200_000, 1, generator=rng())
     action = torch.tanh(z).squeeze(1).numpy()
     edges = np.linspace(-0.9, 0.9, 10)
     for low, high in pairwise(edges):
@@ -64,11 +64,11 @@ def test_a_sample_and_its_density_agree_with_the_density_of_a_recorded_action() 
     torch.manual_seed(0)
     actor = Actor(4, 2, hidden=16)
     torch.nn.init.normal_(actor.mean.weight)
-    features = torch.randn(50, 4, generator=luck())
-    action, density = actor.sample(features, luck())
+    features = torch.randn(50, 4, generator=rng())
+    action, density = actor.sample(features, rng())
     assert action.shape == (50, 2)
     assert torch.allclose(actor.log_density_of(features, action), density, atol=1e-3)
-    many, densities = actor.sample(features, luck(), 7)
+    many, densities = actor.sample(features, rng(), 7)
     assert many.shape == (50, 7, 2)
     assert densities.shape == (50, 7)
     assert float(many.detach().std(1).min()) > 0.0
@@ -79,7 +79,7 @@ def test_the_deployed_action_is_the_scaled_tanh_of_the_mean(scale: Scale) -> Non
     torch.manual_seed(0)
     learner = Sac(Space(PLAIN, 3, scale, hidden=16))
     torch.nn.init.normal_(learner.actor.mean.weight)
-    state = 300.0 * torch.rand(20, 30, generator=luck())
+    state = 300.0 * torch.rand(20, 30, generator=rng())
     with torch.no_grad():
         mean, _ = learner.actor(learner.normalize(state))
         squashed = torch.tanh(mean)

@@ -75,10 +75,10 @@ def rows(actions: Tensor, mask: Tensor | None = None) -> Transitions:
 
 def updated(learner: Learner[Transitions], table: Transitions, exchange: bool) -> None:
     learner_away(learner)
-    source, luck = Sampler(table.to(AWAY), 16, exchange), Luck()
+    source, rng = Sampler(table.to(AWAY), 16, exchange), Luck()
     for _ in range(2):  # the first fills the optimisers' state
         with watched(is_strict=True):
-            learner.update(source(luck), luck)
+            learner.update(source(rng), rng)
     for values in learner.state_dict().values():
         assert values.device == AWAY
     for optimizer in learner.optimizers.values():
@@ -97,13 +97,13 @@ def test_an_update_over_discrete_choices() -> None:
 
 def go_along(learner: Learner[Any], source: Source[Any], companions: tuple[Callback, ...]) -> None:
     """Two updates as the loop makes them; everything is away."""
-    luck = Luck()
+    rng = Luck()
     for step in range(2):
         for companion in companions:
             companion.before(learner, step, 2)
-        batch = source(luck)
+        batch = source(rng)
         with watched(is_strict=True):
-            learner.update(batch, luck)
+            learner.update(batch, rng)
             for companion in companions:
                 companion.after(learner, step + 1)
 
@@ -114,9 +114,9 @@ def test_priorities_and_clipped_rewards() -> None:
     table = rows(torch.rand(40, 3)).to(AWAY)
     sampler = PrioritizedSampler(table, 16, PrioritySettings(), exchange=True)
 
-    def draw(luck: torch.Generator) -> Transitions:
+    def draw(rng: torch.Generator) -> Transitions:
         with watched(is_strict=False):
-            return with_clipped_rewards(sampler, 0.5)(luck)
+            return with_clipped_rewards(sampler, 0.5)(rng)
 
     go_along(learner, draw, (sampler, RateSchedule(learner, RateSettings(2, "cosine", plateau=1))))
     assert sampler.priorities.device == sampler.rows.device == AWAY
@@ -129,9 +129,9 @@ def test_imagined_batches() -> None:
     sent_away(ensemble, ensemble.optimizers)
     imagining = ensemble.beside(learner, Sampler(rows(torch.rand(40, 3)).to(AWAY), 16, exchange=True))
 
-    def draw(luck: torch.Generator) -> Transitions:
+    def draw(rng: torch.Generator) -> Transitions:
         with watched(is_strict=True):
-            return imagining(luck)
+            return imagining(rng)
 
     go_along(learner, draw, (ensemble,))
     assert ensemble.optimizers["models"].state
@@ -152,9 +152,9 @@ def test_sites_one_after_the_other() -> None:
     tasks = SiteTasks(days(), DomainRandomization(), 2, 0)
     rollouts = Grounds(days(), 3, AWAY, count=4, scenery=tasks).rollouts(learner)
 
-    def draw(luck: torch.Generator) -> Rollout:
+    def draw(rng: torch.Generator) -> Rollout:
         with watched(is_strict=False):  # days are drawn on the CPU and transferred
-            return rollouts(luck)
+            return rollouts(rng)
 
     go_along(learner, draw, (tasks, FadingBonus(0.1), Reptile(learner, 2)))
 
@@ -167,11 +167,11 @@ def days() -> tuple[SolarDay, ...]:
 def test_an_update_on_simulated_sites() -> None:
     learner = Ppo(SPACE, PpoSettings(horizon=3, epochs=1, minibatch=6))
     learner_away(learner)
-    grounds, luck = Grounds(days(), 3, AWAY, count=4), Luck()
+    grounds, rng = Grounds(days(), 3, AWAY, count=4), Luck()
     with watched(is_strict=False):  # days are drawn on the CPU and transferred
-        rollout = grounds.rollouts(learner)(luck)
+        rollout = grounds.rollouts(learner)(rng)
     with watched(is_strict=True):
-        learner.update(rollout, luck)
+        learner.update(rollout, rng)
 
 
 def test_an_update_of_the_replay() -> None:
@@ -186,14 +186,14 @@ def test_an_update_of_the_replay() -> None:
         with watched(is_strict=True):
             update(net, batch, optimizer, 0.001, plan)
     assert optimizer.state
-    luck = np.random.default_rng(2)
+    rng = np.random.default_rng(2)
     with watched(is_strict=False):
-        judge(to_device(reel_of(measured(days(), 8)[:2], luck, JUDGED), AWAY), net.policy, lead_s=2)
+        judge(to_device(reel_of(measured(days(), 8)[:2], rng, JUDGED), AWAY), net.policy, lead_s=2)
 
 
 def test_an_epoch_of_the_dynamics_model() -> None:
-    luck = np.random.default_rng(0)
-    states, actions_w = (luck.normal(size=(40, n)).astype(np.float32) for n in (30, 3))
+    rng = np.random.default_rng(0)
+    states, actions_w = (rng.normal(size=(40, n)).astype(np.float32) for n in (30, 3))
     seconds = np.arange(40)
     table = LookAheads(states, actions_w, states, seconds, seconds * 0, np.full(40, "fallback"))
     plan = FitPlan(epochs=1, batch=16, device=AWAY.type)

@@ -83,7 +83,7 @@ def test_ppo_gives_up_now_for_what_follows() -> None:
     generator = seeded(1, CPU)
     settings = PpoSettings(GAMMA, 0.9, LR, horizon=8, epochs=4, minibatch=256, log_std_start=-0.5)
     learner, environment = Ppo(plain_space(2), settings), TwoSteps(128)
-    train(learner, lambda luck: learner.collect(environment, luck), TrainingPlan(50), generator)
+    train(learner, lambda rng: learner.collect(environment, rng), TrainingPlan(50), generator)
     states = two_step_states()
     with torch.no_grad():
         wrong = (learner.deployed()(states) - two_step_answer(states)).square().mean().sqrt()

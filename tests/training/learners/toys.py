@@ -71,13 +71,13 @@ class TwoSteps:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._luck = torch.empty(0)
+        self._rng = torch.empty(0)
         self._at = 0
         self._x = torch.empty(0)
         self._is_last = False
 
     def reset(self, generator: torch.Generator) -> Tensor:
-        self._luck = 1.8 * torch.rand(64, self._count, 1, generator=generator) - 0.9
+        self._rng = 1.8 * torch.rand(64, self._count, 1, generator=generator) - 0.9
         self._at = 0
         return self._begin()
 
@@ -92,28 +92,28 @@ class TwoSteps:
         return BatchStep(seen, seen, -0.5 * sent.square().squeeze(1), zero, zero)
 
     def _begin(self) -> Tensor:
-        self._x, self._is_last = self._luck[self._at % len(self._luck)], False
+        self._x, self._is_last = self._rng[self._at % len(self._rng)], False
         self._at += 1
         return torch.cat([self._x, torch.zeros_like(self._x)], 1)
 
 
 class NoisyBandit:
-    """One step, reward -(a - 0.3)^2 plus luck far larger than what the action decides."""
+    """One step, reward -(a - 0.3)^2 plus randomness far larger than what the action decides."""
 
     NOISE = 30.0
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._luck = torch.empty(0)
+        self._rng = torch.empty(0)
         self._at = 0
 
     def reset(self, generator: torch.Generator) -> Tensor:
-        self._luck = self.NOISE * torch.randn(64, self._count, generator=generator)
+        self._rng = self.NOISE * torch.randn(64, self._count, generator=generator)
         self._at = 0
         return torch.zeros(self._count, 1)
 
     def step(self, sent: Tensor) -> BatchStep:
-        reward = self._luck[self._at % 64] - (sent.squeeze(1) - 0.3).square()
+        reward = self._rng[self._at % 64] - (sent.squeeze(1) - 0.3).square()
         self._at += 1
         nothing, one = torch.zeros(self._count, 1), torch.ones(self._count)
         return BatchStep(nothing, nothing, reward, one, torch.zeros(self._count))

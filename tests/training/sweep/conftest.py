@@ -38,14 +38,14 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def transitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log whose action is 300 W below the surplus."""
     path = tmp_path_factory.mktemp("rows") / "train.parquet"
-    luck, count = np.random.default_rng(1), 300
-    states = luck.normal(500.0, 200.0, (count, len(FEATURE_NAMES))).astype(np.float32)
+    rng, count = np.random.default_rng(1), 300
+    states = rng.normal(500.0, 200.0, (count, len(FEATURE_NAMES))).astype(np.float32)
     columns: dict[str, Any] = {name: states[:, i] for i, name in enumerate(FEATURE_NAMES)}
     for name in ACTION_NAMES:
         surplus_w = columns[f"surplus_hat{name.removeprefix('applied')}"]
         columns[name] = np.clip(surplus_w - 300.0, 0.0, 5000.0)
     more: dict[str, Any] = {
-        "reward": luck.normal(size=count).astype(np.float32),
+        "reward": rng.normal(size=count).astype(np.float32),
         "episode": np.zeros(count, np.int32),
     }
     more |= {"is_fresh": np.ones(count, bool), "source": np.full(count, "logged")}

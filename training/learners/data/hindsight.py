@@ -59,10 +59,10 @@ class Hindsight:
         device, table = generator.device, self._transitions
         rows = torch.randint(len(table), (self._batch,), generator=generator, device=device)
         batch = table.take(rows)
-        luck = torch.rand((2, self._batch), generator=generator, device=device)
-        later = rows + (luck[0] * (self._ends[rows] - rows + 1)).long()
+        rng = torch.rand((2, self._batch), generator=generator, device=device)
+        later = rows + (rng[0] * (self._ends[rows] - rows + 1)).long()
         wanted = self._achieved(table.following[later])
-        goal = torch.where((luck[1] < self._share)[:, None], wanted, batch.observation[:, self._goal])
+        goal = torch.where((rng[1] < self._share)[:, None], wanted, batch.observation[:, self._goal])
         observation, following = batch.observation.clone(), batch.following.clone()
         observation[:, self._goal] = following[:, self._goal] = goal
         reward = self._worth(self._achieved(following), goal)

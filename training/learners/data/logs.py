@@ -42,8 +42,8 @@ console = Console(stderr=True)
 class Explorer:
     """Sits in the place of the fallback, where it sees, and of the policy, where it acts and takes notes."""
 
-    def __init__(self, site: Site, gains: PiGains, luck: np.random.Generator) -> None:
-        self._law, self._luck = PiFallback(site, gains), luck
+    def __init__(self, site: Site, gains: PiGains, rng: np.random.Generator) -> None:
+        self._law, self._rng = PiFallback(site, gains), rng
         self._dither_w = np.zeros(3)
         self._proposed_w: Phases = ZERO
         self._policy_action_w: Phases = ZERO
@@ -56,23 +56,23 @@ class Explorer:
         """Of the law."""
         return self._law.cold
 
-    def propose(self, sight: StateEstimate, memory: PiMemory) -> tuple[Phases, PiMemory]:
+    def propose(self, estimate: StateEstimate, memory: PiMemory) -> tuple[Phases, PiMemory]:
         """The law's proposal, without dither."""
-        self._proposed_w, memory = self._law.propose(sight, memory)
-        self._capacity_w = sight.capacity_w
+        self._proposed_w, memory = self._law.propose(estimate, memory)
+        self._capacity_w = estimate.capacity_w
         return self._proposed_w, memory
 
-    def track(self, memory: PiMemory, sight: StateEstimate, safe_action_w: Phases) -> PiMemory:
+    def track(self, memory: PiMemory, estimate: StateEstimate, safe_action_w: Phases) -> PiMemory:
         """Continue from the undisturbed proposal, moved by what the limits took away."""
         self.allowed.append(safe_action_w)
-        cells = zip(self._proposed_w, safe_action_w, self._policy_action_w, sight.capacity_w, strict=True)
+        cells = zip(self._proposed_w, safe_action_w, self._policy_action_w, estimate.capacity_w, strict=True)
         own_w = [min(max(0.0, own + safe - proposed), top) for own, safe, proposed, top in cells]
-        return self._law.track(memory, sight, per_phase(own_w))
+        return self._law.track(memory, estimate, per_phase(own_w))
 
     def explore(self, observation: Sequence[float]) -> Phases:
         """The proposal with dither, where there is surplus to place."""
-        kicked = self._luck.random(3) < KICK_SHARE
-        self._dither_w = KEPT * self._dither_w + kicked * self._luck.normal(0.0, KICK_W, 3)
+        kicked = self._rng.random(3) < KICK_SHARE
+        self._dither_w = KEPT * self._dither_w + kicked * self._rng.normal(0.0, KICK_W, 3)
         placed = np.asarray(self._proposed_w) > 0.0
         policy_action_w = np.where(placed, np.asarray(self._proposed_w) + self._dither_w, 0.0)
         self._policy_action_w = per_phase(np.clip(policy_action_w, 0.0, self._capacity_w).tolist())
@@ -135,11 +135,11 @@ def explore(day: Day, metering: Metering, seed: int, share: float = 1.0) -> dict
         seed: draws the far end, the gains and the dither. The predictive law meets the same far end.
         share: part of the daylight.
     """
-    site, trace, luck = default_site(metering), day.load(), np.random.default_rng([seed, 1])
+    site, trace, rng = default_site(metering), day.load(), np.random.default_rng([seed, 1])
     light_s = middle_of_light_s(trace, share)
     scenario = Scenario(trace, site, day.connection, *light_s, seed=seed, settle_s=0)
-    gains = PiGains(*(float(luck.uniform(*span)) for span in (KP, KI, MARGIN_W)))
-    explorer = Explorer(site, gains, luck)
+    gains = PiGains(*(float(rng.uniform(*span)) for span in (KP, KI, MARGIN_W)))
+    explorer = Explorer(site, gains, rng)
     parts = assemble(site, PiFallback(site), None).parts
     parts = type(parts)(
         site, parts.observer, Acting(explorer), explorer, parts.detector, AlwaysPolicySupervisor(), parts.gate
@@ -171,7 +171,7 @@ def _columns(explorer: Explorer, costs: Costs, base: Costs) -> dict[str, NDArray
 
 
 def write_explored(days: Sequence[Day], out: Path, metering: Metering, seed: int, share: float) -> None:
-    """Explore these days, each with luck of its own, and write one log; `share` is of their light."""
+    """Explore these days, each with randomness of its own, and write one log; `share` is of their light."""
     logs = []
     for index, day in enumerate(days):
         log_ = explore(day, metering, seed * 1000 + index, share)

@@ -97,9 +97,9 @@ class PrioritizedSampler(Callback):
         """One batch: the chances are cut into as many equal parts as there are rows, with a draw in each."""
         chances = self.chances()
         sums = chances.cumsum(0)
-        luck = torch.rand(self._batch, generator=generator, device=generator.device, dtype=torch.float64)
-        places = torch.arange(self._batch, device=luck.device)
-        drawn = ((places + luck) / self._batch).to(sums.device) * sums[-1]
+        rng = torch.rand(self._batch, generator=generator, device=generator.device, dtype=torch.float64)
+        places = torch.arange(self._batch, device=rng.device)
+        drawn = ((places + rng) / self._batch).to(sums.device) * sums[-1]
         self.rows = torch.searchsorted(sums, drawn, right=True).clamp(max=len(sums) - 1)
         weight = weights_of(chances[self.rows], len(chances), self._beta).float()
         batch = replace(self._transitions.take(self.rows), weight=weight)

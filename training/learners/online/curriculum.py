@@ -67,12 +67,12 @@ class Curriculum(Callback):
         """Set the difficulty of this update."""
         self.difficulty = difficulty_at(step, steps, self._until)
 
-    def __call__(self, count: int, seconds: int, luck: np.random.Generator) -> RolloutWindow:
+    def __call__(self, count: int, seconds: int, rng: np.random.Generator) -> RolloutWindow:
         """Draw windows with their far ends."""
-        windows = [self._window(seconds, luck) for _ in range(count)]
-        return reel_of(windows, luck, eased(self._chances, self.difficulty))
+        windows = [self._window(seconds, rng) for _ in range(count)]
+        return reel_of(windows, rng, eased(self._chances, self.difficulty))
 
-    def _window(self, seconds: int, luck: np.random.Generator) -> Floats:
-        if luck.random() < self.difficulty:
-            return varied(self._days, seconds, luck)
-        return min(candidates(self._days, seconds, luck), key=roughness_w)
+    def _window(self, seconds: int, rng: np.random.Generator) -> Floats:
+        if rng.random() < self.difficulty:
+            return varied(self._days, seconds, rng)
+        return min(candidates(self._days, seconds, rng), key=roughness_w)

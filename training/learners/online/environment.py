@@ -19,7 +19,7 @@ class BatchStep:
 
 
 class VectorEnvironment(Protocol):
-    """n environments in step. All luck is drawn in `reset`, so that it does not depend on what is done."""
+    """n environments in step. All chance is drawn in `reset`, so that it does not depend on what is done."""
 
     def reset(self, generator: torch.Generator) -> Tensor:
         """Begin anew: [n, d]."""
@@ -31,10 +31,10 @@ class VectorEnvironment(Protocol):
 
 
 class Baseline(Protocol):
-    """A known controller living the same luck as the environment it is compared with."""
+    """A known controller living the same randomness as the environment it is compared with."""
 
     def reset(self, generator: torch.Generator) -> object:
-        """Begin anew; the same generator state gives the luck of the environment's reset."""
+        """Begin anew; the same generator state gives the randomness of the environment's reset."""
         ...
 
     def step(self) -> Tensor:
@@ -43,7 +43,7 @@ class Baseline(Protocol):
 
 
 class ControlVariate:
-    """An environment whose reward is what is gained over a baseline in the same luck.
+    """An environment whose reward is what is gained over a baseline in the same randomness.
 
     The baseline's reward does not depend on the action, so the best policy is the same, while the noise that
     both meet cancels (input-dependent baseline, Mao et al. 2018, arXiv:1807.02264).
@@ -53,10 +53,10 @@ class ControlVariate:
         self._environment, self._baseline = environment, baseline
 
     def reset(self, generator: torch.Generator) -> Tensor:
-        """Begin anew, both in the same luck."""
-        luck = generator.get_state()
+        """Begin anew, both in the same randomness."""
+        rng = generator.get_state()
         self._baseline.reset(generator)
-        generator.set_state(luck)
+        generator.set_state(rng)
         return self._environment.reset(generator)
 
     def step(self, sent: Tensor) -> BatchStep:

@@ -87,11 +87,11 @@ class ParameterNoise(Callback):
     def before(self, learner: Learner[Any], step: int, steps: int) -> None:
         """Draw the weights of this rollout."""
         assert isinstance(learner, Ppo), "only PPO explores"
-        luck = torch.Generator().manual_seed(hash((self._seed, step)) % 2**63)
+        rng = torch.Generator().manual_seed(hash((self._seed, step)) % 2**63)
         other = deepcopy(learner.actor).requires_grad_(False)
         with torch.no_grad():
             for parameter in other.parameters():
-                noise = torch.randn(parameter.shape, generator=luck).to(parameter.device)
+                noise = torch.randn(parameter.shape, generator=rng).to(parameter.device)
                 parameter.add_(self.scale * noise)
         self._other = [other]
         learner.explore_with(self)

@@ -82,15 +82,15 @@ class SiteTasks(Callback):
         """Find the site of this update."""
         self._task = step // self._inner
 
-    def __call__(self, count: int, seconds: int, luck: np.random.Generator) -> RolloutWindow:
+    def __call__(self, count: int, seconds: int, rng: np.random.Generator) -> RolloutWindow:
         """Draw windows of the site's day, all with far ends of its kind."""
         day, chances = self.site(self._task)
-        return reel_of([varied((day,), seconds, luck) for _ in range(count)], luck, chances)
+        return reel_of([varied((day,), seconds, rng) for _ in range(count)], rng, chances)
 
     def site(self, task: int) -> tuple[SolarDay, DomainRandomization]:
         """The day and the far ends of a site; the same number is always the same site."""
-        luck, chances = np.random.default_rng([self._seed, task]), self._chances
-        day = self._days[int(luck.integers(len(self._days)))]
-        extra_s = int(luck.choice(len(chances.extra_s), p=chances.extra_s))
+        rng, chances = np.random.default_rng([self._seed, task]), self._chances
+        day = self._days[int(rng.integers(len(self._days)))]
+        extra_s = int(rng.choice(len(chances.extra_s), p=chances.extra_s))
         one = tuple(float(second == extra_s) for second in range(len(chances.extra_s)))
-        return day, replace(chances, net=float(luck.random() < chances.net), extra_s=one)
+        return day, replace(chances, net=float(rng.random() < chances.net), extra_s=one)

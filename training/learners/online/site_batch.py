@@ -27,7 +27,7 @@ from training.learners.online.environment import BatchStep
 from training.replay.differentiable_replay import settled, to_device
 
 Scenery = Callable[[int, int, np.random.Generator], RolloutWindow]
-"""Draws windows with their far ends: how many, of how many seconds of surplus, and all luck."""
+"""Draws windows with their far ends: how many, of how many seconds of surplus, and all randomness."""
 LEAD_S = 8
 """Seconds at the begin of an episode that the proposal of `lead` governs, so that features have a history."""
 
@@ -38,9 +38,9 @@ class Varied:
     def __init__(self, days: Sequence[SolarDay], chances: DomainRandomization) -> None:
         self._days, self._chances = days, chances
 
-    def __call__(self, count: int, seconds: int, luck: np.random.Generator) -> RolloutWindow:
+    def __call__(self, count: int, seconds: int, rng: np.random.Generator) -> RolloutWindow:
         """Draw."""
-        return reel_of([varied(self._days, seconds, luck) for _ in range(count)], luck, self._chances)
+        return reel_of([varied(self._days, seconds, rng) for _ in range(count)], rng, self._chances)
 
 
 class Sites:
@@ -66,8 +66,8 @@ class Sites:
     def reset(self, generator: torch.Generator) -> Tensor:
         """New windows and far ends; the slaves have long taken the surplus. Returns [n, 30]."""
         seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
-        luck = np.random.default_rng(int(seed))
-        reel = self._scenery(self._count, self._seconds + LEAD_S + 2, luck)
+        rng = np.random.default_rng(int(seed))
+        reel = self._scenery(self._count, self._seconds + LEAD_S + 2, rng)
         self._reel = to_device(reel, self._device)
         self._belief = believed(self._reel.rig)
         self._site, self._second = settled(self._reel, 0), 0

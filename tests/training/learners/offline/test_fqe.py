@@ -19,10 +19,10 @@ COUNT = 4000
 
 def worth(logged: Transitions, slope: float) -> float:
     """Of the policy slope * s, learnt from uniform actions."""
-    luck = seeded(0, torch.device("cpu"))
+    rng = seeded(0, torch.device("cpu"))
     learner = Fqe(plain_space(1), FqeSettings(GAMMA, tau=0.03, lr=3e-3))
     table = Followed(logged, slope * logged.observation, slope * logged.following)
-    train(learner, lambda generator: table.draw(128, generator), TrainingPlan(500), luck)
+    train(learner, lambda generator: table.draw(128, generator), TrainingPlan(500), rng)
     return learner.worth(table)
 
 

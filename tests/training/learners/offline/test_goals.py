@@ -22,7 +22,7 @@ LESSER, GREATER = 4.0, 10.0
 
 
 @pytest.fixture
-def luck() -> torch.Generator:
+def rng() -> torch.Generator:
     torch.manual_seed(0)
     return torch.Generator().manual_seed(0)
 
@@ -34,43 +34,43 @@ def twins(critics: TwinCritic, first: float, second: float) -> None:
 
 
 @pytest.mark.parametrize("said", [(LESSER, GREATER), (GREATER, LESSER)])
-def test_the_lesser_critic_counts_whichever_it_is(said: tuple[float, float], luck: torch.Generator) -> None:
+def test_the_lesser_critic_counts_whichever_it_is(said: tuple[float, float], rng: torch.Generator) -> None:
     td3, sac = (
         Td3Bc(plain_space(1), Td3BcSettings(gamma=0.5)),
         Sac(plain_space(1), SacSettings(gamma=0.5, entropy_start=1e-9)),
     )
     for learner in (td3, sac):
         twins(learner.target, *said)
-        goal = learner.td_target(learner.seen(cases()), luck)
+        goal = learner.td_target(learner.seen(cases()), rng)
         assert goal.tolist() == pytest.approx([1.0 + 0.5 * LESSER, 1.0 + 0.5 * LESSER, 1.0])
     iql = Iql(plain_space(1), IqlSettings(lr=1e-9))
     twins(iql.target, *said)
     constant(iql.value, 0.0)
-    assert float(iql.update(cases(), luck)["advantage"]) == pytest.approx(LESSER, abs=1e-3)
+    assert float(iql.update(cases(), rng)["advantage"]) == pytest.approx(LESSER, abs=1e-3)
 
 
 @pytest.mark.parametrize("said", [(LESSER, GREATER), (GREATER, LESSER)])
-def test_the_actor_follows_the_lesser_critic(said: tuple[float, float], luck: torch.Generator) -> None:
+def test_the_actor_follows_the_lesser_critic(said: tuple[float, float], rng: torch.Generator) -> None:
     sac = Sac(plain_space(1), SacSettings(entropy_start=1e-9))
     twins(sac.critic, *said)
-    report = sac._improve_actor(torch.zeros(8, 1), luck)
+    report = sac._improve_actor(torch.zeros(8, 1), rng)
     assert float(report["actor_loss"]) == pytest.approx(-LESSER, abs=1e-3)
 
 
-def test_iql_asks_the_slow_critics_what_a_recorded_action_is_worth(luck: torch.Generator) -> None:
+def test_iql_asks_the_slow_critics_what_a_recorded_action_is_worth(rng: torch.Generator) -> None:
     iql = Iql(plain_space(1), IqlSettings(lr=1e-9))
     constant(iql.target, LESSER)
     constant(iql.critic, 50.0)
     constant(iql.value, 0.0)
-    assert float(iql.update(cases(), luck)["advantage"]) == pytest.approx(LESSER, abs=1e-3)
+    assert float(iql.update(cases(), rng)["advantage"]) == pytest.approx(LESSER, abs=1e-3)
 
 
-def test_values_move_towards_what_the_recorded_actions_are_worth_and_not_away(luck: torch.Generator) -> None:
+def test_values_move_towards_what_the_recorded_actions_are_worth_and_not_away(rng: torch.Generator) -> None:
     for worth in (5.0, -5.0):
         iql = Iql(plain_space(1), IqlSettings(lr=1e-2))
         constant(iql.target, worth)
         constant(iql.value, 0.0)
-        iql.update(cases(), luck)
+        iql.update(cases(), rng)
         moved = float(iql.value(torch.zeros(1, 1)).detach())
         assert moved * worth > 0.0
 
@@ -94,20 +94,20 @@ def goals_of(report: dict[str, Tensor]) -> float:
 
 
 @pytest.mark.parametrize("kind", ["iql", "iql-discrete"])
-def test_an_end_is_worth_nothing_to_the_critics_that_are_taught(kind: str, luck: torch.Generator) -> None:
+def test_an_end_is_worth_nothing_to_the_critics_that_are_taught(kind: str, rng: torch.Generator) -> None:
     """Goals 1 + 0.5 x 10 where life goes on, also where the record is cut, and 1 at the end."""
     wanted = (6.0**2 + 6.0**2 + 1.0**2) / 3.0
     if kind == "iql":
         iql = Iql(plain_space(1), IqlSettings(gamma=0.5, lr=1e-9))
         constant(iql.value, 10.0)
         constant(iql.critic, 0.0)
-        assert goals_of(iql.update(cases(), luck)) == pytest.approx(wanted, rel=1e-4)
+        assert goals_of(iql.update(cases(), rng)) == pytest.approx(wanted, rel=1e-4)
         return
     learner = discrete()
     constant(learner.value, 10.0)
     for net in (learner.first, learner.second):
         silence(net)
-    assert goals_of(learner.update(chosen(), luck)) == pytest.approx(wanted, rel=1e-4)
+    assert goals_of(learner.update(chosen(), rng)) == pytest.approx(wanted, rel=1e-4)
 
 
 def silence(net: nn.Module, value: float = 0.0) -> None:
@@ -117,7 +117,7 @@ def silence(net: nn.Module, value: float = 0.0) -> None:
     nn.init.constant_(last.bias, value)
 
 
-def test_discrete_values_ask_the_lesser_of_the_slow_critics(luck: torch.Generator) -> None:
+def test_discrete_values_ask_the_lesser_of_the_slow_critics(rng: torch.Generator) -> None:
     """An expectile of 0.7: of what the value is too low by, the square counts 0.7 times."""
     for said in ((LESSER, GREATER), (GREATER, LESSER)):
         learner = discrete()
@@ -126,7 +126,7 @@ def test_discrete_values_ask_the_lesser_of_the_slow_critics(luck: torch.Generato
             silence(net, value)
         for net in (learner.first, learner.second):
             silence(net, 50.0)
-        report = learner.update(chosen(), luck)
+        report = learner.update(chosen(), rng)
         assert float(report["value_loss"]) == pytest.approx(0.7 * LESSER**2, rel=1e-4)
 
 
@@ -139,12 +139,12 @@ def made() -> list[Callable[[], CriticLearner]]:
 
 @pytest.mark.parametrize("make", made())
 def test_the_slow_critics_follow_after_every_update(
-    make: Callable[[], CriticLearner], luck: torch.Generator
+    make: Callable[[], CriticLearner], rng: torch.Generator
 ) -> None:
     learner = make()
     target, critic = (learner.get_submodule(name) for name in ("target", "critic"))
     before = deepcopy(list(target.parameters()))
-    learner.update(bandit(64), luck)
+    learner.update(bandit(64), rng)
     wanted = [old.lerp(new, 0.25) for old, new in zip(before, critic.parameters(), strict=True)]
     assert all(map(torch.allclose, target.parameters(), wanted))
     assert not all(map(torch.equal, target.parameters(), before))
@@ -157,13 +157,13 @@ class ActionIsWorth(nn.Module):
         return action.squeeze(1)
 
 
-def test_the_target_policy_of_td3_is_blurred_within_bounds(luck: torch.Generator) -> None:
+def test_the_target_policy_of_td3_is_blurred_within_bounds(rng: torch.Generator) -> None:
     """The goal is the target's action, 0 at first, and noise of 0.2 that is cut at 0.3."""
     learner = Td3Bc(plain_space(1), Td3BcSettings(gamma=1.0, noise=0.2, noise_max=0.3))
     learner.target = ActionIsWorth()  # type: ignore[assignment]
     count, zero = 20_000, torch.zeros(20_000, 1)
     rows = Transitions(zero, zero, torch.zeros(count), zero, torch.zeros(count), torch.zeros(count))
-    goal = learner.td_target(learner.seen(rows), luck)
+    goal = learner.td_target(learner.seen(rows), rng)
     assert float(goal.abs().max()) == pytest.approx(0.3)
     assert float((goal.abs() == 0.3).float().mean()) == pytest.approx(0.1336, abs=0.01)  # 2 (1 - Phi(1.5))
     inner = goal[goal.abs() < 0.299]
@@ -171,7 +171,7 @@ def test_the_target_policy_of_td3_is_blurred_within_bounds(luck: torch.Generator
     assert float(inner.std()) > 0.1
 
 
-def test_the_unit_of_the_reward_does_not_decide_how_near_td3_stays_to_the_data(luck: torch.Generator) -> None:
+def test_the_unit_of_the_reward_does_not_decide_how_near_td3_stays_to_the_data(rng: torch.Generator) -> None:
     """The value counts in units of its own mean size: critics a thousand times as large move the same."""
     first, moved = Td3Bc(plain_space(1), Td3BcSettings(lr=1e-2)), []
     constant(first.critic, 0.0)
@@ -191,7 +191,7 @@ def test_the_unit_of_the_reward_does_not_decide_how_near_td3_stays_to_the_data(l
     assert not torch.allclose(moved[0], start, atol=1e-6)
 
 
-def test_distance_to_the_data_is_measured_in_their_spread_where_that_is_wanted(luck: torch.Generator) -> None:
+def test_distance_to_the_data_is_measured_in_their_spread_where_that_is_wanted(rng: torch.Generator) -> None:
     rows = bandit(64)
     plain, relative = (
         Td3Bc(plain_space(1), Td3BcSettings(value_weight=0.0, normalize_advantage=is_relative))

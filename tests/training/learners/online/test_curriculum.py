@@ -80,9 +80,9 @@ def test_an_interrupted_run_goes_on_at_its_difficulty(tmp_path: Path) -> None:
         learner = Ppo(SPACE, PpoSettings(horizon=3, epochs=1, minibatch=6))
         rollouts = grounds.rollouts(learner)
 
-        def draw(luck: torch.Generator) -> Rollout:
+        def draw(rng: torch.Generator) -> Rollout:
             seen.append(curriculum.difficulty)
-            return rollouts(luck)
+            return rollouts(rng)
 
         return learner, draw, (curriculum,)
 

@@ -162,8 +162,8 @@ def test_an_interrupted_run_goes_on_exploring(kind: str, tmp_path: Path) -> None
     def made() -> tuple[Ppo, Source[Rollout], tuple[Callback, ...]]:
         learner, sites = Ppo(plain_space(2, 8), SETTINGS), TwoSteps(16)
 
-        def source(luck: torch.Generator) -> Rollout:
-            return learner.collect(sites, luck)
+        def source(rng: torch.Generator) -> Rollout:
+            return learner.collect(sites, rng)
 
         if kind == "curiosity":
             curiosity = Curiosity(learner.space)

@@ -85,7 +85,7 @@ def test_the_bonus_fades_to_nothing() -> None:
 
 def practice(learner: Ppo) -> Source[Rollout]:
     environment = TwoSteps(32)
-    return lambda luck: learner.collect(environment, luck)
+    return lambda rng: learner.collect(environment, rng)
 
 
 def test_a_bonus_keeps_the_policy_wide() -> None:

@@ -81,7 +81,7 @@ def test_a_second_costs_what_is_exported_and_half_of_what_need_not_be_imported(
     assert float(import_ws.max()) > 1000.0
 
 
-def test_the_same_luck_gives_the_same_rollout_and_other_luck_another(days: tuple[SolarDay, ...]) -> None:
+def test_the_same_seed_gives_the_same_rollout_and_another_seed_another(days: tuple[SolarDay, ...]) -> None:
     grounds = Grounds(days, 5, CPU, count=4)
     first, again = (grounds.survey(torch.Generator().manual_seed(3))[0] for _ in range(2))
     assert torch.equal(first, again)

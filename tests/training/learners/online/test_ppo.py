@@ -43,7 +43,7 @@ def learnt(environment: VectorEnvironment, updates: int) -> float:
     torch.set_num_threads(1)
     generator = seeded(0, CPU)
     learner = Ppo(plain_space(1, 16), SETTINGS)
-    train(learner, lambda luck: learner.collect(environment, luck), TrainingPlan(updates), generator)
+    train(learner, lambda rng: learner.collect(environment, rng), TrainingPlan(updates), generator)
     with torch.no_grad():
         return float(learner.deployed()(torch.zeros(1, 1)))
 
@@ -55,7 +55,7 @@ def test_a_control_variate_finds_what_the_noise_hides() -> None:
     assert abs(learnt(NoisyBandit(32), 40) - 0.3) > 0.08
 
 
-def test_both_live_the_same_luck_and_the_generator_moves_on_once() -> None:
+def test_both_live_the_same_draws_and_the_generator_moves_on_once() -> None:
     generator, alone = torch.Generator().manual_seed(1), torch.Generator().manual_seed(1)
     compared = ControlVariate(NoisyBandit(8), DoingNothing(8))
     compared.reset(generator)

@@ -59,9 +59,9 @@ def test_an_inner_loop_is_one_site_and_the_next_another() -> None:
         assert len({loop[0][aspect] for loop in loops}) > 1
 
 
-def of_phase(phase: Tensor, luck: torch.Generator) -> Transitions:
+def of_phase(phase: Tensor, rng: torch.Generator) -> Transitions:
     """One task: actions are a wave; on average over all phases they are nothing."""
-    state = 2.0 * torch.rand(64, 1, generator=luck) - 1.0
+    state = 2.0 * torch.rand(64, 1, generator=rng) - 1.0
     return lessons(state, 0.9 * torch.sin(3.0 * state + phase))
 
 
@@ -71,12 +71,12 @@ def adapted(inner: int) -> float:
     generator, settings = seeded(0, CPU), CloneSettings(lr=1e-2)
     learner, phase, drawn = Clone(plain_space(1, 32), settings), torch.zeros(1), 0
 
-    def source(luck: torch.Generator) -> Transitions:
+    def source(rng: torch.Generator) -> Transitions:
         nonlocal drawn, phase
         if drawn % max(1, inner) == 0:
-            phase = 2.0 * pi * torch.rand(1, generator=luck)
+            phase = 2.0 * pi * torch.rand(1, generator=rng)
         drawn += 1
-        return of_phase(phase, luck)
+        return of_phase(phase, rng)
 
     companions: tuple[Callback, ...] = (Reptile(learner, inner, 0.3),) if inner else ()
     train(learner, source, TrainingPlan(1600), generator, companions=companions)
