@@ -9,7 +9,7 @@ from daemon.words.causes import CAUSES
 from safety.faults import FAULTS
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("core/causes.py", "safety/faults.py", "daemon/monitoring/messages.py")
+TABLES = ("core/causes.py", "safety/faults.py", "daemon/monitoring/messages.py", "daemon/words/causes.py")
 """Files that say something of every cause and raise none."""
 
 
