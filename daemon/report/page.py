@@ -52,7 +52,7 @@ def _figures(report: SiteReport) -> Iterator[str]:
     total, currency = report.total, report.tariff.currency
     energy = total.energy
     tiles = [
-        ("Saved", f"{_amount(total.saved)} {currency}", report.tariff.told()),
+        ("Saved", f"{_large(total.saved)} {currency}", report.tariff.told()),
         ("Exported", _kwh(energy.exported_j), f"earned {_amount(total.earned)} {currency}"),
         ("From the grid", _kwh(energy.imported_j), f"cost {_amount(total.spent)} {currency}"),
     ]
@@ -217,6 +217,11 @@ def _day(report: SiteReport, day: date, *, is_long: bool = False) -> str:
 def _kwh(joules: float) -> str:
     kwh = joules / JOULES_PER_KWH
     return f"{kwh:,.0f} kWh" if abs(kwh) >= 1000.0 else f"{kwh + 0.0:,.1f} kWh"
+
+
+def _large(money: float) -> str:
+    """For a tile: cents of more than a thousand are nobody's concern."""
+    return f"{round(money):,}" if abs(money) >= 1000.0 else _amount(money)
 
 
 def _amount(money: float) -> str:
