@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from math import exp, inf, isfinite, log
 from typing import NamedTuple
 
+from core.arrays import sum_in_order
 from core.estimation.actuator_model import MEAN_AGE_S, response_groups
 from core.estimation.learned_response import (
     MOVED_LAG,
@@ -145,9 +146,9 @@ def _priors(site: Site) -> list[PhasePrior | None]:
         if not (has_slaves and _are_alike(dead_s, lags_s)):
             found.append(None)
             continue
-        mean_s = sum(group.weight * one for group, one in zip(own, dead_s, strict=True))
-        lag_s = sum(group.weight * group.lag_s for group in own)
-        gain = sum(group.weight * group.gain for group in own)
+        mean_s = sum_in_order(group.weight * one for group, one in zip(own, dead_s, strict=True))
+        lag_s = sum_in_order(group.weight * group.lag_s for group in own)
+        gain = sum_in_order(group.weight * group.gain for group in own)
         is_measured = all(group.dead_time_s is not None for group in own)
         dead_time_s = min(max(mean_s, DEAD_TIMES_S[0]), DEAD_TIMES_S[-1])
         spread_s = max(group.dead_time_sd_s for group in own) if is_measured else USUAL_SPREAD_S

@@ -3,6 +3,7 @@
 from math import exp, log
 from typing import TypeAlias
 
+from core.arrays import sum_in_order
 from core.estimation.response_bank import BankSums
 from core.estimation.response_grid import BankGrid
 
@@ -54,9 +55,9 @@ def mean_of(grid: BankGrid, likely: list[float]) -> Mean:
     """Of the hypotheses, each as likely as it is."""
     most = max(likely)
     parts = [exp(one - most) for one in likely]
-    total = sum(parts)
+    total = sum_in_order(parts)
     cells = list(zip(parts, grid.hypotheses, strict=True))
-    dead_s = sum(part * one.dead_time_s for part, one in cells) / total
-    log_lag = sum(part * one.log_lag for part, one in cells) / total
-    variance = sum(part * (one.dead_time_s - dead_s) ** 2 for part, one in cells) / total
+    dead_s = sum_in_order(part * one.dead_time_s for part, one in cells) / total
+    log_lag = sum_in_order(part * one.log_lag for part, one in cells) / total
+    variance = sum_in_order(part * (one.dead_time_s - dead_s) ** 2 for part, one in cells) / total
     return dead_s, log_lag, variance**0.5

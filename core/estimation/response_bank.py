@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import NamedTuple
 
+from core.arrays import sum_in_order
 from core.estimation.response_grid import LAGS_S, BankGrid
 
 NOISE_W2 = (900.0, 25.0)
@@ -69,7 +70,7 @@ class BankState(NamedTuple):
 
 def no_sums(grid: BankGrid) -> BankSums:
     """Nothing was seen."""
-    nothing = (0.0,) * sum(map(len, grid.places))
+    nothing = (0.0,) * len([age for places in grid.places for age in places])
     return BankSums(nothing, nothing, nothing)
 
 
@@ -108,7 +109,10 @@ def observe(
     if grid.spread:
         pairs = zip(history, bank.told_w[len(LAGS_S) :], strict=True)
         history += tuple(
-            [(sum([share * plain[age] for age, share in grid.spread]), *past[:-1]) for plain, past in pairs]
+            [
+                (sum_in_order([share * plain[age] for age, share in grid.spread]), *past[:-1])
+                for plain, past in pairs
+            ]
         )
     since = bank.since + 1
     if meter_w is None or since < grid.every or meter_w == bank.meter_w:
