@@ -46,6 +46,8 @@ def lived(scenario: Scenario, acting: SimulatedController, seconds: int) -> list
 @pytest.mark.parametrize(("plant", "controller"), [("late-4", "pi"), ("fast", "predictive")])
 def test_gains_fall_within_minutes_and_what_was_decided_replays(plant: str, controller: str) -> None:
     scenario, acting = ready(plant, controller)
+    # what slaves' moves tell would end the swing before the watch has seen enough of it
+    acting = replace(acting, parts=replace(acting.parts, watches=Watches.of(("swinging",))))
     story = lived(scenario, acting, 700)
     fallen = [at for at, (_, decision, _) in enumerate(story) if decision.swinging is not None]
     assert 0 < fallen[0] <= FALLS_WITHIN_S
@@ -62,6 +64,23 @@ def test_gains_fall_within_minutes_and_what_was_decided_replays(plant: str, cont
         again, memory = decide(seen, acting.authority, memory, acting.parts)
         assert digest(again) == digest(decision)
         assert again.swinging == decision.swinging
+
+
+def test_what_moves_tell_ends_a_swing_before_the_watch_does() -> None:
+    scenario, acting = ready("late-4", "pi")
+    story = lived(scenario, acting, 400)
+    assert all(decision.swinging is None for _, decision, _ in story)
+    learned = story[-1][1].learned
+    assert len(learned) == 3
+    assert all(one is not None and one.in_force and one.dead_time_s > 5.0 for one in learned)
+
+    begun, cold = 250, initial_memory(acting.parts)
+    memory = from_checkpoint(to_checkpoint(story[begun][2]), cold)
+    assert memory is not None
+    for seen, decision, _ in story[begun:]:
+        again, memory = decide(seen, acting.authority, memory, acting.parts)
+        assert digest(again) == digest(decision)
+        assert again.learned == decision.learned
 
 
 def test_a_journal_of_a_release_without_the_watch_is_decided_without_it() -> None:
