@@ -28,7 +28,12 @@ READS_THE_ENVIRONMENT = {
     "daemon/monitoring/terminal.py",
 }
 """Telemetry off before the import; where systemd and the terminal listen; the home folder."""
-SHELL = {"daemon/runtime/state_directory.py", "daemon/monitoring/nonblocking_tty.py", "daemon/cli/errors.py"}
+SHELL = {
+    "daemon/runtime/state_directory.py",
+    "daemon/monitoring/nonblocking_tty.py",
+    "daemon/cli/errors.py",
+    "daemon/cli/crash_report.py",
+}
 
 
 def sources() -> list[Path]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from core.decision import State
+from core.estimation.learning import LearningState, learn_responses
 from core.estimation.state_estimate import EstimatorState, estimate_state
+from core.parts import Watches
 from core.site import Site
 from daemon.calibration.fit import Days
 from daemon.config.settings import SettingsError, parse_settings
@@ -110,17 +112,21 @@ def _runs(
 def _replay(records: Iterator[AnyRecord], gathered: JournalFeatures) -> None:
     observer = FeatureObserver()
     site, belief = gathered.site, EstimatorState()
+    responses, watches = LearningState(), Watches.of(())
     observed: Observed = observer.cold
     for record in records:
         if isinstance(record, Continuation) and observed is observer.cold:
-            site = _site_of(record.start) or site
+            site, watches = _site_of(record.start) or site, Watches.of(record.start.watches)
         elif isinstance(record, Start):
             site, belief, observed = _site_of(record) or site, EstimatorState(), observer.cold
+            responses, watches = LearningState(), Watches.of(record.watches)
         elif isinstance(record, Tick | TickInputs):
             if len(record.snapshot.slaves) != len(site.slaves):
                 gathered.left_out += 1
                 continue
-            estimate, belief = estimate_state(site, record.snapshot, belief)
+            if watches.responses:
+                responses = learn_responses(site, record.snapshot, responses)
+            estimate, belief = estimate_state(site, record.snapshot, belief, responses.in_force)
             features, observed = observer.observe(record.snapshot, estimate, observed)
             if estimate.fresh and _is_normal(record) and _is_same_kind(site, gathered.site):
                 gathered.take(record, features)

@@ -7,6 +7,7 @@ whose test passes with the fault in place fails the run.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -64,7 +65,14 @@ def is_seen(fault: PlantedFault, folder: Path) -> bool:
     path = ROOT / fault.source
     module = fault.source[:-3].replace("/", ".")
     code = LOADER.format(root=str(ROOT), module=module, path=str(path), changed=str(changed), test=fault.test)
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{fault.name}: its test did not run:\n{done.stdout}{done.stderr}")
     return done.returncode == 1

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from core.decision import Decision
+from core.estimation.learning import learn_responses
 from core.estimation.state_estimate import StateEstimate, estimate_state
 from core.metering import AVOIDABLE_WEIGHT, avoidable_import_w, exported_w
 from core.site import ZERO, Phases, Site
@@ -127,7 +128,10 @@ class SimulatedEpisode:
     def preview(self) -> tuple[StateEstimate, tuple[float, ...]]:
         """What the coming decision will see: its estimate and its features. Changes nothing."""
         parts = self.pilot.parts
-        estimate, _ = estimate_state(parts.site, self.snapshot, self.memory.belief)
+        responses = self.memory.responses
+        if parts.watches.responses:
+            responses = learn_responses(parts.site, self.snapshot, responses)
+        estimate, _ = estimate_state(parts.site, self.snapshot, self.memory.belief, responses.in_force)
         features, _ = parts.observer.observe(self.snapshot, estimate, self.memory.observed)
         return estimate, tuple(features)
 

@@ -1,7 +1,7 @@
 """Everything that is found out about a bundle on the days of a split, in one record."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from time import monotonic
@@ -10,7 +10,7 @@ from typing import Any
 from core.decision import Source
 from core.site import Metering
 from daemon.simulation.controllers import pilot
-from daemon.simulation.simulate import Scenario, default_site, simulate
+from daemon.simulation.simulate import Scenario, SimulatedController, default_site, simulate
 from safety.pi import PiGains
 from training.batched.bundle_policy import BundlePolicy
 from training.batched.day_runs import HOUR_S, lit_hours
@@ -168,7 +168,10 @@ def day_result(field: Field, name: str, metering: Metering, day: Day) -> DayResu
 def in_the_product(
     days: Sequence[Day], directory: Path, metering: Metering, field: Field, name: str, told: Told
 ) -> list[ProductHour]:
-    """The middle lit hour of every day through `decide()`, gate and supervisor, seed 0."""
+    """The middle lit hour of every day through `decide()`, gate and supervisor, seed 0.
+
+    What ordinary moves would teach is left out: the batch beside it learns nothing.
+    """
     hours = []
     site, tally = default_site(metering), field.tallies[name]
     rows = field.rows(name, metering, 0)
@@ -178,7 +181,7 @@ def in_the_product(
             continue
         from_s = lit[len(lit) // 2]
         scenario = Scenario(day.load(), site, day.connection, from_s, from_s + HOUR_S)
-        run = simulate(scenario, pilot("policy", site, bundle=directory))
+        run = simulate(scenario, _without_learning(pilot("policy", site, bundle=directory)))
         figures = run.score.summary()
         heats = ((row, field.heats[name][row]) for row in rows)
         row = next(row for row, heat in heats if (heat.day, heat.from_s, heat.seed) == (day, from_s, 0))
@@ -195,6 +198,13 @@ def in_the_product(
         )
         told("hours of the product", done + 1, len(days))
     return hours
+
+
+def _without_learning(acting: SimulatedController | None) -> SimulatedController | None:
+    if acting is None:
+        return None
+    parts = replace(acting.parts, watches=replace(acting.parts.watches, responses=False))
+    return replace(acting, parts=parts)
 
 
 def as_json(judgement: BundleEvaluation) -> dict[str, Any]:

@@ -198,7 +198,8 @@ def _days(judgement: BundleEvaluation) -> str:
 def _product(judgement: BundleEvaluation) -> str:
     note = (
         "<p class='muted'>The middle lit hour of each day through the product's own loop: decide(), "
-        "supervisor, gate, frames. J of that hour beside the batch's (both with what exceeds all slaves).</p>"
+        "supervisor, gate, frames. J of that hour beside the batch's (both with what exceeds all slaves, "
+        "neither learning how the slaves answer).</p>"
     )
     rows = [
         (

@@ -162,6 +162,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         settings_toml=config.read_text(),
         bundle_sha256="",
         standing=to_record(PersistentFaults()),
+        watches=parts.watches.names,
     )
     records, kept = list[AnyRecord]([start]), []
     for second in range(TICKS):
